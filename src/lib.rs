@@ -1,0 +1,25 @@
+//! A config-driven experiment runner for adversarial robustness with linear backpropagation (LinBP).
+//!
+//! The modules, from the top down: [`cli`] parses and dispatches, [`spec`] turns TOML into typed settings,
+//! [`pipeline`] into a graph of stages and executes it, [`stage`] holds one file a task, [`run`] owns the run folder,
+//! [`report`] draws from the files of a run. Below them the numerical side: [`attacks`] and [`optim`] work on
+//! [`models`], which are written with the layers of [`nn`], whose kernels are in [`ops`]. [`data`] and [`weights`]
+//! read what users bring.
+
+pub mod attacks;
+pub mod cli;
+pub mod data;
+pub mod error;
+pub mod models;
+pub mod nn;
+pub mod ops;
+pub mod optim;
+pub mod pipeline;
+pub mod report;
+pub mod rng;
+pub mod run;
+pub mod spec;
+pub mod stage;
+pub mod weights;
+
+pub use error::{Error, Result};

@@ -1,0 +1,1 @@
+//! Kernels, forward and backward.

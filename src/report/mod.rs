@@ -1,0 +1,1 @@
+//! Figures and summaries from the files of a run.

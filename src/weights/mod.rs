@@ -1,0 +1,1 @@
+//! Weights that users bring.
