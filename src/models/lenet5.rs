@@ -3,7 +3,9 @@
 use super::registry::{LinbpUse, ModelConfig};
 use crate::nn::pool::max_pool;
 use crate::nn::structure::flatten;
-use crate::nn::{Act, Builder, Conv2d, ConvConfig, Init, Linear, Module, Tape, Var, conv2d, linear};
+use crate::nn::{
+    Act, Builder, Conv2d, ConvConfig, Init, Linear, Module, Tape, Var, conv2d, linear,
+};
 use crate::ops::activation::Activation;
 use crate::{Error, Result};
 

@@ -21,7 +21,12 @@ pub(super) fn define(b: &Builder, config: &ModelConfig) -> Result<Box<dyn Module
     let mut features = config.image.iter().product();
     let mut hidden = Vec::new();
     for (i, &width) in widths.iter().enumerate() {
-        let layer = linear(&b.pp(format!("fc{}", i + 1)), features, width, Init::TorchDefault)?;
+        let layer = linear(
+            &b.pp(format!("fc{}", i + 1)),
+            features,
+            width,
+            Init::TorchDefault,
+        )?;
         let act = b.activation(&format!("relu{}", i + 1), Activation::Relu);
         hidden.push((layer, act));
         features = width;

@@ -30,7 +30,13 @@ struct ConvNormAct {
 }
 
 impl ConvNormAct {
-    fn new(b: &Builder, c_in: usize, c_out: usize, kernel: usize, config: ConvConfig) -> Result<Self> {
+    fn new(
+        b: &Builder,
+        c_in: usize,
+        c_out: usize,
+        kernel: usize,
+        config: ConvConfig,
+    ) -> Result<Self> {
         Ok(Self {
             conv: conv2d(&b.pp(0), c_in, c_out, kernel, config)?,
             norm: batch_norm2d(&b.pp(1), c_out)?,
@@ -54,12 +60,24 @@ struct InvertedResidual {
 }
 
 impl InvertedResidual {
-    fn new(b: &Builder, c_in: usize, c_out: usize, stride: usize, expansion: usize) -> Result<Self> {
+    fn new(
+        b: &Builder,
+        c_in: usize,
+        c_out: usize,
+        stride: usize,
+        expansion: usize,
+    ) -> Result<Self> {
         let b = b.pp("conv");
         let hidden = c_in * expansion;
         let expand = match expansion {
             1 => None,
-            _ => Some(ConvNormAct::new(&b.pp(0), c_in, hidden, 1, config(1, 1, 1))?),
+            _ => Some(ConvNormAct::new(
+                &b.pp(0),
+                c_in,
+                hidden,
+                1,
+                config(1, 1, 1),
+            )?),
         };
         let next = usize::from(expand.is_some());
         Ok(Self {
@@ -117,7 +135,13 @@ pub(super) fn define(b: &Builder, model: &ModelConfig) -> Result<Box<dyn Module>
             c_in = c_out;
         }
     }
-    let head = ConvNormAct::new(&features.pp(blocks.len() + 1), c_in, 1280, 1, config(1, 1, 1))?;
+    let head = ConvNormAct::new(
+        &features.pp(blocks.len() + 1),
+        c_in,
+        1280,
+        1,
+        config(1, 1, 1),
+    )?;
     let classifier = b.pp("classifier");
     let init = Init::Normal { std: 0.01 };
     Ok(Box::new(MobileNetV2 {

@@ -3,10 +3,10 @@
 use candle_core::DType;
 use globset::Glob;
 
+use super::layers::Layers;
 use super::{lenet5, mlp, mobilenet_v2};
 use crate::nn::{Builder, LinearPlan, Module, Network};
 use crate::ops::image::Normalize;
-use crate::spec::sections::Layers;
 use crate::{Error, Result};
 
 /// What a model is built from.
@@ -108,9 +108,10 @@ pub fn linear_plan(
         Layers::Default => matching(names, (arch.default_linear)(r#use))?,
         Layers::Names(globs) => matching(names, globs)?,
         Layers::From(first) => {
-            let start = names.iter().position(|name| name == first).ok_or_else(|| {
-                unmatched(&format!("from:{first}"), names)
-            })?;
+            let start = names
+                .iter()
+                .position(|name| name == first)
+                .ok_or_else(|| unmatched(&format!("from:{first}"), names))?;
             (0..names.len()).map(|i| i >= start).collect()
         }
     };

@@ -5,9 +5,9 @@ use super::builder::Builder;
 use super::init::Init;
 use super::param::Param;
 use super::tape::{Grad, Mode, Tape, Var};
+use crate::ops::Real;
 use crate::ops::activation::{self, Activation};
 use crate::ops::batch_norm::{self as op, Moments, Norm};
-use crate::ops::Real;
 use crate::ops::real::{view, with_mut};
 use crate::{Result, with_real};
 

@@ -1,0 +1,23 @@
+//! The sections of a spec, one file each: what can be set, its meaning, unit, range and default.
+
+mod attack;
+mod checkpoint;
+mod data;
+mod evaluate;
+mod linbp;
+mod model;
+mod optimizer;
+mod scheduler;
+mod simulate;
+mod train;
+
+pub use attack::{AttackKind, AttackSpec, ModelMode, Norm};
+pub use checkpoint::{CheckpointSpec, Interval};
+pub use data::{AugmentKind, DataKind, DataSpec, Normalize};
+pub use evaluate::{EvalAttack, EvaluateSpec};
+pub use linbp::LinbpSpec;
+pub use model::{ModelSpec, StageRef, WeightsRef};
+pub use optimizer::{OptimizerKind, OptimizerSpec};
+pub use scheduler::{SchedulerKind, SchedulerSpec};
+pub use simulate::{SimulateSpec, SimulationKind, StepRule};
+pub use train::TrainSpec;
