@@ -1,6 +1,7 @@
 //! LeNet-5 (LeCun et al., 1998) as the experiments on MNIST have it: ReLU, max-pooling before it.
 
-use super::registry::{LinbpUse, ModelConfig};
+use super::preset::Preset;
+use super::registry::ModelConfig;
 use crate::nn::pool::max_pool;
 use crate::nn::structure::flatten;
 use crate::nn::{
@@ -48,9 +49,7 @@ pub(super) fn define(b: &Builder, config: &ModelConfig) -> Result<Box<dyn Module
 }
 
 /// Both ReLUs between the fully connected layers, none of the convolutional part.
-pub(super) fn default_linear(_: LinbpUse) -> &'static [&'static str] {
-    &["relu3", "relu4"]
-}
+pub(super) const PRESET: Preset = Preset::Globs(&["relu3", "relu4"]);
 
 impl Module for LeNet5 {
     fn forward(&self, tape: &Tape, x: &Var) -> Result<Var> {

@@ -1,6 +1,7 @@
 //! A multilayer perceptron with ReLU between its layers: 784-400-200-100-10 on MNIST.
 
-use super::registry::{LinbpUse, ModelConfig};
+use super::preset::Preset;
+use super::registry::ModelConfig;
 use crate::nn::structure::flatten;
 use crate::nn::{Act, Builder, Init, Linear, Module, Tape, Var, linear};
 use crate::ops::activation::Activation;
@@ -36,10 +37,8 @@ pub(super) fn define(b: &Builder, config: &ModelConfig) -> Result<Box<dyn Module
     Ok(Box::new(Mlp { hidden, out }))
 }
 
-/// The 2nd and 3rd ReLU.
-pub(super) fn default_linear(_: LinbpUse) -> &'static [&'static str] {
-    &["relu2", "relu3"]
-}
+/// All but the first ReLU: of three, the 2nd and 3rd.
+pub(super) const PRESET: Preset = Preset::After(1);
 
 impl Module for Mlp {
     fn forward(&self, tape: &Tape, x: &Var) -> Result<Var> {

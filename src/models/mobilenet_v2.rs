@@ -1,7 +1,8 @@
 //! MobileNetV2 (Sandler et al., arXiv 1801.04381) in its CIFAR variant: stem and second stage have stride 1, so that a
 //! 32x32 image ends as 4x4. Tensors are named as torchvision names them.
 
-use super::registry::{LinbpUse, ModelConfig};
+use super::preset::Preset;
+use super::registry::ModelConfig;
 use crate::Result;
 use crate::nn::pool::adaptive_average_pool;
 use crate::nn::structure::flatten;
@@ -154,9 +155,7 @@ pub(super) fn define(b: &Builder, model: &ModelConfig) -> Result<Box<dyn Module>
 }
 
 /// The ReLU6s of the last inverted residual and of the last 1x1 convolution.
-pub(super) fn default_linear(_: LinbpUse) -> &'static [&'static str] {
-    &["features.17.*", "features.18.*"]
-}
+pub(super) const PRESET: Preset = Preset::Globs(&["features.17.*", "features.18.*"]);
 
 impl Module for MobileNetV2 {
     fn forward(&self, tape: &Tape, x: &Var) -> Result<Var> {

@@ -1,10 +1,17 @@
 //! Architectures by name: one file a family, and the registry that specs refer to.
 
+mod densenet;
 mod layers;
 mod lenet5;
 mod mlp;
 mod mobilenet_v2;
+mod preset;
 mod registry;
+mod resnet;
+mod squeezenet;
+mod vgg;
+mod wide_resnet;
 
 pub use layers::Layers;
-pub use registry::{Arch, LinbpUse, ModelConfig, build, linear_plan, names};
+pub use preset::{LinbpUse, linear_plan};
+pub use registry::{Arch, DescribedActivation, Description, ModelConfig, build, describe, names};

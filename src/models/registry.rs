@@ -1,11 +1,11 @@
-//! The architectures that a spec can name, what each needs to be built, and its default LinBP table.
+//! The architectures that a spec can name, and what each needs to be built.
 
 use candle_core::DType;
-use globset::Glob;
 
 use super::layers::Layers;
-use super::{lenet5, mlp, mobilenet_v2};
-use crate::nn::{Builder, LinearPlan, Module, Network};
+use super::preset::{LinbpUse, Preset, linear_activations};
+use super::{densenet, lenet5, mlp, mobilenet_v2, resnet, squeezenet, vgg, wide_resnet};
+use crate::nn::{Builder, Module, Network};
 use crate::ops::activation::Activation;
 use crate::ops::image::Normalize;
 use crate::{Error, Result};
@@ -28,64 +28,137 @@ pub struct ModelConfig {
     pub dtype: DType,
 }
 
-/// Which of its two uses LinBP is planned for; DenseNet's default table differs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LinbpUse {
-    /// Gradients with respect to the weights.
-    Train,
-    /// Gradients with respect to the input.
-    Attack,
-}
-
-type Define = fn(&Builder, &ModelConfig) -> Result<Box<dyn Module>>;
-
-/// An architecture of the registry.
-#[derive(Clone, Copy)]
+/// An architecture: a family and what tells it from the family's others.
+#[derive(Clone, Debug)]
 pub struct Arch {
-    /// Its name in specs.
-    pub name: &'static str,
-    /// One line on what it is.
-    pub about: &'static str,
-    define: Define,
-    /// Globs of the activations that LinBP makes linear by default: the paper's choice.
-    default_linear: fn(LinbpUse) -> &'static [&'static str],
+    name: String,
+    family: Family,
 }
 
-const ARCHS: &[Arch] = &[
-    Arch {
-        name: "mlp",
-        about: "fully connected, 400-200-100 hidden units by default (model.widths)",
-        define: mlp::define,
-        default_linear: mlp::default_linear,
-    },
-    Arch {
-        name: "lenet5",
-        about: "LeNet-5: two convolutions, three linear layers, 28x28 images",
-        define: lenet5::define,
-        default_linear: lenet5::default_linear,
-    },
-    Arch {
-        name: "mobilenet_v2",
-        about: "MobileNetV2 in its CIFAR variant: stem and second stage with stride 1",
-        define: mobilenet_v2::define,
-        default_linear: mobilenet_v2::default_linear,
-    },
-];
+#[derive(Clone, Copy, Debug)]
+enum Family {
+    Mlp,
+    LeNet5,
+    MobileNetV2,
+    SqueezeNet,
+    Vgg(vgg::Variant),
+    ResNet(resnet::Variant),
+    DenseNet(densenet::Variant),
+    WideResNet(wide_resnet::Variant),
+}
 
-/// The names of all architectures.
+/// The one wide residual network that is listed by name; [`Arch::find`] knows the others by their pattern.
+const LISTED_WIDE_RESNET: &str = "wide_resnet28_10";
+
+/// Architectures whose names are fixed.
+fn named() -> impl Iterator<Item = (&'static str, Family)> {
+    [
+        ("mlp", Family::Mlp),
+        ("lenet5", Family::LeNet5),
+        ("mobilenet_v2", Family::MobileNetV2),
+        ("squeezenet", Family::SqueezeNet),
+    ]
+    .into_iter()
+    .chain(
+        vgg::VARIANTS
+            .iter()
+            .map(|&(name, v)| (name, Family::Vgg(v))),
+    )
+    .chain(
+        resnet::VARIANTS
+            .iter()
+            .map(|&(name, v)| (name, Family::ResNet(v))),
+    )
+    .chain(
+        densenet::VARIANTS
+            .iter()
+            .map(|&(name, v)| (name, Family::DenseNet(v))),
+    )
+}
+
+/// The names of all architectures. Of the wide residual networks, `wide_resnetD_W`, one stands for all.
 pub fn names() -> Vec<&'static str> {
-    ARCHS.iter().map(|arch| arch.name).collect()
+    named()
+        .map(|(name, _)| name)
+        .chain([LISTED_WIDE_RESNET])
+        .collect()
 }
 
 impl Arch {
-    /// The architecture called `name`.
-    pub fn find(name: &str) -> Result<&'static Self> {
-        ARCHS.iter().find(|arch| arch.name == name).ok_or_else(|| {
-            Error::spec(format!(
-                "model.arch: unknown architecture \"{name}\"; known: {}",
-                names().join(", ")
-            ))
+    /// The architecture called `name`; an error says which there are.
+    pub fn find(name: &str) -> Result<Self> {
+        let family = match named().find(|(known, _)| *known == name) {
+            Some((_, family)) => family,
+            None if name.starts_with(wide_resnet::PREFIX) => {
+                Family::WideResNet(wide_resnet::parse(name)?)
+            }
+            None => {
+                return Err(Error::spec(format!(
+                    "model.arch: unknown architecture \"{name}\"; known: {}, and wide_resnetD_W of other depths and \
+                     widths",
+                    names().join(", ")
+                )));
+            }
+        };
+        Ok(Self {
+            name: name.to_string(),
+            family,
         })
+    }
+
+    /// Its name in specs.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// One line on what it is.
+    pub fn about(&self) -> &'static str {
+        match self.family {
+            Family::Mlp => "fully connected, 400-200-100 hidden units by default (model.widths)",
+            Family::LeNet5 => "LeNet-5: two convolutions, three linear layers, 28x28 images",
+            Family::MobileNetV2 => {
+                "MobileNetV2 in its CIFAR variant: stem and second stage with stride 1"
+            }
+            Family::SqueezeNet => "SqueezeNet with batch norm, for 32x32 images",
+            Family::Vgg(_) => "VGG for 32x32 images, with the classifier of the original's width",
+            Family::ResNet(_) => "residual network in its CIFAR variant: 3x3 stem with stride 1",
+            Family::DenseNet(_) => {
+                "densely connected network in its CIFAR variant: 3x3 stem with stride 1"
+            }
+            Family::WideResNet(_) => {
+                "wide residual network of depth D and width W, as robust training uses it"
+            }
+        }
+    }
+
+    fn define(&self, b: &Builder, config: &ModelConfig) -> Result<Box<dyn Module>> {
+        if let Some(activation) = config.activation {
+            b.replace_rectifiers(activation);
+        }
+        match self.family {
+            Family::Mlp => mlp::define(b, config),
+            Family::LeNet5 => lenet5::define(b, config),
+            Family::MobileNetV2 => mobilenet_v2::define(b, config),
+            Family::SqueezeNet => squeezenet::define(b, config),
+            Family::Vgg(variant) => vgg::define(b, config, variant),
+            Family::ResNet(variant) => resnet::define(b, config, variant),
+            Family::DenseNet(variant) => densenet::define(b, config, variant),
+            Family::WideResNet(variant) => wide_resnet::define(b, config, variant),
+        }
+    }
+
+    /// The activations that LinBP makes linear by default: the published choice.
+    pub(super) fn preset(&self, r#use: LinbpUse) -> Preset {
+        match self.family {
+            Family::Mlp => mlp::PRESET,
+            Family::LeNet5 => lenet5::PRESET,
+            Family::MobileNetV2 => mobilenet_v2::PRESET,
+            Family::SqueezeNet => squeezenet::PRESET,
+            Family::Vgg(_) => vgg::PRESET,
+            Family::ResNet(_) => resnet::PRESET,
+            Family::DenseNet(_) => densenet::preset(r#use),
+            Family::WideResNet(_) => wide_resnet::PRESET,
+        }
     }
 }
 
@@ -93,63 +166,153 @@ impl Arch {
 pub fn build(arch: &str, config: &ModelConfig) -> Result<Network> {
     let arch = Arch::find(arch)?;
     Network::build(config.seed, config.dtype, config.normalize.clone(), |b| {
-        if let Some(activation) = config.activation {
-            b.replace_rectifiers(activation);
-        }
-        (arch.define)(b, config)
+        arch.define(b, config)
     })
 }
 
-/// The plan that makes the activations of `layers` linear. A name that matches nothing is an error.
-pub fn linear_plan(
-    arch: &str,
-    network: &Network,
-    layers: &Layers,
-    r#use: LinbpUse,
-) -> Result<LinearPlan> {
-    let arch = Arch::find(arch)?;
-    let names = network.activations();
-    let linear = match layers {
-        Layers::All => vec![true; names.len()],
-        Layers::Default => matching(names, (arch.default_linear)(r#use))?,
-        Layers::Names(globs) => matching(names, globs)?,
-        Layers::From(first) => {
-            let start = names
-                .iter()
-                .position(|name| name == first)
-                .ok_or_else(|| unmatched(&format!("from:{first}"), names))?;
-            (0..names.len()).map(|i| i >= start).collect()
-        }
-    };
-    Ok(LinearPlan::new(linear))
+/// What there is to know about an architecture without its weights.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Description {
+    /// Numbers that an optimizer moves.
+    pub parameters: usize,
+    /// In the order of the forward pass.
+    pub activations: Vec<DescribedActivation>,
 }
 
-fn matching(names: &[String], globs: &[impl AsRef<str>]) -> Result<Vec<bool>> {
-    let mut linear = vec![false; names.len()];
-    for glob in globs {
-        let text = glob.as_ref();
-        let matcher = Glob::new(text)
-            .map_err(|e| Error::spec(format!("linbp.layers: {e}")))?
-            .compile_matcher();
-        let mut found = false;
-        for (name, linear) in names.iter().zip(&mut linear) {
-            if matcher.is_match(name) {
-                (*linear, found) = (true, true);
-            }
-        }
-        if !found {
-            return Err(unmatched(text, names));
+/// An activation, and whether the published choice makes it linear.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DescribedActivation {
+    pub name: String,
+    /// Under `linbp.train`.
+    pub linear_train: bool,
+    /// Under `linbp.attack`.
+    pub linear_attack: bool,
+}
+
+/// Describes an architecture for its usual images, 28x28 in grey or 32x32 in colour, and 10 classes.
+pub fn describe(arch: &str) -> Result<Description> {
+    let arch = Arch::find(arch)?;
+    let image = match arch.family {
+        Family::Mlp | Family::LeNet5 => [1, 28, 28],
+        _ => [3, 32, 32],
+    };
+    let config = ModelConfig {
+        image,
+        classes: 10,
+        dropout: None,
+        widths: None,
+        activation: None,
+        normalize: None,
+        seed: 0,
+        dtype: DType::F32,
+    };
+    let network = Network::outline(|b| arch.define(b, &config))?;
+    let names = network.activations();
+    let linear = |r#use| linear_activations(&arch, names, &Layers::Default, r#use);
+    let (train, attack) = (linear(LinbpUse::Train)?, linear(LinbpUse::Attack)?);
+    let activations = names.iter().zip(train).zip(attack);
+    Ok(Description {
+        parameters: network
+            .parameters()
+            .iter()
+            .map(|p| p.tensor().elem_count())
+            .sum(),
+        activations: activations
+            .map(
+                |((name, linear_train), linear_attack)| DescribedActivation {
+                    name: name.clone(),
+                    linear_train,
+                    linear_attack,
+                },
+            )
+            .collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Counted by PyTorch on the same definitions.
+    #[test]
+    fn numbers_of_parameters() {
+        for (arch, parameters) in [
+            ("mlp", 415310),
+            ("lenet5", 61706),
+            ("mobilenet_v2", 2236682),
+        ] {
+            assert_eq!(describe(arch).unwrap().parameters, parameters, "{arch}");
         }
     }
-    Ok(linear)
-}
 
-fn unmatched(text: &str, names: &[String]) -> Error {
-    let nearest = names
-        .iter()
-        .max_by(|a, b| strsim::jaro_winkler(a, text).total_cmp(&strsim::jaro_winkler(b, text)));
-    let hint = nearest.map_or(String::new(), |name| format!("; the nearest is \"{name}\""));
-    Error::spec(format!(
-        "linbp.layers: \"{text}\" matches no activation{hint} (`runner models ARCH` lists them)"
-    ))
+    #[test]
+    fn every_name_is_found_and_described() {
+        for name in names() {
+            let arch = Arch::find(name).unwrap();
+            assert_eq!(arch.name(), name);
+            let description = describe(name).unwrap();
+            let mut names: Vec<&str> = description
+                .activations
+                .iter()
+                .map(|a| a.name.as_str())
+                .collect();
+            let count = names.len();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), count, "{name}: two activations share a name");
+        }
+        assert!(describe("wide_resnet16_4").is_ok());
+        let fault = Arch::find("resnet51").unwrap_err().to_string();
+        assert!(
+            fault
+                .starts_with("model.arch: unknown architecture \"resnet51\"; known: mlp, lenet5, ")
+        );
+    }
+
+    #[test]
+    fn activations_can_be_replaced() {
+        let config = ModelConfig {
+            image: [3, 16, 16],
+            classes: 10,
+            dropout: None,
+            widths: None,
+            activation: Some(Activation::Silu),
+            normalize: None,
+            seed: 0,
+            dtype: DType::F32,
+        };
+        let silu = build("mobilenet_v2", &config).unwrap();
+        let relu = build(
+            "mobilenet_v2",
+            &ModelConfig {
+                activation: None,
+                ..config
+            },
+        )
+        .unwrap();
+        let x = candle_core::Tensor::ones((1, 3, 16, 16), DType::F32, &candle_core::Device::Cpu)
+            .unwrap();
+        let logits = |network: &Network| network.logits(&x).unwrap().to_vec2::<f32>().unwrap();
+        assert_ne!(logits(&silu), logits(&relu));
+        assert_eq!(silu.activations(), relu.activations());
+    }
+
+    #[test]
+    fn images_that_are_too_small_are_refused() {
+        let config = ModelConfig {
+            image: [3, 7, 7],
+            classes: 10,
+            dropout: None,
+            widths: None,
+            activation: None,
+            normalize: None,
+            seed: 0,
+            dtype: DType::F32,
+        };
+        for arch in ["vgg11", "densenet121", "squeezenet", "lenet5"] {
+            let arch = Arch::find(arch).unwrap();
+            let fault = Network::outline(|b| arch.define(b, &config)).err().unwrap();
+            assert!(fault.to_string().contains("the data has 7x7"), "{fault}");
+        }
+    }
 }

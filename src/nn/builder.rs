@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use candle_core::DType;
+use candle_core::{DType, Device, Tensor};
 
 use super::activation::Act;
 use super::init::Init;
@@ -25,6 +25,7 @@ pub(super) struct Parts {
     pub buffers: Vec<Param>,
     pub activations: Vec<String>,
     seed: u64,
+    /// None: shapes alone matter, no numbers are drawn or stored.
     dtype: Option<DType>,
     rectifier: Option<Activation>,
 }
@@ -32,11 +33,19 @@ pub(super) struct Parts {
 impl Builder {
     /// A builder at the root of a network, whose initial weights follow from `seed`.
     pub fn new(seed: u64, dtype: DType) -> Self {
-        let parts = Parts {
+        Self::root(Parts {
             seed,
             dtype: Some(dtype),
             ..Parts::default()
-        };
+        })
+    }
+
+    /// A builder whose tensors have shapes and take no memory: for names and counts.
+    pub fn outline() -> Self {
+        Self::root(Parts::default())
+    }
+
+    fn root(parts: Parts) -> Self {
         Self {
             path: String::new(),
             parts: Rc::new(RefCell::new(parts)),
@@ -68,9 +77,12 @@ impl Builder {
         let name = self.child(name);
         let (seed, dtype) = {
             let parts = self.parts.borrow();
-            (parts.seed, parts.dtype.unwrap_or(DType::F32))
+            (parts.seed, parts.dtype)
         };
-        let tensor = init.tensor(shape, &name, seed, dtype)?;
+        let tensor = match dtype {
+            Some(dtype) => init.tensor(shape, &name, seed, dtype)?,
+            None => Tensor::zeros((), DType::F32, &Device::Cpu)?.broadcast_as(shape)?,
+        };
         Ok(Param::new(name, index, tensor))
     }
 

@@ -4,9 +4,10 @@ use candle_core::{DType, Tensor};
 use rand::Rng;
 use rand_distr::StandardNormal;
 
-use crate::Result;
+use crate::ops::Real;
 use crate::ops::real::tensor;
 use crate::rng::{Purpose, name_index, stream};
+use crate::{Result, with_real};
 
 /// A rule for a tensor's initial numbers. Fans count as torch does: `fan_in = in/groups * kh * kw`,
 /// `fan_out = out * kh * kw`.
@@ -36,27 +37,32 @@ impl Init {
         let fan_in = (shape.get(1).copied().unwrap_or(1) * taps) as f64;
         let fan_out = (shape.first().copied().unwrap_or(1) * taps) as f64;
         let len = shape.iter().product();
-        let mut rng = stream(seed, Purpose::Init, 0, 0, name_index(name));
-        let mut normal = |std: f64| -> Vec<f64> {
-            (0..len)
-                .map(|_| std * rng.sample::<f64, _>(StandardNormal))
-                .collect()
-        };
-        let values = match self {
-            Self::Constant(value) => vec![value; len],
-            Self::Normal { std } => normal(std),
-            Self::KaimingFanIn => normal((2.0 / fan_in).sqrt()),
-            Self::KaimingFanOut => normal((2.0 / fan_out).sqrt()),
-            Self::TorchDefault => uniform(&mut rng, 1.0 / fan_in.sqrt(), len),
-            Self::Uniform { bound } => uniform(&mut rng, bound, len),
-        };
-        Ok(tensor(values, shape)?.to_dtype(dtype)?)
+        let rng = stream(seed, Purpose::Init, 0, 0, name_index(name));
+        with_real!(dtype, T => {
+            let values: Vec<T> = match self {
+                Self::Constant(value) => vec![T::of(value); len],
+                Self::Normal { std } => normal(rng, std, len),
+                Self::KaimingFanIn => normal(rng, (2.0 / fan_in).sqrt(), len),
+                Self::KaimingFanOut => normal(rng, (2.0 / fan_out).sqrt(), len),
+                Self::TorchDefault => uniform(rng, 1.0 / fan_in.sqrt(), len),
+                Self::Uniform { bound } => uniform(rng, bound, len),
+            };
+            tensor(values, shape)
+        })
     }
 }
 
-fn uniform(rng: &mut impl Rng, bound: f64, len: usize) -> Vec<f64> {
+// The largest layers have a hundred million weights: they are drawn in f64 and kept in their own type at once.
+
+fn normal<T: Real>(mut rng: impl Rng, std: f64, len: usize) -> Vec<T> {
     (0..len)
-        .map(|_| (2.0 * rng.random::<f64>() - 1.0) * bound)
+        .map(|_| T::of(std * rng.sample::<f64, _>(StandardNormal)))
+        .collect()
+}
+
+fn uniform<T: Real>(mut rng: impl Rng, bound: f64, len: usize) -> Vec<T> {
+    (0..len)
+        .map(|_| T::of((2.0 * rng.random::<f64>() - 1.0) * bound))
         .collect()
 }
 

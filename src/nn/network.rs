@@ -34,7 +34,19 @@ impl Network {
         normalize: Option<Normalize>,
         define: impl FnOnce(&Builder) -> Result<Box<dyn Module>>,
     ) -> Result<Self> {
-        let builder = Builder::new(seed, dtype);
+        Self::collect(Builder::new(seed, dtype), normalize, define)
+    }
+
+    /// A network with names and shapes but without numbers, to be asked and not to be run.
+    pub fn outline(define: impl FnOnce(&Builder) -> Result<Box<dyn Module>>) -> Result<Self> {
+        Self::collect(Builder::outline(), None, define)
+    }
+
+    fn collect(
+        builder: Builder,
+        normalize: Option<Normalize>,
+        define: impl FnOnce(&Builder) -> Result<Box<dyn Module>>,
+    ) -> Result<Self> {
         let body = define(&builder)?;
         let parts = builder.finish();
         Ok(Self {

@@ -1,0 +1,185 @@
+//! DenseNet-BC (Huang et al., arXiv 1608.06993) in its CIFAR variant: the stem is a 3x3 convolution with stride 1, its
+//! max-pool stays. Tensors are named as torchvision names them; the ReLU after the last norm is `features.relu5`.
+
+use super::preset::{LinbpUse, Preset};
+use super::registry::ModelConfig;
+use crate::nn::pool::{adaptive_average_pool, average_pool, max_pool};
+use crate::nn::structure::{concatenate, flatten};
+use crate::nn::{
+    Act, BatchNorm2d, Builder, Conv2d, ConvConfig, Dropout, Init, Linear, Module, Tape, Var,
+    batch_norm2d, conv2d, dropout, linear,
+};
+use crate::ops::activation::Activation;
+use crate::{Error, Result};
+
+/// Layers a block, channels that each adds, channels of the stem.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Variant {
+    blocks: [usize; 4],
+    growth: usize,
+    stem: usize,
+}
+
+const fn variant(blocks: [usize; 4], growth: usize, stem: usize) -> Variant {
+    Variant {
+        blocks,
+        growth,
+        stem,
+    }
+}
+
+pub(super) const VARIANTS: &[(&str, Variant)] = &[
+    ("densenet121", variant([6, 12, 24, 16], 32, 64)),
+    ("densenet161", variant([6, 12, 36, 24], 48, 96)),
+    ("densenet169", variant([6, 12, 32, 32], 32, 64)),
+    ("densenet201", variant([6, 12, 48, 32], 32, 64)),
+];
+
+/// The last block and the final ReLU; in attacks the transition before them too.
+pub(super) fn preset(r#use: LinbpUse) -> Preset {
+    Preset::Globs(match r#use {
+        LinbpUse::Train => &["features.denseblock4.*", "features.relu5"],
+        LinbpUse::Attack => &[
+            "features.transition3.relu",
+            "features.denseblock4.*",
+            "features.relu5",
+        ],
+    })
+}
+
+/// Channels between a layer's two convolutions, in multiples of the growth.
+const BOTTLENECK: usize = 4;
+
+fn conv(b: &Builder, c_in: usize, c_out: usize, kernel: usize) -> Result<Conv2d> {
+    let config = ConvConfig {
+        padding: kernel / 2,
+        init: Init::KaimingFanIn,
+        ..ConvConfig::default()
+    };
+    conv2d(b, c_in, c_out, kernel, config)
+}
+
+/// Batch norm, ReLU, convolution.
+struct NormActConv {
+    norm: BatchNorm2d,
+    relu: Act,
+    conv: Conv2d,
+}
+
+impl NormActConv {
+    /// `suffix` tells the parts of two such layers in one module apart.
+    fn new(b: &Builder, suffix: &str, c_in: usize, c_out: usize, kernel: usize) -> Result<Self> {
+        let part = |name: &str| format!("{name}{suffix}");
+        Ok(Self {
+            norm: batch_norm2d(&b.pp(part("norm")), c_in)?,
+            relu: b.activation(&part("relu"), Activation::Relu),
+            conv: conv(&b.pp(part("conv")), c_in, c_out, kernel)?,
+        })
+    }
+
+    fn forward(&self, tape: &Tape, x: &Var) -> Result<Var> {
+        let x = self.norm.forward_act(tape, x, &self.relu)?;
+        self.conv.forward(tape, &x)
+    }
+}
+
+/// Adds its new channels to its input's.
+struct DenseLayer {
+    squeeze: NormActConv,
+    grow: NormActConv,
+    dropout: Dropout,
+}
+
+impl Module for DenseLayer {
+    fn forward(&self, tape: &Tape, x: &Var) -> Result<Var> {
+        let y = self.squeeze.forward(tape, x)?;
+        let y = self.grow.forward(tape, &y)?;
+        let y = self.dropout.forward(tape, &y)?;
+        concatenate(tape, &[x.clone(), y])
+    }
+}
+
+/// Halves channels and sides.
+struct Transition(NormActConv);
+
+impl Module for Transition {
+    fn forward(&self, tape: &Tape, x: &Var) -> Result<Var> {
+        average_pool(tape, &self.0.forward(tape, x)?, 2, 2)
+    }
+}
+
+struct DenseNet {
+    stem: (Conv2d, BatchNorm2d, Act),
+    body: Vec<Box<dyn Module>>,
+    last: (BatchNorm2d, Act),
+    classifier: Linear,
+}
+
+pub(super) fn define(
+    b: &Builder,
+    config: &ModelConfig,
+    variant: Variant,
+) -> Result<Box<dyn Module>> {
+    let [c_in, height, width] = config.image;
+    if height < 15 || width < 15 {
+        return Err(Error::spec(format!(
+            "model.arch: a DenseNet halves its image four times and takes 15x15 and larger, the data has \
+             {height}x{width}"
+        )));
+    }
+    let path = b.pp("features");
+    let stem = (
+        conv(&path.pp("conv0"), c_in, variant.stem, 3)?,
+        batch_norm2d(&path.pp("norm0"), variant.stem)?,
+        path.activation("relu0", Activation::Relu),
+    );
+    let mut body: Vec<Box<dyn Module>> = Vec::new();
+    let mut channels = variant.stem;
+    for (i, layers) in variant.blocks.into_iter().enumerate() {
+        if i > 0 {
+            let b = path.pp(format!("transition{i}"));
+            let layer = NormActConv::new(&b, "", channels, channels / 2, 1)?;
+            body.push(Box::new(Transition(layer)));
+            channels /= 2;
+        }
+        let block = path.pp(format!("denseblock{}", i + 1));
+        for j in 0..layers {
+            let b = block.pp(format!("denselayer{}", j + 1));
+            let between = BOTTLENECK * variant.growth;
+            body.push(Box::new(DenseLayer {
+                squeeze: NormActConv::new(&b, "1", channels, between, 1)?,
+                grow: NormActConv::new(&b, "2", between, variant.growth, 3)?,
+                dropout: dropout(&b, config.dropout.unwrap_or(0.0))?,
+            }));
+            channels += variant.growth;
+        }
+    }
+    // torch's default for the weights, zero for the bias.
+    let init = Init::Uniform {
+        bound: 1.0 / (channels as f64).sqrt(),
+    };
+    Ok(Box::new(DenseNet {
+        stem,
+        body,
+        last: (
+            batch_norm2d(&path.pp("norm5"), channels)?,
+            path.activation("relu5", Activation::Relu),
+        ),
+        classifier: linear(&b.pp("classifier"), channels, config.classes, init)?,
+    }))
+}
+
+impl Module for DenseNet {
+    fn forward(&self, tape: &Tape, x: &Var) -> Result<Var> {
+        let (conv, norm, relu) = &self.stem;
+        let x = norm.forward_act(tape, &conv.forward(tape, x)?, relu)?;
+        let mut x = max_pool(tape, &x, 3, 2, 1)?;
+        for part in &self.body {
+            x = part.forward(tape, &x)?;
+        }
+        let (norm, relu) = &self.last;
+        let x = norm.forward_act(tape, &x, relu)?;
+        let x = flatten(tape, &adaptive_average_pool(tape, &x, 1, 1)?)?;
+        self.classifier.forward(tape, &x)
+    }
+}

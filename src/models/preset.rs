@@ -1,0 +1,250 @@
+//! Which activations linear backpropagation makes linear in a network: published choices, and plans from a spec.
+
+use globset::Glob;
+
+use super::layers::Layers;
+use super::registry::Arch;
+use crate::nn::{LinearPlan, Network};
+use crate::{Error, Result};
+
+/// Which of its two uses LinBP is planned for; DenseNet's published choice differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinbpUse {
+    /// Gradients with respect to the weights.
+    Train,
+    /// Gradients with respect to the input.
+    Attack,
+}
+
+/// A family's published choice, in a form that holds for all its depths.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Preset {
+    /// What these globs match.
+    Globs(&'static [&'static str]),
+    /// Everything after the first so many.
+    After(usize),
+    /// The last so many.
+    Last(usize),
+}
+
+impl Preset {
+    fn linear(self, names: &[String]) -> Result<Vec<bool>> {
+        let (skipped, count) = match self {
+            Self::Globs(globs) => return matching(names, globs),
+            Self::After(first) => (first, names.len()),
+            Self::Last(last) => (names.len().saturating_sub(last), names.len()),
+        };
+        Ok((0..count).map(|i| i >= skipped).collect())
+    }
+}
+
+/// The plan that makes the activations of `layers` linear. A name that matches nothing is an error.
+pub fn linear_plan(
+    arch: &str,
+    network: &Network,
+    layers: &Layers,
+    r#use: LinbpUse,
+) -> Result<LinearPlan> {
+    let arch = Arch::find(arch)?;
+    let linear = linear_activations(&arch, network.activations(), layers, r#use)?;
+    Ok(LinearPlan::new(linear))
+}
+
+/// For each activation whether `layers` makes it linear. A name that matches nothing is an error, and so is a default
+/// that leaves nothing linear.
+pub(super) fn linear_activations(
+    arch: &Arch,
+    names: &[String],
+    layers: &Layers,
+    r#use: LinbpUse,
+) -> Result<Vec<bool>> {
+    match layers {
+        Layers::All => Ok(vec![true; names.len()]),
+        Layers::Names(globs) => matching(names, globs),
+        Layers::From(first) => {
+            let start = names
+                .iter()
+                .position(|name| name == first)
+                .ok_or_else(|| unmatched(&format!("from:{first}"), names))?;
+            Ok((0..names.len()).map(|i| i >= start).collect())
+        }
+        Layers::Default => {
+            let linear = arch.preset(r#use).linear(names)?;
+            if linear.contains(&true) {
+                return Ok(linear);
+            }
+            Err(Error::spec(format!(
+                "linbp.layers: \"default\" makes none of this {}'s activations linear ({}): name some",
+                arch.name(),
+                names.join(", ")
+            )))
+        }
+    }
+}
+
+fn matching(names: &[String], globs: &[impl AsRef<str>]) -> Result<Vec<bool>> {
+    let mut linear = vec![false; names.len()];
+    for glob in globs {
+        let text = glob.as_ref();
+        let matcher = Glob::new(text)
+            .map_err(|e| Error::spec(format!("linbp.layers: {e}")))?
+            .compile_matcher();
+        let mut found = false;
+        for (name, linear) in names.iter().zip(&mut linear) {
+            if matcher.is_match(name) {
+                (*linear, found) = (true, true);
+            }
+        }
+        if !found {
+            return Err(unmatched(text, names));
+        }
+    }
+    Ok(linear)
+}
+
+fn unmatched(text: &str, names: &[String]) -> Error {
+    let nearest = names
+        .iter()
+        .max_by(|a, b| strsim::jaro_winkler(a, text).total_cmp(&strsim::jaro_winkler(b, text)));
+    let hint = nearest.map_or(String::new(), |name| format!("; the nearest is \"{name}\""));
+    Error::spec(format!(
+        "linbp.layers: \"{text}\" matches no activation{hint} (`runner models ARCH` lists them)"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::registry::describe;
+    use super::*;
+
+    fn linear(arch: &str, r#use: LinbpUse) -> Vec<String> {
+        let description = describe(arch).unwrap();
+        let chosen = description.activations.into_iter().filter(|a| match r#use {
+            LinbpUse::Train => a.linear_train,
+            LinbpUse::Attack => a.linear_attack,
+        });
+        chosen.map(|activation| activation.name).collect()
+    }
+
+    #[test]
+    fn published_choices() {
+        for (arch, expected) in [
+            ("mlp", &["relu2", "relu3"][..]),
+            ("lenet5", &["relu3", "relu4"]),
+            (
+                "vgg16",
+                &[
+                    "features.25",
+                    "features.27",
+                    "features.29",
+                    "classifier.1",
+                    "classifier.4",
+                ],
+            ),
+            (
+                "vgg16_bn",
+                &[
+                    "features.36",
+                    "features.39",
+                    "features.42",
+                    "classifier.1",
+                    "classifier.4",
+                ],
+            ),
+            (
+                "vgg11",
+                &[
+                    "features.14",
+                    "features.17",
+                    "features.19",
+                    "classifier.1",
+                    "classifier.4",
+                ],
+            ),
+            (
+                "resnet18",
+                &[
+                    "layer4.0.relu1",
+                    "layer4.0.relu2",
+                    "layer4.1.relu1",
+                    "layer4.1.relu2",
+                ],
+            ),
+            (
+                "mobilenet_v2",
+                &[
+                    "features.17.conv.0.2",
+                    "features.17.conv.1.2",
+                    "features.18.2",
+                ],
+            ),
+            ("wide_resnet28_10", &["relu"]),
+            (
+                "squeezenet",
+                &[
+                    "Fire8.squeeze.2",
+                    "Fire8.relu",
+                    "Fire9.squeeze.2",
+                    "Fire9.relu",
+                ],
+            ),
+        ] {
+            for r#use in [LinbpUse::Train, LinbpUse::Attack] {
+                assert_eq!(linear(arch, r#use), expected, "{arch}");
+            }
+        }
+    }
+
+    #[test]
+    fn resnets_last_stage_is_linear_throughout() {
+        for (arch, count) in [("resnet34", 6), ("resnet50", 9), ("resnext101_32x8d", 9)] {
+            let names = linear(arch, LinbpUse::Attack);
+            assert_eq!(names.len(), count, "{arch}");
+            assert!(names.iter().all(|name| name.starts_with("layer4.")));
+        }
+    }
+
+    #[test]
+    fn densenets_last_transition_is_linear_in_attacks_alone() {
+        let train = linear("densenet121", LinbpUse::Train);
+        let attack = linear("densenet121", LinbpUse::Attack);
+        assert_eq!(train.len(), 2 * 16 + 1);
+        assert_eq!(attack[0], "features.transition3.relu");
+        assert_eq!(attack[1..], train);
+        assert_eq!(train[0], "features.denseblock4.denselayer1.relu1");
+        assert_eq!(train.last().unwrap(), "features.relu5");
+    }
+
+    #[test]
+    fn names_that_match_nothing_are_refused() {
+        let arch = Arch::find("resnet18").unwrap();
+        let names = ["relu".to_string(), "layer4.0.relu1".to_string()];
+        let plan = |layers: Layers| {
+            linear_activations(&arch, &names, &layers, LinbpUse::Train).map_err(|e| e.to_string())
+        };
+        assert_eq!(plan(Layers::All), Ok(vec![true, true]));
+        assert_eq!(
+            plan(Layers::From("layer4.0.relu1".into())),
+            Ok(vec![false, true])
+        );
+        assert_eq!(
+            plan(Layers::Names(vec!["rel?".into()])),
+            Ok(vec![true, false])
+        );
+        for layers in [
+            Layers::From("layer4.0.relu9".into()),
+            Layers::Names(vec!["relu".into(), "layer4.0.relu9".into()]),
+        ] {
+            let fault = plan(layers).unwrap_err();
+            assert!(
+                fault.contains(
+                    "layer4.0.relu9\" matches no activation; the nearest is \"layer4.0.relu1\""
+                ),
+                "{fault}"
+            );
+        }
+        let shallow = Arch::find("mlp").unwrap();
+        let fault = linear_activations(&shallow, &names[..1], &Layers::Default, LinbpUse::Train);
+        assert!(fault.unwrap_err().to_string().contains("makes none"));
+    }
+}

@@ -1,0 +1,230 @@
+//! ResNet (He et al., arXiv 1512.03385) and ResNeXt (Xie et al., arXiv 1611.05431) in their CIFAR variant: the stem is
+//! a 3x3 convolution with stride 1, its max-pool stays. Tensors are named as torchvision names them; the one ReLU that
+//! torchvision's block uses several times is `relu1`, `relu2`, .. here.
+
+use super::preset::Preset;
+use super::registry::ModelConfig;
+use crate::Result;
+use crate::nn::pool::{adaptive_average_pool, max_pool};
+use crate::nn::structure::flatten;
+use crate::nn::{
+    Act, BatchNorm2d, Builder, Conv2d, ConvConfig, Init, Linear, Module, Tape, Var, batch_norm2d,
+    conv2d, linear,
+};
+use crate::ops::activation::Activation;
+
+/// Blocks a stage, and what they are made of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Variant {
+    blocks: [usize; 4],
+    block: Block,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Block {
+    /// Two 3x3 convolutions.
+    Basic,
+    /// 1x1, 3x3 in groups, 1x1 to four times the stage's channels; `width` channels a group where the stage has 64.
+    Bottleneck { groups: usize, width: usize },
+}
+
+const fn basic(blocks: [usize; 4]) -> Variant {
+    Variant {
+        blocks,
+        block: Block::Basic,
+    }
+}
+
+const fn bottleneck(blocks: [usize; 4], groups: usize, width: usize) -> Variant {
+    Variant {
+        blocks,
+        block: Block::Bottleneck { groups, width },
+    }
+}
+
+pub(super) const VARIANTS: &[(&str, Variant)] = &[
+    ("resnet18", basic([2, 2, 2, 2])),
+    ("resnet34", basic([3, 4, 6, 3])),
+    ("resnet50", bottleneck([3, 4, 6, 3], 1, 64)),
+    ("resnet101", bottleneck([3, 4, 23, 3], 1, 64)),
+    ("resnet152", bottleneck([3, 8, 36, 3], 1, 64)),
+    ("resnext50_32x4d", bottleneck([3, 4, 6, 3], 32, 4)),
+    ("resnext101_32x8d", bottleneck([3, 4, 23, 3], 32, 8)),
+];
+
+/// Every ReLU of the last stage, the ones after the addition included.
+pub(super) const PRESET: Preset = Preset::Globs(&["layer4.*"]);
+
+/// A convolution and its batch norm.
+struct ConvNorm {
+    conv: Conv2d,
+    norm: BatchNorm2d,
+}
+
+/// Channels and geometry of a convolution.
+#[derive(Clone, Copy)]
+struct Shape {
+    c_in: usize,
+    c_out: usize,
+    kernel: usize,
+    stride: usize,
+    groups: usize,
+}
+
+impl ConvNorm {
+    fn new(conv: &Builder, norm: &Builder, shape: Shape) -> Result<Self> {
+        let config = ConvConfig {
+            stride: shape.stride,
+            padding: shape.kernel / 2,
+            groups: shape.groups,
+            bias: false,
+            init: Init::KaimingFanOut,
+        };
+        Ok(Self {
+            conv: conv2d(conv, shape.c_in, shape.c_out, shape.kernel, config)?,
+            norm: batch_norm2d(norm, shape.c_out)?,
+        })
+    }
+
+    /// `conv1` and `bn1`, `conv2` and `bn2`, ..
+    fn numbered(b: &Builder, number: usize, shape: Shape) -> Result<Self> {
+        Self::new(
+            &b.pp(format!("conv{number}")),
+            &b.pp(format!("bn{number}")),
+            shape,
+        )
+    }
+}
+
+/// `relu(branch(x) + x)`, where a projection brings x to the branch's shape if that differs.
+struct Residual {
+    /// All layers of the branch but its last, each with the ReLU that follows.
+    inner: Vec<(ConvNorm, Act)>,
+    /// The last layer, and the ReLU after the addition.
+    last: (ConvNorm, Act),
+    projection: Option<ConvNorm>,
+}
+
+impl Residual {
+    fn new(b: &Builder, c_in: usize, planes: usize, stride: usize, block: Block) -> Result<Self> {
+        let conv = |c_in, c_out, kernel, stride, groups| Shape {
+            c_in,
+            c_out,
+            kernel,
+            stride,
+            groups,
+        };
+        let shapes = match block {
+            Block::Basic => vec![
+                conv(c_in, planes, 3, stride, 1),
+                conv(planes, planes, 3, 1, 1),
+            ],
+            Block::Bottleneck { groups, width } => {
+                let width = planes * width / 64 * groups;
+                vec![
+                    conv(c_in, width, 1, 1, 1),
+                    conv(width, width, 3, stride, groups),
+                    conv(width, 4 * planes, 1, 1, 1),
+                ]
+            }
+        };
+        let c_out = shapes[shapes.len() - 1].c_out;
+        let mut layers = Vec::new();
+        for (i, shape) in shapes.into_iter().enumerate() {
+            let act = b.activation(&format!("relu{}", i + 1), Activation::Relu);
+            layers.push((ConvNorm::numbered(b, i + 1, shape)?, act));
+        }
+        let projection = match stride != 1 || c_in != c_out {
+            true => {
+                let path = b.pp("downsample");
+                let shape = conv(c_in, c_out, 1, stride, 1);
+                Some(ConvNorm::new(&path.pp(0), &path.pp(1), shape)?)
+            }
+            false => None,
+        };
+        let last = layers.pop().expect("a block has layers");
+        Ok(Self {
+            inner: layers,
+            last,
+            projection,
+        })
+    }
+}
+
+impl Module for Residual {
+    fn forward(&self, tape: &Tape, x: &Var) -> Result<Var> {
+        let (last, act) = &self.last;
+        let mut y = x.clone();
+        for (layer, act) in &self.inner {
+            y = layer.conv.forward(tape, &y)?;
+            y = layer.norm.forward_act(tape, &y, act)?;
+        }
+        y = last.conv.forward(tape, &y)?;
+        let x = match &self.projection {
+            Some(layer) => {
+                let x = layer.conv.forward(tape, x)?;
+                layer.norm.forward(tape, &x)?
+            }
+            None => x.clone(),
+        };
+        last.norm.forward_add_act(tape, &y, &x, act)
+    }
+}
+
+struct ResNet {
+    stem: ConvNorm,
+    relu: Act,
+    blocks: Vec<Residual>,
+    fc: Linear,
+}
+
+pub(super) fn define(
+    b: &Builder,
+    config: &ModelConfig,
+    variant: Variant,
+) -> Result<Box<dyn Module>> {
+    let shape = Shape {
+        c_in: config.image[0],
+        c_out: 64,
+        kernel: 3,
+        stride: 1,
+        groups: 1,
+    };
+    let stem = ConvNorm::numbered(b, 1, shape)?;
+    let relu = b.activation("relu", Activation::Relu);
+    let expansion = match variant.block {
+        Block::Basic => 1,
+        Block::Bottleneck { .. } => 4,
+    };
+    let mut blocks = Vec::new();
+    let mut c_in = 64;
+    for (stage, repeats) in variant.blocks.into_iter().enumerate() {
+        let path = b.pp(format!("layer{}", stage + 1));
+        let planes = 64 << stage;
+        for i in 0..repeats {
+            let stride = if stage > 0 && i == 0 { 2 } else { 1 };
+            let block = Residual::new(&path.pp(i), c_in, planes, stride, variant.block)?;
+            blocks.push(block);
+            c_in = expansion * planes;
+        }
+    }
+    Ok(Box::new(ResNet {
+        stem,
+        relu,
+        blocks,
+        fc: linear(&b.pp("fc"), c_in, config.classes, Init::TorchDefault)?,
+    }))
+}
+
+impl Module for ResNet {
+    fn forward(&self, tape: &Tape, x: &Var) -> Result<Var> {
+        let x = self.stem.conv.forward(tape, x)?;
+        let x = self.stem.norm.forward_act(tape, &x, &self.relu)?;
+        let mut x = max_pool(tape, &x, 3, 2, 1)?;
+        for block in &self.blocks {
+            x = block.forward(tape, &x)?;
+        }
+        let x = flatten(tape, &adaptive_average_pool(tape, &x, 1, 1)?)?;
+        self.fc.forward(tape, &x)
+    }
+}

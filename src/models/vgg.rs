@@ -1,0 +1,127 @@
+//! VGG (Simonyan and Zisserman, arXiv 1409.1556) for 32x32 images, with and without batch norm. Features end as 1x1 and
+//! are spread over 7x7 by adaptive pooling, so that the classifier keeps its original width of 25088 inputs. Tensors
+//! are named as torchvision names them.
+
+use super::preset::Preset;
+use super::registry::ModelConfig;
+use crate::nn::pool::{adaptive_average_pool, max_pool};
+use crate::nn::structure::flatten;
+use crate::nn::{
+    Act, BatchNorm2d, Builder, Conv2d, ConvConfig, Dropout, Init, Linear, Module, Tape, Var,
+    batch_norm2d, conv2d, dropout, linear,
+};
+use crate::ops::activation::Activation;
+use crate::{Error, Result};
+
+/// Convolutions in each of the five blocks, and whether batch norm follows each.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Variant {
+    blocks: [usize; 5],
+    norm: bool,
+}
+
+const fn variant(blocks: [usize; 5], norm: bool) -> Variant {
+    Variant { blocks, norm }
+}
+
+pub(super) const VARIANTS: &[(&str, Variant)] = &[
+    ("vgg11", variant([1, 1, 2, 2, 2], false)),
+    ("vgg13", variant([2, 2, 2, 2, 2], false)),
+    ("vgg16", variant([2, 2, 3, 3, 3], false)),
+    ("vgg19", variant([2, 2, 4, 4, 4], false)),
+    ("vgg11_bn", variant([1, 1, 2, 2, 2], true)),
+    ("vgg13_bn", variant([2, 2, 2, 2, 2], true)),
+    ("vgg16_bn", variant([2, 2, 3, 3, 3], true)),
+    ("vgg19_bn", variant([2, 2, 4, 4, 4], true)),
+];
+
+/// The last three ReLUs of the features, which in VGG-16 are the last block's, and both of the classifier.
+pub(super) const PRESET: Preset = Preset::Last(5);
+
+const CHANNELS: [usize; 5] = [64, 128, 256, 512, 512];
+
+enum Feature {
+    Conv(Conv2d, Option<BatchNorm2d>, Act),
+    Pool,
+}
+
+struct Vgg {
+    features: Vec<Feature>,
+    hidden: [(Linear, Act, Dropout); 2],
+    out: Linear,
+}
+
+pub(super) fn define(
+    b: &Builder,
+    config: &ModelConfig,
+    variant: Variant,
+) -> Result<Box<dyn Module>> {
+    let [mut c_in, height, width] = config.image;
+    if height < 32 || width < 32 {
+        return Err(Error::spec(format!(
+            "model.arch: a VGG halves its image five times and takes 32x32 and larger, the data has {height}x{width}"
+        )));
+    }
+    let conv = ConvConfig {
+        padding: 1,
+        bias: true,
+        init: Init::KaimingFanOut,
+        ..ConvConfig::default()
+    };
+    let path = b.pp("features");
+    let mut features = Vec::new();
+    // The position in torch's sequence of modules, where norms and activations count too.
+    let mut at = 0;
+    for (repeats, channels) in variant.blocks.into_iter().zip(CHANNELS) {
+        for _ in 0..repeats {
+            let layer = conv2d(&path.pp(at), c_in, channels, 3, conv)?;
+            let norm = match variant.norm {
+                true => Some(batch_norm2d(&path.pp(at + 1), channels)?),
+                false => None,
+            };
+            at += 1 + usize::from(variant.norm);
+            let act = path.activation(&at.to_string(), Activation::Relu);
+            at += 1;
+            features.push(Feature::Conv(layer, norm, act));
+            c_in = channels;
+        }
+        features.push(Feature::Pool);
+        at += 1;
+    }
+    let path = b.pp("classifier");
+    let p = config.dropout.unwrap_or(0.5);
+    let layer = |at: usize, from, to| linear(&path.pp(at), from, to, Init::Normal { std: 0.01 });
+    let hidden = |at: usize, from| -> Result<_> {
+        let act = path.activation(&(at + 1).to_string(), Activation::Relu);
+        Ok((layer(at, from, 4096)?, act, dropout(&path.pp(at + 2), p)?))
+    };
+    Ok(Box::new(Vgg {
+        features,
+        hidden: [hidden(0, 512 * 7 * 7)?, hidden(3, 4096)?],
+        out: layer(6, 4096, config.classes)?,
+    }))
+}
+
+impl Module for Vgg {
+    fn forward(&self, tape: &Tape, x: &Var) -> Result<Var> {
+        let mut x = x.clone();
+        for feature in &self.features {
+            x = match feature {
+                Feature::Pool => max_pool(tape, &x, 2, 2, 0)?,
+                Feature::Conv(conv, norm, act) => {
+                    let x = conv.forward(tape, &x)?;
+                    match norm {
+                        Some(norm) => norm.forward_act(tape, &x, act)?,
+                        None => act.forward(tape, &x)?,
+                    }
+                }
+            };
+        }
+        x = flatten(tape, &adaptive_average_pool(tape, &x, 7, 7)?)?;
+        for (layer, act, dropout) in &self.hidden {
+            x = act.forward(tape, &layer.forward(tape, &x)?)?;
+            x = dropout.forward(tape, &x)?;
+        }
+        self.out.forward(tape, &x)
+    }
+}

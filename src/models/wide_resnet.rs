@@ -1,0 +1,175 @@
+//! Wide residual networks (Zagoruyko and Komodakis, arXiv 1605.07146) of any depth and width, in the form that robust
+//! training made common: batch norm and ReLU before each convolution. Tensors are named as in the code of TRADES;
+//! weights may hold an unused `sub_block1` besides.
+
+use super::preset::Preset;
+use super::registry::ModelConfig;
+use crate::nn::pool::adaptive_average_pool;
+use crate::nn::structure::{add, flatten};
+use crate::nn::{
+    Act, BatchNorm2d, Builder, Conv2d, ConvConfig, Dropout, Init, Linear, Module, Tape, Var,
+    batch_norm2d, conv2d, dropout, linear,
+};
+use crate::ops::activation::Activation;
+use crate::{Error, Result};
+
+/// What the names of the family start with: `wide_resnet28_10` has depth 28 and 10 times the channels.
+pub(super) const PREFIX: &str = "wide_resnet";
+
+/// Convolutional layers, and the factor on channels.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Variant {
+    depth: usize,
+    width: usize,
+}
+
+/// The depth and width of a name that starts with [`PREFIX`]; an error says what such a name looks like.
+pub(super) fn parse(name: &str) -> Result<Variant> {
+    let (depth, width) = name
+        .strip_prefix(PREFIX)
+        .and_then(|rest| rest.split_once('_'))
+        .and_then(|(depth, width)| Some((depth.parse().ok()?, width.parse().ok()?)))
+        .unwrap_or((0, 0));
+    // Four layers stand outside the three groups, whose blocks have two each.
+    if !(10..=1000).contains(&depth) || (depth - 4) % 6 != 0 || !(1..=64).contains(&width) {
+        return Err(Error::spec(format!(
+            "model.arch: \"{name}\" is no wide residual network: expected {PREFIX}D_W with a depth D of 10, 16, 22, 28, \
+             .. (6n + 4, at most 1000) and a width W of 1 to 64"
+        )));
+    }
+    Ok(Variant { depth, width })
+}
+
+/// The final ReLU alone.
+pub(super) const PRESET: Preset = Preset::Globs(&["relu"]);
+
+fn conv(b: &Builder, c_in: usize, c_out: usize, kernel: usize, stride: usize) -> Result<Conv2d> {
+    let config = ConvConfig {
+        stride,
+        padding: kernel / 2,
+        init: Init::KaimingFanOut,
+        ..ConvConfig::default()
+    };
+    conv2d(b, c_in, c_out, kernel, config)
+}
+
+/// `x + branch(x)`; where channels change, both start from the activated input and a 1x1 convolution adapts it.
+struct Residual {
+    norm1: BatchNorm2d,
+    relu1: Act,
+    conv1: Conv2d,
+    norm2: BatchNorm2d,
+    relu2: Act,
+    dropout: Dropout,
+    conv2: Conv2d,
+    shortcut: Option<Conv2d>,
+}
+
+impl Residual {
+    fn new(b: &Builder, c_in: usize, c_out: usize, stride: usize, p: f64) -> Result<Self> {
+        let shortcut = b.pp("convShortcut");
+        Ok(Self {
+            norm1: batch_norm2d(&b.pp("bn1"), c_in)?,
+            relu1: b.activation("relu1", Activation::Relu),
+            conv1: conv(&b.pp("conv1"), c_in, c_out, 3, stride)?,
+            norm2: batch_norm2d(&b.pp("bn2"), c_out)?,
+            relu2: b.activation("relu2", Activation::Relu),
+            dropout: dropout(b, p)?,
+            conv2: conv(&b.pp("conv2"), c_out, c_out, 3, 1)?,
+            shortcut: match c_in == c_out {
+                true => None,
+                false => Some(conv(&shortcut, c_in, c_out, 1, stride)?),
+            },
+        })
+    }
+}
+
+impl Module for Residual {
+    fn forward(&self, tape: &Tape, x: &Var) -> Result<Var> {
+        let activated = self.norm1.forward_act(tape, x, &self.relu1)?;
+        let y = self.conv1.forward(tape, &activated)?;
+        let y = self.norm2.forward_act(tape, &y, &self.relu2)?;
+        let y = self.dropout.forward(tape, &y)?;
+        let y = self.conv2.forward(tape, &y)?;
+        match &self.shortcut {
+            Some(shortcut) => add(tape, &shortcut.forward(tape, &activated)?, &y),
+            None => add(tape, x, &y),
+        }
+    }
+}
+
+struct WideResNet {
+    stem: Conv2d,
+    blocks: Vec<Residual>,
+    norm: BatchNorm2d,
+    relu: Act,
+    fc: Linear,
+}
+
+pub(super) fn define(
+    b: &Builder,
+    config: &ModelConfig,
+    variant: Variant,
+) -> Result<Box<dyn Module>> {
+    let p = config.dropout.unwrap_or(0.0);
+    let stem = conv(&b.pp("conv1"), config.image[0], 16, 3, 1)?;
+    let mut blocks = Vec::new();
+    let mut c_in = 16;
+    for group in 0..3 {
+        let path = b.pp(format!("block{}", group + 1)).pp("layer");
+        let c_out = (16 << group) * variant.width;
+        for i in 0..(variant.depth - 4) / 6 {
+            let stride = if group > 0 && i == 0 { 2 } else { 1 };
+            blocks.push(Residual::new(&path.pp(i), c_in, c_out, stride, p)?);
+            c_in = c_out;
+        }
+    }
+    // torch's default for the weights, zero for the bias.
+    let init = Init::Uniform {
+        bound: 1.0 / (c_in as f64).sqrt(),
+    };
+    Ok(Box::new(WideResNet {
+        stem,
+        blocks,
+        norm: batch_norm2d(&b.pp("bn1"), c_in)?,
+        relu: b.activation("relu", Activation::Relu),
+        fc: linear(&b.pp("fc"), c_in, config.classes, init)?,
+    }))
+}
+
+impl Module for WideResNet {
+    fn forward(&self, tape: &Tape, x: &Var) -> Result<Var> {
+        let mut x = self.stem.forward(tape, x)?;
+        for block in &self.blocks {
+            x = block.forward(tape, &x)?;
+        }
+        let x = self.norm.forward_act(tape, &x, &self.relu)?;
+        let x = flatten(tape, &adaptive_average_pool(tape, &x, 1, 1)?)?;
+        self.fc.forward(tape, &x)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_carry_depth_and_width() {
+        let (depth, width) = (28, 10);
+        assert_eq!(parse("wide_resnet28_10").unwrap(), Variant { depth, width });
+        for name in [
+            "wide_resnet",
+            "wide_resnet28",
+            "wide_resnet27_10",
+            "wide_resnet4_1",
+            "wide_resnet28_0",
+            "wide_resnet28_65",
+            "wide_resnet28_-1",
+            "wide_resnet99999999999999999999999_1",
+            "wide_resnet28_10_1",
+        ] {
+            let fault = parse(name).unwrap_err().to_string();
+            assert!(fault.contains("expected wide_resnetD_W"), "{name}: {fault}");
+        }
+    }
+}
