@@ -1,0 +1,50 @@
+//! A spec after all layers are merged and every value is checked: what the program runs.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::sections::{
+    AttackSpec, CheckpointSpec, DataSpec, EvaluateSpec, LinbpSpec, ModelSpec, OptimizerSpec,
+    SchedulerSpec, SimulateSpec, TrainSpec,
+};
+use super::task::Task;
+
+/// One experiment: a name and its stages in the order of the spec.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExperimentSpec {
+    /// The folder under `results/`.
+    pub name: String,
+    /// At least one. A spec without `[[stage]]` is one stage with the id [`StageSpec::MAIN`].
+    pub stages: Vec<StageSpec>,
+    /// Whether the spec lists stages.
+    pub staged: bool,
+    /// Key path -> the layer that set it, such as "spec experiments/a.toml:12", "command line" or "default".
+    pub provenance: BTreeMap<String, String>,
+    /// Settings without effect and other remarks, one line each.
+    pub warnings: Vec<String>,
+}
+
+/// One stage. A section that the task does not use is `None`, or its default.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StageSpec {
+    pub id: String,
+    pub task: Task,
+    /// The seed of every random number of the stage.
+    pub seed: u64,
+    pub data: Option<DataSpec>,
+    pub model: Option<ModelSpec>,
+    pub linbp: LinbpSpec,
+    pub optimizer: Option<OptimizerSpec>,
+    pub scheduler: SchedulerSpec,
+    pub train: Option<TrainSpec>,
+    pub attack: Option<AttackSpec>,
+    pub evaluate: EvaluateSpec,
+    pub checkpoint: CheckpointSpec,
+    pub simulate: Option<SimulateSpec>,
+}
+
+impl StageSpec {
+    /// The id of the stage of a spec that lists none.
+    pub const MAIN: &'static str = "main";
+}

@@ -1,0 +1,308 @@
+//! Reads the keys of one section of one stage, noting every fault instead of stopping at the first.
+
+use figment::error::Kind;
+use figment::value::{Dict, Value};
+use serde::Deserialize;
+
+use super::choice::{nearest, one_of};
+use super::location::{Locate, Location};
+use super::outcome::Outcome;
+use super::section::Key;
+use super::sections::{AttackKind, SECTIONS};
+use super::task::Task;
+
+/// A table that may hold keys of a section: the stage's own, the spec's, or that of a stage referred to.
+#[derive(Clone, Debug)]
+pub(crate) struct Table<'a> {
+    /// The dotted path under which the layers hold the table: "attack", "stage.craft.attack".
+    pub path: String,
+    pub dict: &'a Dict,
+    /// The keys that count here; empty for all.
+    pub only: &'static [&'static str],
+}
+
+/// What a section needs to know of its stage.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Uses {
+    /// Nothing where the task itself is faulty: then nothing is called idle or missing on its account.
+    pub task: Option<Task>,
+    /// The attacks that the stage carries out.
+    pub attacks: Vec<AttackKind>,
+}
+
+/// The keys of one section as one stage sees them.
+pub(crate) struct Fields<'a> {
+    /// "attack", or "stage.craft.attack": the key path of the resolved values.
+    pub path: String,
+    pub keys: &'static [Key],
+    /// Strongest first.
+    pub tables: Vec<Table<'a>>,
+    /// Whether the stage uses the section at all; if not, only what is written is checked.
+    pub used: bool,
+    pub uses: &'a Uses,
+    pub places: &'a dyn Locate,
+    pub outcome: &'a mut Outcome,
+}
+
+impl<'a> Fields<'a> {
+    /// Whether the stage's task is one of these; true where the task is unknown.
+    pub fn task_is(&self, tasks: &[Task]) -> bool {
+        self.uses.task.is_none_or(|task| tasks.contains(&task))
+    }
+
+    /// The attacks that the stage carries out.
+    pub fn attacks(&self) -> &'a [AttackKind] {
+        &self.uses.attacks
+    }
+
+    /// The value of a key and the path under which it was written.
+    fn find(&self, key: &str) -> Option<(&'a Value, String)> {
+        let mut tables = self
+            .tables
+            .iter()
+            .filter(|table| table.only.is_empty() || table.only.contains(&key));
+        tables.find_map(|table| Some((table.dict.get(key)?, join(&table.path, key))))
+    }
+
+    /// Whether some layer sets the key.
+    pub fn is_written(&self, key: &str) -> bool {
+        self.find(key).is_some()
+    }
+
+    /// The key's value where it is there and well formed; notes nothing.
+    pub fn peek<T: for<'de> Deserialize<'de>>(&self, key: &str) -> Option<T> {
+        self.find(key)?.0.deserialize().ok()
+    }
+
+    /// Reads a key that may be missing. The outer `Option` is nothing where the value is faulty.
+    pub fn optional<T: for<'de> Deserialize<'de>>(
+        &mut self,
+        key: &'static str,
+    ) -> Option<Option<T>> {
+        self.optional_by(key, |value| {
+            value.deserialize().map_err(|error| expected(&error.kind))
+        })
+    }
+
+    /// Reads a key that must be there.
+    pub fn required<T: for<'de> Deserialize<'de>>(&mut self, key: &'static str) -> Option<T> {
+        self.required_by(key, |value| {
+            value.deserialize().map_err(|error| expected(&error.kind))
+        })
+    }
+
+    /// Reads a key that must be there by a function that says, on failure, what it expected.
+    pub fn required_by<T>(
+        &mut self,
+        key: &'static str,
+        read: impl Fn(&Value) -> Result<T, String>,
+    ) -> Option<T> {
+        let found = self.optional_by(key, read)?;
+        if found.is_none() && self.used {
+            let doc = self.doc(key);
+            self.fault(key, &format!("missing; {doc}"));
+        }
+        found
+    }
+
+    fn optional_by<T>(
+        &mut self,
+        key: &'static str,
+        read: impl Fn(&Value) -> Result<T, String>,
+    ) -> Option<Option<T>> {
+        let full = join(&self.path, key);
+        let Some((value, written)) = self.find(key) else {
+            if self.used {
+                self.outcome.provenance.insert(full, "default".into());
+            }
+            return Some(None);
+        };
+        let place = self.places.locate(&written, value.tag());
+        if self.used {
+            self.outcome.provenance.insert(full, place.provenance());
+            self.outcome.effective_here.insert(written.clone());
+        }
+        match read(value) {
+            Ok(read) => Some(Some(read)),
+            Err(expectation) => {
+                self.outcome
+                    .fault(&place, &written, &mismatch(&expectation, value));
+                None
+            }
+        }
+    }
+
+    /// Notes a fault where the key is missing although `why`.
+    pub fn require_for<T>(&mut self, key: &'static str, read: &Option<Option<T>>, why: &str) {
+        if matches!(read, Some(None)) && self.used {
+            let doc = self.doc(key);
+            self.fault(key, &format!("missing; {why}: {doc}"));
+        }
+    }
+
+    /// Notes that a setting has no effect here and puts the default in its place.
+    pub fn idle<T: PartialEq>(
+        &mut self,
+        key: &'static str,
+        read: &mut Option<T>,
+        default: T,
+        why: &str,
+    ) {
+        let Some((value, written)) = self.find(key) else {
+            if read.is_some() {
+                *read = Some(default);
+            }
+            return;
+        };
+        if read.as_ref().is_none_or(|read| *read == default) {
+            return;
+        }
+        *read = Some(default);
+        if !self.used {
+            return;
+        }
+        self.outcome
+            .provenance
+            .insert(join(&self.path, key), "default".into());
+        let place = self.places.locate(&written, value.tag());
+        let remark = format!("{place}: {written}: has no effect: {why}");
+        self.outcome.idle_here.insert(written, remark);
+    }
+
+    /// Notes a fault of a key.
+    pub fn fault(&mut self, key: &str, message: &str) {
+        let (place, key) = self.place(key);
+        self.outcome.fault(&place, &key, message);
+    }
+
+    /// Notes a remark on a key.
+    pub fn warn(&mut self, key: &str, message: &str) {
+        if !self.used {
+            return;
+        }
+        let (place, key) = self.place(key);
+        self.outcome
+            .remarks
+            .push(format!("{place}: {key}: {message}"));
+    }
+
+    fn place(&self, key: &str) -> (Location, String) {
+        match self.find(key) {
+            Some((value, written)) => (self.places.locate(&written, value.tag()), written),
+            None => (
+                self.places.locate_section(&self.path),
+                join(&self.path, key),
+            ),
+        }
+    }
+
+    fn doc(&self, key: &str) -> &'static str {
+        let found = self.keys.iter().find(|known| known.name == key);
+        let doc = found.map_or("", |found| found.doc.trim().trim_end_matches('.'));
+        doc.split("; required").next().unwrap_or(doc)
+    }
+
+    /// Refuses every key of the tables that the section does not have.
+    pub fn refuse_unknown_keys(&mut self) {
+        for table in self.tables.iter().filter(|table| table.only.is_empty()) {
+            for (key, value) in table.dict {
+                if self.keys.iter().any(|known| known.name == key) {
+                    continue;
+                }
+                let written = join(&table.path, key);
+                let place = self.places.locate(&written, value.tag());
+                let message = unknown_key(key, self.keys.iter().map(|known| known.name));
+                self.outcome.effective_here.insert(written.clone());
+                self.outcome.fault(&place, &written, &message);
+            }
+        }
+    }
+}
+
+/// A key of the table at a dotted path; the empty path is the whole spec.
+pub(crate) fn join(path: &str, key: &str) -> String {
+    if path.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{path}.{key}")
+    }
+}
+
+/// The words for a key that the table does not have: the nearest of its own, else the section that has it.
+pub(crate) fn unknown_key<'a>(key: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
+    if let Some(near) = nearest(key, known.clone()) {
+        return format!("unknown key; did you mean \"{near}\"?");
+    }
+    let mut sections = SECTIONS
+        .iter()
+        .filter(|(_, keys)| keys.iter().any(|known| known.name == key));
+    match sections.next() {
+        Some((section, _)) => format!("unknown key; did you mean \"{section}.{key}\"?"),
+        None => format!(
+            "unknown key; known are {}",
+            known.collect::<Vec<_>>().join(", ")
+        ),
+    }
+}
+
+/// What a value should have been, from serde's error.
+fn expected(kind: &Kind) -> String {
+    match kind {
+        Kind::InvalidType(_, words)
+        | Kind::InvalidValue(_, words)
+        | Kind::InvalidLength(_, words) => plain(words),
+        Kind::UnknownVariant(found, names) => match nearest(found, names.iter().copied()) {
+            Some(near) => format!("{}; did you mean \"{near}\"?", one_of(names)),
+            None => one_of(names),
+        },
+        other => other.to_string(),
+    }
+}
+
+/// Serde's words for its own types, in those of the field.
+fn plain(words: &str) -> String {
+    let plain = match words {
+        "a boolean" => "true or false",
+        "a sequence" => "a list",
+        "path string" | "a string" | "str" => "text in quotes",
+        "f64" | "f32" => "a number",
+        "usize" | "u64" | "i64" | "u32" => "a whole number",
+        "an array of length 2" => "a list of two numbers",
+        other => other,
+    };
+    plain.to_owned()
+}
+
+/// "expected A, found B", with a hint that follows a semicolon of the expectation kept at the end.
+fn mismatch(expectation: &str, value: &Value) -> String {
+    let found = found(value);
+    match expectation.split_once("; ") {
+        Some((expected, hint)) => format!("expected {expected}, found {found}; {hint}"),
+        None => format!("expected {expectation}, found {found}"),
+    }
+}
+
+/// A value as TOML writes it, shortened.
+pub(crate) fn found(value: &Value) -> String {
+    match value {
+        Value::Dict(..) => "a table".into(),
+        Value::Array(_, items) => {
+            let shown: Vec<String> = items.iter().take(8).map(found).collect();
+            let more = if items.len() > 8 { ", ..." } else { "" };
+            format!("[{}{more}]", shown.join(", "))
+        }
+        Value::String(_, text) if text.chars().count() > 60 => {
+            format!("{:?}...", text.chars().take(60).collect::<String>())
+        }
+        Value::String(_, text) => format!("{text:?}"),
+        Value::Char(_, letter) => format!("{:?}", letter.to_string()),
+        Value::Bool(_, truth) => truth.to_string(),
+        Value::Num(_, number) => match (number.to_i128(), number.to_u128(), number.to_f64()) {
+            (Some(whole), _, _) => whole.to_string(),
+            (_, Some(whole), _) => whole.to_string(),
+            (_, _, Some(real)) => format!("{real:?}"),
+            _ => "a number".into(),
+        },
+        Value::Empty(..) => "nothing".into(),
+    }
+}

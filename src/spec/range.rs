@@ -1,0 +1,259 @@
+//! Numbers that carry their range: a value outside is refused where it is parsed, in words.
+//!
+//! Each type says what it expected ("a whole number from 1 to 1000000") through serde's `expecting`; the reader of
+//! the sections adds where the value came from and what was found.
+
+use std::fmt;
+
+use serde::de::{self, Deserialize, Deserializer, Unexpected, Visitor};
+use serde::{Serialize, Serializer};
+
+use super::sections::Norm;
+
+/// Defines a whole number that deserializes only inside `$min..=$max`.
+macro_rules! whole {
+    ($(#[$meta:meta])* $name:ident($inner:ty) in $min:literal ..= $max:expr, $words:literal) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub struct $name($inner);
+
+        impl $name {
+            /// The number, or nothing where it lies outside the range.
+            pub fn new(value: $inner) -> Option<Self> {
+                ($min..=$max).contains(&value).then_some(Self(value))
+            }
+
+            /// The number.
+            pub fn get(self) -> $inner {
+                self.0
+            }
+        }
+
+        impl From<$name> for $inner {
+            fn from(value: $name) -> Self {
+                value.0
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                self.0.serialize(serializer)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Words;
+                impl Visitor<'_> for Words {
+                    type Value = $name;
+                    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                        f.write_str($words)
+                    }
+                    fn visit_i64<E: de::Error>(self, value: i64) -> Result<$name, E> {
+                        let inside = <$inner>::try_from(value).ok().and_then($name::new);
+                        inside.ok_or_else(|| E::invalid_value(Unexpected::Signed(value), &self))
+                    }
+                    fn visit_u64<E: de::Error>(self, value: u64) -> Result<$name, E> {
+                        let inside = <$inner>::try_from(value).ok().and_then($name::new);
+                        inside.ok_or_else(|| E::invalid_value(Unexpected::Unsigned(value), &self))
+                    }
+                }
+                deserializer.deserialize_any(Words)
+            }
+        }
+    };
+}
+
+/// Defines a real number that deserializes only where `$inside` holds; `"8/255"` is read as a fraction.
+macro_rules! real {
+    ($(#[$meta:meta])* $name:ident, $inside:expr, $words:literal) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+        pub struct $name(f64);
+
+        impl $name {
+            /// The number, or nothing where it lies outside the range.
+            pub fn new(value: f64) -> Option<Self> {
+                let inside: fn(f64) -> bool = $inside;
+                (value.is_finite() && inside(value)).then_some(Self(value))
+            }
+
+            /// The number.
+            pub fn get(self) -> f64 {
+                self.0
+            }
+        }
+
+        impl From<$name> for f64 {
+            fn from(value: $name) -> Self {
+                value.0
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                self.0.serialize(serializer)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Words;
+                impl Visitor<'_> for Words {
+                    type Value = $name;
+                    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                        f.write_str($words)
+                    }
+                    fn visit_f64<E: de::Error>(self, value: f64) -> Result<$name, E> {
+                        $name::new(value).ok_or_else(|| E::invalid_value(Unexpected::Float(value), &self))
+                    }
+                    fn visit_i64<E: de::Error>(self, value: i64) -> Result<$name, E> {
+                        $name::new(value as f64).ok_or_else(|| E::invalid_value(Unexpected::Signed(value), &self))
+                    }
+                    fn visit_u64<E: de::Error>(self, value: u64) -> Result<$name, E> {
+                        self.visit_f64(value as f64)
+                    }
+                    fn visit_str<E: de::Error>(self, text: &str) -> Result<$name, E> {
+                        let value = fraction(text).and_then($name::new);
+                        value.ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
+                    }
+                }
+                deserializer.deserialize_any(Words)
+            }
+        }
+    };
+}
+
+whole!(
+    /// A number of things of which there is at least one: images a batch, epochs, repeats.
+    Count(usize) in 1 ..= 1_000_000_000, "a whole number from 1 to 1000000000"
+);
+whole!(
+    /// A number of things of which there may be none.
+    Whole(usize) in 0 ..= 1_000_000_000, "a whole number from 0 to 1000000000"
+);
+whole!(
+    /// A seed; bounded by the integers that TOML can hold, so that a resolved spec can be read again.
+    Seed(u64) in 0 ..= i64::MAX as u64, "a whole number from 0 to 9223372036854775807"
+);
+whole!(
+    /// The steps of an iterative attack, `k` in the literature.
+    Iterations(usize) in 1 ..= 1_000_000, "a whole number from 1 to 1000000"
+);
+
+real!(
+    /// A number above zero, such as a learning rate.
+    Positive, |value| value > 0.0, "a number above 0"
+);
+real!(
+    /// A number of at least zero, such as a weight decay.
+    NonNegative, |value| value >= 0.0, "a number of at least 0"
+);
+real!(
+    /// A share that may be nothing and is never the whole, such as a momentum or a dropout rate.
+    Share, |value| (0.0..1.0).contains(&value), "a number in [0, 1)"
+);
+real!(
+    /// A share strictly between nothing and the whole.
+    InnerShare, |value| value > 0.0 && value < 1.0, "a number in (0, 1)"
+);
+real!(
+    /// The length of one attack step, in pixel units (images lie in [0, 1]).
+    StepSize, |value| value > 0.0, "a number above 0, or a fraction such as \"2/255\""
+);
+
+/// The radius of an attack's ball around the original image, in pixel units (images lie in [0, 1]).
+///
+/// In the linf norm at most 1, where every image lies within reach; in the l2 norm at most [`Epsilon::L2_MAX`].
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize)]
+pub struct Epsilon(f64);
+
+impl Epsilon {
+    /// The largest radius in the l2 norm: twice the distance between a black and a white image of 3x16x16 pixels and
+    /// beyond any radius in use.
+    pub const L2_MAX: f64 = 100.0;
+
+    /// The radius, or nothing where it lies outside the range of the norm.
+    pub fn new(value: f64, norm: Norm) -> Option<Self> {
+        (value > 0.0 && value <= Self::max(norm)).then_some(Self(value))
+    }
+
+    /// The largest radius that the norm allows.
+    pub fn max(norm: Norm) -> f64 {
+        match norm {
+            Norm::Linf => 1.0,
+            Norm::L2 => Self::L2_MAX,
+        }
+    }
+
+    /// The radius.
+    pub fn get(self) -> f64 {
+        self.0
+    }
+}
+
+/// Reads `"8/255"`.
+pub(super) fn fraction(text: &str) -> Option<f64> {
+    let (above, below) = text.split_once('/')?;
+    let above: f64 = above.trim().parse().ok()?;
+    let below: f64 = below.trim().parse().ok()?;
+    let value = above / below;
+    value.is_finite().then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use figment::value::Value;
+
+    fn read<T: for<'de> Deserialize<'de>>(value: impl Into<Value>) -> Option<T> {
+        value.into().deserialize().ok()
+    }
+
+    #[test]
+    fn whole_numbers_end_where_they_say() {
+        assert_eq!(read::<Iterations>(1i64).map(Iterations::get), Some(1));
+        assert_eq!(
+            read::<Iterations>(1_000_000i64).map(Iterations::get),
+            Some(1_000_000)
+        );
+        for outside in [0i64, -1, 1_000_001, i64::MAX, i64::MIN] {
+            assert_eq!(read::<Iterations>(outside), None, "{outside}");
+        }
+        assert_eq!(read::<Whole>(0i64).map(Whole::get), Some(0));
+        assert_eq!(read::<Seed>(i64::MAX).map(Seed::get), Some(i64::MAX as u64));
+        assert_eq!(read::<Iterations>(2.0), None, "a float is no whole number");
+    }
+
+    #[test]
+    fn real_numbers_are_finite_and_inside() {
+        assert_eq!(read::<Positive>(0.5).map(Positive::get), Some(0.5));
+        assert_eq!(read::<Positive>(2i64).map(Positive::get), Some(2.0));
+        for outside in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert_eq!(read::<Positive>(outside), None, "{outside}");
+        }
+        assert_eq!(read::<Share>(0.0).map(Share::get), Some(0.0));
+        assert_eq!(read::<Share>(1.0), None);
+        assert_eq!(read::<InnerShare>(0.0), None);
+    }
+
+    #[test]
+    fn fractions_are_read() {
+        assert_eq!(
+            read::<StepSize>("2/255").map(StepSize::get),
+            Some(2.0 / 255.0)
+        );
+        for text in ["2/0", "/255", "two", "2", "-1/2"] {
+            assert_eq!(read::<StepSize>(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn epsilon_is_bounded_by_its_norm() {
+        assert!(Epsilon::new(1.0, Norm::Linf).is_some());
+        assert!(Epsilon::new(8.0, Norm::Linf).is_none());
+        assert!(Epsilon::new(8.0, Norm::L2).is_some());
+        assert!(Epsilon::new(f64::NAN, Norm::L2).is_none());
+        assert!(Epsilon::new(0.0, Norm::L2).is_none());
+    }
+}

@@ -1,0 +1,203 @@
+//! `[data]`: what a model learns from and is judged on.
+
+use std::path::PathBuf;
+
+use serde::de::{self, Deserialize, Deserializer};
+use serde::{Serialize, Serializer};
+
+use super::model::StageRef;
+use crate::spec::choice::{choices, one_of};
+use crate::spec::range::Count;
+use crate::spec::section::section;
+use crate::spec::task::Task;
+
+choices! {
+    /// The sources of images.
+    DataKind {
+        /// CIFAR-10: 32x32 colour images, ten classes; CIFAR binary files, or images in class folders.
+        Cifar10 = "cifar10",
+        /// MNIST: 28x28 grey digits, IDX files, plain or gzipped.
+        Mnist = "mnist",
+        /// PNG and JPEG images in a folder a class.
+        ImageFolder = "image-folder",
+        /// Generated: 32x32 colour images of shapes, ten classes.
+        Shapes = "shapes",
+        /// Generated: 28x28 grey digits, ten classes.
+        Digits = "digits",
+    }
+}
+
+impl DataKind {
+    /// Whether the images are drawn by the program; the other kinds are read from a folder.
+    pub fn is_generated(self) -> bool {
+        matches!(self, Self::Shapes | Self::Digits)
+    }
+
+    /// The colour channels of its images, where the kind fixes them.
+    pub fn channels(self) -> Option<usize> {
+        match self {
+            Self::Cifar10 | Self::Shapes => Some(3),
+            Self::Mnist | Self::Digits => Some(1),
+            Self::ImageFolder => None,
+        }
+    }
+}
+
+choices! {
+    /// Random changes of training images.
+    AugmentKind {
+        /// A window of the image's size, anywhere on the image padded by 4 zero pixels a side.
+        RandomCrop = "random-crop",
+        /// Mirrored left to right, every second time.
+        HorizontalFlip = "horizontal-flip",
+    }
+}
+
+/// What the model's first layer subtracts and divides by, channel by channel. Attacks see pixels in [0, 1] all the same.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Normalize {
+    /// Pixels as they are.
+    None,
+    /// The statistics customary for CIFAR-10.
+    Cifar10,
+    /// The statistics customary for MNIST.
+    Mnist,
+    /// Statistics of the spec.
+    Custom { mean: Vec<f64>, std: Vec<f64> },
+}
+
+impl Normalize {
+    const EXPECTED: &'static str = "one of \"none\", \"cifar10\", \"mnist\", or { mean = [...], std = [...] } with one \
+                                    finite number a channel and every std above 0";
+
+    /// Mean and standard deviation a channel, where there is a normalisation.
+    pub fn statistics(&self) -> Option<(Vec<f64>, Vec<f64>)> {
+        match self {
+            Self::None => None,
+            Self::Cifar10 => Some((vec![0.4914, 0.4822, 0.4465], vec![0.2023, 0.1994, 0.2010])),
+            Self::Mnist => Some((vec![0.1307], vec![0.3081])),
+            Self::Custom { mean, std } => Some((mean.clone(), std.clone())),
+        }
+    }
+}
+
+impl Serialize for Normalize {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeMap;
+        match self {
+            Self::None => serializer.serialize_str("none"),
+            Self::Cifar10 => serializer.serialize_str("cifar10"),
+            Self::Mnist => serializer.serialize_str("mnist"),
+            Self::Custom { mean, std } => {
+                let mut map = serializer.serialize_map(Some(2))?;
+                map.serialize_entry("mean", mean)?;
+                map.serialize_entry("std", std)?;
+                map.end()
+            }
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Normalize {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Words;
+        impl<'de> de::Visitor<'de> for Words {
+            type Value = Normalize;
+            fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+                f.write_str(Normalize::EXPECTED)
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Normalize, E> {
+                match text {
+                    "none" => Ok(Normalize::None),
+                    "cifar10" => Ok(Normalize::Cifar10),
+                    "mnist" => Ok(Normalize::Mnist),
+                    _ => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
+                }
+            }
+            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Normalize, A::Error> {
+                let (mut mean, mut std): (Option<Vec<f64>>, Option<Vec<f64>>) = (None, None);
+                while let Some(key) = map.next_key::<String>()? {
+                    match key.as_str() {
+                        "mean" => mean = Some(map.next_value()?),
+                        "std" => std = Some(map.next_value()?),
+                        _ => return Err(de::Error::invalid_value(de::Unexpected::Map, &self)),
+                    }
+                }
+                match (mean, std) {
+                    (Some(mean), Some(std))
+                        if mean.len() == std.len()
+                            && !mean.is_empty()
+                            && mean.iter().chain(&std).all(|number| number.is_finite())
+                            && std.iter().all(|&number| number > 0.0) =>
+                    {
+                        Ok(Normalize::Custom { mean, std })
+                    }
+                    _ => Err(de::Error::invalid_value(de::Unexpected::Map, &self)),
+                }
+            }
+        }
+        deserializer.deserialize_any(Words)
+    }
+}
+
+section! {
+    /// What a model learns from and is judged on.
+    DataSpec {
+        /// Source of the images: "cifar10", "mnist", "image-folder", "shapes" or "digits"; required.
+        kind: DataKind [required],
+        /// Folder of the files, relative to the working directory; required for cifar10, mnist and image-folder.
+        dir: Option<PathBuf> [optional],
+        /// Height and width of the images of an image-folder; default: the size of its first image.
+        image_size: Option<[usize; 2]> [by |fields: &mut crate::spec::fields::Fields, key| {
+            let size = fields.optional::<[Count; 2]>(key)?;
+            Some(size.map(|size| size.map(usize::from)))
+        }],
+        /// Random changes of training images, any of "random-crop", "horizontal-flip"; default none.
+        augment: Vec<AugmentKind> [or Vec::new()],
+        /// Normalisation inside the model: "none", "cifar10", "mnist", or { mean = [...], std = [...] }; default "none".
+        normalize: Normalize [or Normalize::None],
+        /// Images a training step; default 128.
+        batch_size: usize [as Count, or 128],
+        /// Images a batch of evaluation or attack; default `batch_size`.
+        eval_batch_size: usize [as Count, or batch_size.unwrap_or(128)],
+        /// Use only so many training images, balanced over the classes; default all.
+        train_limit: Option<usize> [optional as Count],
+        /// Use only so many test images, balanced over the classes; default all.
+        test_limit: Option<usize> [optional as Count],
+        /// Judge on the adversarial images of an attack stage, "@id", instead of the test images; default none.
+        adversarial: Option<StageRef> [optional],
+    }
+    check(fields) {
+        if let Some(kind) = kind {
+            if kind.is_generated() {
+                fields.idle("dir", &mut dir, None, &format!("{kind} is generated, no file is read"));
+            } else {
+                fields.require_for("dir", &dir, &format!("{kind} is read from a folder"));
+            }
+            if kind != DataKind::ImageFolder {
+                fields.idle("image_size", &mut image_size, None, "only image-folder uses it");
+            }
+            let statistics = normalize.as_ref().and_then(Normalize::statistics);
+            if let (Some(channels), Some((mean, _))) = (kind.channels(), statistics)
+                && mean.len() != channels
+            {
+                let plural = if channels == 1 { "" } else { "s" };
+                fields.fault("normalize", &format!(
+                    "expected statistics for the {channels} channel{plural} of {kind}, found {}", mean.len()
+                ));
+            }
+        }
+        if !fields.task_is(&[Task::Train, Task::AdversarialTrain]) {
+            fields.idle("augment", &mut augment, Vec::new(), "only training augments images");
+            fields.idle("train_limit", &mut train_limit, None, "only training reads the training images");
+        }
+        if !fields.task_is(&[Task::Evaluate]) && fields.is_written("adversarial") {
+            fields.fault("adversarial", "only the task evaluate judges on the images of another stage");
+        }
+        if let Some(kinds) = &augment
+            && kinds.iter().enumerate().any(|(place, kind)| kinds[..place].contains(kind))
+        {
+            fields.fault("augment", &format!("expected each of {} at most once", one_of(AugmentKind::NAMES)));
+        }
+    }
+}

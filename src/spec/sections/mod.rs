@@ -1,0 +1,39 @@
+//! The sections of a spec, one file each: what can be set, its meaning, unit, range and default.
+
+mod attack;
+mod checkpoint;
+mod data;
+mod evaluate;
+mod linbp;
+mod model;
+mod optimizer;
+mod scheduler;
+mod simulate;
+mod train;
+
+pub use attack::{AttackKind, AttackSpec, ModelMode, Norm};
+pub use checkpoint::{CheckpointSpec, Interval};
+pub use data::{AugmentKind, DataKind, DataSpec, Normalize};
+pub use evaluate::{EvalAttack, EvaluateSpec};
+pub use linbp::{Layers, LinbpSpec};
+pub use model::{ModelSpec, StageRef, WeightsRef};
+pub use optimizer::{OptimizerKind, OptimizerSpec};
+pub use scheduler::{SchedulerKind, SchedulerSpec};
+pub use simulate::{SimulateSpec, SimulationKind, StepRule};
+pub use train::TrainSpec;
+
+use super::section::{Key, Section};
+
+/// Every section by name, with its keys, in the order in which a spec is written.
+pub const SECTIONS: &[(&str, &[Key])] = &[
+    ("data", DataSpec::KEYS),
+    ("model", ModelSpec::KEYS),
+    ("linbp", LinbpSpec::KEYS),
+    ("optimizer", OptimizerSpec::KEYS),
+    ("scheduler", SchedulerSpec::KEYS),
+    ("train", TrainSpec::KEYS),
+    ("attack", AttackSpec::KEYS),
+    ("evaluate", EvaluateSpec::KEYS),
+    ("checkpoint", CheckpointSpec::KEYS),
+    ("simulate", SimulateSpec::KEYS),
+];

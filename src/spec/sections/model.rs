@@ -1,0 +1,129 @@
+//! `[model]`: the network.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::de::{self, Deserialize, Deserializer};
+use serde::{Serialize, Serializer};
+
+use crate::spec::choice::nearest;
+use crate::spec::fields::Fields;
+use crate::spec::range::{Count, Share};
+use crate::spec::section::section;
+use crate::spec::task::Task;
+
+/// Another stage's result, written `"@id"`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StageRef(pub String);
+
+impl Serialize for StageRef {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("@{}", self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for StageRef {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Words;
+        impl de::Visitor<'_> for Words {
+            type Value = StageRef;
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("another stage, written \"@id\"")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<StageRef, E> {
+                match text.strip_prefix('@') {
+                    Some(id) if !id.is_empty() => Ok(StageRef(id.into())),
+                    _ => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
+                }
+            }
+        }
+        deserializer.deserialize_any(Words)
+    }
+}
+
+/// Where a model's weights come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WeightsRef {
+    /// A file, relative to the working directory.
+    File(PathBuf),
+    /// The final weights of the training stage of this id.
+    Stage(String),
+}
+
+impl Serialize for WeightsRef {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::File(path) => path.serialize(serializer),
+            Self::Stage(id) => serializer.collect_str(&format_args!("@{id}")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for WeightsRef {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Words;
+        impl de::Visitor<'_> for Words {
+            type Value = WeightsRef;
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("a file or another stage, written \"@id\"")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<WeightsRef, E> {
+                match text.strip_prefix('@') {
+                    Some("") => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
+                    Some(id) => Ok(WeightsRef::Stage(id.into())),
+                    None if text.is_empty() => {
+                        Err(E::invalid_value(de::Unexpected::Str(text), &self))
+                    }
+                    None => Ok(WeightsRef::File(text.into())),
+                }
+            }
+        }
+        deserializer.deserialize_any(Words)
+    }
+}
+
+section! {
+    /// The network.
+    ModelSpec {
+        /// Architecture, a name that `runner models` lists; required, or taken from the stage that `weights` names.
+        arch: String [by read_arch],
+        /// Initial weights: a file relative to the working directory, or "@id" of a training stage; default random.
+        weights: Option<WeightsRef> [optional],
+        /// Dropout rate in [0, 1), where the architecture has dropout; default the architecture's own.
+        dropout: Option<f64> [optional as Share],
+        /// Widths of the hidden layers of an mlp; default [400, 200, 100].
+        widths: Option<Vec<usize>> [by |fields: &mut Fields, key| {
+            let widths = fields.optional::<Vec<Count>>(key)?;
+            Some(widths.map(|widths| widths.into_iter().map(usize::from).collect()))
+        }],
+    }
+    check(fields) {
+        if let Some(arch) = &arch
+            && arch != "mlp"
+        {
+            fields.idle("widths", &mut widths, None, "only the architecture mlp uses it");
+        }
+        if widths.as_ref().is_some_and(|widths| widths.as_ref().is_some_and(Vec::is_empty)) {
+            fields.fault("widths", "expected at least one width, found []");
+        }
+        if weights == Some(None) && fields.task_is(&[Task::Attack, Task::Evaluate]) {
+            fields.warn("weights", "not set: the model is random, which is hardly worth an attack or an evaluation");
+        }
+    }
+}
+
+/// Reads the architecture against the list of those that are built.
+fn read_arch(fields: &mut Fields, key: &'static str) -> Option<String> {
+    let known = crate::models::names();
+    fields.required_by(key, |value| {
+        let name = value.as_str().unwrap_or_default();
+        if known.contains(&name) {
+            return Ok(name.to_owned());
+        }
+        let hint = match nearest(name, known.iter().copied()) {
+            Some(near) => format!("; did you mean \"{near}\"?"),
+            None => String::new(),
+        };
+        Err(format!("an architecture that `runner models` lists{hint}"))
+    })
+}

@@ -1,0 +1,60 @@
+//! `[optimizer]`: how gradients become updates.
+
+use crate::spec::choice::choices;
+use crate::spec::fields::Fields;
+use crate::spec::range::{NonNegative, Positive, Share};
+use crate::spec::section::section;
+
+choices! {
+    /// The optimizers.
+    OptimizerKind {
+        /// Stochastic gradient descent, with momentum where it is set.
+        Sgd = "sgd",
+        /// Adam (Kingma and Ba, 2015); weight decay is added to the gradient.
+        Adam = "adam",
+        /// Adam with decoupled weight decay (Loshchilov and Hutter, 2019).
+        Adamw = "adamw",
+    }
+}
+
+const BETAS: [f64; 2] = [0.9, 0.999];
+const EPS: f64 = 1e-8;
+
+section! {
+    /// How gradients become updates.
+    OptimizerSpec {
+        /// The rule: "sgd", "adam" or "adamw"; default "sgd".
+        kind: OptimizerKind [or OptimizerKind::Sgd],
+        /// Learning rate, which the scheduler changes; required.
+        lr: f64 [required as Positive],
+        /// Momentum of sgd, in [0, 1); default 0.
+        momentum: f64 [as Share, or 0.0],
+        /// Nesterov's form of momentum, sgd only; default false.
+        nesterov: bool [or false],
+        /// Weight decay (l2 penalty; decoupled for adamw); default 0.
+        weight_decay: f64 [as NonNegative, or 0.0],
+        /// Decay rates of adam's and adamw's two averages, each in [0, 1); default [0.9, 0.999].
+        betas: [f64; 2] [by |fields: &mut Fields, key| {
+            let betas = fields.optional::<[Share; 2]>(key)?;
+            Some(betas.map_or(BETAS, |betas| betas.map(f64::from)))
+        }],
+        /// Added to adam's and adamw's denominator; default 1e-8.
+        eps: f64 [as Positive, or EPS],
+    }
+    check(fields) {
+        match kind {
+            Some(OptimizerKind::Sgd) => {
+                fields.idle("betas", &mut betas, BETAS, "only adam and adamw use it");
+                fields.idle("eps", &mut eps, EPS, "only adam and adamw use it");
+                if nesterov == Some(true) && momentum == Some(0.0) {
+                    fields.fault("nesterov", "needs optimizer.momentum above 0");
+                }
+            }
+            Some(kind) => {
+                fields.idle("momentum", &mut momentum, 0.0, &format!("{kind} has its own averages; see optimizer.betas"));
+                fields.idle("nesterov", &mut nesterov, false, "only sgd uses it");
+            }
+            None => {}
+        }
+    }
+}
