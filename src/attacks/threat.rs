@@ -3,9 +3,9 @@
 use candle_core::Tensor;
 use rand::Rng;
 use rand_distr::StandardNormal;
-use rayon::prelude::*;
 
 use crate::ops::Real;
+use crate::ops::parallel::{chunk, chunks_mut, map};
 use crate::ops::real::{scratch, tensor, view};
 use crate::rng::{Purpose, stream};
 use crate::{Error, Result, simd, with_real};
@@ -110,14 +110,12 @@ impl Threat {
         step_size: f64,
     ) -> Result<Tensor> {
         with_real!(originals.dtype(), T => {
-            let (x, o, g) = (view::<T>(images)?, view::<T>(originals)?, view::<T>(gradient)?);
+            let (x, o, g) = (&*view::<T>(images)?, &*view::<T>(originals)?, &*view::<T>(gradient)?);
             let image = image_len(originals)?;
             let mut out = scratch::<T>(o.len());
-            out.par_chunks_mut(image)
-                .zip(x.par_chunks(image))
-                .zip(o.par_chunks(image))
-                .zip(g.par_chunks(image))
-                .for_each(|(((out, x), o), g)| match self.norm {
+            chunks_mut(&mut out, image, &|i, out| {
+                let (x, o, g) = (chunk(x, image, i), chunk(o, image, i), chunk(g, image, i));
+                match self.norm {
                     Norm::Linf => step_linf(x, o, g, T::of(step_size), T::of(self.epsilon), out),
                     Norm::L2 => {
                         let length = norm(g.iter().copied());
@@ -127,6 +125,7 @@ impl Threat {
                         }
                         into_l2(out, o, self.epsilon);
                     }
+                }
                 });
             tensor(out, originals.shape())
         })
@@ -141,12 +140,10 @@ impl Threat {
     ) -> Result<Tensor> {
         let image = image_len(originals)?;
         with_real!(originals.dtype(), T => {
-            let o = view::<T>(originals)?;
+            let o = &*view::<T>(originals)?;
             let mut out = scratch::<T>(o.len());
-            out.par_chunks_mut(image)
-                .zip(o.par_chunks(image))
-                .zip(indices)
-                .for_each(|((out, o), &index)| {
+            chunks_mut(&mut out, image, &|i, out| {
+                    let (o, index) = (chunk(o, image, i), indices[i]);
                     let Start { seed, epoch, round } = start;
                     let mut rng = stream(seed, Purpose::AttackStart, epoch, round, index as u64);
                     match self.norm {
@@ -176,17 +173,15 @@ impl Threat {
     pub fn distances(images: &Tensor, originals: &Tensor) -> Result<Vec<Distance>> {
         let image = image_len(originals)?;
         with_real!(originals.dtype(), T => {
-            let (x, o) = (view::<T>(images)?, view::<T>(originals)?);
-            Ok(x.par_chunks(image)
-                .zip(o.par_chunks(image))
-                .map(|(x, o)| {
+            let (x, o) = (&*view::<T>(images)?, &*view::<T>(originals)?);
+            Ok(map(x.len() / image, &|i| {
+                    let (x, o) = (chunk(x, image, i), chunk(o, image, i));
                     let differences = || x.iter().zip(o).map(|(x, o)| x.wide() - o.wide());
                     Distance {
                         linf: differences().fold(0.0, |max, d| max.max(d.abs())),
                         l2: norm(differences()),
                     }
-                })
-                .collect())
+                }))
         })
     }
 

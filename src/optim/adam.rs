@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 
 use candle_core::{Device, Tensor};
-use rayon::prelude::*;
 
 use super::{Optimizer, saved, zeros};
 use crate::nn::{Gradients, Param};
 use crate::ops::Real;
-use crate::ops::parallel::GRAIN;
+use crate::ops::parallel::{GRAIN, chunk, chunks_mut3};
 use crate::ops::real::{view, with_mut};
 use crate::{Result, simd, with_real};
 
@@ -106,15 +105,11 @@ impl Optimizer for Adam {
             };
             with_real!(gradient.dtype(), T => {
                 let factors = self.factors::<T>(learning_rate);
-                let g = view::<T>(gradient)?;
+                let g = &*view::<T>(gradient)?;
                 with_mut::<T, _>(param.tensor(), |p| {
                     with_mut::<T, _>(&self.mean[index], |m| {
                         with_mut::<T, _>(&self.square[index], |v| {
-                            p.par_chunks_mut(GRAIN)
-                                .zip(m.par_chunks_mut(GRAIN))
-                                .zip(v.par_chunks_mut(GRAIN))
-                                .zip(g.par_chunks(GRAIN))
-                                .for_each(|(((p, m), v), g)| update(p, m, v, g, factors));
+                            chunks_mut3(p, m, v, GRAIN, &|i, p, m, v| update(p, m, v, chunk(g, GRAIN, i), factors));
                         })
                     })
                 })??

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use candle_core::Tensor;
-use rayon::prelude::*;
 
 use super::{Optimizer, saved, zeros};
 use crate::nn::{Gradients, Param};
-use crate::ops::parallel::GRAIN;
+use crate::ops::parallel::{GRAIN, chunk, chunks_mut, chunks_mut2};
 use crate::ops::real::{view, with_mut};
 use crate::{Result, simd, with_real};
 
@@ -76,19 +75,16 @@ impl Optimizer for Sgd {
             };
             with_real!(gradient.dtype(), T => {
                 let (lr, decay, mu) = (learning_rate as T, weight_decay as T, momentum as T);
-                let g = view::<T>(gradient)?;
+                let g = &*view::<T>(gradient)?;
                 match self.velocity.get(index) {
                     None => with_mut::<T, _>(param.tensor(), |p| {
-                        p.par_chunks_mut(GRAIN)
-                            .zip(g.par_chunks(GRAIN))
-                            .for_each(|(p, g)| plain(p, g, lr, decay));
+                        chunks_mut(p, GRAIN, &|i, p| plain(p, chunk(g, GRAIN, i), lr, decay));
                     }),
                     Some(velocity) => with_mut::<T, _>(param.tensor(), |p| {
                         with_mut::<T, _>(velocity, |v| {
-                            p.par_chunks_mut(GRAIN)
-                                .zip(v.par_chunks_mut(GRAIN))
-                                .zip(g.par_chunks(GRAIN))
-                                .for_each(|((p, v), g)| with_momentum(p, v, g, lr, decay, mu, nesterov));
+                            chunks_mut2(p, v, (GRAIN, GRAIN), &|i, p, v| {
+                                with_momentum(p, v, chunk(g, GRAIN, i), lr, decay, mu, nesterov);
+                            });
                         })
                     })?,
                 }
