@@ -171,3 +171,152 @@ impl Node<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn root(bytes: &[u8]) -> Node<'_> {
+        let pickle = Pickle::parse(bytes).unwrap();
+        pickle.node(pickle.root()).clone()
+    }
+
+    fn fault(bytes: &[u8]) -> String {
+        Pickle::parse(bytes).unwrap_err()
+    }
+
+    #[test]
+    fn numbers_and_strings() {
+        assert_eq!(root(b"\x80\x02J\xfe\xff\xff\xff."), Node::Int(-2));
+        assert_eq!(root(b"M\x01\x02."), Node::Int(513));
+        assert_eq!(root(b"\x8a\x00."), Node::Int(0));
+        assert_eq!(root(b"\x8a\x02\x00\xff."), Node::Int(-256));
+        assert_eq!(root(b"\x8a\x02\xff\x00."), Node::Int(255));
+        assert_eq!(root(b"I-12\n."), Node::Int(-12));
+        assert_eq!(root(b"L99L\n."), Node::Int(99));
+        assert_eq!(root(b"I01\n."), Node::Bool(true));
+        assert_eq!(root(b"F1.5\n."), Node::Float(1.5));
+        assert_eq!(root(b"G\x3f\xf8\0\0\0\0\0\0."), Node::Float(1.5));
+        assert_eq!(root(b"\x8c\x03abc.").as_text(), Some("abc"));
+        assert_eq!(root(b"U\x03abc."), Node::Bytes(Cow::Borrowed(b"abc")));
+        assert!(
+            fault(b"\x8a\x11aaaaaaaaaaaaaaaaa.")
+                .starts_with("a whole number is longer than 16 bytes")
+        );
+        assert!(fault(b"\x8c\x01\xff.").starts_with("a string is not UTF-8"));
+        assert!(fault(b"Itwelve\n.").starts_with("`twelve` is not a number"));
+    }
+
+    #[test]
+    fn containers_are_shared_and_not_copied() {
+        // d = {}; l = [d, d]; d["a"] = l: one dict, reached from itself.
+        let pickle = Pickle::parse(b"]q\x00(}q\x01h\x01eh\x01\x8c\x01ah\x00s0.").unwrap();
+        let items = pickle.node(pickle.root()).as_items().unwrap();
+        assert_eq!(items[0], items[1]);
+        assert_eq!(pickle.get(items[0], "a"), Some(pickle.root()));
+        assert_eq!(pickle.get(items[0], "b"), None);
+
+        // Of equal keys the last counts.
+        let pickle = Pickle::parse(b"(\x8c\x01aK\x01\x8c\x01aK\x02d.").unwrap();
+        let value = pickle.get(pickle.root(), "a").unwrap();
+        assert_eq!(pickle.node(value).as_size(), Some(2));
+        assert_eq!(
+            root(b"K\x01K\x02\x86.").as_items().map(<[Id]>::len),
+            Some(2)
+        );
+        assert_eq!(
+            root(b"ccollections\nOrderedDict\n)Rq\x00}b."),
+            Node::Dict(vec![])
+        );
+    }
+
+    #[test]
+    fn impossible_programs_are_refused() {
+        for (bytes, expected) in [
+            (&b""[..], "its pickle breaks off"),
+            (b".", "an object is missing on the stack"),
+            (b"N(.", "an object is missing on the stack"),
+            (
+                b"(K\x01d.",
+                "a key has no value (pickle instruction 0x64 at byte 3)",
+            ),
+            (b"NNs.", "an object is missing on the stack"),
+            (b"NNNs.", "keys are set on a None, a dict was expected"),
+            (b"}Na.", "items are added to a dict, a list was expected"),
+            (b"t.", "a mark is missing on the stack"),
+            (b"h\x07.", "object 7 is used before it was made"),
+            (b"K\x01)R.", "a int is called"),
+            (
+                b"ccollections\nOrderedDict\nNR.",
+                "the arguments of a call are not a tuple",
+            ),
+            (b"NQ.", "a reference to something outside is not a tuple"),
+            (b"]Nb.", "a state is set on a list"),
+            (b"X\xff\xff\xff\xffab.", "its pickle breaks off"),
+            (
+                b"\x8d\xff\xff\xff\xff\xff\xff\xff\xffab.",
+                "its pickle breaks off",
+            ),
+            (
+                b"\x8f.",
+                "it contains an instruction that plain data does not need (pickle instruction 0x8f at byte 0)",
+            ),
+            (
+                b"i.",
+                "it contains an instruction that plain data does not need",
+            ),
+            (
+                b"cos\nsystem\n.",
+                "it refers to the Python object `os.system`, which is neither a tensor nor plain data",
+            ),
+            (
+                b"\x8c\x08builtins\x8c\x04eval\x93.",
+                "it refers to the Python object `builtins.eval`",
+            ),
+            (
+                b"cos\nFloatStorage\n.",
+                "it refers to the Python object `os.FloatStorage`",
+            ),
+            (
+                b"ca\x1bb\nc\n.",
+                "it refers to the Python object `a\\u{1b}b.c`",
+            ),
+        ] {
+            let found = fault(bytes);
+            assert!(
+                found.starts_with(expected),
+                "{:?}: {found}",
+                bytes.escape_ascii().to_string()
+            );
+        }
+    }
+
+    /// A few bytes that call something with one long argument, again and again, must not make it long work.
+    #[test]
+    fn short_files_do_not_make_long_work() {
+        let mut pairs = b"](".to_vec();
+        (0..20_000).for_each(|_| pairs.extend(b"))\x86"));
+        pairs.extend(b"eq\x00");
+        let mut encoded = b"X".to_vec();
+        encoded.extend(100_000u32.to_le_bytes());
+        encoded.extend([b'a'; 100_000]);
+        encoded.extend(b"q\x00");
+        for (mut bytes, call) in [
+            (pairs, &b"ccollections\nOrderedDict\nh\x00\x85R0"[..]),
+            (encoded, b"c_codecs\nencode\nh\x00\x8c\x06latin1\x86R0"),
+        ] {
+            (0..1000).for_each(|_| bytes.extend(call));
+            bytes.push(b'.');
+            let fault = fault(&bytes);
+            assert!(
+                fault.starts_with("its objects copy more than the file holds"),
+                "{fault}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_pickle_ends_where_it_stops() {
+        assert_eq!(Pickle::parse(b"\x80\x02K\x05.rest").unwrap().consumed, 5);
+    }
+}
