@@ -131,12 +131,15 @@ mod tests {
         } else {
             rows
         };
-        let mut bytes = b"\x80\x02}q\x01(U\x0bbatch_labelq\x02U\x15training batch 1 of 5q\x03U\x06labelsq\x04]q\x05(".to_vec();
+        let mut bytes =
+            b"\x80\x02}q\x01(U\x0bbatch_labelq\x02U\x15training batch 1 of 5q\x03".to_vec();
+        bytes.extend(b"U\x06labelsq\x04]q\x05(");
         labels.iter().for_each(|&label| bytes.extend([b'K', label]));
         bytes.extend(b"eU\x04dataq\x06cnumpy.core.multiarray\n_reconstruct\nq\x07cnumpy\nndarray\nq\x08K\x00\x85q\x09");
         bytes.extend(b"U\x01bq\x0a\x87q\x0bRq\x0c(K\x01K");
         bytes.push(images as u8);
-        bytes.extend(b"M\x00\x0c\x86q\x0dcnumpy\ndtype\nq\x0eU\x02u1K\x00K\x01\x87q\x0fRq\x10(K\x03U\x01|NNNJ\xff\xff\xff\xff");
+        bytes.extend(b"M\x00\x0c\x86q\x0dcnumpy\ndtype\nq\x0eU\x02u1K\x00K\x01\x87q\x0fRq\x10");
+        bytes.extend(b"(K\x03U\x01|NNNJ\xff\xff\xff\xff");
         bytes.extend(b"J\xff\xff\xff\xffK\x00tb");
         bytes.push(if fortran { 0x88 } else { 0x89 });
         bytes.push(b'T');

@@ -1,8 +1,8 @@
 //! Data sets, augmentation and batches.
 //!
 //! [`load`] turns a [`Source`] into a [`Dataset`] that lies in memory as a whole: the four IDX files of MNIST, CIFAR-10
-//! in its binary or Python form, images in class folders, or a set that is drawn by the program itself. [`Loader`] deals a set
-//! out in batches. All files are treated as hostile: nothing is allocated on the word of a header alone.
+//! in its binary or Python form, images in class folders, or a set that is drawn by the program itself. [`Loader`]
+//! deals a set out in batches. All files are treated as hostile: nothing is allocated on the word of a header alone.
 
 pub mod adversarial;
 pub mod augment;

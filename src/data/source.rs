@@ -87,7 +87,8 @@ impl SourceKind {
         match self {
             Self::Cifar10 => {
                 "put one of these there: data_batch_1.bin to data_batch_5.bin and test_batch.bin (unpacked from \
-                 cifar-10-binary.tar.gz), the same without .bin (from cifar-10-python.tar.gz), or images as train/<class>/*.png and test/<class>/*.png (or .jpg)"
+                 cifar-10-binary.tar.gz), the same without .bin (from cifar-10-python.tar.gz), or images \
+                 as train/<class>/*.png and test/<class>/*.png (or .jpg)"
             }
             Self::Mnist => {
                 "put MNIST's four IDX files there: train-images-idx3-ubyte, train-labels-idx1-ubyte, \

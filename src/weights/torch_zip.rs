@@ -38,8 +38,8 @@ pub(super) fn inspect(path: &Path) -> Result<Vec<TensorInfo>> {
 /// What is wrong with a torch file, and what to do about it.
 pub(super) fn refused(path: &Path, fault: String) -> Error {
     Error::failed(format!(
-        "{}: cannot be read as weights of torch: {fault}; save the state dict alone (torch.save(model.state_dict(), ...)) \
-         or as safetensors, or fetch the file again if it is damaged",
+        "{}: cannot be read as weights of torch: {fault}; save the state dict alone (torch.save(model.state_dict(), \
+         ...)) or as safetensors, or fetch the file again if it is damaged",
         path.display(),
     ))
 }
