@@ -6,8 +6,8 @@ use rand_chacha::ChaCha8Rng;
 /// A random change that keeps an image's size and label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Augmentation {
-    /// A window of the image's own size out of the image with `padding` zero pixels added on each side: a shift by up to
-    /// `padding` in each direction, all equally likely.
+    /// A window of the image's own size out of the image with `padding` zero pixels added on each side: a shift by up
+    /// to `padding` in each direction, all equally likely.
     RandomCrop { padding: usize },
     /// Mirrored left to right with probability 1/2.
     HorizontalFlip,

@@ -1,6 +1,6 @@
 //! Which format the files of a folder have.
 
-use super::{cifar, idx, image_folder};
+use super::{cifar, cifar_pickle, idx, image_folder};
 use std::path::{Path, PathBuf};
 
 /// A format, with the folder that holds its files: the one given or a folder of the archive's name inside it.
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 pub enum Format {
     /// `data_batch_1.bin`, ...: see [`cifar`].
     CifarBinary(PathBuf),
-    /// `data_batch_1`, ...: Python pickles.
+    /// `data_batch_1`, ...: see [`cifar_pickle`].
     CifarPickle(PathBuf),
     /// `train-images-idx3-ubyte`, ...: see [`idx`].
     Idx(PathBuf),
@@ -21,23 +21,13 @@ pub fn detect(dir: &Path) -> Option<Format> {
     if let Some(folder) = cifar::find(dir) {
         return Some(Format::CifarBinary(folder));
     }
-    if let Some(folder) = find_pickles(dir) {
+    if let Some(folder) = cifar_pickle::find(dir) {
         return Some(Format::CifarPickle(folder));
     }
     if let Some(folder) = idx::find(dir) {
         return Some(Format::Idx(folder));
     }
     image_folder::is_image_folder(dir).then(|| Format::ImageFolder(dir.to_path_buf()))
-}
-
-fn find_pickles(dir: &Path) -> Option<PathBuf> {
-    [dir.to_path_buf(), dir.join("cifar-10-batches-py")]
-        .into_iter()
-        .find(|folder| {
-            ["data_batch_1", "test_batch"]
-                .iter()
-                .any(|name| folder.join(name).is_file())
-        })
 }
 
 #[cfg(test)]

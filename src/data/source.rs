@@ -2,7 +2,7 @@
 
 use super::format::{self, Format};
 use super::image_folder::{self, Expectation};
-use super::{Dataset, cifar, generated, idx};
+use super::{Dataset, cifar, cifar_pickle, generated, idx};
 use crate::{Error, Result};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -87,7 +87,8 @@ impl SourceKind {
         match self {
             Self::Cifar10 => {
                 "put one of these there: data_batch_1.bin to data_batch_5.bin and test_batch.bin (unpacked from \
-                 cifar-10-binary.tar.gz), or images as train/<class>/*.png and test/<class>/*.png (or .jpg)"
+                 cifar-10-binary.tar.gz), the same without .bin (from cifar-10-python.tar.gz), or images \
+                 as train/<class>/*.png and test/<class>/*.png (or .jpg)"
             }
             Self::Mnist => {
                 "put MNIST's four IDX files there: train-images-idx3-ubyte, train-labels-idx1-ubyte, \
@@ -173,13 +174,7 @@ pub fn load(source: &Source, split: Split) -> Result<Dataset> {
     let expected = expected_shape(source);
     let set = match format::detect(dir) {
         Some(Format::CifarBinary(folder)) => cifar::read(&folder, split, source.limit)?,
-        Some(Format::CifarPickle(folder)) => {
-            return Err(Error::failed(format!(
-                "{}: CIFAR-10 as Python pickles is not read; {}",
-                folder.display(),
-                kind.remedy(),
-            )));
-        }
+        Some(Format::CifarPickle(folder)) => cifar_pickle::read(&folder, split, source.limit)?,
         Some(Format::Idx(folder)) => idx::read(&folder, split)?,
         Some(Format::ImageFolder(folder)) => {
             let expectation = Expectation {
