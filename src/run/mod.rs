@@ -28,6 +28,6 @@ pub use metrics::{MetricsRow, MetricsWriter};
 pub use progress::Progress;
 pub use provenance::{Code, Host};
 pub use record::{FinishedStage, Metrics, RunRecord, RunState, StageRecord};
-pub use simulation::{Method, Point, SimulationRow, SimulationWriter, Trajectories};
+pub use simulation::{Method, Point, RepeatLines, SimulationRow, SimulationWriter, Trajectories};
 pub use stage_folder::{StageFolder, adversarial_images, final_weights};
 pub use store::CheckpointStore;
