@@ -1,1 +1,3 @@
 //! One file a task.
+
+pub mod simulate;
