@@ -157,11 +157,6 @@ fn single_faults() {
             "a.toml:10: train.zzzzzz: unknown key; known are epochs",
         ),
         (
-            "[train]",
-            "[trian]",
-            "a.toml:8: trian: unknown key; did you mean \"train\"?",
-        ),
-        (
             "kind = \"digits\"",
             "kind = \"digit\"",
             "a.toml:3: data.kind: expected one of \"cifar10\", \"mnist\", \"image-folder\", \"shapes\", \"digits\", \
@@ -264,6 +259,17 @@ fn single_faults() {
             "{to}"
         );
     }
+}
+
+#[test]
+fn a_misspelt_section_is_missing_too() {
+    assert_eq!(
+        faults(&TRAIN.replace("[train]", "[trian]"), &[], &[]),
+        [
+            "a.toml: train.epochs: missing; Passes over the training set",
+            "a.toml:8: trian: unknown key; did you mean \"train\"?",
+        ]
+    );
 }
 
 #[test]
@@ -487,11 +493,11 @@ attack = { epsilon = 0 }
     assert_eq!(
         faults(
             &sound,
-            &["stage.craft.seed=1", "stage.other.model.arch=lenet5"],
+            &["stage.kraft.seed=1", "stage.other.model.arch=lenet5"],
             &[]
         ),
         [
-            "command line: stage.craft: unknown stage; the stages are a, b, craft, self, judge, other"
+            "command line: stage.kraft: unknown stage; the stages are a, b, craft, self, judge, other"
         ]
     );
 }

@@ -274,7 +274,9 @@ fn untagged(value: Value) -> Value {
         Value::Num(_, number) => Value::Num(Tag::Default, number),
         Value::Empty(_, empty) => Value::Empty(Tag::Default, empty),
         Value::Dict(_, entries) => {
-            let entries = entries.into_iter().map(|(key, value)| (key, untagged(value)));
+            let entries = entries
+                .into_iter()
+                .map(|(key, value)| (key, untagged(value)));
             Value::Dict(Tag::Default, entries.collect())
         }
         Value::Array(_, items) => {
