@@ -37,8 +37,8 @@ pub(super) fn spec(kind: &str, changes: &str) -> SimulateSpec {
         step_size: number("step_size", usual_size),
         epsilon: number("epsilon", 0.25),
         inputs: number("inputs", if attack { 100.0 } else { 10.0 }) as usize,
-        hidden: 20,
-        outputs: 10,
+        hidden: number("hidden", 20.0) as usize,
+        outputs: number("outputs", 10.0) as usize,
         batch: number("batch", 100.0) as usize,
         record_every: number("record_every", 1.0) as usize,
     }
@@ -193,6 +193,33 @@ fn every_step_agrees_with_the_formulas_on_the_same_draws() {
             assert_close(&both.linbp, &naive(&spec, 11, repeat, true));
             assert_ne!(both.bp.last(), both.linbp.last());
         }
+    }
+}
+
+#[test]
+fn every_step_agrees_with_numpy() {
+    #[derive(serde::Deserialize)]
+    struct Case {
+        spec: toml::Table,
+        draws: Vec<f64>,
+        bp: Vec<[f64; 2]>,
+        linbp: Vec<[f64; 2]>,
+    }
+    // Made by simulations.py beside it.
+    let text = include_str!("../../../tests/parity/simulations.json");
+    let cases: Vec<Case> = serde_json::from_str(text).unwrap();
+    assert_eq!(cases.len(), 4);
+    for case in cases {
+        let kind = case.spec["kind"].as_str().unwrap();
+        let spec = spec(kind, &case.spec.to_string());
+        let normals = Normals::replay(case.draws);
+        let both = match spec.kind {
+            SimulationKind::TwoLayerAttack => two_layer_attack::simulate(&spec, normals),
+            SimulationKind::OneLayerTraining => one_layer_training::simulate(&spec, normals),
+        }
+        .unwrap();
+        assert_close(&both.bp, &case.bp);
+        assert_close(&both.linbp, &case.linbp);
     }
 }
 
