@@ -1,6 +1,10 @@
-//! The architectures.
+//! Architectures by name: one file a family, and the registry that specs refer to.
 
-/// The architectures that are built, as the spec names them.
-pub fn names() -> &'static [&'static str] {
-    &["mlp", "lenet5", "mobilenet_v2"]
-}
+mod layers;
+mod lenet5;
+mod mlp;
+mod mobilenet_v2;
+mod registry;
+
+pub use layers::Layers;
+pub use registry::{Arch, LinbpUse, ModelConfig, build, linear_plan, names};

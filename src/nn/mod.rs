@@ -1,1 +1,26 @@
-//! The tape and the layers.
+//! The reverse mode and the layers that models are written with.
+
+pub mod activation;
+pub mod batch_norm;
+pub mod builder;
+pub mod conv;
+pub mod dropout;
+pub mod init;
+pub mod linear;
+pub mod loss;
+pub mod network;
+pub mod param;
+pub mod pool;
+pub mod structure;
+pub mod tape;
+
+pub use activation::Act;
+pub use batch_norm::{BatchNorm2d, batch_norm2d};
+pub use builder::Builder;
+pub use conv::{Conv2d, ConvConfig, conv2d};
+pub use dropout::{Dropout, dropout};
+pub use init::Init;
+pub use linear::{Linear, linear};
+pub use network::{Module, Network};
+pub use param::Param;
+pub use tape::{Coordinates, Gradients, LinearPlan, Mode, Pass, Tape, Var};

@@ -10,6 +10,8 @@ mod two_layer_attack;
 use rayon::prelude::*;
 
 use self::normals::Normals;
+use super::assemble::section;
+use super::{StageContext, StageSummary};
 use crate::error::{Error, Result};
 use crate::rng::{Purpose, stream};
 use crate::run::{Method, Metrics, Progress, RepeatLines, StageFolder, Trajectories, interrupt};
@@ -24,19 +26,27 @@ const MAX_NUMBERS: u128 = 1 << 27;
 /// Steps between two looks at whether the user wants to stop.
 const STEPS_A_LOOK: u64 = 1024;
 
-/// Runs the simulation of stage `id` with `seed`, or what is left of it, and leaves `simulation.csv` in `folder`.
-/// Gives the means of the last recorded step over all repeats, by method.
-pub fn run(
-    id: &str,
-    seed: u64,
+/// Runs the simulation, or what is left of it, and leaves `simulation.csv`.
+pub(super) fn run(ctx: &StageContext<'_>) -> Result<StageSummary> {
+    let stage = ctx.spec;
+    let spec = section(&stage.simulate, "simulate")?;
+    ctx.progress.stage(&stage.id, 1);
+    let metrics = simulate_all(spec, stage.seed, ctx.folder, ctx.progress)?;
+    ctx.progress.finish();
+    Ok(StageSummary { metrics })
+}
+
+/// Simulates every repeat that does not stand in `folder` yet. Gives the means of the last recorded step over all
+/// repeats, by method.
+fn simulate_all(
     spec: &SimulateSpec,
+    seed: u64,
     folder: &StageFolder,
     progress: &Progress,
 ) -> Result<Metrics> {
     refuse_too_large(spec)?;
     let steps = recorded_steps(spec);
     let mut writer = folder.simulation(&steps)?;
-    progress.stage(id, 1);
     progress.epoch(1, spec.repeats as u64);
     let at_a_time = (ROWS_AT_A_TIME / (2 * steps.len())).max(rayon::current_num_threads()) as u64;
     loop {
@@ -53,7 +63,6 @@ pub fn run(
             .collect::<Result<Vec<_>>>()?;
         writer.append(&repeats)?;
     }
-    progress.finish();
     Ok(final_means(writer.final_points()))
 }
 

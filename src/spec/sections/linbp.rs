@@ -1,70 +1,8 @@
 //! `[linbp]`: where the backward pass skips the derivative of the activations.
 
-use std::fmt;
-
-use serde::de::{self, Deserialize, Deserializer};
-use serde::{Serialize, Serializer};
-
+use crate::models::Layers;
 use crate::spec::section::section;
 use crate::spec::task::Task;
-
-/// The activations that linear backpropagation makes linear, by name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Layers {
-    /// The published choice for the architecture.
-    Default,
-    /// Every activation.
-    All,
-    /// The activation of this name and every later one.
-    From(String),
-    /// Every activation that one of these globs matches.
-    Names(Vec<String>),
-}
-
-impl Serialize for Layers {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Default => serializer.serialize_str("default"),
-            Self::All => serializer.serialize_str("all"),
-            Self::From(name) => serializer.collect_str(&format_args!("from:{name}")),
-            Self::Names(globs) => globs.serialize(serializer),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Layers {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Words;
-        impl<'de> de::Visitor<'de> for Words {
-            type Value = Layers;
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("\"default\", \"all\", \"from:NAME\", or a list of names or globs such as [\"layer4.*\"]")
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Layers, E> {
-                match (text, text.strip_prefix("from:")) {
-                    ("default", _) => Ok(Layers::Default),
-                    ("all", _) => Ok(Layers::All),
-                    (_, Some(name)) if !name.is_empty() => Ok(Layers::From(name.into())),
-                    _ => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
-                }
-            }
-            fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Layers, A::Error> {
-                let mut globs = Vec::new();
-                while let Some(glob) = seq.next_element::<String>()? {
-                    if globset::Glob::new(&glob).is_err() {
-                        return Err(de::Error::custom(format!("\"{glob}\" is no valid glob")));
-                    }
-                    globs.push(glob);
-                }
-                if globs.is_empty() {
-                    return Err(de::Error::invalid_length(0, &self));
-                }
-                Ok(Layers::Names(globs))
-            }
-        }
-        deserializer.deserialize_any(Words)
-    }
-}
 
 section! {
     /// Where the backward pass skips the derivative of the activations (linear backpropagation).

@@ -15,7 +15,7 @@ pub use attack::{AttackKind, AttackSpec, ModelMode, Norm};
 pub use checkpoint::{CheckpointSpec, Interval};
 pub use data::{AugmentKind, DataKind, DataSpec, Normalize};
 pub use evaluate::{EvalAttack, EvaluateSpec};
-pub use linbp::{Layers, LinbpSpec};
+pub use linbp::LinbpSpec;
 pub use model::{ModelSpec, StageRef, WeightsRef};
 pub use optimizer::{OptimizerKind, OptimizerSpec};
 pub use scheduler::{SchedulerKind, SchedulerSpec};

@@ -269,7 +269,7 @@ fn file_with_threads(threads: usize, spec: &SimulateSpec) -> (Vec<u8>, Metrics) 
         .build()
         .unwrap();
     let metrics = pool
-        .install(|| run("main", 0, spec, &folder, &Progress::hidden()))
+        .install(|| simulate_all(spec, 0, &folder, &Progress::hidden()))
         .unwrap();
     let bytes = std::fs::read(folder.file(crate::run::files::SIMULATION)).unwrap();
     (bytes, metrics)
@@ -290,8 +290,8 @@ fn rows_are_in_order_and_a_cut_file_is_completed() {
     let named = tempfile::tempdir().unwrap();
     let folder = stage_folder(named.path());
     let path = folder.file(crate::run::files::SIMULATION);
-    let simulate_all = || run("main", 0, &spec, &folder, &Progress::hidden()).unwrap();
-    let metrics = simulate_all();
+    let all_repeats = || simulate_all(&spec, 0, &folder, &Progress::hidden()).unwrap();
+    let metrics = all_repeats();
     let whole = std::fs::read(&path).unwrap();
     let rows: Vec<SimulationRow> = table::read(&path).unwrap();
     let order: Vec<_> = rows
@@ -309,7 +309,7 @@ fn rows_are_in_order_and_a_cut_file_is_completed() {
     assert_eq!(metrics["bp_l1_distance"], mean);
 
     std::fs::write(&path, &whole[..whole.len() * 3 / 5]).unwrap();
-    assert_eq!(simulate_all(), metrics);
+    assert_eq!(all_repeats(), metrics);
     assert_eq!(std::fs::read(&path).unwrap(), whole);
 }
 

@@ -1,0 +1,172 @@
+//! MobileNetV2 (Sandler et al., arXiv 1801.04381) in its CIFAR variant: stem and second stage have stride 1, so that a
+//! 32x32 image ends as 4x4. Tensors are named as torchvision names them.
+
+use super::registry::{LinbpUse, ModelConfig};
+use crate::Result;
+use crate::nn::pool::adaptive_average_pool;
+use crate::nn::structure::flatten;
+use crate::nn::{
+    Act, BatchNorm2d, Builder, Conv2d, ConvConfig, Dropout, Init, Linear, Module, Tape, Var,
+    batch_norm2d, conv2d, dropout, linear,
+};
+use crate::ops::activation::Activation;
+
+/// Expansion, channels, repeats, stride of the first repeat: one line a stage.
+const STAGES: [(usize, usize, usize, usize); 7] = [
+    (1, 16, 1, 1),
+    (6, 24, 2, 1),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+];
+
+/// Convolution, batch norm, ReLU6.
+struct ConvNormAct {
+    conv: Conv2d,
+    norm: BatchNorm2d,
+    act: Act,
+}
+
+impl ConvNormAct {
+    fn new(
+        b: &Builder,
+        c_in: usize,
+        c_out: usize,
+        kernel: usize,
+        config: ConvConfig,
+    ) -> Result<Self> {
+        Ok(Self {
+            conv: conv2d(&b.pp(0), c_in, c_out, kernel, config)?,
+            norm: batch_norm2d(&b.pp(1), c_out)?,
+            act: b.activation("2", Activation::Relu6),
+        })
+    }
+
+    fn forward(&self, tape: &Tape, x: &Var) -> Result<Var> {
+        let x = self.conv.forward(tape, x)?;
+        self.norm.forward_act(tape, &x, &self.act)
+    }
+}
+
+/// Expansion, depthwise convolution, linear projection; with a shortcut where shapes allow it.
+struct InvertedResidual {
+    expand: Option<ConvNormAct>,
+    depthwise: ConvNormAct,
+    project: Conv2d,
+    norm: BatchNorm2d,
+    shortcut: bool,
+}
+
+impl InvertedResidual {
+    fn new(
+        b: &Builder,
+        c_in: usize,
+        c_out: usize,
+        stride: usize,
+        expansion: usize,
+    ) -> Result<Self> {
+        let b = b.pp("conv");
+        let hidden = c_in * expansion;
+        let expand = match expansion {
+            1 => None,
+            _ => Some(ConvNormAct::new(
+                &b.pp(0),
+                c_in,
+                hidden,
+                1,
+                config(1, 1, 1),
+            )?),
+        };
+        let next = usize::from(expand.is_some());
+        Ok(Self {
+            depthwise: ConvNormAct::new(&b.pp(next), hidden, hidden, 3, config(3, stride, hidden))?,
+            project: conv2d(&b.pp(next + 1), hidden, c_out, 1, config(1, 1, 1))?,
+            norm: batch_norm2d(&b.pp(next + 2), c_out)?,
+            shortcut: stride == 1 && c_in == c_out,
+            expand,
+        })
+    }
+
+    fn forward(&self, tape: &Tape, x: &Var) -> Result<Var> {
+        let y = match &self.expand {
+            Some(expand) => expand.forward(tape, x)?,
+            None => x.clone(),
+        };
+        let y = self.depthwise.forward(tape, &y)?;
+        let y = self.project.forward(tape, &y)?;
+        if self.shortcut {
+            self.norm.forward_add(tape, &y, x)
+        } else {
+            self.norm.forward(tape, &y)
+        }
+    }
+}
+
+fn config(kernel: usize, stride: usize, groups: usize) -> ConvConfig {
+    ConvConfig {
+        stride,
+        padding: kernel / 2,
+        groups,
+        bias: false,
+        init: Init::KaimingFanOut,
+    }
+}
+
+struct MobileNetV2 {
+    stem: ConvNormAct,
+    blocks: Vec<InvertedResidual>,
+    head: ConvNormAct,
+    dropout: Dropout,
+    classifier: Linear,
+}
+
+pub(super) fn define(b: &Builder, model: &ModelConfig) -> Result<Box<dyn Module>> {
+    let features = b.pp("features");
+    let stem = ConvNormAct::new(&features.pp(0), model.image[0], 32, 3, config(3, 1, 1))?;
+    let mut blocks = Vec::new();
+    let mut c_in = 32;
+    for (expansion, c_out, repeats, stride) in STAGES {
+        for repeat in 0..repeats {
+            let stride = if repeat == 0 { stride } else { 1 };
+            let b = features.pp(blocks.len() + 1);
+            blocks.push(InvertedResidual::new(&b, c_in, c_out, stride, expansion)?);
+            c_in = c_out;
+        }
+    }
+    let head = ConvNormAct::new(
+        &features.pp(blocks.len() + 1),
+        c_in,
+        1280,
+        1,
+        config(1, 1, 1),
+    )?;
+    let classifier = b.pp("classifier");
+    let init = Init::Normal { std: 0.01 };
+    Ok(Box::new(MobileNetV2 {
+        stem,
+        blocks,
+        head,
+        dropout: dropout(&classifier.pp(0), model.dropout.unwrap_or(0.2))?,
+        classifier: linear(&classifier.pp(1), 1280, model.classes, init)?,
+    }))
+}
+
+/// The ReLU6s of the last inverted residual and of the last 1x1 convolution.
+pub(super) fn default_linear(_: LinbpUse) -> &'static [&'static str] {
+    &["features.17.*", "features.18.*"]
+}
+
+impl Module for MobileNetV2 {
+    fn forward(&self, tape: &Tape, x: &Var) -> Result<Var> {
+        let mut x = self.stem.forward(tape, x)?;
+        for block in &self.blocks {
+            x = block.forward(tape, &x)?;
+        }
+        let x = self.head.forward(tape, &x)?;
+        let x = flatten(tape, &adaptive_average_pool(tape, &x, 1, 1)?)?;
+        let x = self.dropout.forward(tape, &x)?;
+        self.classifier.forward(tape, &x)
+    }
+}

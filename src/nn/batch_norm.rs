@@ -1,0 +1,146 @@
+//! Batch normalisation layer, with the residual sum and the activation that follow it.
+
+use super::activation::Act;
+use super::builder::Builder;
+use super::init::Init;
+use super::param::Param;
+use super::tape::{Grad, Mode, Tape, Var};
+use crate::ops::Real;
+use crate::ops::activation::{self, Activation};
+use crate::ops::batch_norm::{self as op, Moments, Norm};
+use crate::ops::real::{view, with_mut};
+use crate::{Result, with_real};
+
+/// torch's defaults, which every network here uses.
+const EPS: f64 = 1e-5;
+const MOMENTUM: f64 = 0.1;
+
+/// Batch normalisation over channels. Running statistics move by `0.1 * (batch - running)` in training mode, the
+/// variance's unbiased; the forward pass itself uses the biased one.
+#[derive(Clone, Debug)]
+pub struct BatchNorm2d {
+    weight: Param,
+    bias: Param,
+    running_mean: Param,
+    running_var: Param,
+}
+
+/// A batch normalisation of `channels` channels.
+pub fn batch_norm2d(b: &Builder, channels: usize) -> Result<BatchNorm2d> {
+    Ok(BatchNorm2d {
+        weight: b.parameter("weight", &[channels], Init::Constant(1.0))?,
+        bias: b.parameter("bias", &[channels], Init::Constant(0.0))?,
+        running_mean: b.buffer("running_mean", &[channels], 0.0)?,
+        running_var: b.buffer("running_var", &[channels], 1.0)?,
+    })
+}
+
+impl BatchNorm2d {
+    /// `bn(x)`
+    pub fn forward(&self, tape: &Tape, x: &Var) -> Result<Var> {
+        self.run(tape, x, None, None)
+    }
+
+    /// `act(bn(x))`, in one pass over memory.
+    pub fn forward_act(&self, tape: &Tape, x: &Var, act: &Act) -> Result<Var> {
+        self.run(tape, x, None, Some(act))
+    }
+
+    /// `act(bn(x) + residual)`: the end of a residual block.
+    pub fn forward_add_act(&self, tape: &Tape, x: &Var, residual: &Var, act: &Act) -> Result<Var> {
+        self.run(tape, x, Some(residual), Some(act))
+    }
+
+    /// `bn(x) + residual`: the end of a block with a linear bottleneck.
+    pub fn forward_add(&self, tape: &Tape, x: &Var, residual: &Var) -> Result<Var> {
+        self.run(tape, x, Some(residual), None)
+    }
+
+    fn run(&self, tape: &Tape, x: &Var, residual: Option<&Var>, act: Option<&Act>) -> Result<Var> {
+        let batch_statistics = tape.pass().mode == Mode::Train;
+        let moments = if batch_statistics {
+            let moments = op::moments(x.tensor())?;
+            self.update_running(&moments)?;
+            moments
+        } else {
+            self.running_moments()?
+        };
+        let norm = Norm {
+            gamma: self.weight.tensor(),
+            beta: self.bias.tensor(),
+            moments: &moments,
+            eps: EPS,
+            batch_statistics,
+        };
+        let kind = act.map_or(Activation::Identity, Act::kind);
+        let linear = act.is_some_and(|act| act.is_linear(tape));
+        let (y, saved) = op::forward(x.tensor(), &norm, residual.map(Var::tensor), kind)?;
+
+        let wants_parameters = tape.wants_parameters();
+        let (x_id, residual_id) = (x.id(), residual.and_then(Var::id));
+        let wanted = wants_parameters || x_id.is_some() || residual_id.is_some();
+        // With a residual, both branches need the gradient before the sum: it is computed once, from the output.
+        let pulled = residual.is_some() && !linear && kind != Activation::Identity;
+        let output = pulled.then(|| y.clone());
+        let (input, layer) = (x.tensor().clone(), self.clone());
+        Ok(tape.record(y, wanted, move |dy, sink| {
+            let dz = match output {
+                Some(y) => Grad::new(activation::backward(dy.tensor(), &y, kind)?),
+                None => dy,
+            };
+            let linear = linear || pulled;
+            let wants_input = x_id.is_some();
+            let gradients = op::backward(
+                dz.tensor(),
+                &input,
+                &saved,
+                linear,
+                wants_input,
+                wants_parameters,
+            )?;
+            if let Some((gamma, beta)) = gradients.parameters {
+                sink.parameter(&layer.weight, gamma)?;
+                sink.parameter(&layer.bias, beta)?;
+            }
+            sink.add(residual_id, dz)?;
+            match gradients.input {
+                Some(dx) => sink.add(x_id, Grad::new(dx)),
+                None => Ok(()),
+            }
+        }))
+    }
+
+    fn running_moments(&self) -> Result<Moments> {
+        let read = |param: &Param| -> Result<Vec<f64>> {
+            with_real!(param.tensor().dtype(), T => {
+                let values = view::<T>(param.tensor())?;
+                Ok(values.iter().map(|&v| v.wide()).collect())
+            })
+        };
+        Ok(Moments {
+            mean: read(&self.running_mean)?,
+            variance: read(&self.running_var)?,
+            count: 0,
+        })
+    }
+
+    fn update_running(&self, moments: &Moments) -> Result<()> {
+        let n = moments.count as f64;
+        // One element has no unbiased variance; torch refuses such a batch, a spec's last batch may hold one image.
+        let unbias = if n > 1.0 { n / (n - 1.0) } else { 1.0 };
+        for (param, batch, factor) in [
+            (&self.running_mean, &moments.mean, 1.0),
+            (&self.running_var, &moments.variance, unbias),
+        ] {
+            with_real!(param.tensor().dtype(), T => {
+                with_mut::<T, _>(param.tensor(), |running| {
+                    for (running, batch) in running.iter_mut().zip(batch) {
+                        let old = running.wide();
+                        *running = T::of(old + MOMENTUM * (batch * factor - old));
+                    }
+                })
+            })?;
+        }
+        Ok(())
+    }
+}

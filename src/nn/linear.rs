@@ -1,0 +1,52 @@
+//! Fully connected layer.
+
+use super::builder::Builder;
+use super::init::Init;
+use super::param::Param;
+use super::tape::{Grad, Tape, Var};
+use crate::Result;
+use crate::ops::linear as op;
+
+/// `y = x W^T + b` for `x` of `(N, in)`.
+#[derive(Clone, Debug)]
+pub struct Linear {
+    weight: Param,
+    bias: Param,
+}
+
+/// A linear layer whose weights follow `init`. With torch's default the bias follows it too, else it starts at zero.
+pub fn linear(b: &Builder, features: usize, out: usize, init: Init) -> Result<Linear> {
+    let weight = b.parameter("weight", &[out, features], init)?;
+    let bias_init = match init {
+        Init::TorchDefault => Init::Uniform {
+            bound: 1.0 / (features as f64).sqrt(),
+        },
+        _ => Init::Constant(0.0),
+    };
+    let bias = b.parameter("bias", &[out], bias_init)?;
+    Ok(Linear { weight, bias })
+}
+
+impl Linear {
+    /// The layer's output, `(N, out)`.
+    pub fn forward(&self, tape: &Tape, x: &Var) -> Result<Var> {
+        let y = op::forward(x.tensor(), self.weight.tensor(), Some(self.bias.tensor()))?;
+        let wants_parameters = tape.wants_parameters();
+        let saved = wants_parameters.then(|| x.tensor().clone());
+        let (id, layer) = (x.id(), self.clone());
+        Ok(
+            tape.record(y, wants_parameters || id.is_some(), move |dy, sink| {
+                let dy = dy.tensor();
+                if let Some(x) = saved {
+                    sink.parameter(&layer.weight, op::backward_weight(&x, dy)?)?;
+                    sink.parameter(&layer.bias, op::backward_bias(dy)?)?;
+                }
+                if id.is_some() {
+                    let dx = op::backward_input(dy, layer.weight.tensor())?;
+                    sink.add(id, Grad::new(dx))?;
+                }
+                Ok(())
+            }),
+        )
+    }
+}

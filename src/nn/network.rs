@@ -1,0 +1,116 @@
+//! A whole classifier: images with pixels in [0, 1] in, logits out.
+
+use std::collections::BTreeMap;
+
+use candle_core::{DType, Tensor};
+
+use super::builder::Builder;
+use super::param::Param;
+use super::structure::enter;
+use super::tape::{Pass, Tape, Var};
+use crate::ops::image::Normalize;
+use crate::{Error, Result};
+
+/// A part of a network that maps one value to another.
+pub trait Module: Send + Sync {
+    /// The value for `x`.
+    fn forward(&self, tape: &Tape, x: &Var) -> Result<Var>;
+}
+
+/// A model with its tensors and the names of its activations.
+pub struct Network {
+    body: Box<dyn Module>,
+    normalize: Option<Normalize>,
+    parameters: Vec<Param>,
+    buffers: Vec<Param>,
+    activations: Vec<String>,
+}
+
+impl Network {
+    /// Builds a network with initial weights from `seed`. Normalisation is its first layer: attacks see pixels.
+    pub fn build(
+        seed: u64,
+        dtype: DType,
+        normalize: Option<Normalize>,
+        define: impl FnOnce(&Builder) -> Result<Box<dyn Module>>,
+    ) -> Result<Self> {
+        let builder = Builder::new(seed, dtype);
+        let body = define(&builder)?;
+        let parts = builder.finish();
+        Ok(Self {
+            body,
+            normalize,
+            parameters: parts.parameters,
+            buffers: parts.buffers,
+            activations: parts.activations,
+        })
+    }
+
+    /// Logits `(N, classes)` of images `(N, C, H, W)`.
+    pub fn forward(&self, tape: &Tape, images: &Var) -> Result<Var> {
+        let x = enter(tape, images, self.normalize.as_ref())?;
+        self.body.forward(tape, &x)
+    }
+
+    /// Logits in evaluation mode, without a tape.
+    pub fn logits(&self, images: &Tensor) -> Result<Tensor> {
+        let tape = Tape::new(Pass::inference());
+        let logits = self.forward(&tape, &tape.input(images))?;
+        Ok(logits.tensor().clone())
+    }
+
+    /// What the optimizer moves, in order of definition.
+    pub fn parameters(&self) -> &[Param] {
+        &self.parameters
+    }
+
+    /// Running statistics, in order of definition.
+    pub fn buffers(&self) -> &[Param] {
+        &self.buffers
+    }
+
+    /// Names of the activations, in order of definition, which is the order of the forward pass.
+    pub fn activations(&self) -> &[String] {
+        &self.activations
+    }
+
+    /// Copies of all tensors by name.
+    pub fn state(&self) -> Result<BTreeMap<String, Tensor>> {
+        let all = self.parameters.iter().chain(&self.buffers);
+        all.map(|param| Ok((param.name().to_string(), param.snapshot()?)))
+            .collect()
+    }
+
+    /// Takes over the tensors of `state` by name. All faults are reported at once: tensors that are missing, tensors
+    /// whose shapes do not fit. Nothing is changed unless everything fits. Returns the names that the network has no
+    /// use for.
+    pub fn load(&self, state: &BTreeMap<String, Tensor>) -> Result<Vec<String>> {
+        let all: Vec<&Param> = self.parameters.iter().chain(&self.buffers).collect();
+        let mut faults = Vec::new();
+        for param in &all {
+            let (name, expected) = (param.name(), param.tensor().dims());
+            match state.get(name) {
+                None => faults.push(format!("tensor {name} of shape {expected:?} is missing")),
+                Some(found) if found.dims() != expected => faults.push(format!(
+                    "tensor {name}: the model has shape {expected:?}, the weights have {:?}",
+                    found.dims()
+                )),
+                Some(_) => {}
+            }
+        }
+        if !faults.is_empty() {
+            return Err(Error::failed(faults.join("\n")));
+        }
+        for param in &all {
+            param.set(&state[param.name()])?;
+        }
+        let known: std::collections::HashSet<&str> = all.iter().map(|p| p.name()).collect();
+        Ok(state
+            .keys()
+            .filter(|name| !known.contains(name.as_str()))
+            // A counter that torch keeps beside running statistics and that changes nothing.
+            .filter(|name| !name.ends_with("num_batches_tracked"))
+            .cloned()
+            .collect())
+    }
+}

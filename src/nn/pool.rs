@@ -1,0 +1,39 @@
+//! Pooling layers, which have no parameters.
+
+use super::tape::{Grad, Tape, Var};
+use crate::Result;
+use crate::ops::pool::{self as op, Average, Window};
+
+/// The maximum of each window; the first of equal maxima gets the gradient.
+pub fn max_pool(tape: &Tape, x: &Var, kernel: usize, stride: usize, padding: usize) -> Result<Var> {
+    let window = Window {
+        kernel,
+        stride,
+        padding,
+    };
+    let (y, taps) = op::max_forward(x.tensor(), window)?;
+    let (id, shape) = (x.id(), x.dims().to_vec());
+    Ok(tape.record(y, id.is_some(), move |dy, sink| {
+        let dx = op::max_backward(dy.tensor(), &taps, &shape, window)?;
+        sink.add(id, Grad::new(dx))
+    }))
+}
+
+/// The mean of each window, without padding.
+pub fn average_pool(tape: &Tape, x: &Var, kernel: usize, stride: usize) -> Result<Var> {
+    average(tape, x, Average::Windows { kernel, stride })
+}
+
+/// Means over as many cells as the output is to have.
+pub fn adaptive_average_pool(tape: &Tape, x: &Var, oh: usize, ow: usize) -> Result<Var> {
+    average(tape, x, Average::Adaptive { oh, ow })
+}
+
+fn average(tape: &Tape, x: &Var, average: Average) -> Result<Var> {
+    let y = op::average_forward(x.tensor(), average)?;
+    let (id, shape) = (x.id(), x.dims().to_vec());
+    Ok(tape.record(y, id.is_some(), move |dy, sink| {
+        let dx = op::average_backward(dy.tensor(), &shape, average)?;
+        sink.add(id, Grad::new(dx))
+    }))
+}

@@ -1,0 +1,72 @@
+//! What moves values without computing: sums of branches, joining, flattening, the image boundary.
+
+use candle_core::Tensor;
+
+use super::tape::{Grad, Tape, Var};
+use crate::Result;
+use crate::ops::image::{Normalize, to_channels_first, to_channels_last};
+use crate::ops::{concat, elementwise};
+
+/// `a + b`
+pub fn add(tape: &Tape, a: &Var, b: &Var) -> Result<Var> {
+    let y = elementwise::add(a.tensor(), b.tensor())?;
+    let (a, b) = (a.id(), b.id());
+    Ok(tape.record(y, a.is_some() || b.is_some(), move |dy, sink| {
+        sink.add(a, dy.clone())?;
+        sink.add(b, dy)
+    }))
+}
+
+/// Joins activations along channels.
+pub fn concatenate(tape: &Tape, parts: &[Var]) -> Result<Var> {
+    let tensors: Vec<&Tensor> = parts.iter().map(Var::tensor).collect();
+    let y = concat::forward(&tensors)?;
+    let ids: Vec<(Option<usize>, usize)> = parts
+        .iter()
+        .map(|part| (part.id(), part.dims()[3]))
+        .collect();
+    let wanted = ids.iter().any(|(id, _)| id.is_some());
+    Ok(tape.record(y, wanted, move |dy, sink| {
+        let mut start = 0;
+        for (id, width) in ids {
+            if id.is_some() {
+                sink.add(id, Grad::new(concat::slice(dy.tensor(), start, width)?))?;
+            }
+            start += width;
+        }
+        Ok(())
+    }))
+}
+
+/// `(N, H, W, C)` to `(N, C*H*W)` in torch's order, channel by channel, so that the weights of a following linear
+/// layer mean the same.
+pub fn flatten(tape: &Tape, x: &Var) -> Result<Var> {
+    let (n, h, w, c) = x.tensor().dims4()?;
+    // One pixel or one channel: both orders are the same, and so is the memory.
+    let moved = h * w > 1 && c > 1;
+    let y = if moved {
+        to_channels_first(x.tensor(), None)?
+    } else {
+        x.tensor().clone()
+    };
+    let y = y.reshape((n, c * h * w))?;
+    let id = x.id();
+    Ok(tape.record(y, id.is_some(), move |dy, sink| {
+        let dx = if moved {
+            Grad::new(to_channels_last(dy.reshape((n, c, h, w))?.tensor(), None)?)
+        } else {
+            dy.reshape((n, h, w, c))?
+        };
+        sink.add(id, dx)
+    }))
+}
+
+/// Images `(N, C, H, W)` with pixels in [0, 1] to normalised activations `(N, H, W, C)`.
+pub fn enter(tape: &Tape, images: &Var, normalize: Option<&Normalize>) -> Result<Var> {
+    let y = to_channels_last(images.tensor(), normalize)?;
+    let (id, normalize) = (images.id(), normalize.cloned());
+    Ok(tape.record(y, id.is_some(), move |dy, sink| {
+        let dx = to_channels_first(dy.tensor(), normalize.as_ref())?;
+        sink.add(id, Grad::new(dx))
+    }))
+}

@@ -1,0 +1,328 @@
+//! Batch normalisation over `(N, H, W)` for each channel, fused with an optional residual sum and the activation that
+//! follows (Ioffe and Szegedy, arXiv 1502.03167).
+//!
+//! `z = (x - mean) / sqrt(var + eps) * gamma + beta (+ residual)`, `y = act(z)`. In training mode mean and (biased)
+//! variance are the batch's, in evaluation mode the running ones. The forward pass reads x twice (statistics, then
+//! the rest), the backward pass reads dy and x twice; `z` is computed again instead of kept.
+
+use candle_core::Tensor;
+use rayon::prelude::*;
+
+use super::Real;
+use super::activation::{Activation, pull, value, with_activation};
+use super::parallel::{rows_per_task, sum_parts};
+use super::real::{scratch, tensor, view};
+use crate::{Result, simd, with_real};
+
+/// Mean and biased variance of each channel.
+#[derive(Clone, Debug)]
+pub struct Moments {
+    pub mean: Vec<f64>,
+    pub variance: Vec<f64>,
+    /// Elements that each is taken over: N*H*W.
+    pub count: usize,
+}
+
+/// What the backward pass needs besides `x` (and `y` where there was a residual).
+#[derive(Clone, Debug)]
+pub struct Saved {
+    /// `gamma / sqrt(var + eps)` and `beta - mean * scale`: the forward pass as one multiplication and addition.
+    scale: Vec<f64>,
+    shift: Vec<f64>,
+    mean: Vec<f64>,
+    inverse_std: Vec<f64>,
+    count: usize,
+    activation: Activation,
+    /// Whether mean and variance depend on x (training mode).
+    batch_statistics: bool,
+}
+
+/// Repeats channel values so that their number is a multiple of a vector's width: rows of few channels are then
+/// handled several pixels at a time, without remainders.
+fn tiled<T: Real>(values: &[f64]) -> Vec<T> {
+    let mut pixels = 1;
+    while !(pixels * values.len()).is_multiple_of(16) {
+        pixels *= 2;
+    }
+    (0..pixels)
+        .flat_map(|_| values.iter().map(|&v| T::of(v)))
+        .collect()
+}
+
+/// The sums over all pixels of sums over tiled rows.
+fn fold(tiled: &[f64], channels: usize) -> Vec<f64> {
+    let mut sums = vec![0.0; channels];
+    for row in tiled.chunks_exact(channels) {
+        for (sum, value) in sums.iter_mut().zip(row) {
+            *sum += value;
+        }
+    }
+    sums
+}
+
+simd! {
+    /// Adds `x - origin` and its square, column by column.
+    fn moment_sums<T>(x: &[T], origin: &[T], sums: &mut [T], squares: &mut [T]) {
+        for row in x.chunks(origin.len()) {
+            for (((&x, &o), sum), square) in row.iter().zip(origin).zip(sums.iter_mut()).zip(squares.iter_mut()) {
+                let d = x - o;
+                *sum += d;
+                *square = fma!(d, d, *square);
+            }
+        }
+    }
+}
+
+simd! {
+    fn normalise<T, const A: u8>(x: &[T], scale: &[T], shift: &[T], y: &mut [T]) {
+        for (y, x) in y.chunks_mut(scale.len()).zip(x.chunks(scale.len())) {
+            for (((y, &x), &a), &b) in y.iter_mut().zip(x).zip(scale).zip(shift) {
+                *y = value::<T, A>(fma!(x, a, b));
+            }
+        }
+    }
+}
+
+simd! {
+    fn normalise_add<T, const A: u8>(x: &[T], residual: &[T], scale: &[T], shift: &[T], y: &mut [T]) {
+        let width = scale.len();
+        for ((y, x), r) in y.chunks_mut(width).zip(x.chunks(width)).zip(residual.chunks(width)) {
+            for ((((y, &x), &r), &a), &b) in y.iter_mut().zip(x).zip(r).zip(scale).zip(shift) {
+                *y = value::<T, A>(fma!(x, a, b) + r);
+            }
+        }
+    }
+}
+
+simd! {
+    /// Adds `dz` and `dz (x - mean)`, column by column, with `dz` from `dy` and the activation at `z`.
+    fn gradient_sums<T, const A: u8>(
+        dy: &[T], x: &[T], scale: &[T], shift: &[T], mean: &[T], sums: &mut [T], products: &mut [T],
+    ) {
+        let width = scale.len();
+        for (dy, x) in dy.chunks(width).zip(x.chunks(width)) {
+            for ((((((&dy, &x), &a), &b), &m), sum), product) in
+                dy.iter().zip(x).zip(scale).zip(shift).zip(mean).zip(sums.iter_mut()).zip(products.iter_mut())
+            {
+                let dz = pull::<T, A>(fma!(x, a, b), dy);
+                *sum += dz;
+                *product = fma!(dz, x - m, *product);
+            }
+        }
+    }
+}
+
+simd! {
+    /// `dx = from_dz dz + from_x x + constant`, with `dz` from `dy` and the activation at `z`.
+    fn input_gradient<T, const A: u8>(
+        dy: &[T], x: &[T], scale: &[T], shift: &[T], from_dz: &[T], from_x: &[T], constant: &[T], dx: &mut [T],
+    ) {
+        let width = scale.len();
+        for ((dx, dy), x) in dx.chunks_mut(width).zip(dy.chunks(width)).zip(x.chunks(width)) {
+            for (((((((dx, &dy), &x), &a), &b), &p), &q), &c) in
+                dx.iter_mut().zip(dy).zip(x).zip(scale).zip(shift).zip(from_dz).zip(from_x).zip(constant)
+            {
+                let dz = pull::<T, A>(fma!(x, a, b), dy);
+                *dx = fma!(dz, p, fma!(x, q, c));
+            }
+        }
+    }
+}
+
+simd! {
+    /// `dx = scale dz`: the backward pass with constant statistics.
+    fn scaled_gradient<T, const A: u8>(dy: &[T], x: &[T], scale: &[T], shift: &[T], dx: &mut [T]) {
+        let width = scale.len();
+        for ((dx, dy), x) in dx.chunks_mut(width).zip(dy.chunks(width)).zip(x.chunks(width)) {
+            for ((((dx, &dy), &x), &a), &b) in dx.iter_mut().zip(dy).zip(x).zip(scale).zip(shift) {
+                *dx = pull::<T, A>(fma!(x, a, b), dy) * a;
+            }
+        }
+    }
+}
+
+/// Mean and biased variance of each channel of `x`, whose last dimension is the channels.
+pub fn moments(x: &Tensor) -> Result<Moments> {
+    let channels = x.dim(candle_core::D::Minus1)?;
+    with_real!(x.dtype(), T => Ok(moments_of(&view::<T>(x)?, channels)))
+}
+
+fn moments_of<T: Real>(x: &[T], channels: usize) -> Moments {
+    let count = x.len() / channels;
+    // The first pixel as the origin keeps the squares small where a channel's mean is far from zero.
+    let origin: Vec<f64> = x[..channels].iter().map(|v| v.wide()).collect();
+    let tile = tiled::<T>(&origin);
+    let width = tile.len();
+    let sums = column_sums::<T>(x.len(), width, |range, buffers| {
+        let (sums, squares) = buffers.split_at_mut(width);
+        moment_sums(&x[range], &tile, sums, squares);
+    });
+    let (sums, squares) = (
+        fold(&sums[..width], channels),
+        fold(&sums[width..], channels),
+    );
+    let n = count as f64;
+    let mean = (0..channels).map(|c| origin[c] + sums[c] / n).collect();
+    let variance = (0..channels)
+        .map(|c| (squares[c] / n - (sums[c] / n) * (sums[c] / n)).max(0.0))
+        .collect();
+    Moments {
+        mean,
+        variance,
+        count,
+    }
+}
+
+/// Two sums of `width` columns over `len` elements in tiled rows: short stretches in `T`, their sums in f64.
+fn column_sums<T: Real>(
+    len: usize,
+    width: usize,
+    body: impl Fn(std::ops::Range<usize>, &mut [T]) + Sync,
+) -> Vec<f64> {
+    let stretch = rows_per_task(width).min(256) * width;
+    let stretches = len.div_ceil(stretch);
+    sum_parts::<f64>(stretches, 64, 2 * width, |range, totals| {
+        let mut sums = vec![T::ZERO; 2 * width];
+        for index in range {
+            sums.fill(T::ZERO);
+            body(index * stretch..((index + 1) * stretch).min(len), &mut sums);
+            for (total, sum) in totals.iter_mut().zip(&sums) {
+                *total += sum.wide();
+            }
+        }
+    })
+}
+
+/// What a batch normalisation multiplies and adds.
+pub struct Norm<'a> {
+    pub gamma: &'a Tensor,
+    pub beta: &'a Tensor,
+    pub moments: &'a Moments,
+    pub eps: f64,
+    /// Whether the moments are those of this very x (training mode), so that gradients pass through them.
+    pub batch_statistics: bool,
+}
+
+/// The forward pass. `residual` has x's shape and is added before the activation.
+pub fn forward(
+    x: &Tensor,
+    norm: &Norm<'_>,
+    residual: Option<&Tensor>,
+    activation: Activation,
+) -> Result<(Tensor, Saved)> {
+    with_real!(x.dtype(), T => {
+        let (gamma, beta) = (view::<T>(norm.gamma)?, view::<T>(norm.beta)?);
+        let moments = norm.moments;
+        let inverse_std: Vec<f64> = moments.variance.iter().map(|v| 1.0 / (v + norm.eps).sqrt()).collect();
+        let scale: Vec<f64> = inverse_std.iter().zip(gamma.iter()).map(|(s, g)| s * g.wide()).collect();
+        let shift: Vec<f64> = scale
+            .iter()
+            .zip(beta.iter())
+            .zip(&moments.mean)
+            .map(|((s, b), m)| b.wide() - m * s)
+            .collect();
+        let (a, b) = (tiled::<T>(&scale), tiled::<T>(&shift));
+        let input = view::<T>(x)?;
+        let mut y = scratch(input.len());
+        let step = rows_per_task(a.len()) * a.len();
+        let tasks = y.par_chunks_mut(step).zip(input.par_chunks(step));
+        match residual {
+            None => with_activation!(activation, A =>
+                tasks.for_each(|(y, x)| normalise::<T, A>(x, &a, &b, y))),
+            Some(residual) => {
+                let residual = view::<T>(residual)?;
+                with_activation!(activation, A => tasks
+                    .zip(residual.par_chunks(step))
+                    .for_each(|((y, x), r)| normalise_add::<T, A>(x, r, &a, &b, y)));
+            }
+        }
+        let saved = Saved {
+            scale,
+            shift,
+            mean: moments.mean.clone(),
+            inverse_std,
+            count: moments.count,
+            activation,
+            batch_statistics: norm.batch_statistics,
+        };
+        Ok((tensor(y, x.shape())?, saved))
+    })
+}
+
+/// Gradients of [`forward`].
+pub struct Gradients {
+    /// With respect to x, where it was wanted.
+    pub input: Option<Tensor>,
+    /// With respect to gamma and beta, where they were wanted.
+    pub parameters: Option<(Tensor, Tensor)>,
+}
+
+/// The backward pass. `dy` is the gradient of the output where `linear` or where there was no residual; with a
+/// residual the caller pulls `dy` through the activation first (both branches need that gradient) and passes
+/// `linear`.
+pub fn backward(
+    dy: &Tensor,
+    x: &Tensor,
+    saved: &Saved,
+    linear: bool,
+    want_input: bool,
+    want_parameters: bool,
+) -> Result<Gradients> {
+    let activation = if linear {
+        Activation::Identity
+    } else {
+        saved.activation
+    };
+    with_real!(dy.dtype(), T => {
+        let (gradient, input) = (view::<T>(dy)?, view::<T>(x)?);
+        let channels = saved.scale.len();
+        let (a, b) = (tiled::<T>(&saved.scale), tiled::<T>(&saved.shift));
+        let width = a.len();
+        let step = rows_per_task(width) * width;
+        let mut sums = None;
+        if want_parameters || saved.batch_statistics {
+            let mean = tiled::<T>(&saved.mean);
+            let totals = with_activation!(activation, A => column_sums::<T>(input.len(), width, |range, buffers| {
+                let (sums, products) = buffers.split_at_mut(width);
+                gradient_sums::<T, A>(&gradient[range.clone()], &input[range], &a, &b, &mean, sums, products);
+            }));
+            sums = Some((fold(&totals[..width], channels), fold(&totals[width..], channels)));
+        }
+        let mut dx = None;
+        if want_input {
+            let mut out = scratch::<T>(input.len());
+            let tasks = out
+                .par_chunks_mut(step)
+                .zip(gradient.par_chunks(step))
+                .zip(input.par_chunks(step));
+            match &sums {
+                Some((sum, product)) if saved.batch_statistics => {
+                    let n = saved.count as f64;
+                    let from_x: Vec<f64> = (0..channels)
+                        .map(|c| -saved.scale[c] * saved.inverse_std[c].powi(2) * product[c] / n)
+                        .collect();
+                    let constant: Vec<f64> = (0..channels)
+                        .map(|c| -saved.scale[c] * sum[c] / n - from_x[c] * saved.mean[c])
+                        .collect();
+                    let (q, c) = (tiled::<T>(&from_x), tiled::<T>(&constant));
+                    with_activation!(activation, A => tasks.for_each(|((dx, dy), x)| {
+                        input_gradient::<T, A>(dy, x, &a, &b, &a, &q, &c, dx);
+                    }));
+                }
+                _ => with_activation!(activation, A => tasks.for_each(|((dx, dy), x)| {
+                    scaled_gradient::<T, A>(dy, x, &a, &b, dx);
+                })),
+            }
+            dx = Some(tensor(out, x.shape())?);
+        }
+        let parameters = match sums {
+            Some((sum, product)) if want_parameters => {
+                let gamma: Vec<T> = product.iter().zip(&saved.inverse_std).map(|(p, s)| T::of(p * s)).collect();
+                let beta: Vec<T> = sum.iter().map(|&s| T::of(s)).collect();
+                Some((tensor(gamma, channels)?, tensor(beta, channels)?))
+            }
+            _ => None,
+        };
+        Ok(Gradients { input: dx, parameters })
+    })
+}

@@ -1,0 +1,42 @@
+//! Softmax cross-entropy: `loss = log sum exp(logits) - logits[label]`, gradient `softmax - onehot`.
+
+use candle_core::Tensor;
+
+use super::Real;
+use super::real::{tensor, view};
+use crate::{Error, Result, with_real};
+
+/// Losses of each example and the gradient of their sum with respect to the logits `(N, classes)`, times `weight`.
+pub fn forward_backward(
+    logits: &Tensor,
+    labels: &[u32],
+    weight: f64,
+) -> Result<(Vec<f64>, Tensor)> {
+    let (n, classes) = logits.dims2()?;
+    if labels.len() != n {
+        return Err(Error::failed(format!(
+            "{} labels for {n} examples",
+            labels.len()
+        )));
+    }
+    if let Some(label) = labels.iter().find(|&&label| label as usize >= classes) {
+        return Err(Error::failed(format!(
+            "label {label} does not fit a model with {classes} classes"
+        )));
+    }
+    with_real!(logits.dtype(), T => {
+        let z = view::<T>(logits)?;
+        let mut gradient = Vec::with_capacity(n * classes);
+        let mut losses = Vec::with_capacity(n);
+        for (row, &label) in z.chunks_exact(classes).zip(labels) {
+            let max = row.iter().fold(f64::NEG_INFINITY, |max, v| max.max(v.wide()));
+            let sum: f64 = row.iter().map(|v| (v.wide() - max).exp()).sum();
+            losses.push(sum.ln() + max - row[label as usize].wide());
+            for (class, v) in row.iter().enumerate() {
+                let target = if class == label as usize { 1.0 } else { 0.0 };
+                gradient.push(T::of(weight * ((v.wide() - max).exp() / sum - target)));
+            }
+        }
+        Ok((losses, tensor(gradient, (n, classes))?))
+    })
+}

@@ -1,0 +1,79 @@
+//! Between images `(N, C, H, W)`, as files and attacks know them, and activations `(N, H, W, C)`.
+
+use candle_core::Tensor;
+use rayon::prelude::*;
+
+use super::Real;
+use super::real::{scratch, tensor, view};
+use crate::{Error, Result, with_real};
+
+/// Per-channel normalisation `(x - mean) / std`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Normalize {
+    pub mean: Vec<f64>,
+    pub std: Vec<f64>,
+}
+
+impl Normalize {
+    fn check(&self, channels: usize) -> Result<()> {
+        if self.mean.len() != channels || self.std.len() != channels {
+            return Err(Error::failed(format!(
+                "images have {channels} channels, data.normalize has {} means and {} standard deviations",
+                self.mean.len(),
+                self.std.len()
+            )));
+        }
+        Ok(())
+    }
+
+    fn factors<T: Real>(normalize: Option<&Self>, channels: usize) -> Result<Vec<(T, T)>> {
+        match normalize {
+            None => Ok(vec![(T::ZERO, T::ONE); channels]),
+            Some(normalize) => {
+                normalize.check(channels)?;
+                let pairs = normalize.mean.iter().zip(&normalize.std);
+                Ok(pairs.map(|(&m, &s)| (T::of(m), T::of(s))).collect())
+            }
+        }
+    }
+}
+
+/// Images `(N, C, H, W)` to normalised activations `(N, H, W, C)`.
+pub fn to_channels_last(x: &Tensor, normalize: Option<&Normalize>) -> Result<Tensor> {
+    let (n, c, h, w) = x.dims4()?;
+    with_real!(x.dtype(), T => {
+        let factors = Normalize::factors::<T>(normalize, c)?;
+        let images = view::<T>(x)?;
+        let mut y = scratch::<T>(images.len());
+        y.par_chunks_mut(c * h * w)
+            .zip(images.par_chunks(c * h * w))
+            .for_each(|(y, x)| {
+                for ((channel, plane), &(mean, std)) in x.chunks_exact(h * w).enumerate().zip(&factors) {
+                    for (y, &x) in y[channel..].iter_mut().step_by(c).zip(plane) {
+                        *y = (x - mean) / std;
+                    }
+                }
+            });
+        tensor(y, (n, h, w, c))
+    })
+}
+
+/// The gradient of [`to_channels_last`]: `(N, H, W, C)` to `(N, C, H, W)`, divided by std.
+pub fn to_channels_first(dy: &Tensor, normalize: Option<&Normalize>) -> Result<Tensor> {
+    let (n, h, w, c) = dy.dims4()?;
+    with_real!(dy.dtype(), T => {
+        let factors = Normalize::factors::<T>(normalize, c)?;
+        let dy = view::<T>(dy)?;
+        let mut dx = scratch::<T>(dy.len());
+        dx.par_chunks_mut(c * h * w)
+            .zip(dy.par_chunks(c * h * w))
+            .for_each(|(dx, dy)| {
+                for ((channel, plane), &(_, std)) in dx.chunks_exact_mut(h * w).enumerate().zip(&factors) {
+                    for (dx, &dy) in plane.iter_mut().zip(dy[channel..].iter().step_by(c)) {
+                        *dx = dy / std;
+                    }
+                }
+            });
+        tensor(dx, (n, c, h, w))
+    })
+}

@@ -1,0 +1,233 @@
+//! Max and average pooling over `(N, H, W, C)`.
+
+use candle_core::{Device, Tensor};
+use rayon::prelude::*;
+
+use super::Real;
+use super::real::{scratch, tensor, view};
+use crate::{Error, Result, simd, with_real};
+
+/// A square pooling window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    pub kernel: usize,
+    pub stride: usize,
+    /// Border that counts as minus infinity (max-pool only), below half of the kernel as in torch.
+    pub padding: usize,
+}
+
+impl Window {
+    fn output(&self, side: usize) -> Result<usize> {
+        let Self {
+            kernel,
+            stride,
+            padding,
+        } = *self;
+        // A tap's number is kept in a byte.
+        if kernel == 0
+            || kernel > 15
+            || stride == 0
+            || 2 * padding > kernel
+            || side + 2 * padding < kernel
+        {
+            return Err(Error::failed(format!(
+                "a pooling window of {kernel} with stride {stride} and padding {padding} does not fit an image side \
+                 of {side}"
+            )));
+        }
+        Ok((side + 2 * padding - kernel) / stride + 1)
+    }
+}
+
+simd! {
+    /// One image. The first of equal maxima wins, as in torch; not-a-number wins over everything.
+    fn max_image<T>(x: &[T], h: usize, w: usize, c: usize, kernel: usize, stride: usize, padding: usize, ow: usize,
+        y: &mut [T], taps: &mut [u8],
+    ) {
+        for (pixel, (y, taps)) in y.chunks_exact_mut(c).zip(taps.chunks_exact_mut(c)).enumerate() {
+            let (oy, ox) = (pixel / ow, pixel % ow);
+            let mut first = true;
+            for ky in 0..kernel {
+                for kx in 0..kernel {
+                    let (iy, ix) = (oy * stride + ky, ox * stride + kx);
+                    if iy < padding || ix < padding || iy - padding >= h || ix - padding >= w {
+                        continue;
+                    }
+                    let at = ((iy - padding) * w + ix - padding) * c;
+                    let tap = (ky * kernel + kx) as u8;
+                    let x = &x[at..at + c];
+                    if first {
+                        y.copy_from_slice(x);
+                        taps.fill(tap);
+                        first = false;
+                        continue;
+                    }
+                    for ((y, t), &x) in y.iter_mut().zip(taps.iter_mut()).zip(x) {
+                        #[allow(clippy::eq_op)]
+                        let wins = x > *y || x != x;
+                        *y = if wins { x } else { *y };
+                        *t = if wins { tap } else { *t };
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Max-pool. Returns the output `(N, OH, OW, C)` and the winning tap of each element (u8, same shape).
+pub fn max_forward(x: &Tensor, window: Window) -> Result<(Tensor, Tensor)> {
+    let (n, h, w, c) = x.dims4()?;
+    let (oh, ow) = (window.output(h)?, window.output(w)?);
+    let Window {
+        kernel,
+        stride,
+        padding,
+    } = window;
+    with_real!(x.dtype(), T => {
+        let input = view::<T>(x)?;
+        let mut y = scratch::<T>(n * oh * ow * c);
+        let mut taps = vec![0u8; y.len()];
+        y.par_chunks_mut(oh * ow * c)
+            .zip(taps.par_chunks_mut(oh * ow * c))
+            .zip(input.par_chunks(h * w * c))
+            .for_each(|((y, taps), x)| max_image(x, h, w, c, kernel, stride, padding, ow, y, taps));
+        let taps = Tensor::from_vec(taps, (n, oh, ow, c), &Device::Cpu)?;
+        Ok((tensor(y, (n, oh, ow, c))?, taps))
+    })
+}
+
+/// The gradient of [`max_forward`] with respect to its input of shape `input`: each output's gradient goes to the
+/// element that won.
+pub fn max_backward(dy: &Tensor, taps: &Tensor, input: &[usize], window: Window) -> Result<Tensor> {
+    let &[_, h, w, c] = input else {
+        return Err(Error::failed("pooling takes (N, H, W, C)"));
+    };
+    let (_, oh, ow, _) = dy.dims4()?;
+    let Window {
+        kernel,
+        stride,
+        padding,
+    } = window;
+    let taps = taps.flatten_all()?.to_vec1::<u8>()?;
+    with_real!(dy.dtype(), T => {
+        let dy = view::<T>(dy)?;
+        let mut dx = vec![T::ZERO; input.iter().product()];
+        dx.par_chunks_mut(h * w * c)
+            .zip(dy.par_chunks(oh * ow * c))
+            .zip(taps.par_chunks(oh * ow * c))
+            .for_each(|((dx, dy), taps)| {
+                for (pixel, (dy, taps)) in dy.chunks_exact(c).zip(taps.chunks_exact(c)).enumerate() {
+                    let (oy, ox) = (pixel / ow, pixel % ow);
+                    for (channel, (&dy, &tap)) in dy.iter().zip(taps).enumerate() {
+                        let (ky, kx) = (tap as usize / kernel, tap as usize % kernel);
+                        let (iy, ix) = (oy * stride + ky - padding, ox * stride + kx - padding);
+                        dx[(iy * w + ix) * c + channel] += dy;
+                    }
+                }
+            });
+        tensor(dx, input)
+    })
+}
+
+/// The output cells of adaptive average pooling along one side: `floor(i L / out) .. ceil((i + 1) L / out)`.
+fn cells(side: usize, out: usize) -> Vec<std::ops::Range<usize>> {
+    (0..out)
+        .map(|i| i * side / out..((i + 1) * side).div_ceil(out))
+        .collect()
+}
+
+/// The cells of an average pool without padding, whose windows may not reach over the edge.
+fn windows(side: usize, kernel: usize, stride: usize) -> Result<Vec<std::ops::Range<usize>>> {
+    let window = Window {
+        kernel,
+        stride,
+        padding: 0,
+    };
+    let out = window.output(side)?;
+    Ok((0..out).map(|i| i * stride..i * stride + kernel).collect())
+}
+
+/// Which input positions an average pool takes the mean of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Average {
+    /// Square windows, no padding.
+    Windows { kernel: usize, stride: usize },
+    /// As many cells as the output is to have, `(OH, OW)`; (1, 1) is the global mean.
+    Adaptive { oh: usize, ow: usize },
+}
+
+impl Average {
+    #[allow(clippy::type_complexity)]
+    fn cells(
+        &self,
+        h: usize,
+        w: usize,
+    ) -> Result<(Vec<std::ops::Range<usize>>, Vec<std::ops::Range<usize>>)> {
+        match *self {
+            Self::Windows { kernel, stride } => {
+                Ok((windows(h, kernel, stride)?, windows(w, kernel, stride)?))
+            }
+            Self::Adaptive { oh, ow } => Ok((cells(h, oh), cells(w, ow))),
+        }
+    }
+}
+
+simd! {
+    fn add_scaled<T>(x: &[T], factor: T, y: &mut [T]) {
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y = fma!(x, factor, *y);
+        }
+    }
+}
+
+/// Average pool, output `(N, OH, OW, C)`.
+pub fn average_forward(x: &Tensor, average: Average) -> Result<Tensor> {
+    let (n, h, w, c) = x.dims4()?;
+    let (rows, columns) = average.cells(h, w)?;
+    let (oh, ow) = (rows.len(), columns.len());
+    with_real!(x.dtype(), T => {
+        let input = view::<T>(x)?;
+        let mut y = vec![T::ZERO; n * oh * ow * c];
+        y.par_chunks_mut(oh * ow * c)
+            .zip(input.par_chunks(h * w * c))
+            .for_each(|(y, x)| {
+                for (pixel, y) in y.chunks_exact_mut(c).enumerate() {
+                    let (ys, xs) = (&rows[pixel / ow], &columns[pixel % ow]);
+                    let factor = T::of(1.0 / (ys.len() * xs.len()) as f64);
+                    for iy in ys.clone() {
+                        for ix in xs.clone() {
+                            add_scaled(&x[(iy * w + ix) * c..][..c], factor, y);
+                        }
+                    }
+                }
+            });
+        tensor(y, (n, oh, ow, c))
+    })
+}
+
+/// The gradient of [`average_forward`] with respect to its input of shape `input`.
+pub fn average_backward(dy: &Tensor, input: &[usize], average: Average) -> Result<Tensor> {
+    let &[_, h, w, c] = input else {
+        return Err(Error::failed("pooling takes (N, H, W, C)"));
+    };
+    let (rows, columns) = average.cells(h, w)?;
+    let (oh, ow) = (rows.len(), columns.len());
+    with_real!(dy.dtype(), T => {
+        let dy = view::<T>(dy)?;
+        let mut dx = vec![T::ZERO; input.iter().product()];
+        dx.par_chunks_mut(h * w * c)
+            .zip(dy.par_chunks(oh * ow * c))
+            .for_each(|(dx, dy)| {
+                for (pixel, dy) in dy.chunks_exact(c).enumerate() {
+                    let (ys, xs) = (&rows[pixel / ow], &columns[pixel % ow]);
+                    let factor = T::of(1.0 / (ys.len() * xs.len()) as f64);
+                    for iy in ys.clone() {
+                        for ix in xs.clone() {
+                            add_scaled(dy, factor, &mut dx[(iy * w + ix) * c..][..c]);
+                        }
+                    }
+                }
+            });
+        tensor(dx, input)
+    })
+}
