@@ -200,11 +200,6 @@ fn single_faults() {
             "a.toml: train.epochs: missing; Passes over the training set",
         ),
         (
-            "[train]\nepochs = 2",
-            "train = 5",
-            "a.toml:7: optimizer.train: unknown key; did you mean \"lr\"?",
-        ),
-        (
             "kind = \"digits\"",
             "kind = \"digits\"\nnormalize = \"cifar10\"",
             "a.toml:4: data.normalize: expected statistics for the 1 channel of digits, found 3",

@@ -3,8 +3,10 @@
 mod check;
 mod completions;
 mod graph;
+mod list;
 mod models;
 mod output;
+mod report;
 mod request;
 mod run;
 
@@ -49,6 +51,10 @@ enum Command {
     Check(check::CheckArgs),
     /// The stages of a spec and what they use of each other
     Graph(graph::GraphArgs),
+    /// The runs under results/: state, progress, last metrics
+    List(list::ListArgs),
+    /// Figures of all runs of a name, and summary.csv with a row a run
+    Report(report::ReportArgs),
     /// Architectures; for one: its activations by name, and which LinBP makes linear by default
     Models(models::ModelsArgs),
     /// A completion script for a shell
@@ -79,6 +85,8 @@ pub fn main() -> Result<()> {
         None => run::run(cli.run),
         Some(Command::Check(args)) => check::check(args),
         Some(Command::Graph(args)) => graph::graph(args),
+        Some(Command::List(args)) => list::list(args),
+        Some(Command::Report(args)) => report::report(args),
         Some(Command::Models(args)) => models::models(args),
         Some(Command::Completions(args)) => completions::completions(args),
     }

@@ -14,7 +14,7 @@ use crate::pipeline::{
 use crate::run::log::{self, Verbosity};
 use crate::run::{Metrics, Progress, RunRecord, interrupt};
 use crate::spec::{Plan, plan};
-use crate::{Error, Result};
+use crate::{Error, Result, report};
 
 #[derive(Debug, Args)]
 pub struct RunArgs {
@@ -96,6 +96,16 @@ pub fn run(args: RunArgs) -> Result<()> {
             let _ = out(&words(outcome));
         }
     })?;
+    if !plan.swept.is_empty() {
+        // A summary that cannot be written leaves the runs as they are.
+        match report::summary(&args.results.join(&plan.name)) {
+            Ok(paths) => {
+                let lines = paths.iter().map(|path| format!("{}\n", path.display()));
+                out(&lines.collect::<String>())?;
+            }
+            Err(error) => remark("warning", &format!("no summary: {error}")),
+        }
+    }
     conclude(&plan, results)
 }
 

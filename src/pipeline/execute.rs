@@ -15,7 +15,7 @@ use crate::run::{
 };
 use crate::spec::PlannedRun;
 use crate::stage::{self, StageContext};
-use crate::{Error, Result};
+use crate::{Error, Result, report};
 
 /// How runs are executed.
 #[derive(Clone, Debug)]
@@ -97,6 +97,10 @@ pub(super) fn execute(
     let result = schedule::run(&graph, jobs, |stage| {
         execution.stage(stage, &graph, jobs > 1)
     });
+    // What cannot be drawn can be drawn later: `runner report`.
+    if let Err(error) = report::figures(folder.path()) {
+        tracing::warn!("{}: no figures: {error}", folder.path().display());
+    }
     if let Err(error) = &result {
         tracing::info!(%error, "ends");
     }
