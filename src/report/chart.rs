@@ -12,11 +12,17 @@ use crate::error::{Error, Result};
 const SCALE: i32 = 2;
 const PLOT_WIDTH: i32 = 560;
 const HEIGHT: i32 = 380;
+const MARGIN: i32 = 12;
+const TITLE: i32 = 40;
+const Y_LABELS: i32 = 62;
 const FONT: &str = "sans-serif";
 const INK: RGBColor = RGBColor(35, 35, 35);
 /// Estimated width of a letter of the legend: there is no font to ask, and there should be none.
 const LETTER: i32 = 7;
 const MAX_LEGEND: i32 = 320;
+/// Letters of a name in the legend and of a title; longer ones are cut.
+const MAX_NAME: usize = 38;
+const MAX_TITLE: usize = 72;
 /// The backend divides font sizes by this.
 const FONT_FACTOR: f64 = 1.24;
 /// More entries than this are counted instead of listed.
@@ -29,8 +35,6 @@ pub struct Series {
     pub name: String,
     /// Points in the order of x. Points that are not finite are left out.
     pub points: Vec<(f64, f64)>,
-    /// Half the height of a band around the line, a number a point; empty for none.
-    pub spread: Vec<f64>,
 }
 
 /// What the numbers of an axis are.
@@ -88,11 +92,15 @@ impl Chart {
     fn draw(&self, root: &Area, ranges: Ranges) -> Result<(), Box<dyn std::error::Error>> {
         let (plot, legend) = root.split_horizontally(PLOT_WIDTH * SCALE);
         let mut chart = ChartBuilder::on(&plot)
-            .caption(&self.title, font(15))
-            .margin(12 * SCALE)
+            .margin(MARGIN * SCALE)
+            .margin_top(TITLE * SCALE)
             .x_label_area_size(42 * SCALE)
-            .y_label_area_size(62 * SCALE)
+            .y_label_area_size(Y_LABELS * SCALE)
             .build_cartesian_2d(ranges.x.0..ranges.x.1, ranges.y.0..ranges.y.1)?;
+        // The library centres a caption by a guess at its width; at the left edge no guess is needed.
+        let place = ((MARGIN + Y_LABELS) * SCALE, TITLE / 2 * SCALE);
+        let style = font(15).pos(Pos::new(HPos::Left, VPos::Center));
+        root.draw(&Text::new(shortened(&self.title, MAX_TITLE), place, style))?;
         let x_ticks = |x: &f64| match self.x_ticks {
             Ticks::Whole if (x - x.round()).abs() > 1e-6 => String::new(),
             _ => number(*x),
@@ -129,16 +137,6 @@ impl Chart {
     ) -> Result<(), Box<dyn std::error::Error>> {
         let finite = |(x, y): &&(f64, f64)| x.is_finite() && y.is_finite();
         let points: Vec<(f64, f64)> = series.points.iter().filter(finite).copied().collect();
-        if series.spread.len() == series.points.len() && points.len() == series.points.len() {
-            let edge = |sign: f64| {
-                let pairs = points.iter().zip(&series.spread);
-                pairs.map(move |(&(x, y), spread)| (x, y + sign * spread))
-            };
-            let outline: Vec<_> = edge(1.0)
-                .chain(edge(-1.0).collect::<Vec<_>>().into_iter().rev())
-                .collect();
-            chart.draw_series([Polygon::new(outline, look.color.mix(0.18))])?;
-        }
         let style = look.color.stroke_width(2 * SCALE as u32);
         if look.dash == 0 {
             chart.draw_series(LineSeries::new(points.iter().copied(), style))?;
@@ -179,7 +177,7 @@ impl Chart {
                 area.draw(&Circle::new(middle, 3 * SCALE, look.color.filled()))?;
             }
             area.draw(&Text::new(
-                shortened(&series.name),
+                shortened(&series.name, MAX_NAME),
                 (left + 31 * SCALE, y),
                 style.clone(),
             ))?;
@@ -193,7 +191,10 @@ impl Chart {
     }
 
     fn legend_width(&self) -> i32 {
-        let names = self.series.iter().map(|series| shortened(&series.name));
+        let names = self
+            .series
+            .iter()
+            .map(|series| shortened(&series.name, MAX_NAME));
         let longest = names.map(|name| name.chars().count()).max().unwrap_or(0);
         (48 + longest as i32 * LETTER).min(MAX_LEGEND)
     }
@@ -201,16 +202,14 @@ impl Chart {
     fn ranges(&self) -> Option<Ranges> {
         let all = || self.series.iter().flat_map(|series| &series.points);
         let x = extent(all().map(|point| point.0))?;
-        let spread = self.series.iter().flat_map(|series| {
-            let pairs = series.points.iter().zip(&series.spread);
-            pairs.flat_map(|((_, y), spread)| [y - spread, y + spread])
-        });
-        let y = extent(all().map(|point| point.1).chain(spread))?;
+        let y = extent(all().map(|point| point.1))?;
         let y = padded(y, 0.06);
         Some(Ranges {
-            x: match x.1 > x.0 {
-                true => x,
-                false => (x.0 - 0.5, x.1 + 0.5),
+            x: match (x.1 > x.0, self.markers) {
+                // Marks at the ends stand clear of the frame.
+                (true, true) => padded(x, 0.03),
+                (true, false) => x,
+                (false, _) => (x.0 - 0.5, x.1 + 0.5),
             },
             y: (y.0.max(self.y_bounds.0), y.1.min(self.y_bounds.1)),
         })
@@ -260,11 +259,10 @@ pub fn number(value: f64) -> String {
     }
 }
 
-fn shortened(name: &str) -> String {
-    const MAX: usize = 38;
-    match name.chars().count() > MAX {
-        true => name.chars().take(MAX - 1).chain(['\u{2026}']).collect(),
-        false => name.to_owned(),
+fn shortened(text: &str, max: usize) -> String {
+    match text.chars().count() > max {
+        true => text.chars().take(max - 1).chain(['\u{2026}']).collect(),
+        false => text.to_owned(),
     }
 }
 
@@ -295,7 +293,6 @@ mod tests {
         Series {
             name: name.to_owned(),
             points: points.to_vec(),
-            spread: Vec::new(),
         }
     }
 

@@ -24,7 +24,7 @@ pub fn charts(title: &str, rows: &[MetricsRow]) -> Result<Vec<(&'static str, Str
         row.accuracy.map(|share| 100.0 * share)
     })?;
     let unbounded = (0.0, f64::INFINITY);
-    let loss = chart("loss", "loss (nats an example)", unbounded, |row| row.loss)?;
+    let loss = chart("loss", "loss (nats per example)", unbounded, |row| row.loss)?;
     let found = [("accuracy", accuracy), ("loss", loss)];
     Ok(found
         .into_iter()
@@ -49,7 +49,6 @@ fn series(rows: &[&MetricsRow], value: fn(&MetricsRow) -> Option<f64>) -> Vec<Se
             None => found.push(Series {
                 name,
                 points: vec![point],
-                spread: Vec::new(),
             }),
         }
     }

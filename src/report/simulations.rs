@@ -13,13 +13,8 @@ const MAX_POINTS: usize = 600;
 pub fn charts(title: &str, rows: &[SimulationRow]) -> Result<Vec<(&'static str, String)>> {
     let chart = |what: &str, y_label: &str, value: fn(&SimulationRow) -> Option<f64>| {
         let repeats = rows.iter().map(|row| row.repeat + 1).max().unwrap_or(0);
-        let band = if repeats > 1 {
-            ", band: one standard error"
-        } else {
-            ""
-        };
         Chart {
-            title: format!("{title}: {what}, mean of {repeats} repeats{band}"),
+            title: format!("{title}: {what}, mean of {repeats} repeats"),
             x_label: "step".to_owned(),
             y_label: y_label.to_owned(),
             x_ticks: Ticks::Whole,
@@ -42,40 +37,32 @@ pub fn charts(title: &str, rows: &[SimulationRow]) -> Result<Vec<(&'static str, 
         .collect())
 }
 
-/// Mean and standard error over the repeats of one method, at steps evenly chosen where there are many.
+/// The mean over the repeats of one method, at steps evenly chosen where there are many.
 fn mean(
     rows: &[SimulationRow],
     method: Method,
     name: &str,
     value: fn(&SimulationRow) -> Option<f64>,
 ) -> Series {
-    let mut sums: BTreeMap<u64, (f64, f64, f64)> = BTreeMap::new();
+    let mut sums: BTreeMap<u64, (f64, f64)> = BTreeMap::new();
     for row in rows.iter().filter(|row| row.method == method) {
         if let Some(y) = value(row) {
             let sum = sums.entry(row.step).or_default();
-            *sum = (sum.0 + 1.0, sum.1 + y, sum.2 + y * y);
+            *sum = (sum.0 + 1.0, sum.1 + y);
         }
     }
     let every = sums.len().div_ceil(MAX_POINTS).max(1);
     let last = sums.len().saturating_sub(1);
-    let mut series = Series {
+    let chosen = sums
+        .into_iter()
+        .enumerate()
+        .filter(|(index, _)| index % every == 0 || *index == last);
+    Series {
         name: name.to_owned(),
-        points: Vec::new(),
-        spread: Vec::new(),
-    };
-    for (index, (step, (n, sum, squares))) in sums.into_iter().enumerate() {
-        if index % every == 0 || index == last {
-            let mean = sum / n;
-            let variance = (squares / n - mean * mean).max(0.0);
-            series.points.push((step as f64, mean));
-            series.spread.push(if n > 1.0 {
-                (variance / (n - 1.0)).sqrt()
-            } else {
-                0.0
-            });
-        }
+        points: chosen
+            .map(|(_, (step, (count, sum)))| (step as f64, sum / count))
+            .collect(),
     }
-    series
 }
 
 #[cfg(test)]
@@ -101,10 +88,9 @@ mod tests {
     }
 
     #[test]
-    fn means_and_errors_are_those_of_the_repeats() {
+    fn means_are_over_the_repeats() {
         let line = mean(&rows(2), Method::Bp, "BP", |row| Some(row.l1_distance));
         assert_eq!(line.points, [(1.0, 2.0), (2.0, 3.0)]);
-        assert_eq!(line.spread, [1.0, 1.0]);
     }
 
     #[test]

@@ -83,7 +83,6 @@ fn series(rows: &[&Row], keys: &[String], x: &str, metric: &str, factor: f64) ->
             None => found.push(Series {
                 name,
                 points: vec![point],
-                spread: Vec::new(),
             }),
         }
     }
@@ -98,7 +97,7 @@ fn unit(metric: &str) -> (f64, &'static str) {
     if metric.contains("accuracy") || metric.contains("success_rate") {
         (100.0, " (%)")
     } else if metric.ends_with("loss") {
-        (1.0, " (an example)")
+        (1.0, " (per example)")
     } else {
         (1.0, "")
     }
@@ -106,10 +105,12 @@ fn unit(metric: &str) -> (f64, &'static str) {
 
 /// A key as the label of an axis, with its unit where it has one.
 fn axis(key: &str) -> String {
-    let unit = match key.rsplit('.').next().unwrap_or(key) {
-        "epsilon" | "step_size" => " (1 = full pixel range)",
-        "k" => " (iterations)",
-        _ => "",
+    let unit = if key.ends_with("attack.epsilon") || key.ends_with("attack.step_size") {
+        " (1 = full pixel range)"
+    } else if key.ends_with("attack.k") {
+        " (iterations)"
+    } else {
+        ""
     };
     format!("{key}{unit}")
 }
