@@ -39,3 +39,58 @@ pub fn check() -> Result<()> {
         Ok(())
     }
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::io::{BufRead, BufReader};
+    use std::process::{Child, Command, Stdio};
+    use std::time::Duration;
+
+    /// The flag and the handler belong to the whole process, so the test has one of its own: this test, started
+    /// again with this variable set.
+    const CHILD: &str = "RUNNER_TEST_INTERRUPT_CHILD";
+
+    fn child() {
+        install().unwrap();
+        println!("\nready");
+        while !requested() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert!(matches!(check(), Err(Error::Interrupted)));
+        println!("\nrequested");
+        std::thread::sleep(Duration::from_secs(60));
+    }
+
+    fn interrupt(child: &Child) {
+        let kill = Command::new("kill")
+            .args(["-INT", &child.id().to_string()])
+            .status();
+        assert!(kill.unwrap().success());
+    }
+
+    #[test]
+    fn the_first_interrupt_asks_and_the_second_leaves() {
+        if std::env::var_os(CHILD).is_some() {
+            return child();
+        }
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "--nocapture"])
+            .arg("run::interrupt::tests::the_first_interrupt_asks_and_the_second_leaves")
+            .env(CHILD, "1")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut wait_for = |expected: &str| {
+            let found = lines.by_ref().any(|line| line.unwrap() == expected);
+            assert!(found, "the process ended before it said {expected:?}");
+        };
+        wait_for("ready");
+        interrupt(&child);
+        wait_for("requested");
+        interrupt(&child);
+        assert_eq!(child.wait().unwrap().code(), Some(EXIT_CODE));
+    }
+}

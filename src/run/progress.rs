@@ -47,8 +47,10 @@ struct Work {
     done: u64,
     examples: u64,
     phase_began: Instant,
-    /// Share of the stage that was done when its first batch was seen, and when that was: a resumed stage starts
-    /// in the middle.
+    /// Whether this is a phase beside the epochs, with its own time left.
+    beside: bool,
+    /// Share of the epochs that was done when the first batch was seen, and when that was: a resumed stage starts in
+    /// the middle. Evaluations between epochs take time too, so it is kept over them.
     baseline: Option<(f64, Instant)>,
     shown: Instant,
 }
@@ -134,8 +136,8 @@ impl Progress {
             (1, _) | (_, 0) => name.to_owned(),
             (epochs, epoch) => format!("epoch {epoch}/{epochs} {name}"),
         };
-        work.baseline = None;
         self.begin(&mut work, phase, batches);
+        work.beside = true;
     }
 
     /// `done` batches of the epoch are done; the last one had `loss` and `examples` examples.
@@ -147,8 +149,14 @@ impl Progress {
         work.done = done;
         work.examples += examples;
         let now = Instant::now();
-        let share = work.share();
-        let (base, since) = *work.baseline.get_or_insert((share, now));
+        let (base, share, since) = match work.beside {
+            true => (0.0, work.share_of_phase(), work.phase_began),
+            false => {
+                let share = work.share_of_epochs();
+                let (base, since) = *work.baseline.get_or_insert((share, now));
+                (base, share, since)
+            }
+        };
         let interval = match self.mode {
             Mode::Bars => BAR_INTERVAL,
             _ => LINE_INTERVAL,
@@ -204,6 +212,7 @@ impl Progress {
         work.done = 0;
         work.examples = 0;
         work.phase_began = Instant::now();
+        work.beside = false;
         if self.mode != Mode::Bars {
             return;
         }
@@ -273,15 +282,18 @@ impl Work {
             done: 0,
             examples: 0,
             phase_began: now,
+            beside: false,
             baseline: None,
             shown: now,
         }
     }
 
-    /// The share of the stage's epochs that is done.
-    fn share(&self) -> f64 {
-        let within = self.done as f64 / self.batches.max(1) as f64;
-        (self.epoch.saturating_sub(1) as f64 + within) / self.epochs as f64
+    fn share_of_phase(&self) -> f64 {
+        self.done as f64 / self.batches.max(1) as f64
+    }
+
+    fn share_of_epochs(&self) -> f64 {
+        (self.epoch.saturating_sub(1) as f64 + self.share_of_phase()) / self.epochs as f64
     }
 
     fn clear_bar(&mut self) {
@@ -354,6 +366,30 @@ mod tests {
         assert!(lines[1].contains("examples/s"), "{text}");
         assert_eq!(lines[2], "k=5: main: epoch 1: loss 2.3?[31m");
         assert!(!text.contains('\u{1b}') && !text.contains('\r'));
+    }
+
+    #[test]
+    fn phases_have_their_own_time_left_and_epochs_keep_theirs() {
+        let progress = Progress::with(Mode::Lines, Sink::Memory(Vec::new()));
+        progress.stage("main", 10);
+        progress.epoch(1, 2);
+        progress.batch(1, None, 1);
+        let baseline = progress.work().baseline;
+        assert_eq!(baseline.map(|(share, _)| share), Some(0.05));
+        progress.phase("test", 4);
+        progress.work().shown = Instant::now() - LINE_INTERVAL;
+        progress.work().phase_began = Instant::now() - Duration::from_secs(60);
+        progress.batch(3, None, 1);
+        progress.epoch(2, 2);
+        progress.batch(1, None, 1);
+        assert_eq!(progress.work().baseline, baseline);
+        let sink = progress.sink.lock().unwrap();
+        let Sink::Memory(bytes) = &*sink else {
+            unreachable!("the sink is memory")
+        };
+        let text = String::from_utf8_lossy(bytes);
+        assert!(text.contains("epoch 1/10 test, batch 3/4, "), "{text}");
+        assert!(text.contains(", 20s left"), "{text}");
     }
 
     #[test]

@@ -67,6 +67,40 @@ pub struct Trajectories {
     pub linbp: Vec<Point>,
 }
 
+/// The lines of one repeat, as the file has them.
+#[derive(Debug)]
+pub struct RepeatLines {
+    repeat: u64,
+    text: String,
+    last: [Point; 2],
+}
+
+impl RepeatLines {
+    /// Formats a repeat; separate from writing, so that the threads that compute can do it.
+    pub fn new(repeat: u64, trajectories: &Trajectories) -> Self {
+        let mut lines = Self {
+            repeat,
+            text: String::with_capacity(trajectories.bp.len() * 100),
+            last: [Point::default(); 2],
+        };
+        for (bp, linbp) in trajectories.bp.iter().zip(&trajectories.linbp) {
+            for (method, point) in [(Method::Bp, bp), (Method::Linbp, linbp)] {
+                // Writing to a String cannot fail.
+                let _ = writeln!(
+                    lines.text,
+                    "{repeat},{},{},{:?},{:?}",
+                    point.step,
+                    method.name(),
+                    point.l1_distance,
+                    point.loss
+                );
+            }
+            lines.last = [*bp, *linbp];
+        }
+        lines
+    }
+}
+
 /// `simulation.csv` open for appending whole repeats, in order.
 ///
 /// A repeat is a pure function of its index, so a simulation that was killed keeps the repeats that stand as a whole,
@@ -74,85 +108,85 @@ pub struct Trajectories {
 #[derive(Debug)]
 pub struct SimulationWriter {
     table: Appender<SimulationRow>,
-    done: u64,
-    text: String,
+    last: Vec<[Point; 2]>,
 }
 
 impl SimulationWriter {
     /// Opens the file at `path`, making it if there is none; `steps` are the steps that every repeat records.
     pub fn open(path: &Path, steps: &[u64]) -> Result<Self> {
-        let mut done = 0;
+        let mut last = Vec::new();
         let table = Appender::open(path, |whole| {
-            let (repeats, bytes) = whole_repeats(path, whole, steps)?;
-            done = repeats;
+            let (points, bytes) = whole_repeats(path, whole, steps)?;
+            last = points;
             Ok(bytes)
         })?;
-        Ok(Self {
-            table,
-            done,
-            text: String::new(),
-        })
+        Ok(Self { table, last })
     }
 
     /// The number of repeats that stand: the index of the next one.
     pub fn repeats_done(&self) -> u64 {
-        self.done
+        self.last.len() as u64
     }
 
-    /// Appends the next repeat and waits until it is on the disk.
-    pub fn append(&mut self, repeat: &Trajectories) -> Result<()> {
-        self.text.clear();
-        for (bp, linbp) in repeat.bp.iter().zip(&repeat.linbp) {
-            for (method, point) in [(Method::Bp, bp), (Method::Linbp, linbp)] {
-                // Writing to a String cannot fail.
-                let _ = writeln!(
-                    self.text,
-                    "{},{},{},{:?},{:?}",
-                    self.done,
-                    point.step,
-                    method.name(),
-                    point.l1_distance,
-                    point.loss
-                );
-            }
+    /// The last recorded points of BP and LinBP in each repeat that stands.
+    pub fn final_points(&self) -> &[[Point; 2]] {
+        &self.last
+    }
+
+    /// Appends the next repeats, in order, and waits until they are on the disk.
+    pub fn append(&mut self, repeats: &[RepeatLines]) -> Result<()> {
+        let text: String = repeats.iter().map(|lines| lines.text.as_str()).collect();
+        self.table.append_lines(text.as_bytes())?;
+        for lines in repeats {
+            debug_assert_eq!(lines.repeat, self.repeats_done(), "repeats are in order");
+            self.last.push(lines.last);
         }
-        self.table.append_lines(self.text.as_bytes())?;
-        self.done += 1;
         Ok(())
     }
 }
 
-/// How many repeats stand as a whole in `bytes`, and where the last of them ends.
-fn whole_repeats(path: &Path, bytes: &[u8], steps: &[u64]) -> Result<(u64, usize)> {
+/// The last points of the repeats that stand as a whole in `bytes`, and where the last of them ends.
+fn whole_repeats(path: &Path, bytes: &[u8], steps: &[u64]) -> Result<(Vec<[Point; 2]>, usize)> {
     let mut lines = bytes.split_inclusive(|&byte| byte == b'\n');
     let mut end = lines.next().map_or(0, <[u8]>::len);
-    let (mut repeat, mut position) = (0, end);
-    'repeats: loop {
-        for step in steps {
-            for method in [Method::Bp, Method::Linbp] {
+    let mut position = end;
+    let mut last = Vec::new();
+    while !steps.is_empty() {
+        let mut points = [Point::default(); 2];
+        for &step in steps {
+            for (method, point) in [Method::Bp, Method::Linbp].into_iter().zip(&mut points) {
                 let Some(line) = lines.next() else {
-                    break 'repeats;
+                    return Ok((last, end));
                 };
-                let expected = format!("{repeat},{step},{},", method.name());
-                if !line.starts_with(expected.as_bytes()) {
-                    return Err(Error::failed(format!(
-                        "{}: found the line {:?} where repeat {repeat}, step {step}, {} is due: the file was \
-                         edited or belongs to other settings; start again with --fresh",
+                *point = read_point(line, last.len(), step, method).ok_or_else(|| {
+                    Error::failed(format!(
+                        "{}: found the line {:?} where repeat {}, step {step}, {} is due: the file was edited or \
+                         belongs to other settings; start again with --fresh",
                         path.display(),
                         String::from_utf8_lossy(line).trim_end(),
+                        last.len(),
                         method.name()
-                    )));
-                }
+                    ))
+                })?;
                 position += line.len();
             }
         }
-        if steps.is_empty() {
-            break;
-        }
-        repeat += 1;
         end = position;
+        last.push(points);
     }
-    Ok((repeat, end))
+    Ok((last, end))
+}
+
+/// The point in a line if it is the one that is due.
+fn read_point(line: &[u8], repeat: usize, step: u64, method: Method) -> Option<Point> {
+    let due = format!("{repeat},{step},{},", method.name());
+    let rest = std::str::from_utf8(line.strip_prefix(due.as_bytes())?).ok()?;
+    let (l1_distance, loss) = rest.trim_end().split_once(',')?;
+    Some(Point {
+        step,
+        l1_distance: l1_distance.parse().ok()?,
+        loss: loss.parse().ok()?,
+    })
 }
 
 #[cfg(test)]
@@ -176,9 +210,16 @@ mod tests {
     fn write(path: &Path, repeats: &[f64]) -> u64 {
         let mut writer = SimulationWriter::open(path, &[1, 2]).unwrap();
         let done = writer.repeats_done();
-        for &offset in &repeats[done as usize..] {
-            writer.append(&repeat(offset)).unwrap();
+        for (index, &offset) in (0..).zip(repeats).skip(done as usize) {
+            let lines = RepeatLines::new(index, &repeat(offset));
+            writer.append(&[lines]).unwrap();
         }
+        let last: Vec<f64> = writer
+            .final_points()
+            .iter()
+            .map(|[_, linbp]| linbp.l1_distance)
+            .collect();
+        assert_eq!(last, repeats);
         done
     }
 

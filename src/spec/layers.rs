@@ -121,7 +121,7 @@ impl Layers {
         let mut dict = Dict::new();
         let mut places = BTreeMap::new();
         for (key, value, place) in values {
-            overrides::insert(&mut dict, &key, value);
+            overrides::insert(&mut dict, &key, untagged(value));
             places.insert(key, place);
         }
         let layer = Layer::new(Metadata::named(SWEEP), dict);
@@ -262,6 +262,26 @@ fn in_words(layer: &str) -> Location {
     Location {
         layer: layer.to_owned(),
         file: None,
+    }
+}
+
+/// The value without the layer that it came from: figment leaves the tags that it finds.
+fn untagged(value: Value) -> Value {
+    match value {
+        Value::String(_, text) => Value::String(Tag::Default, text),
+        Value::Char(_, letter) => Value::Char(Tag::Default, letter),
+        Value::Bool(_, truth) => Value::Bool(Tag::Default, truth),
+        Value::Num(_, number) => Value::Num(Tag::Default, number),
+        Value::Empty(_, empty) => Value::Empty(Tag::Default, empty),
+        Value::Dict(_, entries) => {
+            let entries = entries
+                .into_iter()
+                .map(|(key, value)| (key, untagged(value)));
+            Value::Dict(Tag::Default, entries.collect())
+        }
+        Value::Array(_, items) => {
+            Value::Array(Tag::Default, items.into_iter().map(untagged).collect())
+        }
     }
 }
 

@@ -21,6 +21,7 @@ mod sections;
 mod smoke;
 mod stages;
 mod sweep;
+mod sweep_table;
 mod task;
 
 pub use experiment::{ExperimentSpec, StageSpec};

@@ -1,6 +1,6 @@
 //! Reads the stages of a spec from its merged layers.
 
-use figment::value::{Dict, Value};
+use figment::value::{Dict, Tag, Value};
 
 use super::experiment::StageSpec;
 use super::fields::{Fields, Table, Uses, found, join, unknown_key};
@@ -129,22 +129,24 @@ impl<'a> StageReader<'a> {
         let tables = self.tables(scope, name)?;
         let path = join(&scope.prefix, name);
         let own = tables.iter().filter(|table| table.only.is_empty());
-        let written: Vec<(String, figment::value::Tag)> = own
-            .filter_map(|table| Some((table.path.clone(), table.dict.values().next()?.tag())))
+        let written: Vec<(String, String, Tag)> = own
+            .filter_map(|table| {
+                let (key, value) = table.dict.iter().next()?;
+                Some((table.path.clone(), join(&table.path, key), value.tag()))
+            })
             .collect();
-        for (table, tag) in &written {
+        for (table, first, tag) in written {
             if used || scope.uses.task.is_none() {
-                self.outcome.effective_here.insert(table.clone());
+                self.outcome.effective_here.insert(table);
             } else if let Some(task) = scope.uses.task {
-                let place = self.places.locate_section(table);
-                let place = if place.file.is_some() {
-                    place
-                } else {
-                    self.places.locate(table, *tag)
-                };
+                // A layer knows the places of values; the header of a section only stands in a file.
+                let mut place = self.places.locate(&first, tag);
+                if place.file.is_some() {
+                    place = self.places.locate_section(&table);
+                }
                 let remark =
                     format!("{place}: {table}: has no effect: the task {task} does not use it");
-                self.outcome.idle_here.insert(table.clone(), remark);
+                self.outcome.idle_here.insert(table, remark);
             }
         }
         if tables.is_empty() && !used {
