@@ -6,6 +6,7 @@ use globset::Glob;
 use super::layers::Layers;
 use super::{lenet5, mlp, mobilenet_v2};
 use crate::nn::{Builder, LinearPlan, Module, Network};
+use crate::ops::activation::Activation;
 use crate::ops::image::Normalize;
 use crate::{Error, Result};
 
@@ -19,6 +20,8 @@ pub struct ModelConfig {
     pub dropout: Option<f64>,
     /// Hidden widths of the MLP; none: its default.
     pub widths: Option<Vec<usize>>,
+    /// Stands in for every ReLU and ReLU6; none: the architecture's own.
+    pub activation: Option<Activation>,
     pub normalize: Option<Normalize>,
     /// Seed of the initial weights.
     pub seed: u64,
@@ -90,6 +93,9 @@ impl Arch {
 pub fn build(arch: &str, config: &ModelConfig) -> Result<Network> {
     let arch = Arch::find(arch)?;
     Network::build(config.seed, config.dtype, config.normalize.clone(), |b| {
+        if let Some(activation) = config.activation {
+            b.replace_rectifiers(activation);
+        }
         (arch.define)(b, config)
     })
 }

@@ -74,18 +74,26 @@ impl BatchNorm2d {
         };
         let kind = act.map_or(Activation::Identity, Act::kind);
         let linear = act.is_some_and(|act| act.is_linear(tape));
-        let (y, saved) = op::forward(x.tensor(), &norm, residual.map(Var::tensor), kind)?;
+        // Two branches need the gradient before the sum, so it is computed once, from what the activation's derivative
+        // can be told from: mostly the output, else the sum itself.
+        let pulled = residual.is_some() && !linear && kind != Activation::Identity;
+        let apart = pulled && !kind.derivative_from_output();
+        let fused = if apart { Activation::Identity } else { kind };
+        let (z, saved) = op::forward(x.tensor(), &norm, residual.map(Var::tensor), fused)?;
+        let y = if apart {
+            activation::forward(&z, kind)?
+        } else {
+            z.clone()
+        };
 
         let wants_parameters = tape.wants_parameters();
         let (x_id, residual_id) = (x.id(), residual.and_then(Var::id));
         let wanted = wants_parameters || x_id.is_some() || residual_id.is_some();
-        // With a residual, both branches need the gradient before the sum: it is computed once, from the output.
-        let pulled = residual.is_some() && !linear && kind != Activation::Identity;
-        let output = pulled.then(|| y.clone());
+        let told_from = pulled.then_some(z);
         let (input, layer) = (x.tensor().clone(), self.clone());
         Ok(tape.record(y, wanted, move |dy, sink| {
-            let dz = match output {
-                Some(y) => Grad::new(activation::backward(dy.tensor(), &y, kind)?),
+            let dz = match told_from {
+                Some(z) => Grad::new(activation::backward(dy.tensor(), &z, kind)?),
                 None => dy,
             };
             let linear = linear || pulled;

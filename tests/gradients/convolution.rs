@@ -1,0 +1,125 @@
+//! Convolutions of every algorithm: matrix product, depthwise, patches.
+
+use runner::nn::{ConvConfig, conv2d};
+
+use crate::harness::{Case, body, on_every_isa};
+use crate::naive::{self, Image, named};
+
+fn check(shape: [usize; 4], conv: naive::Conv, bias: bool) {
+    let naive::Conv {
+        out,
+        kernel,
+        stride,
+        padding,
+        groups,
+    } = conv;
+    let name = format!(
+        "conv {kernel}x{kernel} of {shape:?} to {out} channels, stride {stride}, padding {padding}, groups {groups}"
+    );
+    let case = Case::new(name, shape, |b| {
+        let config = ConvConfig {
+            stride,
+            padding,
+            groups,
+            bias,
+            ..ConvConfig::default()
+        };
+        let layer = conv2d(&b.pp("conv"), shape[1], out, kernel, config)?;
+        body(move |tape, x| layer.forward(tape, x))
+    });
+    let bias = bias.then(|| named(&case.network, "conv.bias"));
+    let weight = named(&case.network, "conv.weight");
+    let x = Image::from_channels_first(&case.input);
+    case.check_output(&naive::conv(&x, &weight, bias.as_deref(), conv).values);
+    case.check_gradients();
+}
+
+/// Input (N, C, H, W), output channels, kernel, stride, padding, groups.
+type Row = ([usize; 4], usize, usize, usize, usize, usize);
+
+fn check_all(rows: &[Row]) {
+    on_every_isa(|| {
+        for (i, &(shape, out, kernel, stride, padding, groups)) in rows.iter().enumerate() {
+            let conv = naive::Conv {
+                out,
+                kernel,
+                stride,
+                padding,
+                groups,
+            };
+            check(shape, conv, i % 2 == 0);
+        }
+    });
+}
+
+#[test]
+fn pointwise() {
+    check_all(&[
+        ([2, 3, 5, 7], 4, 1, 1, 0, 1),
+        ([2, 17, 4, 4], 24, 1, 1, 0, 1),
+        ([1, 24, 1, 1], 5, 1, 1, 0, 1),
+        // Several tasks of pixels.
+        ([2, 200, 16, 16], 150, 1, 1, 0, 1),
+        // Not a plain matrix product.
+        ([2, 5, 5, 7], 3, 1, 2, 0, 1),
+        ([2, 16, 8, 8], 17, 1, 2, 0, 1),
+        ([1, 4, 3, 3], 4, 1, 1, 1, 1),
+        ([1, 6, 4, 3], 4, 1, 1, 0, 2),
+    ]);
+}
+
+#[test]
+fn dense() {
+    check_all(&[
+        ([2, 3, 5, 7], 4, 3, 1, 1, 1),
+        ([2, 17, 6, 5], 5, 3, 1, 1, 1),
+        ([2, 3, 7, 7], 24, 3, 2, 1, 1),
+        ([2, 5, 8, 6], 3, 3, 2, 1, 1),
+        ([1, 3, 9, 9], 4, 3, 3, 0, 1),
+        ([2, 1, 9, 8], 6, 5, 1, 0, 1),
+        ([2, 3, 6, 6], 5, 5, 1, 2, 1),
+        ([1, 3, 2, 2], 5, 3, 1, 1, 1),
+        ([1, 3, 1, 1], 5, 3, 1, 1, 1),
+        // More padding than the kernel reaches.
+        ([1, 2, 3, 4], 3, 3, 2, 3, 1),
+        ([2, 4, 6, 5], 3, 2, 2, 0, 1),
+        // Tiles of several images, and several tiles an image.
+        ([9, 16, 4, 4], 16, 3, 1, 1, 1),
+        ([3, 64, 24, 24], 8, 3, 1, 1, 1),
+    ]);
+}
+
+#[test]
+fn grouped() {
+    check_all(&[
+        ([2, 6, 5, 7], 4, 3, 1, 1, 2),
+        ([2, 8, 5, 5], 12, 3, 2, 1, 4),
+        ([1, 34, 4, 4], 34, 3, 1, 1, 2),
+        // As many groups as inputs, but two outputs each.
+        ([2, 5, 5, 5], 10, 3, 1, 1, 5),
+        ([3, 64, 12, 12], 64, 3, 1, 1, 4),
+    ]);
+}
+
+#[test]
+fn depthwise() {
+    let row = |shape: [usize; 4], kernel, stride, padding| {
+        (shape, shape[1], kernel, stride, padding, shape[1])
+    };
+    check_all(&[
+        row([2, 3, 5, 7], 3, 1, 1),
+        row([2, 17, 6, 5], 3, 1, 1),
+        row([2, 24, 7, 7], 3, 2, 1),
+        row([2, 5, 8, 6], 3, 2, 1),
+        row([2, 16, 4, 4], 3, 2, 1),
+        row([2, 40, 6, 7], 5, 1, 2),
+        row([1, 17, 7, 9], 5, 2, 2),
+        row([2, 32, 5, 5], 3, 1, 0),
+        row([1, 3, 1, 1], 3, 1, 1),
+        row([1, 3, 2, 2], 3, 2, 1),
+        row([1, 4, 5, 6], 1, 1, 0),
+        row([1, 4, 4, 4], 3, 1, 3),
+        row([1, 1, 6, 6], 3, 1, 1),
+        row([20, 3, 4, 4], 3, 1, 1),
+    ]);
+}

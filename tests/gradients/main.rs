@@ -1,0 +1,12 @@
+//! Every layer's forward pass against its plain definition and every gradient against central differences in f64,
+//! on every instruction set; f32 against f64, and one thread against three, bit for bit.
+
+mod activations;
+mod convolution;
+mod harness;
+mod linear_backward;
+mod models;
+mod naive;
+mod normalisation;
+mod pooling;
+mod structure;
