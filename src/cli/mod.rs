@@ -1,1 +1,114 @@
-//! The command line.
+//! The command line: one file a command.
+
+mod check;
+mod completions;
+mod graph;
+mod list;
+mod models;
+mod output;
+mod report;
+mod request;
+mod run;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{Error, Result};
+
+const EXAMPLES: &str = "\
+Examples:
+  runner experiments/quickstart.toml                     run it; the same command resumes or reports it
+  runner experiments/quickstart.toml attack.k=20         override any key of the spec
+  runner a.toml --sweep linbp.attack=false,true --jobs 2 one run a value, two at a time
+  runner a.toml --smoke                                  shrink any spec to seconds
+  runner a.toml --dry-run                                check everything, show what would run
+  runner check experiments/*.toml                        every fault of a spec at once
+
+Layers of a spec, weakest first: defaults, the file it extends, the spec, RUNNER_ATTACK__K=10 in the
+environment, KEY=VALUE on the command line. Paths in a spec are relative to the working directory.
+A spec that is named like a command is reached as ./check.
+
+Exit codes: 0 done, 1 failed, 2 bad usage or spec, 130 interrupted with a checkpoint written.";
+
+/// Runs adversarial-robustness experiments from TOML specs.
+#[derive(Debug, Parser)]
+#[command(
+    name = "runner",
+    version,
+    after_help = EXAMPLES,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: run::RunArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Every fault of a spec at once, with file, line, key and what was expected
+    Check(check::CheckArgs),
+    /// The stages of a spec and what they use of each other
+    Graph(graph::GraphArgs),
+    /// The runs under results/: state, progress, last metrics
+    List(list::ListArgs),
+    /// Figures of all runs of a name, and summary.csv with a row a run
+    Report(report::ReportArgs),
+    /// Architectures; for one: its activations by name, and which LinBP makes linear by default
+    Models(models::ModelsArgs),
+    /// A completion script for a shell
+    Completions(completions::CompletionsArgs),
+}
+
+/// The settings over a spec, common to several commands.
+#[derive(Debug, Default, Args)]
+pub struct Overrides {
+    /// A key of the spec and its value, such as attack.k=10; the value is TOML or plain text
+    #[arg(value_name = "KEY=VALUE")]
+    assignments: Vec<String>,
+    /// Run once for every value of a key (repeatable: every combination)
+    #[arg(long, value_name = "KEY=V1,V2")]
+    sweep: Vec<String>,
+    /// Shrink the experiment to seconds: little data, one epoch; results go to NAME-smoke
+    #[arg(long)]
+    smoke: bool,
+}
+
+/// Parses the command line and carries the command out.
+///
+/// # Errors
+/// What the command fails with; see [`crate::Error::exit_code`].
+pub fn main() -> Result<()> {
+    let cli = Cli::parse();
+    match cli.command {
+        None => run::run(cli.run),
+        Some(Command::Check(args)) => check::check(args),
+        Some(Command::Graph(args)) => graph::graph(args),
+        Some(Command::List(args)) => list::list(args),
+        Some(Command::Report(args)) => report::report(args),
+        Some(Command::Models(args)) => models::models(args),
+        Some(Command::Completions(args)) => completions::completions(args),
+    }
+}
+
+/// Says on standard error how a command ended badly, a line a fault.
+pub fn report_error(error: &Error) {
+    let word = if matches!(error, Error::Interrupted) {
+        "note"
+    } else {
+        "error"
+    };
+    output::remark(word, &error.to_string());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

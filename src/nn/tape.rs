@@ -38,7 +38,8 @@ impl LinearPlan {
         Self::default()
     }
 
-    fn is_linear(&self, index: usize) -> bool {
+    /// Whether activation `index` is linear backwards.
+    pub fn is_linear(&self, index: usize) -> bool {
         self.0.get(index).copied().unwrap_or(false)
     }
 }

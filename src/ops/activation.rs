@@ -4,10 +4,9 @@
 //! backward pass never comes here: the tape hands the gradient through.
 
 use candle_core::Tensor;
-use rayon::prelude::*;
 
 use super::Real;
-use super::parallel::GRAIN;
+use super::parallel::{GRAIN, chunk, chunks_mut};
 use super::real::{scratch, tensor, view};
 use crate::{Result, simd, with_real};
 
@@ -133,12 +132,10 @@ simd! {
 /// The activation of every element.
 pub fn forward(x: &Tensor, activation: Activation) -> Result<Tensor> {
     with_real!(x.dtype(), T => {
-        let input = view::<T>(x)?;
+        let input = &*view::<T>(x)?;
         let mut y = scratch(input.len());
-        with_activation!(activation, A => y
-            .par_chunks_mut(GRAIN)
-            .zip(input.par_chunks(GRAIN))
-            .for_each(|(y, x)| values::<T, A>(x, y)));
+        let kernel: fn(&[T], &mut [T]) = with_activation!(activation, A => values::<T, A>);
+        chunks_mut(&mut y, GRAIN, &|i, y| kernel(chunk(input, GRAIN, i), y));
         tensor(y, x.shape())
     })
 }
@@ -147,13 +144,10 @@ pub fn forward(x: &Tensor, activation: Activation) -> Result<Tensor> {
 /// the input.
 pub fn backward(dy: &Tensor, saved: &Tensor, activation: Activation) -> Result<Tensor> {
     with_real!(dy.dtype(), T => {
-        let (gradient, z) = (view::<T>(dy)?, view::<T>(saved)?);
+        let (gradient, z) = (&*view::<T>(dy)?, &*view::<T>(saved)?);
         let mut dx = scratch(gradient.len());
-        with_activation!(activation, A => dx
-            .par_chunks_mut(GRAIN)
-            .zip(z.par_chunks(GRAIN))
-            .zip(gradient.par_chunks(GRAIN))
-            .for_each(|((dx, z), dy)| pulls::<T, A>(z, dy, dx)));
+        let kernel: fn(&[T], &[T], &mut [T]) = with_activation!(activation, A => pulls::<T, A>);
+        chunks_mut(&mut dx, GRAIN, &|i, dx| kernel(chunk(z, GRAIN, i), chunk(gradient, GRAIN, i), dx));
         tensor(dx, dy.shape())
     })
 }

@@ -6,11 +6,10 @@
 //! the rest), the backward pass reads dy and x twice; `z` is computed again instead of kept.
 
 use candle_core::Tensor;
-use rayon::prelude::*;
 
 use super::Real;
 use super::activation::{Activation, pull, value, with_activation};
-use super::parallel::{rows_per_task, sum_parts};
+use super::parallel::{chunk, chunks_mut, rows_per_task, sum_parts};
 use super::real::{scratch, tensor, view};
 use crate::{Result, simd, with_real};
 
@@ -141,6 +140,13 @@ simd! {
     }
 }
 
+// The kernels above as one type for all activations: which one it is, is decided once a call.
+type Normalise<T> = fn(&[T], &[T], &[T], &mut [T]);
+type NormaliseAdd<T> = fn(&[T], &[T], &[T], &[T], &mut [T]);
+type GradientSums<T> = fn(&[T], &[T], &[T], &[T], &[T], &mut [T], &mut [T]);
+type InputGradient<T> = fn(&[T], &[T], &[T], &[T], &[T], &[T], &[T], &mut [T]);
+type ScaledGradient<T> = fn(&[T], &[T], &[T], &[T], &mut [T]);
+
 /// Mean and biased variance of each channel of `x`, whose last dimension is the channels.
 pub fn moments(x: &Tensor) -> Result<Moments> {
     let channels = x.dim(candle_core::D::Minus1)?;
@@ -153,7 +159,7 @@ fn moments_of<T: Real>(x: &[T], channels: usize) -> Moments {
     let origin: Vec<f64> = x[..channels].iter().map(|v| v.wide()).collect();
     let tile = tiled::<T>(&origin);
     let width = tile.len();
-    let sums = column_sums::<T>(x.len(), width, |range, buffers| {
+    let sums = column_sums::<T>(x.len(), width, &|range, buffers| {
         let (sums, squares) = buffers.split_at_mut(width);
         moment_sums(&x[range], &tile, sums, squares);
     });
@@ -177,11 +183,11 @@ fn moments_of<T: Real>(x: &[T], channels: usize) -> Moments {
 fn column_sums<T: Real>(
     len: usize,
     width: usize,
-    body: impl Fn(std::ops::Range<usize>, &mut [T]) + Sync,
+    body: &(dyn Fn(std::ops::Range<usize>, &mut [T]) + Sync),
 ) -> Vec<f64> {
     let stretch = rows_per_task(width).min(256) * width;
     let stretches = len.div_ceil(stretch);
-    sum_parts::<f64>(stretches, 64, 2 * width, |range, totals| {
+    sum_parts::<f64>(stretches, 64, 2 * width, &|range, totals| {
         let mut sums = vec![T::ZERO; 2 * width];
         for index in range {
             sums.fill(T::ZERO);
@@ -222,18 +228,20 @@ pub fn forward(
             .map(|((s, b), m)| b.wide() - m * s)
             .collect();
         let (a, b) = (tiled::<T>(&scale), tiled::<T>(&shift));
-        let input = view::<T>(x)?;
+        let input = &*view::<T>(x)?;
         let mut y = scratch(input.len());
         let step = rows_per_task(a.len()) * a.len();
-        let tasks = y.par_chunks_mut(step).zip(input.par_chunks(step));
         match residual {
-            None => with_activation!(activation, A =>
-                tasks.for_each(|(y, x)| normalise::<T, A>(x, &a, &b, y))),
+            None => {
+                let kernel: Normalise<T> = with_activation!(activation, A => normalise::<T, A>);
+                chunks_mut(&mut y, step, &|i, y| kernel(chunk(input, step, i), &a, &b, y));
+            }
             Some(residual) => {
-                let residual = view::<T>(residual)?;
-                with_activation!(activation, A => tasks
-                    .zip(residual.par_chunks(step))
-                    .for_each(|((y, x), r)| normalise_add::<T, A>(x, r, &a, &b, y)));
+                let residual = &*view::<T>(residual)?;
+                let kernel: NormaliseAdd<T> = with_activation!(activation, A => normalise_add::<T, A>);
+                chunks_mut(&mut y, step, &|i, y| {
+                    kernel(chunk(input, step, i), chunk(residual, step, i), &a, &b, y);
+                });
             }
         }
         let saved = Saved {
@@ -274,7 +282,7 @@ pub fn backward(
         saved.activation
     };
     with_real!(dy.dtype(), T => {
-        let (gradient, input) = (view::<T>(dy)?, view::<T>(x)?);
+        let (gradient, input) = (&*view::<T>(dy)?, &*view::<T>(x)?);
         let channels = saved.scale.len();
         let (a, b) = (tiled::<T>(&saved.scale), tiled::<T>(&saved.shift));
         let width = a.len();
@@ -282,19 +290,16 @@ pub fn backward(
         let mut sums = None;
         if want_parameters || saved.batch_statistics {
             let mean = tiled::<T>(&saved.mean);
-            let totals = with_activation!(activation, A => column_sums::<T>(input.len(), width, |range, buffers| {
+            let kernel: GradientSums<T> = with_activation!(activation, A => gradient_sums::<T, A>);
+            let totals = column_sums::<T>(input.len(), width, &|range, buffers| {
                 let (sums, products) = buffers.split_at_mut(width);
-                gradient_sums::<T, A>(&gradient[range.clone()], &input[range], &a, &b, &mean, sums, products);
-            }));
+                kernel(&gradient[range.clone()], &input[range], &a, &b, &mean, sums, products);
+            });
             sums = Some((fold(&totals[..width], channels), fold(&totals[width..], channels)));
         }
         let mut dx = None;
         if want_input {
             let mut out = scratch::<T>(input.len());
-            let tasks = out
-                .par_chunks_mut(step)
-                .zip(gradient.par_chunks(step))
-                .zip(input.par_chunks(step));
             match &sums {
                 Some((sum, product)) if saved.batch_statistics => {
                     let n = saved.count as f64;
@@ -305,13 +310,17 @@ pub fn backward(
                         .map(|c| -saved.scale[c] * sum[c] / n - from_x[c] * saved.mean[c])
                         .collect();
                     let (q, c) = (tiled::<T>(&from_x), tiled::<T>(&constant));
-                    with_activation!(activation, A => tasks.for_each(|((dx, dy), x)| {
-                        input_gradient::<T, A>(dy, x, &a, &b, &a, &q, &c, dx);
-                    }));
+                    let kernel: InputGradient<T> = with_activation!(activation, A => input_gradient::<T, A>);
+                    chunks_mut(&mut out, step, &|i, dx| {
+                        kernel(chunk(gradient, step, i), chunk(input, step, i), &a, &b, &a, &q, &c, dx);
+                    });
                 }
-                _ => with_activation!(activation, A => tasks.for_each(|((dx, dy), x)| {
-                    scaled_gradient::<T, A>(dy, x, &a, &b, dx);
-                })),
+                _ => {
+                    let kernel: ScaledGradient<T> = with_activation!(activation, A => scaled_gradient::<T, A>);
+                    chunks_mut(&mut out, step, &|i, dx| {
+                        kernel(chunk(gradient, step, i), chunk(input, step, i), &a, &b, dx);
+                    });
+                }
             }
             dx = Some(tensor(out, x.shape())?);
         }

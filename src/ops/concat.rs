@@ -1,9 +1,8 @@
 //! Joining activations along channels, and splitting their gradient again.
 
 use candle_core::Tensor;
-use rayon::prelude::*;
 
-use super::parallel::rows_per_task;
+use super::parallel::{chunks_mut, rows_per_task};
 use super::real::{View, scratch, tensor, view};
 use crate::{Error, Result, with_real};
 
@@ -31,7 +30,7 @@ pub fn forward(parts: &[&Tensor]) -> Result<Tensor> {
         let slices: Vec<&[T]> = inputs.iter().map(|view| &**view).collect();
         let mut y = scratch::<T>(n * h * w * width);
         let rows = rows_per_task(width);
-        y.par_chunks_mut(rows * width).enumerate().for_each(|(task, y)| {
+        chunks_mut(&mut y, rows * width, &|task, y| {
             for (row, y) in y.chunks_exact_mut(width).enumerate() {
                 let pixel = task * rows + row;
                 let mut start = 0;
@@ -55,10 +54,10 @@ pub fn slice(dy: &Tensor, start: usize, width: usize) -> Result<Tensor> {
         )));
     }
     with_real!(dy.dtype(), T => {
-        let dy = view::<T>(dy)?;
+        let dy = &*view::<T>(dy)?;
         let mut dx = scratch::<T>(n * h * w * width);
         let rows = rows_per_task(width);
-        dx.par_chunks_mut(rows * width).enumerate().for_each(|(task, dx)| {
+        chunks_mut(&mut dx, rows * width, &|task, dx| {
             for (row, dx) in dx.chunks_exact_mut(width).enumerate() {
                 let from = (task * rows + row) * c + start;
                 dx.copy_from_slice(&dy[from..from + width]);

@@ -2,9 +2,9 @@
 
 use candle_core::Tensor;
 use rand_chacha::rand_core::RngCore;
-use rayon::prelude::*;
 
 use super::Real;
+use super::parallel::{chunk, chunks_mut};
 use super::real::{scratch, tensor, view};
 use crate::rng::{Purpose, stream};
 use crate::{Result, with_real};
@@ -30,12 +30,10 @@ pub fn apply(x: &Tensor, mask: Mask) -> Result<Tensor> {
     // An element is dropped when its 32 random bits, read as a fraction, lie below p.
     let threshold = (mask.p * 4_294_967_296.0) as u64;
     with_real!(x.dtype(), T => {
-        let input = view::<T>(x)?;
+        let input = &*view::<T>(x)?;
         let mut y = scratch::<T>(input.len());
-        y.par_chunks_mut(STRETCH)
-            .zip(input.par_chunks(STRETCH))
-            .enumerate()
-            .for_each(|(index, (y, x))| {
+        chunks_mut(&mut y, STRETCH, &|index, y| {
+            let x = chunk(input, STRETCH, index);
                 let mut rng = stream(mask.seed, Purpose::Dropout, mask.epoch, mask.batch, mask.layer);
                 rng.set_word_pos((index * STRETCH) as u128);
                 for (y, &x) in y.iter_mut().zip(x) {

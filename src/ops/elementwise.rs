@@ -1,9 +1,8 @@
 //! Sums of tensors, in place and not.
 
 use candle_core::Tensor;
-use rayon::prelude::*;
 
-use super::parallel::GRAIN;
+use super::parallel::{GRAIN, chunk, chunks_mut};
 use super::real::{scratch, tensor, view, with_mut};
 use crate::{Result, simd, with_real};
 
@@ -30,12 +29,9 @@ pub fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
         return Err(shape_mismatch(a, b));
     }
     with_real!(a.dtype(), T => {
-        let (left, right) = (view::<T>(a)?, view::<T>(b)?);
+        let (left, right) = (&*view::<T>(a)?, &*view::<T>(b)?);
         let mut y = scratch::<T>(left.len());
-        y.par_chunks_mut(GRAIN)
-            .zip(left.par_chunks(GRAIN))
-            .zip(right.par_chunks(GRAIN))
-            .for_each(|((y, a), b)| sum(a, b, y));
+        chunks_mut(&mut y, GRAIN, &|i, y| sum(chunk(left, GRAIN, i), chunk(right, GRAIN, i), y));
         tensor(y, a.shape())
     })
 }
@@ -46,11 +42,9 @@ pub fn add_assign(target: &Tensor, x: &Tensor) -> Result<()> {
         return Err(shape_mismatch(target, x));
     }
     with_real!(x.dtype(), T => {
-        let x = view::<T>(x)?;
+        let x = &*view::<T>(x)?;
         with_mut::<T, _>(target, |y| {
-            y.par_chunks_mut(GRAIN)
-                .zip(x.par_chunks(GRAIN))
-                .for_each(|(y, x)| add_into(x, y));
+            chunks_mut(y, GRAIN, &|i, y| add_into(chunk(x, GRAIN, i), y));
         })
     })
 }

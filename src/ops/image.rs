@@ -1,9 +1,9 @@
 //! Between images `(N, C, H, W)`, as files and attacks know them, and activations `(N, H, W, C)`.
 
 use candle_core::Tensor;
-use rayon::prelude::*;
 
 use super::Real;
+use super::parallel::{chunk, chunks_mut};
 use super::real::{scratch, tensor, view};
 use crate::{Error, Result, with_real};
 
@@ -43,11 +43,11 @@ pub fn to_channels_last(x: &Tensor, normalize: Option<&Normalize>) -> Result<Ten
     let (n, c, h, w) = x.dims4()?;
     with_real!(x.dtype(), T => {
         let factors = Normalize::factors::<T>(normalize, c)?;
-        let images = view::<T>(x)?;
+        let images = &*view::<T>(x)?;
         let mut y = scratch::<T>(images.len());
-        y.par_chunks_mut(c * h * w)
-            .zip(images.par_chunks(c * h * w))
-            .for_each(|(y, x)| {
+        let step = c * h * w;
+        chunks_mut(&mut y, step, &|i, y| {
+            let x = chunk(images, step, i);
                 for ((channel, plane), &(mean, std)) in x.chunks_exact(h * w).enumerate().zip(&factors) {
                     for (y, &x) in y[channel..].iter_mut().step_by(c).zip(plane) {
                         *y = (x - mean) / std;
@@ -63,11 +63,11 @@ pub fn to_channels_first(dy: &Tensor, normalize: Option<&Normalize>) -> Result<T
     let (n, h, w, c) = dy.dims4()?;
     with_real!(dy.dtype(), T => {
         let factors = Normalize::factors::<T>(normalize, c)?;
-        let dy = view::<T>(dy)?;
+        let dy = &*view::<T>(dy)?;
         let mut dx = scratch::<T>(dy.len());
-        dx.par_chunks_mut(c * h * w)
-            .zip(dy.par_chunks(c * h * w))
-            .for_each(|(dx, dy)| {
+        let step = c * h * w;
+        chunks_mut(&mut dx, step, &|i, dx| {
+            let dy = chunk(dy, step, i);
                 for ((channel, plane), &(_, std)) in dx.chunks_exact_mut(h * w).enumerate().zip(&factors) {
                     for (dx, &dy) in plane.iter_mut().zip(dy[channel..].iter().step_by(c)) {
                         *dx = dy / std;

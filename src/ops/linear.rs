@@ -1,11 +1,10 @@
 //! Fully connected layer: `y = x W^T + b`, `x` of `(N, in)`, `W` of `(out, in)` as in torch.
 
 use candle_core::Tensor;
-use rayon::prelude::*;
 
 use super::Real;
 use super::matmul::{Matrix, matmul};
-use super::parallel::{rows_per_task, sum_parts};
+use super::parallel::{chunks_mut, map, rows_per_task, sum_parts};
 use super::real::{scratch, tensor, view};
 use crate::{Error, Result, simd, with_real};
 
@@ -24,20 +23,17 @@ fn product<T: Real>(
         matmul((m, k, n), a, b, &mut out, n, false);
         return out;
     }
-    let blocks: Vec<(usize, usize, Vec<T>)> = (0..n)
-        .into_par_iter()
-        .step_by(COLUMNS)
-        .map(|start| {
-            let width = COLUMNS.min(n - start);
-            let b = Matrix {
-                data: &b.data[start * b.col..],
-                ..b
-            };
-            let mut block = scratch(m * width);
-            matmul((m, k, width), a, b, &mut block, width, false);
-            (start, width, block)
-        })
-        .collect();
+    let blocks = map(n.div_ceil(COLUMNS), &|index| {
+        let start = index * COLUMNS;
+        let width = COLUMNS.min(n - start);
+        let b = Matrix {
+            data: &b.data[start * b.col..],
+            ..b
+        };
+        let mut block = scratch(m * width);
+        matmul((m, k, width), a, b, &mut block, width, false);
+        (start, width, block)
+    });
     for (start, width, block) in blocks {
         for (out, row) in out.chunks_exact_mut(n).zip(block.chunks_exact(width)) {
             out[start..start + width].copy_from_slice(row);
@@ -68,8 +64,8 @@ simd! {
 
 /// Adds a bias to every row of `y`.
 pub(super) fn add_bias<T: Real>(y: &mut [T], bias: &[T]) {
-    y.par_chunks_mut(rows_per_task(bias.len()) * bias.len())
-        .for_each(|rows| add_row(rows, bias));
+    let step = rows_per_task(bias.len()) * bias.len();
+    chunks_mut(y, step, &|_, rows| add_row(rows, bias));
 }
 
 fn sizes(x: &[usize], weight: &[usize]) -> Result<(usize, usize, usize)> {
@@ -120,8 +116,8 @@ pub fn backward_weight(x: &Tensor, dy: &Tensor) -> Result<Tensor> {
 pub fn backward_bias(dy: &Tensor) -> Result<Tensor> {
     let width = dy.dim(candle_core::D::Minus1)?;
     with_real!(dy.dtype(), T => {
-        let dy = view::<T>(dy)?;
-        let sums = sum_parts(dy.len() / width, 16, width, |rows, sums| {
+        let dy = &*view::<T>(dy)?;
+        let sums = sum_parts(dy.len() / width, 16, width, &|rows, sums| {
             sum_rows(&dy[rows.start * width..rows.end * width], sums);
         });
         tensor(sums, width)

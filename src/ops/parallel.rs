@@ -1,4 +1,7 @@
 //! How work is split: always by shape, never by the number of threads, so that sums come out the same everywhere.
+//!
+//! Bodies are passed as `dyn`: a call a task costs nothing beside the task, and the machinery of the thread pool is
+//! compiled once instead of once a kernel.
 
 use std::ops::Range;
 
@@ -16,22 +19,83 @@ pub fn ranges(len: usize, parts: usize) -> Vec<Range<usize>> {
         .collect()
 }
 
+/// Calls `body(i, chunk)` for the `i`-th stretch of `step` elements of `out` (the last may be shorter), in parallel.
+pub fn chunks_mut<T: Send>(out: &mut [T], step: usize, body: &(dyn Fn(usize, &mut [T]) + Sync)) {
+    if out.len() <= step {
+        if !out.is_empty() {
+            body(0, out);
+        }
+        return;
+    }
+    out.par_chunks_mut(step)
+        .enumerate()
+        .for_each(|(i, chunk)| body(i, chunk));
+}
+
+/// As [`chunks_mut`], with a buffer that `make` fills and that some tasks of one thread share.
+pub fn chunks_mut_with<T: Send>(
+    out: &mut [T],
+    step: usize,
+    make: &(dyn Fn() -> Vec<T> + Sync),
+    body: &(dyn Fn(usize, &mut [T], &mut [T]) + Sync),
+) {
+    out.par_chunks_mut(step)
+        .enumerate()
+        .for_each_init(make, |buffer, (i, chunk)| body(i, chunk, buffer));
+}
+
+/// As [`chunks_mut`] on two outputs at once.
+pub fn chunks_mut2<T: Send, U: Send>(
+    a: &mut [T],
+    b: &mut [U],
+    (a_step, b_step): (usize, usize),
+    body: &(dyn Fn(usize, &mut [T], &mut [U]) + Sync),
+) {
+    a.par_chunks_mut(a_step)
+        .zip(b.par_chunks_mut(b_step))
+        .enumerate()
+        .for_each(|(i, (a, b))| body(i, a, b));
+}
+
+/// As [`chunks_mut`] on three outputs of the same length at once.
+pub fn chunks_mut3<T: Send>(
+    a: &mut [T],
+    b: &mut [T],
+    c: &mut [T],
+    step: usize,
+    body: &(dyn Fn(usize, &mut [T], &mut [T], &mut [T]) + Sync),
+) {
+    a.par_chunks_mut(step)
+        .zip(b.par_chunks_mut(step))
+        .zip(c.par_chunks_mut(step))
+        .enumerate()
+        .for_each(|(i, ((a, b), c))| body(i, a, b, c));
+}
+
+/// The `i`-th stretch of `step` elements of `x`, where [`chunks_mut`] calls with the `i`-th stretch of its output.
+pub fn chunk<T>(x: &[T], step: usize, i: usize) -> &[T] {
+    &x[i * step..((i + 1) * step).min(x.len())]
+}
+
+/// The results of `body(0)` to `body(count - 1)`, in order, computed in parallel.
+pub fn map<R: Send>(count: usize, body: &(dyn Fn(usize) -> R + Sync)) -> Vec<R> {
+    (0..count).into_par_iter().map(body).collect()
+}
+
 /// Sums of `width` numbers over `0..len`: each part's sum is computed by `body` into a zeroed buffer, in parallel, and
 /// the parts are added from the first to the last.
 pub fn sum_parts<T: Real>(
     len: usize,
     parts: usize,
     width: usize,
-    body: impl Fn(Range<usize>, &mut [T]) + Sync,
+    body: &(dyn Fn(Range<usize>, &mut [T]) + Sync),
 ) -> Vec<T> {
-    let partial: Vec<Vec<T>> = ranges(len, parts)
-        .into_par_iter()
-        .map(|range| {
-            let mut sums = vec![T::ZERO; width];
-            body(range, &mut sums);
-            sums
-        })
-        .collect();
+    let ranges = ranges(len, parts);
+    let partial = map(ranges.len(), &|part| {
+        let mut sums = vec![T::ZERO; width];
+        body(ranges[part].clone(), &mut sums);
+        sums
+    });
     let mut partial = partial.into_iter();
     let mut total = partial.next().unwrap_or_else(|| vec![T::ZERO; width]);
     for part in partial {
@@ -65,7 +129,7 @@ mod tests {
 
     #[test]
     fn parts_are_summed() {
-        let sums = sum_parts::<f64>(100, 7, 2, |range, sums| {
+        let sums = sum_parts::<f64>(100, 7, 2, &|range, sums| {
             for i in range {
                 sums[0] += i as f64;
                 sums[1] += 1.0;

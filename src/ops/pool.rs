@@ -1,9 +1,9 @@
 //! Max and average pooling over `(N, H, W, C)`.
 
 use candle_core::{Device, Tensor};
-use rayon::prelude::*;
 
 use super::Real;
+use super::parallel::{chunk, chunks_mut, chunks_mut2};
 use super::real::{scratch, tensor, view};
 use crate::{Error, Result, simd, with_real};
 
@@ -84,16 +84,17 @@ pub fn max_forward(x: &Tensor, window: Window) -> Result<(Tensor, Tensor)> {
         padding,
     } = window;
     with_real!(x.dtype(), T => {
-        let input = view::<T>(x)?;
-        let mut y = scratch::<T>(n * oh * ow * c);
-        let mut taps = vec![0u8; y.len()];
-        y.par_chunks_mut(oh * ow * c)
-            .zip(taps.par_chunks_mut(oh * ow * c))
-            .zip(input.par_chunks(h * w * c))
-            .for_each(|((y, taps), x)| max_image(x, h, w, c, kernel, stride, padding, ow, y, taps));
-        let taps = Tensor::from_vec(taps, (n, oh, ow, c), &Device::Cpu)?;
-        Ok((tensor(y, (n, oh, ow, c))?, taps))
-    })
+            let input = &*view::<T>(x)?;
+            let mut y = scratch::<T>(n * oh * ow * c);
+            let mut taps = vec![0u8; y.len()];
+            let step = oh * ow * c;
+            chunks_mut2(&mut y, &mut taps, (step, step), &|i, y, taps| {
+                let x = chunk(input, h * w * c, i);
+    max_image(x, h, w, c, kernel, stride, padding, ow, y, taps);
+            });
+            let taps = Tensor::from_vec(taps, (n, oh, ow, c), &Device::Cpu)?;
+            Ok((tensor(y, (n, oh, ow, c))?, taps))
+        })
 }
 
 /// The gradient of [`max_forward`] with respect to its input of shape `input`: each output's gradient goes to the
@@ -110,12 +111,10 @@ pub fn max_backward(dy: &Tensor, taps: &Tensor, input: &[usize], window: Window)
     } = window;
     let taps = taps.flatten_all()?.to_vec1::<u8>()?;
     with_real!(dy.dtype(), T => {
-        let dy = view::<T>(dy)?;
+        let dy = &*view::<T>(dy)?;
         let mut dx = vec![T::ZERO; input.iter().product()];
-        dx.par_chunks_mut(h * w * c)
-            .zip(dy.par_chunks(oh * ow * c))
-            .zip(taps.par_chunks(oh * ow * c))
-            .for_each(|((dx, dy), taps)| {
+        chunks_mut(&mut dx, h * w * c, &|i, dx| {
+                let (dy, taps) = (chunk(dy, oh * ow * c, i), chunk(&taps, oh * ow * c, i));
                 for (pixel, (dy, taps)) in dy.chunks_exact(c).zip(taps.chunks_exact(c)).enumerate() {
                     let (oy, ox) = (pixel / ow, pixel % ow);
                     for (channel, (&dy, &tap)) in dy.iter().zip(taps).enumerate() {
@@ -186,11 +185,10 @@ pub fn average_forward(x: &Tensor, average: Average) -> Result<Tensor> {
     let (rows, columns) = average.cells(h, w)?;
     let (oh, ow) = (rows.len(), columns.len());
     with_real!(x.dtype(), T => {
-        let input = view::<T>(x)?;
+        let input = &*view::<T>(x)?;
         let mut y = vec![T::ZERO; n * oh * ow * c];
-        y.par_chunks_mut(oh * ow * c)
-            .zip(input.par_chunks(h * w * c))
-            .for_each(|(y, x)| {
+        chunks_mut(&mut y, oh * ow * c, &|i, y| {
+                let x = chunk(input, h * w * c, i);
                 for (pixel, y) in y.chunks_exact_mut(c).enumerate() {
                     let (ys, xs) = (&rows[pixel / ow], &columns[pixel % ow]);
                     let factor = T::of(1.0 / (ys.len() * xs.len()) as f64);
@@ -213,11 +211,10 @@ pub fn average_backward(dy: &Tensor, input: &[usize], average: Average) -> Resul
     let (rows, columns) = average.cells(h, w)?;
     let (oh, ow) = (rows.len(), columns.len());
     with_real!(dy.dtype(), T => {
-        let dy = view::<T>(dy)?;
+        let dy = &*view::<T>(dy)?;
         let mut dx = vec![T::ZERO; input.iter().product()];
-        dx.par_chunks_mut(h * w * c)
-            .zip(dy.par_chunks(oh * ow * c))
-            .for_each(|(dx, dy)| {
+        chunks_mut(&mut dx, h * w * c, &|i, dx| {
+                let dy = chunk(dy, oh * ow * c, i);
                 for (pixel, dy) in dy.chunks_exact(c).enumerate() {
                     let (ys, xs) = (&rows[pixel / ow], &columns[pixel % ow]);
                     let factor = T::of(1.0 / (ys.len() * xs.len()) as f64);

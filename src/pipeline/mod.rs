@@ -1,1 +1,19 @@
-//! The graph of stages and its executor.
+//! From a checked spec to files: the graph of its stages, their keys, and what executes them.
+
+mod aside;
+mod device;
+mod execute;
+mod graph;
+mod keys;
+mod place;
+mod preflight;
+mod runs;
+mod schedule;
+
+pub use device::DeviceChoice;
+pub use execute::{Options, Outcome};
+pub use graph::{Format, Graph};
+pub use keys::stage_keys;
+pub use place::run_folder;
+pub use preflight::{check_data, check_models};
+pub use runs::{RunResult, execute_all};

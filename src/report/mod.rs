@@ -1,1 +1,83 @@
-//! Figures and summaries from the files of a run.
+//! Figures and summaries, from the files of a run alone.
+
+mod chart;
+mod curves;
+mod data_uri;
+mod grid;
+mod palette;
+mod settings;
+mod simulations;
+mod summary;
+mod sweep;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::run::{MetricsRow, RunRecord, SimulationRow, atomic, files, runs, table};
+use summary::Summary;
+
+/// Draws what the run in `folder` has to show into its `figures/`: accuracy and loss curves, simulation curves, a grid
+/// of adversarial images. Gives the files written; figures of a run with several stages are named after the stage.
+pub fn figures(folder: &Path) -> Result<Vec<PathBuf>> {
+    let record = RunRecord::read(folder)?.ok_or_else(|| {
+        Error::failed(format!("{}: no run, it has no run.json", folder.display()))
+    })?;
+    let several = record.stages.len() > 1;
+    let metrics: Vec<MetricsRow> = table::read(&folder.join(files::METRICS))?;
+    let mut written = Vec::new();
+    for stage in &record.stages {
+        let (title, suffix) = match several {
+            true => (
+                format!("{}, {}", record.name, stage.id),
+                format!("-{}", stage.id),
+            ),
+            false => (record.name.clone(), String::new()),
+        };
+        let mine: Vec<MetricsRow> = metrics
+            .iter()
+            .filter(|row| row.stage == stage.id)
+            .cloned()
+            .collect();
+        let stage_folder = folder.join(&stage.folder);
+        let simulation: Vec<SimulationRow> = table::read(&stage_folder.join(files::SIMULATION))?;
+        let grid = grid::svg(&title, &stage_folder)?.map(|svg| ("adversarial", svg));
+        let found = curves::charts(&title, &mine)?
+            .into_iter()
+            .chain(simulations::charts(&title, &simulation)?)
+            .chain(grid);
+        for (name, svg) in found {
+            written.push(write(folder, &format!("{name}{suffix}"), &svg)?);
+        }
+    }
+    Ok(written)
+}
+
+/// Writes `summary.csv` of all runs in `named` (`results/<name>`), and into its `figures/` the curves over swept
+/// numbers. Gives the files written.
+pub fn summary(named: &Path) -> Result<Vec<PathBuf>> {
+    let name = named
+        .file_name()
+        .and_then(|name| name.to_str())
+        .ok_or_else(|| Error::failed(format!("{}: not a folder of runs", named.display())))?;
+    let results = named.parent().unwrap_or(Path::new("."));
+    let summary = Summary::new(runs(results, Some(name))?);
+    let path = named.join(files::SUMMARY);
+    summary.write(&path)?;
+    let mut written = vec![path];
+    for (figure, svg) in sweep::charts(name, &summary)? {
+        written.push(write(named, &figure, &svg)?);
+    }
+    Ok(written)
+}
+
+fn write(folder: &Path, name: &str, svg: &str) -> Result<PathBuf> {
+    let figures = folder.join(files::FIGURES);
+    fs::create_dir_all(&figures).map_err(Error::io("create", &figures))?;
+    let path = figures.join(format!("{name}.svg"));
+    atomic::write(&path, svg.as_bytes())?;
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests;

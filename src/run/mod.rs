@@ -1,1 +1,35 @@
-//! What a run leaves on disk.
+//! Runs on disk: the run folder and its lock, checkpoints, tables, provenance; and what a run tells its user.
+
+pub mod atomic;
+mod checkpoint;
+mod clock;
+mod examples;
+pub mod files;
+mod folder;
+pub mod interrupt;
+mod list;
+mod lock;
+pub mod log;
+mod metrics;
+pub mod progress;
+mod provenance;
+mod record;
+mod retention;
+mod simulation;
+mod stage_folder;
+mod store;
+pub mod table;
+pub mod tensors;
+
+pub use checkpoint::Checkpoint;
+pub use examples::ExampleRow;
+pub use folder::{RunFolder, RunStart};
+pub use list::{ListedRun, list, runs};
+pub use lock::Lock;
+pub use metrics::{MetricsRow, MetricsWriter};
+pub use progress::Progress;
+pub use provenance::{Code, Host};
+pub use record::{FinishedStage, Metrics, RunRecord, RunState, StageRecord};
+pub use simulation::{Method, Point, RepeatLines, SimulationRow, SimulationWriter, Trajectories};
+pub use stage_folder::{StageFolder, adversarial_images, final_weights};
+pub use store::CheckpointStore;

@@ -65,17 +65,18 @@ pub(crate) fn nearest<'a>(
     names: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
     let written = written.to_lowercase();
+    let near = |distance: usize, name: &str| {
+        let longer = name.len().max(written.len());
+        let slip = longer >= 2 && distance <= (longer / 3).max(1);
+        slip || written.len() >= 2 && name.starts_with(&written)
+    };
     names
         .into_iter()
         .map(|name| {
-            (
-                strsim::damerau_levenshtein(&written, &name.to_lowercase()),
-                name,
-            )
+            let distance = strsim::damerau_levenshtein(&written, &name.to_lowercase());
+            (distance, name)
         })
-        .filter(|(distance, name)| {
-            *distance <= name.len().max(written.len()) / 3 || name.starts_with(&written)
-        })
+        .filter(|(distance, name)| near(*distance, name))
         .min()
         .map(|(_, name)| name)
 }
@@ -91,6 +92,7 @@ mod tests {
         assert_eq!(nearest("eps", names), Some("epsilon"));
         assert_eq!(nearest("stepsize", names), Some("step_size"));
         assert_eq!(nearest("learning_rate", names), None);
+        assert_eq!(nearest("lr", ["rl", "momentum"]), Some("rl"));
         assert_eq!(nearest("x", names), None, "one letter is not near another");
     }
 }

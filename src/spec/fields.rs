@@ -8,7 +8,7 @@ use super::choice::{nearest, one_of};
 use super::location::{Locate, Location};
 use super::outcome::Outcome;
 use super::section::Key;
-use super::sections::AttackKind;
+use super::sections::{AttackKind, SECTIONS};
 use super::task::Task;
 
 /// A table that may hold keys of a section: the stage's own, the spec's, or that of a stage referred to.
@@ -37,6 +37,8 @@ pub(crate) struct Fields<'a> {
     pub keys: &'static [Key],
     /// Strongest first.
     pub tables: Vec<Table<'a>>,
+    /// Whether the stage uses the section at all; if not, only what is written is checked.
+    pub used: bool,
     pub uses: &'a Uses,
     pub places: &'a dyn Locate,
     pub outcome: &'a mut Outcome,
@@ -59,7 +61,7 @@ impl<'a> Fields<'a> {
             .tables
             .iter()
             .filter(|table| table.only.is_empty() || table.only.contains(&key));
-        tables.find_map(|table| Some((table.dict.get(key)?, format!("{}.{key}", table.path))))
+        tables.find_map(|table| Some((table.dict.get(key)?, join(&table.path, key))))
     }
 
     /// Whether some layer sets the key.
@@ -96,7 +98,7 @@ impl<'a> Fields<'a> {
         read: impl Fn(&Value) -> Result<T, String>,
     ) -> Option<T> {
         let found = self.optional_by(key, read)?;
-        if found.is_none() {
+        if found.is_none() && self.used {
             let doc = self.doc(key);
             self.fault(key, &format!("missing; {doc}"));
         }
@@ -108,14 +110,18 @@ impl<'a> Fields<'a> {
         key: &'static str,
         read: impl Fn(&Value) -> Result<T, String>,
     ) -> Option<Option<T>> {
-        let full = format!("{}.{key}", self.path);
+        let full = join(&self.path, key);
         let Some((value, written)) = self.find(key) else {
-            self.outcome.provenance.insert(full, "default".into());
+            if self.used {
+                self.outcome.provenance.insert(full, "default".into());
+            }
             return Some(None);
         };
         let place = self.places.locate(&written, value.tag());
-        self.outcome.provenance.insert(full, place.provenance());
-        self.outcome.effective_here.insert(written.clone());
+        if self.used {
+            self.outcome.provenance.insert(full, place.provenance());
+            self.outcome.effective_here.insert(written.clone());
+        }
         match read(value) {
             Ok(read) => Some(Some(read)),
             Err(expectation) => {
@@ -128,7 +134,7 @@ impl<'a> Fields<'a> {
 
     /// Notes a fault where the key is missing although `why`.
     pub fn require_for<T>(&mut self, key: &'static str, read: &Option<Option<T>>, why: &str) {
-        if matches!(read, Some(None)) {
+        if matches!(read, Some(None)) && self.used {
             let doc = self.doc(key);
             self.fault(key, &format!("missing; {why}: {doc}"));
         }
@@ -152,9 +158,12 @@ impl<'a> Fields<'a> {
             return;
         }
         *read = Some(default);
+        if !self.used {
+            return;
+        }
         self.outcome
             .provenance
-            .insert(format!("{}.{key}", self.path), "default".into());
+            .insert(join(&self.path, key), "default".into());
         let place = self.places.locate(&written, value.tag());
         let remark = format!("{place}: {written}: has no effect: {why}");
         self.outcome.idle_here.insert(written, remark);
@@ -168,6 +177,9 @@ impl<'a> Fields<'a> {
 
     /// Notes a remark on a key.
     pub fn warn(&mut self, key: &str, message: &str) {
+        if !self.used {
+            return;
+        }
         let (place, key) = self.place(key);
         self.outcome
             .remarks
@@ -179,14 +191,15 @@ impl<'a> Fields<'a> {
             Some((value, written)) => (self.places.locate(&written, value.tag()), written),
             None => (
                 self.places.locate_section(&self.path),
-                format!("{}.{key}", self.path),
+                join(&self.path, key),
             ),
         }
     }
 
     fn doc(&self, key: &str) -> &'static str {
         let found = self.keys.iter().find(|known| known.name == key);
-        found.map_or("", |found| found.doc.trim().trim_end_matches('.'))
+        let doc = found.map_or("", |found| found.doc.trim().trim_end_matches('.'));
+        doc.split("; required").next().unwrap_or(doc)
     }
 
     /// Refuses every key of the tables that the section does not have.
@@ -196,7 +209,7 @@ impl<'a> Fields<'a> {
                 if self.keys.iter().any(|known| known.name == key) {
                     continue;
                 }
-                let written = format!("{}.{key}", table.path);
+                let written = join(&table.path, key);
                 let place = self.places.locate(&written, value.tag());
                 let message = unknown_key(key, self.keys.iter().map(|known| known.name));
                 self.outcome.effective_here.insert(written.clone());
@@ -206,10 +219,25 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The words for a key that nobody knows.
+/// A key of the table at a dotted path; the empty path is the whole spec.
+pub(crate) fn join(path: &str, key: &str) -> String {
+    if path.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{path}.{key}")
+    }
+}
+
+/// The words for a key that the table does not have: the nearest of its own, else the section that has it.
 pub(crate) fn unknown_key<'a>(key: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
-    match nearest(key, known.clone()) {
-        Some(near) => format!("unknown key; did you mean \"{near}\"?"),
+    if let Some(near) = nearest(key, known.clone()) {
+        return format!("unknown key; did you mean \"{near}\"?");
+    }
+    let mut sections = SECTIONS
+        .iter()
+        .filter(|(_, keys)| keys.iter().any(|known| known.name == key));
+    match sections.next() {
+        Some((section, _)) => format!("unknown key; did you mean \"{section}.{key}\"?"),
         None => format!(
             "unknown key; known are {}",
             known.collect::<Vec<_>>().join(", ")

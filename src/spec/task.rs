@@ -17,3 +17,27 @@ choices! {
         Evaluate = "evaluate",
     }
 }
+
+impl Task {
+    /// Whether the task uses a section. `attacks` says whether its evaluations attack.
+    pub(crate) fn uses(self, section: &str, attacks: bool) -> bool {
+        match section {
+            "simulate" => self == Self::Simulate,
+            "data" | "model" | "linbp" => self != Self::Simulate,
+            "optimizer" | "scheduler" | "train" | "checkpoint" => self.is_training(),
+            "attack" => matches!(self, Self::Attack | Self::AdversarialTrain) || attacks,
+            "evaluate" => self.is_training() || self == Self::Evaluate,
+            _ => false,
+        }
+    }
+
+    /// Whether the task attacks nothing but what its evaluations attack.
+    pub(crate) fn uses_attack_to_evaluate_only(self) -> bool {
+        !self.uses("attack", false)
+    }
+
+    /// Whether the task leaves weights that another stage can start from.
+    pub fn is_training(self) -> bool {
+        matches!(self, Self::Train | Self::AdversarialTrain)
+    }
+}

@@ -1,1 +1,105 @@
-//! Weights that users bring.
+//! Weights that users bring: what `torch.save` writes, and safetensors.
+//!
+//! The content of a file decides how it is read, not its name. What comes out is always the same: tensors on the CPU
+//! in their own types, by the names that the model's modules have, without the wrappers that training code puts
+//! around a state dict. All files are treated as hostile: a pickle is interpreted by a small machine of our own that
+//! can build plain data and tensors and nothing else.
+
+mod element;
+mod layout;
+pub mod pickle;
+mod safetensors_file;
+mod state_dict;
+mod torch_legacy;
+mod torch_zip;
+
+pub use safetensors_file::save_safetensors;
+
+use crate::{Error, Result};
+use candle_core::{DType, Tensor};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+/// What a file says about one of its tensors.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TensorInfo {
+    /// The name, as [`load_tensors`] has it.
+    pub name: String,
+    /// The size along each dimension.
+    pub shape: Vec<usize>,
+    /// The type that the tensor has once it is loaded.
+    pub dtype: DType,
+}
+
+/// The formats, told apart by a file's first bytes.
+enum Format {
+    Safetensors,
+    TorchZip,
+    TorchLegacy,
+}
+
+/// Reads all tensors of a `.pt`, `.pth` or `.safetensors` file, on the CPU, in their own types (`i8` comes as `i16`,
+/// `bool` as `u8`).
+///
+/// In a torch file the tensors may stand alone or under `state_dict`, `model_state_dict`, `net` or `model`, whatever
+/// lies beside them. A prefix `module.` or `model.` that all names share is taken off.
+///
+/// # Errors
+/// Files that are damaged or of another format, hold no tensors, or refer to any Python object that is not plain data;
+/// the message names the file and what to do.
+pub fn load_tensors(path: &Path) -> Result<BTreeMap<String, Tensor>> {
+    let tensors = match format(path)? {
+        Format::Safetensors => safetensors_file::read(path)?,
+        Format::TorchZip => torch_zip::read(path)?,
+        Format::TorchLegacy => torch_legacy::read(path)?,
+    };
+    let prefix = state_dict::common_prefix(tensors.keys().map(String::as_str)).len();
+    Ok(tensors
+        .into_iter()
+        .map(|(name, tensor)| (name[prefix..].to_string(), tensor))
+        .collect())
+}
+
+/// What [`load_tensors`] would read, without the tensors' values, sorted by name.
+pub fn inspect(path: &Path) -> Result<Vec<TensorInfo>> {
+    let mut tensors = match format(path)? {
+        Format::Safetensors => safetensors_file::inspect(path)?,
+        Format::TorchZip => torch_zip::inspect(path)?,
+        Format::TorchLegacy => torch_legacy::inspect(path)?,
+    };
+    let prefix = state_dict::common_prefix(tensors.iter().map(|tensor| tensor.name.as_str())).len();
+    for tensor in &mut tensors {
+        tensor.name.drain(..prefix);
+    }
+    tensors.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(tensors)
+}
+
+fn format(path: &Path) -> Result<Format> {
+    if path.is_dir() {
+        return Err(Error::failed(format!(
+            "{}: is a folder, a file of weights was expected",
+            path.display()
+        )));
+    }
+    let mut start = Vec::new();
+    let file = File::open(path).map_err(Error::io("open", path))?;
+    file.take(16)
+        .read_to_end(&mut start)
+        .map_err(Error::io("read", path))?;
+    if start.starts_with(b"PK\x03\x04") {
+        Ok(Format::TorchZip)
+    } else if start.starts_with(&[0x80]) && !safetensors_file::recognise(&start) {
+        Ok(Format::TorchLegacy)
+    } else if safetensors_file::recognise(&start) {
+        Ok(Format::Safetensors)
+    } else {
+        Err(Error::failed(format!(
+            "{}: neither a safetensors file nor one of torch.save (by its first bytes); name a .safetensors, .pt or \
+             .pth file, or fetch it again",
+            path.display(),
+        )))
+    }
+}

@@ -3,10 +3,9 @@
 //! Blocks of [`LANES`] channels keep a filter's taps in registers while the image is walked. An image is first copied
 //! into a buffer with its zero border, so that the inner loops have no edge cases; the buffer stays in the cache.
 
-use rayon::prelude::*;
-
 use super::Sizes;
 use crate::ops::Real;
+use crate::ops::parallel::{chunk, chunks_mut_with};
 use crate::ops::real::scratch;
 use crate::simd;
 
@@ -203,20 +202,21 @@ fn convolve<T: Real>(
     let out = |side: usize| (side + 2 * border - sizes.kh) / stride + 1;
     let (oh, ow) = (out(h), out(w));
     let padded = Padded::new(h, w, c, border);
-    y.par_chunks_mut(oh * ow * c)
-        .zip(x.par_chunks(h * w * c))
-        .for_each_init(
-            || vec![T::ZERO; padded.len()],
-            |buffer, (y, x)| {
-                padded.fill(x, buffer);
-                let (row, pixel) = (padded.row, padded.pixel);
-                if sizes.kh == 3 {
-                    correlate::<T, 3>(buffer, row, pixel, filters, 3, stride, ow, c, y);
-                } else {
-                    correlate::<T, 0>(buffer, row, pixel, filters, sizes.kh, stride, ow, c, y);
-                }
-            },
-        );
+    chunks_mut_with(
+        y,
+        oh * ow * c,
+        &|| vec![T::ZERO; padded.len()],
+        &|i, y, buffer| {
+            let x = chunk(x, h * w * c, i);
+            padded.fill(x, buffer);
+            let (row, pixel) = (padded.row, padded.pixel);
+            if sizes.kh == 3 {
+                correlate::<T, 3>(buffer, row, pixel, filters, 3, stride, ow, c, y);
+            } else {
+                correlate::<T, 0>(buffer, row, pixel, filters, sizes.kh, stride, ow, c, y);
+            }
+        },
+    );
 }
 
 pub(super) fn backward_input<T: Real>(sizes: &Sizes, dy: &[T], weight: &[T]) -> Vec<T> {
@@ -238,27 +238,28 @@ pub(super) fn backward_input<T: Real>(sizes: &Sizes, dy: &[T], weight: &[T]) -> 
     let filters = transposed(sizes, weight, false);
     let padded = Padded::new(sizes.h, sizes.w, c, sizes.padding);
     let mut dx = scratch(sizes.input_len());
-    dx.par_chunks_mut(sizes.h * sizes.w * c)
-        .zip(dy.par_chunks(sizes.oh * sizes.ow * c))
-        .for_each_init(
-            || scratch::<T>(padded.len()),
-            |buffer, (dx, dy)| {
-                buffer.fill(T::ZERO);
-                let (row, pixel) = (padded.row, padded.pixel);
-                spread(
-                    dy,
-                    &filters,
-                    k,
-                    sizes.stride,
-                    sizes.ow,
-                    c,
-                    row,
-                    pixel,
-                    buffer,
-                );
-                padded.extract(buffer, dx);
-            },
-        );
+    chunks_mut_with(
+        &mut dx,
+        sizes.h * sizes.w * c,
+        &|| scratch::<T>(padded.len()),
+        &|i, dx, buffer| {
+            let dy = chunk(dy, sizes.oh * sizes.ow * c, i);
+            buffer.fill(T::ZERO);
+            let (row, pixel) = (padded.row, padded.pixel);
+            spread(
+                dy,
+                &filters,
+                k,
+                sizes.stride,
+                sizes.ow,
+                c,
+                row,
+                pixel,
+                buffer,
+            );
+            padded.extract(buffer, dx);
+        },
+    );
     dx
 }
 
@@ -266,7 +267,7 @@ pub(super) fn backward_weight<T: Real>(sizes: &Sizes, x: &[T], dy: &[T]) -> Vec<
     let (c, taps) = (sizes.c_in, sizes.kh * sizes.kw);
     let padded = Padded::new(sizes.h, sizes.w, c, sizes.padding);
     let (row, pixel) = (padded.row, padded.pixel);
-    let sums = crate::ops::parallel::sum_parts(sizes.n, 16, taps * pixel, |images, sums| {
+    let sums = crate::ops::parallel::sum_parts(sizes.n, 16, taps * pixel, &|images, sums| {
         let mut buffer = vec![T::ZERO; padded.len()];
         for image in images {
             let (input, output) = (sizes.h * sizes.w * c, sizes.oh * sizes.ow * c);

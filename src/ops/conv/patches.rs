@@ -5,13 +5,11 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use super::pointwise::weight_parts;
 use super::{Sizes, weight_matrices, weights_from_matrices};
 use crate::ops::Real;
 use crate::ops::matmul::{Matrix, matmul};
-use crate::ops::parallel::sum_parts;
+use crate::ops::parallel::{chunks_mut_with, sum_parts};
 use crate::ops::real::scratch;
 
 /// Elements of one tile's patches.
@@ -124,9 +122,11 @@ pub(super) fn forward<T: Real>(sizes: &Sizes, x: &[T], weight: &[T]) -> Vec<T> {
     let per_out = c_out / sizes.groups;
     let tile = sizes.tile_pixels();
     let mut y = scratch(sizes.output_len());
-    y.par_chunks_mut(tile * c_out).enumerate().for_each_init(
-        || scratch::<T>(tile * depth),
-        |patches, (index, y)| {
+    chunks_mut_with(
+        &mut y,
+        tile * c_out,
+        &|| scratch::<T>(tile * depth),
+        &|index, y, patches| {
             let pixels = y.len() / c_out;
             let first = index * tile;
             for group in 0..sizes.groups {
@@ -155,39 +155,39 @@ pub(super) fn backward_input<T: Real>(sizes: &Sizes, dy: &[T], weight: &[T]) -> 
     let image_len = sizes.h * sizes.w * sizes.c_in;
     let (images, tile) = (sizes.tile_images(), sizes.tile_pixels());
     let mut dx = vec![T::ZERO; sizes.input_len()];
-    dx.par_chunks_mut(images * image_len)
-        .enumerate()
-        .for_each_init(
-            || scratch::<T>(tile.max(image_pixels.min(tile) * images) * depth),
-            |patches, (index, dx)| {
-                let first_image = index * images;
-                let end = (first_image + dx.len() / image_len) * image_pixels;
-                let mut start = first_image * image_pixels;
-                while start < end {
-                    let pixels = tile.min(end - start);
-                    let patches = &mut patches[..pixels * depth];
-                    for group in 0..sizes.groups {
-                        let w = &matrices[group * depth * per_out..(group + 1) * depth * per_out];
-                        let dy = Matrix {
-                            data: &dy[start * c_out + group * per_out..(start + pixels) * c_out],
-                            row: c_out,
-                            col: 1,
-                        };
-                        let wt = Matrix::rows(w, per_out).t();
-                        matmul((pixels, per_out, depth), dy, wt, patches, depth, false);
-                        scatter(
-                            sizes,
-                            patches,
-                            group,
-                            start..start + pixels,
-                            first_image,
-                            dx,
-                        );
-                    }
-                    start += pixels;
+    chunks_mut_with(
+        &mut dx,
+        images * image_len,
+        &|| scratch::<T>(tile.max(image_pixels.min(tile) * images) * depth),
+        &|index, dx, patches| {
+            let first_image = index * images;
+            let end = (first_image + dx.len() / image_len) * image_pixels;
+            let mut start = first_image * image_pixels;
+            while start < end {
+                let pixels = tile.min(end - start);
+                let patches = &mut patches[..pixels * depth];
+                for group in 0..sizes.groups {
+                    let w = &matrices[group * depth * per_out..(group + 1) * depth * per_out];
+                    let dy = Matrix {
+                        data: &dy[start * c_out + group * per_out..(start + pixels) * c_out],
+                        row: c_out,
+                        col: 1,
+                    };
+                    let wt = Matrix::rows(w, per_out).t();
+                    matmul((pixels, per_out, depth), dy, wt, patches, depth, false);
+                    scatter(
+                        sizes,
+                        patches,
+                        group,
+                        start..start + pixels,
+                        first_image,
+                        dx,
+                    );
                 }
-            },
-        );
+                start += pixels;
+            }
+        },
+    );
     dx
 }
 
@@ -197,7 +197,7 @@ pub(super) fn backward_weight<T: Real>(sizes: &Sizes, x: &[T], dy: &[T]) -> Vec<
     let pixels = sizes.n * sizes.oh * sizes.ow;
     let tile = sizes.tile_pixels();
     let len = depth * c_out;
-    let dw = sum_parts(pixels, weight_parts(len), len, |range, dw| {
+    let dw = sum_parts(pixels, weight_parts(len), len, &|range, dw| {
         let mut patches = scratch::<T>(tile * depth);
         for start in range.clone().step_by(tile) {
             let k = tile.min(range.end - start);

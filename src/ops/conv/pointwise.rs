@@ -1,11 +1,9 @@
 //! 1x1 convolution with stride 1: `Y = X W^T` over all pixels of the batch, no patches.
 
-use rayon::prelude::*;
-
 use super::Sizes;
 use crate::ops::Real;
 use crate::ops::matmul::{Matrix, matmul};
-use crate::ops::parallel::sum_parts;
+use crate::ops::parallel::{chunk, chunks_mut, sum_parts};
 use crate::ops::real::scratch;
 
 /// Pixels that one matrix product takes: its operands and result stay in a core's cache.
@@ -18,13 +16,12 @@ pub(super) fn forward<T: Real>(sizes: &Sizes, x: &[T], weight: &[T]) -> Vec<T> {
     let (c_in, c_out) = (sizes.c_in, sizes.c_out);
     let rows = pixels_per_task(sizes);
     let mut y = scratch(sizes.output_len());
-    y.par_chunks_mut(rows * c_out)
-        .zip(x.par_chunks(rows * c_in))
-        .for_each(|(y, x)| {
-            let m = y.len() / c_out;
-            let w = Matrix::rows(weight, c_in).t();
-            matmul((m, c_in, c_out), Matrix::rows(x, c_in), w, y, c_out, false);
-        });
+    chunks_mut(&mut y, rows * c_out, &|i, y| {
+        let x = chunk(x, rows * c_in, i);
+        let m = y.len() / c_out;
+        let w = Matrix::rows(weight, c_in).t();
+        matmul((m, c_in, c_out), Matrix::rows(x, c_in), w, y, c_out, false);
+    });
     y
 }
 
@@ -32,20 +29,19 @@ pub(super) fn backward_input<T: Real>(sizes: &Sizes, dy: &[T], weight: &[T]) -> 
     let (c_in, c_out) = (sizes.c_in, sizes.c_out);
     let rows = pixels_per_task(sizes);
     let mut dx = scratch(sizes.input_len());
-    dx.par_chunks_mut(rows * c_in)
-        .zip(dy.par_chunks(rows * c_out))
-        .for_each(|(dx, dy)| {
-            let m = dx.len() / c_in;
-            let w = Matrix::rows(weight, c_in);
-            matmul(
-                (m, c_out, c_in),
-                Matrix::rows(dy, c_out),
-                w,
-                dx,
-                c_in,
-                false,
-            );
-        });
+    chunks_mut(&mut dx, rows * c_in, &|i, dx| {
+        let dy = chunk(dy, rows * c_out, i);
+        let m = dx.len() / c_in;
+        let w = Matrix::rows(weight, c_in);
+        matmul(
+            (m, c_out, c_in),
+            Matrix::rows(dy, c_out),
+            w,
+            dx,
+            c_in,
+            false,
+        );
+    });
     dx
 }
 
@@ -65,7 +61,7 @@ pub(super) fn backward_weight<T: Real>(sizes: &Sizes, x: &[T], dy: &[T]) -> Vec<
         pixels,
         weight_parts(c_in * c_out),
         c_in * c_out,
-        |range, dw| {
+        &|range, dw| {
             for start in range.clone().step_by(step) {
                 let k = step.min(range.end - start);
                 let dy = &dy[start * c_out..(start + k) * c_out];

@@ -6,6 +6,7 @@ use serde::de::{self, Deserialize, Deserializer};
 use serde::{Serialize, Serializer};
 
 use super::model::StageRef;
+use crate::data::SourceKind;
 use crate::spec::choice::{choices, one_of};
 use crate::spec::range::Count;
 use crate::spec::section::section;
@@ -28,17 +29,14 @@ choices! {
 }
 
 impl DataKind {
-    /// Whether the images are drawn by the program; the other kinds are read from a folder.
-    pub fn is_generated(self) -> bool {
-        matches!(self, Self::Shapes | Self::Digits)
-    }
-
-    /// The colour channels of its images, where the kind fixes them.
-    pub fn channels(self) -> Option<usize> {
+    /// The source that loads its images.
+    pub fn source(self) -> SourceKind {
         match self {
-            Self::Cifar10 | Self::Shapes => Some(3),
-            Self::Mnist | Self::Digits => Some(1),
-            Self::ImageFolder => None,
+            Self::Cifar10 => SourceKind::Cifar10,
+            Self::Mnist => SourceKind::Mnist,
+            Self::ImageFolder => SourceKind::ImageFolder,
+            Self::Shapes => SourceKind::Shapes,
+            Self::Digits => SourceKind::Digits,
         }
     }
 }
@@ -169,7 +167,7 @@ section! {
     }
     check(fields) {
         if let Some(kind) = kind {
-            if kind.is_generated() {
+            if kind.source().is_generated() {
                 fields.idle("dir", &mut dir, None, &format!("{kind} is generated, no file is read"));
             } else {
                 fields.require_for("dir", &dir, &format!("{kind} is read from a folder"));
@@ -178,7 +176,7 @@ section! {
                 fields.idle("image_size", &mut image_size, None, "only image-folder uses it");
             }
             let statistics = normalize.as_ref().and_then(Normalize::statistics);
-            if let (Some(channels), Some((mean, _))) = (kind.channels(), statistics)
+            if let (Some([channels, ..]), Some((mean, _))) = (kind.source().shape(), statistics)
                 && mean.len() != channels
             {
                 let plural = if channels == 1 { "" } else { "s" };

@@ -21,3 +21,19 @@ pub use optimizer::{OptimizerKind, OptimizerSpec};
 pub use scheduler::{SchedulerKind, SchedulerSpec};
 pub use simulate::{SimulateSpec, SimulationKind, StepRule};
 pub use train::TrainSpec;
+
+use super::section::{Key, Section};
+
+/// Every section by name, with its keys, in the order in which a spec is written.
+pub const SECTIONS: &[(&str, &[Key])] = &[
+    ("data", DataSpec::KEYS),
+    ("model", ModelSpec::KEYS),
+    ("linbp", LinbpSpec::KEYS),
+    ("optimizer", OptimizerSpec::KEYS),
+    ("scheduler", SchedulerSpec::KEYS),
+    ("train", TrainSpec::KEYS),
+    ("attack", AttackSpec::KEYS),
+    ("evaluate", EvaluateSpec::KEYS),
+    ("checkpoint", CheckpointSpec::KEYS),
+    ("simulate", SimulateSpec::KEYS),
+];

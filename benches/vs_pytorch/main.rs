@@ -1,0 +1,139 @@
+//! Our side of the comparison with PyTorch: times one piece of work and prints a line of JSON.
+//!
+//! `vs_pytorch WORK BATCH THREADS SECONDS`, where WORK is one of [`WORKS`]. `compare.py` beside this file runs both
+//! sides in turn.
+
+use std::time::Instant;
+
+use candle_core::{DType, Device, Tensor};
+use runner::Result;
+use runner::attacks::{Norm, Target, Threat};
+use runner::models::{self, ModelConfig};
+use runner::nn::loss::{Reduction, cross_entropy};
+use runner::nn::{Coordinates, LinearPlan, Network, Pass, Tape};
+use runner::optim::{Optimizer, Sgd, SgdConfig};
+
+const WORKS: &str = "train:ARCH, input-gradient:ARCH, epoch:lenet5, epoch:mlp";
+
+fn main() {
+    let arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|a| a != "--bench")
+        .collect();
+    let [work, batch, threads, seconds] = arguments.as_slice() else {
+        // `cargo test` and a bare `cargo bench` come here too: there is nothing to measure without a choice.
+        println!("usage: vs_pytorch WORK BATCH THREADS SECONDS; WORK: {WORKS}");
+        return;
+    };
+    let number = |text: &String| text.parse::<usize>().expect("a whole number");
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(number(threads))
+        .build_global()
+        .expect("the pool is built once");
+    let (kind, arch) = work.split_once(':').expect("WORK is KIND:ARCH");
+    let seconds = number(seconds) as f64;
+    let times = match kind {
+        "train" => train(arch, number(batch), seconds),
+        "input-gradient" => input_gradient(arch, number(batch), seconds),
+        "epoch" => epoch(arch, number(batch), seconds),
+        _ => panic!("WORK: {WORKS}"),
+    };
+    let times = times.expect("the work runs");
+    println!("{{\"times\": {times:?}, \"peak_mib\": {}}}", peak_mib());
+}
+
+/// Repeats `work` for about `seconds`, after one repetition that is not counted.
+fn repeat(seconds: f64, mut work: impl FnMut() -> Result<()>) -> Result<Vec<f64>> {
+    work()?;
+    let begun = Instant::now();
+    let mut times = Vec::new();
+    while times.is_empty() || begun.elapsed().as_secs_f64() < seconds {
+        let start = Instant::now();
+        work()?;
+        times.push(start.elapsed().as_secs_f64());
+    }
+    Ok(times)
+}
+
+fn network(arch: &str, image: [usize; 3]) -> Result<Network> {
+    let config = ModelConfig {
+        image,
+        classes: 10,
+        dropout: None,
+        widths: None,
+        normalize: None,
+        seed: 1,
+        dtype: DType::F32,
+    };
+    models::build(arch, &config)
+}
+
+fn images(n: usize, [c, h, w]: [usize; 3]) -> Result<(Tensor, Vec<u32>)> {
+    let images = Tensor::rand(0f32, 1f32, (n, c, h, w), &Device::Cpu)?;
+    Ok((images, (0..n as u32).map(|i| i % 10).collect()))
+}
+
+fn sgd(network: &Network, momentum: f64) -> Result<Sgd> {
+    let config = SgdConfig {
+        momentum,
+        nesterov: false,
+        weight_decay: if momentum > 0.0 { 5e-4 } else { 0.0 },
+    };
+    Sgd::new(config, network.parameters())
+}
+
+fn step(network: &Network, optimizer: &mut Sgd, images: &Tensor, labels: &[u32]) -> Result<()> {
+    let pass = Pass::training(LinearPlan::none(), Coordinates::default());
+    let tape = Tape::new(pass);
+    let logits = network.forward(&tape, &tape.input(images))?;
+    let loss = cross_entropy(logits.tensor(), labels, Reduction::Mean)?;
+    let gradients = tape.backward(&logits, loss.gradient)?;
+    optimizer.step(&gradients, 0.005)
+}
+
+/// One optimizer step with momentum on one batch of 32x32 colour images.
+fn train(arch: &str, batch: usize, seconds: f64) -> Result<Vec<f64>> {
+    let network = network(arch, [3, 32, 32])?;
+    let (images, labels) = images(batch, [3, 32, 32])?;
+    let mut optimizer = sgd(&network, 0.9)?;
+    repeat(seconds, || step(&network, &mut optimizer, &images, &labels))
+}
+
+/// One PGD step: gradient with respect to the images in evaluation mode, sign step, projection.
+fn input_gradient(arch: &str, batch: usize, seconds: f64) -> Result<Vec<f64>> {
+    let network = network(arch, [3, 32, 32])?;
+    let (images, labels) = images(batch, [3, 32, 32])?;
+    let target = Target::new(&network, LinearPlan::none());
+    let threat = Threat {
+        norm: Norm::Linf,
+        epsilon: 8.0 / 255.0,
+    };
+    repeat(seconds, || {
+        let gradient = target.cross_entropy_gradient(&images, &labels)?;
+        threat.step(&images, &images, &gradient, 2.0 / 255.0)?;
+        Ok(())
+    })
+}
+
+/// One epoch over 60,000 images of 28x28 in memory, plain SGD.
+fn epoch(arch: &str, batch: usize, seconds: f64) -> Result<Vec<f64>> {
+    let network = network(arch, [1, 28, 28])?;
+    let (images, labels) = images(60_000, [1, 28, 28])?;
+    let mut optimizer = sgd(&network, 0.0)?;
+    repeat(seconds, || {
+        for start in (0..60_000).step_by(batch) {
+            let n = batch.min(60_000 - start);
+            let x = images.narrow(0, start, n)?;
+            step(&network, &mut optimizer, &x, &labels[start..start + n])?;
+        }
+        Ok(())
+    })
+}
+
+/// The most memory that the process has held, in MiB.
+fn peak_mib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
+    kib.unwrap_or(0) / 1024
+}

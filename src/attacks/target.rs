@@ -1,0 +1,67 @@
+//! What an attack may ask of a model: logits, and gradients with respect to the images.
+
+use candle_core::Tensor;
+
+use crate::Result;
+use crate::nn::loss::{Loss, Reduction, cross_entropy};
+use crate::nn::{Coordinates, LinearPlan, Mode, Network, Pass, Tape};
+
+/// A model under attack. White-box attacks differentiate through it, by BP or LinBP as the plan says.
+pub struct Target<'a> {
+    pub network: &'a Network,
+    /// Which activations are linear backwards.
+    pub plan: LinearPlan,
+    /// The mode in which the model answers while it is attacked.
+    pub mode: Mode,
+    pub at: Coordinates,
+}
+
+/// A gradient with respect to the images, and what came with it.
+pub struct Ascent {
+    pub logits: Tensor,
+    pub loss: Loss,
+    /// Shape of the images.
+    pub gradient: Tensor,
+}
+
+impl Target<'_> {
+    /// A target in evaluation mode.
+    pub fn new(network: &Network, plan: LinearPlan) -> Target<'_> {
+        Target {
+            network,
+            plan,
+            mode: Mode::Eval,
+            at: Coordinates::default(),
+        }
+    }
+
+    /// Logits of images, in evaluation mode.
+    pub fn logits(&self, images: &Tensor) -> Result<Tensor> {
+        self.network.logits(images)
+    }
+
+    /// The gradient of the sum of a loss of the logits. An example's gradient does not depend on the others.
+    pub fn gradient(
+        &self,
+        images: &Tensor,
+        loss: impl FnOnce(&Tensor) -> Result<Loss>,
+    ) -> Result<Ascent> {
+        let tape = Tape::new(Pass::attack(self.plan.clone(), self.mode, self.at));
+        let logits = self.network.forward(&tape, &tape.input(images))?;
+        let loss = loss(logits.tensor())?;
+        let gradient = tape.backward(&logits, loss.gradient.clone())?.input()?;
+        Ok(Ascent {
+            logits: logits.tensor().clone(),
+            loss,
+            gradient,
+        })
+    }
+
+    /// The gradient of the cross-entropy with the true labels, which an untargeted attack ascends.
+    pub fn cross_entropy_gradient(&self, images: &Tensor, labels: &[u32]) -> Result<Tensor> {
+        let ascent = self.gradient(images, |logits| {
+            cross_entropy(logits, labels, Reduction::Sum)
+        })?;
+        Ok(ascent.gradient)
+    }
+}

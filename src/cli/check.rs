@@ -1,0 +1,65 @@
+//! `runner check SPEC...`
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::Overrides;
+use super::output::{out, remark};
+use super::request::request;
+use crate::pipeline::check_models;
+use crate::spec::plan;
+use crate::{Error, Result};
+
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Specs, and KEY=VALUE settings over all of them
+    #[arg(required = true, value_name = "SPEC")]
+    specs: Vec<String>,
+    /// Check every combination of these values too (repeatable)
+    #[arg(long, value_name = "KEY=V1,V2")]
+    sweep: Vec<String>,
+}
+
+/// Checks specs and says what is wrong with each.
+///
+/// # Errors
+/// All faults of all specs.
+pub fn check(args: CheckArgs) -> Result<()> {
+    let is_setting = |text: &String| text.contains('=') && !Path::new(text).exists();
+    let (assignments, specs): (Vec<String>, Vec<String>) =
+        args.specs.into_iter().partition(is_setting);
+    if specs.is_empty() {
+        return Err(Error::spec("check: no spec given"));
+    }
+    let overrides = Overrides {
+        assignments,
+        sweep: args.sweep,
+        smoke: false,
+    };
+    let mut faults = Vec::new();
+    for spec in specs.into_iter().map(PathBuf::from) {
+        match check_one(&spec, &overrides) {
+            Ok(words) => out(&format!("{}: {words}\n", spec.display()))?,
+            Err(error) => faults.push(error.to_string()),
+        }
+    }
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::spec(faults.join("\n")))
+    }
+}
+
+fn check_one(spec: &Path, overrides: &Overrides) -> Result<String> {
+    let plan = plan(&request(spec, overrides))?;
+    for warning in &plan.warnings {
+        remark("warning", warning);
+    }
+    check_models(&plan.runs)
+        .map_err(|error| Error::spec(format!("{}: {error}", spec.display())))?;
+    Ok(match plan.runs.len() {
+        1 => "sound".to_owned(),
+        runs => format!("sound, {runs} runs"),
+    })
+}

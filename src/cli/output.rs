@@ -1,0 +1,29 @@
+//! Text for the user: results on standard output, remarks on standard error.
+
+use std::io::{self, Write};
+
+use crate::{Error, Result};
+
+/// Writes to standard output. A reader that has gone (`runner list | head`) is no failure.
+///
+/// # Errors
+/// Anything else, such as a full disk.
+pub fn out(text: &str) -> Result<()> {
+    match io::stdout()
+        .lock()
+        .write_all(text.as_bytes())
+        .and_then(|()| io::stdout().flush())
+    {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.map_err(|error| Error::failed(format!("standard output: {error}"))),
+    }
+}
+
+/// Writes each line of a text to standard error behind a word: "error", "warning".
+pub fn remark(word: &str, text: &str) {
+    let mut stderr = io::stderr().lock();
+    for line in text.lines() {
+        // Where standard error is closed there is nobody to tell.
+        let _ = writeln!(stderr, "{word}: {line}");
+    }
+}

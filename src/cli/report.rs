@@ -1,0 +1,49 @@
+//! `runner report [NAME]`
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::output::out;
+use crate::{Error, Result, report, run};
+
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// Only the runs of this experiment
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+    /// The folder of all results
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    results: PathBuf,
+}
+
+/// Draws the figures of all runs of a name, or of all names, and writes each name's `summary.csv`. A run whose files
+/// cannot be read leaves the others going.
+///
+/// # Errors
+/// A name without runs; the faults of all runs that could not be drawn.
+pub fn report(args: ReportArgs) -> Result<()> {
+    let runs = run::runs(&args.results, args.name.as_deref())?;
+    let names: BTreeSet<String> = runs.iter().map(|run| run.name.clone()).collect();
+    let mut faults = Vec::new();
+    let figures = runs.iter().map(|run| report::figures(&run.folder));
+    let summaries = names
+        .iter()
+        .map(|name| report::summary(&args.results.join(name)));
+    for written in figures.chain(summaries) {
+        match written {
+            Ok(paths) => {
+                for path in paths {
+                    out(&format!("{}\n", path.display()))?;
+                }
+            }
+            Err(error) => faults.push(error.to_string()),
+        }
+    }
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::Failed(faults.join("\n")))
+    }
+}

@@ -1,0 +1,20 @@
+//! From the command line and the environment to a request for a plan.
+
+use std::path::Path;
+
+use super::Overrides;
+use crate::spec::Request;
+
+/// The request for a spec with the settings over it.
+pub fn request(spec: &Path, overrides: &Overrides) -> Request {
+    Request {
+        spec: spec.to_path_buf(),
+        overrides: overrides.assignments.clone(),
+        sweeps: overrides.sweep.clone(),
+        // A variable that is no text cannot be a setting.
+        environment: std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect(),
+        smoke: overrides.smoke,
+    }
+}

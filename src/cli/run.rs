@@ -1,0 +1,218 @@
+//! `runner SPEC [KEY=VALUE]...`
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args};
+
+use super::Overrides;
+use super::output::{out, remark};
+use super::request::request;
+use crate::pipeline::{
+    DeviceChoice, Graph, Options, Outcome, RunResult, check_data, check_models, execute_all,
+    run_folder,
+};
+use crate::run::log::{self, Verbosity};
+use crate::run::{Metrics, Progress, RunRecord, interrupt};
+use crate::spec::{Plan, plan};
+use crate::{Error, Result, report};
+
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The experiment, a TOML file
+    #[arg(required = true, value_name = "SPEC")]
+    spec: Option<PathBuf>,
+    #[command(flatten)]
+    overrides: Overrides,
+    /// Runs of a sweep, or stages of a single run, at the same time
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: u16,
+    /// auto, cpu, cuda or cuda:N
+    #[arg(long, default_value_t = DeviceChoice::Auto)]
+    device: DeviceChoice,
+    /// The folder of all results
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    results: PathBuf,
+    /// Begin again; earlier results are moved to NAME/earlier
+    #[arg(long)]
+    fresh: bool,
+    /// Check everything and show what would run
+    #[arg(long)]
+    dry_run: bool,
+    /// Start no further runs of a sweep after one has failed
+    #[arg(long)]
+    fail_fast: bool,
+    /// Say more (-vv: everything)
+    #[arg(short, long, action = ArgAction::Count)]
+    verbose: u8,
+    /// Say nothing but errors and results
+    #[arg(short, long, conflicts_with = "verbose")]
+    quiet: bool,
+}
+
+/// Runs a spec, resumes it, or reports it where it is finished.
+///
+/// # Errors
+/// Every fault of the spec before anything runs; after that, the failures of the runs.
+pub fn run(args: RunArgs) -> Result<()> {
+    let Some(spec) = &args.spec else {
+        return Err(Error::spec("no spec given; see runner --help"));
+    };
+    let progress = Progress::new(args.quiet);
+    log::install(verbosity(&args), &progress);
+    let plan = plan(&request(spec, &args.overrides))?;
+    if !args.quiet {
+        plan.warnings
+            .iter()
+            .for_each(|warning| remark("warning", warning));
+    }
+    check_models(&plan.runs)?;
+    if args.dry_run {
+        return dry_run(&plan, &args);
+    }
+    check_data(&plan.runs)?;
+    let (device, device_name) = args.device.open()?;
+    interrupt::install()?;
+    if !plan.swept.is_empty() {
+        progress.line(&format!(
+            "{} over {}",
+            count(plan.runs.len()),
+            plan.swept.join(", ")
+        ));
+    }
+    let options = Options {
+        results: args.results.clone(),
+        device,
+        device_name,
+        jobs: args.jobs.into(),
+        fail_fast: args.fail_fast,
+        fresh: args.fresh,
+        command: std::env::args_os()
+            .map(|arg| arg.to_string_lossy().into_owned())
+            .collect(),
+    };
+    let results = execute_all(&plan, &options, &progress, |_, result| {
+        if let Ok(outcome) = result {
+            // The run stands in its folder whether or not its words arrive.
+            let _ = out(&words(outcome));
+        }
+    })?;
+    if !plan.swept.is_empty() {
+        // A summary that cannot be written leaves the runs as they are.
+        match report::summary(&args.results.join(&plan.name)) {
+            Ok(paths) => {
+                let lines = paths.iter().map(|path| format!("{}\n", path.display()));
+                out(&lines.collect::<String>())?;
+            }
+            Err(error) => remark("warning", &format!("no summary: {error}")),
+        }
+    }
+    conclude(&plan, results)
+}
+
+fn verbosity(args: &RunArgs) -> Verbosity {
+    match (args.quiet, args.verbose) {
+        (true, _) => Verbosity::Quiet,
+        (false, 0) => Verbosity::Normal,
+        (false, 1) => Verbosity::Verbose,
+        (false, _) => Verbosity::Debug,
+    }
+}
+
+fn count(runs: usize) -> String {
+    if runs == 1 {
+        "1 run".into()
+    } else {
+        format!("{runs} runs")
+    }
+}
+
+/// How a run ended, with its last metrics.
+fn words(outcome: &Outcome) -> String {
+    let state = if outcome.was_finished {
+        "finished before (--fresh runs it again)"
+    } else {
+        "finished"
+    };
+    let mut text = format!("{}: {state}\n", outcome.folder.display());
+    for (stage, metrics) in &outcome.metrics {
+        text.push_str(&format!("  {stage}: {}\n", metric_words(metrics)));
+    }
+    text
+}
+
+fn metric_words(metrics: &Metrics) -> String {
+    let words: Vec<String> = metrics
+        .iter()
+        .map(|(name, value)| format!("{name} {}", short(*value)))
+        .collect();
+    if words.is_empty() {
+        "no metrics".into()
+    } else {
+        words.join(", ")
+    }
+}
+
+/// Four digits behind the point for what is not a whole number.
+fn short(value: f64) -> String {
+    if value.fract() == 0.0 && value.abs() < 1e15 {
+        format!("{value}")
+    } else {
+        format!("{value:.4}")
+    }
+}
+
+/// The exit of the command: the failures of its runs, if any.
+fn conclude(plan: &Plan, results: Vec<RunResult>) -> Result<()> {
+    let total = plan.runs.len();
+    let ended = results.len();
+    let mut failures: Vec<(usize, Error)> = results
+        .into_iter()
+        .filter_map(|(place, result)| Some((place, result.err()?)))
+        .collect();
+    if failures
+        .iter()
+        .any(|(_, error)| matches!(error, Error::Interrupted))
+    {
+        return Err(Error::Interrupted);
+    }
+    if total == 1 {
+        return failures.pop().map_or(Ok(()), |(_, error)| Err(error));
+    }
+    if failures.is_empty() {
+        return Ok(());
+    }
+    let mut text = format!("{} of {} failed", failures.len(), count(total));
+    if ended < total {
+        text.push_str(&format!(", {} not started", total - ended));
+    }
+    for (place, error) in failures {
+        text.push_str(&format!("\n{}: {error}", plan.runs[place].label));
+    }
+    Err(Error::Failed(text))
+}
+
+/// Shows what would run: every run of a sweep with its state, or the one run's settings.
+fn dry_run(plan: &Plan, args: &RunArgs) -> Result<()> {
+    if let Err(error) = check_data(&plan.runs) {
+        remark("warning", &error.to_string());
+    }
+    let named = args.results.join(&plan.name);
+    let mut text = String::new();
+    for run in &plan.runs {
+        let folder = named.join(run_folder(&named, run));
+        let state = match RunRecord::read(&folder) {
+            Ok(Some(record)) => record.actual_state(&folder).name(),
+            Ok(None) => "new",
+            Err(_) => "damaged",
+        };
+        text.push_str(&format!("{}: {state}\n", folder.display()));
+    }
+    if let [run] = plan.runs.as_slice() {
+        text.push_str(&format!(
+            "\n{}\n{}",
+            Graph::new(&run.spec).render(crate::pipeline::Format::Text),
+            run.text
+        ));
+    }
+    out(&text)
+}

@@ -1,0 +1,209 @@
+//! Sets that the program draws itself: no files, no network.
+//!
+//! Example `i` of a split is a pure function of (data seed, set, split, `i`), so a limit draws no more than it asks
+//! for and a longer set begins with the shorter one. Its label is `i % 10`. The variation (position, rotation, size,
+//! line width, colours, noise) is wide enough that a linear model stays clearly below a small convolutional one.
+
+pub mod canvas;
+pub mod digits;
+pub mod shapes;
+
+use super::{Dataset, Pixels, SourceKind, Split};
+use crate::rng::{Purpose, stream};
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
+use rayon::prelude::*;
+
+/// The number of training examples of a set without a limit.
+pub const TRAIN_EXAMPLES: usize = 60_000;
+/// The number of test examples of a set without a limit.
+pub const TEST_EXAMPLES: usize = 10_000;
+const CLASSES: usize = 10;
+
+/// Draws one split of `digits`, or of `shapes` for every other kind. In parallel, a few seconds for a whole set.
+pub fn generate(kind: SourceKind, seed: u64, split: Split, limit: Option<usize>) -> Dataset {
+    let (shape, classes, set, draw): (_, [&str; CLASSES], u64, Draw) = match kind {
+        SourceKind::Digits => (digits::SHAPE, digits::CLASSES, 0, digits::draw),
+        _ => (shapes::SHAPE, shapes::CLASSES, 1, shapes::draw),
+    };
+    let (count, split_number) = match split {
+        Split::Train => (TRAIN_EXAMPLES, 0),
+        Split::Test => (TEST_EXAMPLES, 1),
+    };
+    let count = limit.map_or(count, |limit| limit.min(count));
+    let image_len: usize = shape.iter().product();
+    let mut pixels = vec![0u8; count * image_len];
+    pixels
+        .par_chunks_mut(image_len)
+        .enumerate()
+        .for_each(|(index, image)| {
+            let mut rng = stream(seed, Purpose::Generate, split_number, set, index as u64);
+            draw(index % CLASSES, &mut rng, image);
+        });
+    Dataset {
+        shape,
+        pixels: Pixels::U8(pixels),
+        labels: (0..count).map(|index| (index % CLASSES) as u32).collect(),
+        names: split.example_names(count),
+        classes: classes.map(String::from).to_vec(),
+    }
+}
+
+/// Draws an example of a class into an image of bytes (C, H, W).
+type Draw = fn(class: usize, rng: &mut ChaCha8Rng, image: &mut [u8]);
+
+/// A value of the normal distribution with mean 0.
+fn normal(rng: &mut ChaCha8Rng, deviation: f32) -> f32 {
+    deviation * rng.sample::<f32, _>(StandardNormal)
+}
+
+/// An intensity in [0, 1] as a byte; what lies outside is clamped.
+fn byte(intensity: f32) -> u8 {
+    (intensity.clamp(0.0, 1.0) * 255.0).round() as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Source;
+
+    const KINDS: [SourceKind; 2] = [SourceKind::Digits, SourceKind::Shapes];
+
+    fn floats(set: &Dataset) -> Vec<f32> {
+        let mut values = vec![0.0; set.len() * set.image_len()];
+        for (index, image) in values.chunks_exact_mut(set.image_len()).enumerate() {
+            set.image_f32(index, image);
+        }
+        values
+    }
+
+    #[test]
+    fn a_limit_is_a_prefix_and_seeds_and_splits_differ() {
+        for kind in KINDS {
+            let long = generate(kind, 1, Split::Train, Some(30));
+            assert_eq!(
+                generate(kind, 1, Split::Train, Some(20)),
+                long.clone().limit(20)
+            );
+            let Pixels::U8(base) = &long.pixels else {
+                panic!("drawn as bytes")
+            };
+            for (seed, split) in [(2, Split::Train), (1, Split::Test)] {
+                let other = generate(kind, seed, split, Some(30));
+                let Pixels::U8(other) = &other.pixels else {
+                    panic!("drawn as bytes")
+                };
+                let image = long.image_len();
+                let equal = base
+                    .chunks(image)
+                    .zip(other.chunks(image))
+                    .filter(|(a, b)| a == b)
+                    .count();
+                assert_eq!(equal, 0, "{kind}");
+            }
+        }
+    }
+
+    #[test]
+    fn whole_sets_have_their_sizes() {
+        let set = generate(SourceKind::Digits, 1, Split::Test, None);
+        assert_eq!((set.len(), set.shape), (TEST_EXAMPLES, [1, 28, 28]));
+        assert_eq!(
+            generate(SourceKind::Shapes, 1, Split::Test, Some(usize::MAX)).len(),
+            TEST_EXAMPLES
+        );
+    }
+
+    /// Nearly every image must show something, and the images of a class must vary.
+    #[test]
+    fn no_class_is_empty_or_constant() {
+        for kind in KINDS {
+            let set = generate(kind, 3, Split::Train, Some(1000));
+            let values = floats(&set);
+            let images: Vec<&[f32]> = values.chunks_exact(set.image_len()).collect();
+            for class in 0..CLASSES {
+                let members: Vec<&[f32]> = images
+                    .iter()
+                    .skip(class)
+                    .step_by(CLASSES)
+                    .copied()
+                    .collect();
+                for image in &members {
+                    let mean = image.iter().sum::<f32>() / image.len() as f32;
+                    let variance =
+                        image.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / image.len() as f32;
+                    assert!(
+                        variance > 0.004,
+                        "{kind} class {class}: an almost empty image ({variance})"
+                    );
+                }
+                let apart = members.windows(2).map(|pair| {
+                    pair[0]
+                        .iter()
+                        .zip(pair[1])
+                        .map(|(a, b)| (a - b).powi(2))
+                        .sum::<f32>()
+                });
+                let apart = apart.sum::<f32>() / (members.len() * set.image_len()) as f32;
+                assert!(
+                    apart > 0.02,
+                    "{kind} class {class}: hardly any variation ({apart})"
+                );
+            }
+        }
+    }
+
+    /// A linear softmax classifier by plain SGD. Returns its accuracy on the test split, in total and by class.
+    fn linear_accuracy(kind: SourceKind) -> (f64, [f64; CLASSES]) {
+        let train = generate(kind, Source::DATA_SEED, Split::Train, Some(4000));
+        let test = generate(kind, Source::DATA_SEED, Split::Test, Some(1000));
+        let size = train.image_len();
+        let mut weights = vec![0f32; CLASSES * (size + 1)];
+        let logits = |weights: &[f32], image: &[f32]| -> Vec<f32> {
+            let row =
+                |w: &[f32]| w[size] + w.iter().zip(image).map(|(w, x)| w * (x - 0.5)).sum::<f32>();
+            weights.chunks_exact(size + 1).map(row).collect()
+        };
+        let images = floats(&train);
+        for pass in 0..12 {
+            let rate = 0.02 / (1.0 + pass as f32);
+            for (image, &label) in images.chunks_exact(size).zip(&train.labels) {
+                let scores = logits(&weights, image);
+                let top = scores.iter().copied().fold(f32::MIN, f32::max);
+                let exp: Vec<f32> = scores.iter().map(|score| (score - top).exp()).collect();
+                let total: f32 = exp.iter().sum();
+                for (class, row) in weights.chunks_exact_mut(size + 1).enumerate() {
+                    let error = exp[class] / total - f32::from(u8::from(class == label as usize));
+                    row.iter_mut()
+                        .zip(image)
+                        .for_each(|(w, x)| *w -= rate * error * (x - 0.5));
+                    row[size] -= rate * error;
+                }
+            }
+        }
+        let mut right = [0.0; CLASSES];
+        for (image, &label) in floats(&test).chunks_exact(size).zip(&test.labels) {
+            let scores = logits(&weights, image);
+            let best = (0..CLASSES).max_by(|&a, &b| scores[a].total_cmp(&scores[b]));
+            right[label as usize] += f64::from(u8::from(best == Some(label as usize)));
+        }
+        (
+            right.iter().sum::<f64>() / 1000.0,
+            right.map(|count| count / 100.0),
+        )
+    }
+
+    #[test]
+    fn a_linear_model_learns_something_and_leaves_room() {
+        for (kind, ceiling) in [(SourceKind::Digits, 0.6), (SourceKind::Shapes, 0.55)] {
+            let (accuracy, by_class) = linear_accuracy(kind);
+            println!("{kind}: linear {accuracy}, by class {by_class:?}");
+            assert!((0.3..ceiling).contains(&accuracy), "{kind}: {accuracy}");
+            assert!(
+                by_class.iter().all(|&class| class < 0.97),
+                "{kind}: a class is told at a glance: {by_class:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,454 @@
+//! Images in class folders: `<dir>/train/<class>/*` and `<dir>/test/<class>/*`, or `<dir>/<class>/*` for a test split
+//! alone. PNG and JPEG; red, green, blue in this order.
+
+use super::dataset::limited_indices;
+use super::image_file;
+use super::{Dataset, Pixels, Split};
+use crate::{Error, Result};
+use rayon::prelude::*;
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What the images of a folder must be.
+#[derive(Clone, Debug)]
+pub struct Expectation {
+    /// Height and width; none to take the first image's.
+    pub size: Option<[usize; 2]>,
+    /// 1 (converted to grey) or 3.
+    pub channels: usize,
+    /// The classes in the order of their labels, where the kind of data fixes them: folders may lack, but not add
+    /// any. None to take the folders' names in alphabetical order.
+    pub classes: Option<Vec<String>>,
+    /// Decode at most so many images, chosen as in [`Dataset::limit`].
+    pub limit: Option<usize>,
+}
+
+struct ImageFile {
+    path: PathBuf,
+    name: String,
+    label: u32,
+}
+
+/// Whether the folder has class folders: a `train` or `test` folder, or folders with images in them.
+pub fn is_image_folder(dir: &Path) -> bool {
+    if ["train", "test"]
+        .iter()
+        .any(|split| dir.join(split).is_dir())
+    {
+        return true;
+    }
+    let has_image = |folder: PathBuf| {
+        fs::read_dir(folder)
+            .is_ok_and(|entries| entries.flatten().any(|entry| is_image_name(&entry.path())))
+    };
+    fs::read_dir(dir).is_ok_and(|entries| {
+        entries
+            .flatten()
+            .map(|entry| entry.path())
+            .any(|path| path.is_dir() && has_image(path))
+    })
+}
+
+/// Reads one split. Images are decoded in parallel; their order is that of class and file name.
+///
+/// # Errors
+/// Images of different sizes or not of the expected one, files that are no images, class folders that are empty or
+/// unknown: each names the file or folder.
+pub fn read(dir: &Path, split: Split, expected: &Expectation) -> Result<Dataset> {
+    let split_dir = split_folder(dir, split)?;
+    let folders = class_folders(&split_dir)?;
+    if folders.is_empty() {
+        return Err(Error::failed(format!(
+            "{}: no class folders; put the images of each class into a folder of the class's name there",
+            split_dir.display(),
+        )));
+    }
+    let classes = class_names(dir, &split_dir, &folders, expected)?;
+    let mut files = Vec::new();
+    // By label, so that the limit can see that the set is sorted by class.
+    for (label, class) in classes.iter().enumerate() {
+        if folders.contains(class) {
+            list_images(&split_dir.join(class), label as u32, &mut files)?;
+        }
+    }
+    if let Some(limit) = expected.limit {
+        let labels: Vec<u32> = files.iter().map(|file| file.label).collect();
+        let kept: HashSet<usize> = limited_indices(&labels, limit).into_iter().collect();
+        let mut position = 0..;
+        files.retain(|_| position.next().is_some_and(|index| kept.contains(&index)));
+    }
+
+    let [height, width] = match expected.size {
+        Some(size) => size,
+        None => image_file::size_of(&files[0].path)?,
+    };
+    let image_len = expected.channels * height * width;
+    let total = image_len.checked_mul(files.len());
+    let mut pixels: Vec<u8> = Vec::new();
+    if total.is_none_or(|total| pixels.try_reserve_exact(total).is_err()) {
+        return Err(Error::failed(format!(
+            "{}: {} images of {width}x{height} do not fit into memory; use smaller images or set data.{}_limit",
+            split_dir.display(),
+            files.len(),
+            split.name(),
+        )));
+    }
+    pixels.resize(image_len * files.len(), 0);
+    // The first fault in file order is the one reported, whatever thread comes first.
+    let fault = pixels
+        .par_chunks_mut(image_len.max(1))
+        .zip(files.par_iter())
+        .find_map_first(|(out, file)| {
+            image_file::decode(&file.path, [height, width], expected.channels, out).err()
+        });
+    if let Some(fault) = fault {
+        return Err(fault);
+    }
+    Ok(Dataset {
+        shape: [expected.channels, height, width],
+        pixels: Pixels::U8(pixels),
+        labels: files.iter().map(|file| file.label).collect(),
+        names: files.into_iter().map(|file| file.name).collect(),
+        classes,
+    })
+}
+
+fn split_folder(dir: &Path, split: Split) -> Result<PathBuf> {
+    let folder = dir.join(split.name());
+    if folder.is_dir() {
+        return Ok(folder);
+    }
+    let flat = !dir.join("train").is_dir() && !dir.join("test").is_dir();
+    match split {
+        Split::Test if flat => Ok(dir.to_path_buf()),
+        Split::Train if flat => Err(Error::failed(format!(
+            "{}: class folders without a train folder serve as a test split only; put training images into {}",
+            dir.display(),
+            folder.join("<class>").display(),
+        ))),
+        _ => Err(Error::failed(format!(
+            "{}: no such folder; put the {} images into {}",
+            folder.display(),
+            split.name(),
+            folder.join("<class>").display(),
+        ))),
+    }
+}
+
+/// The names of the folders in `dir`, sorted; hidden ones do not count.
+fn class_folders(dir: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for path in entries(dir)? {
+        if path.is_dir() {
+            let name = path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .ok_or_else(|| {
+                    Error::failed(format!(
+                        "{}: a class folder's name must be UTF-8; rename it",
+                        path.display()
+                    ))
+                })?;
+            names.push(name.to_string());
+        }
+    }
+    Ok(names)
+}
+
+/// The classes in the order of their labels.
+///
+/// A test split takes its classes from the train folder beside it: a class that the test split lacks must not shift
+/// the labels of the others.
+fn class_names(
+    dir: &Path,
+    split_dir: &Path,
+    folders: &[String],
+    expected: &Expectation,
+) -> Result<Vec<String>> {
+    let (classes, source) = match &expected.classes {
+        Some(classes) => (
+            classes.clone(),
+            "the classes of this kind of data".to_string(),
+        ),
+        None => {
+            let train = dir.join("train");
+            if !train.is_dir() || train == split_dir {
+                return Ok(folders.to_vec());
+            }
+            (
+                class_folders(&train)?,
+                format!("the folders in {}", train.display()),
+            )
+        }
+    };
+    match folders.iter().find(|folder| !classes.contains(folder)) {
+        None => Ok(classes),
+        Some(unknown) => Err(Error::failed(format!(
+            "{}: not one of {source} ({}); rename or remove that folder",
+            split_dir.join(unknown).display(),
+            abridged(&classes),
+        ))),
+    }
+}
+
+fn abridged(names: &[String]) -> String {
+    const SHOWN: usize = 12;
+    let mut text = names
+        .iter()
+        .take(SHOWN)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join(", ");
+    if names.len() > SHOWN {
+        text.push_str(&format!(" and {} more", names.len() - SHOWN));
+    }
+    text
+}
+
+/// The paths in `dir`, sorted by name; names with a leading dot and what file managers leave behind do not count.
+fn entries(dir: &Path) -> Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(dir).map_err(Error::io("list", dir))? {
+        let entry = entry.map_err(Error::io("list", dir))?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if !name.starts_with('.') && name != "Thumbs.db" && name != "desktop.ini" {
+            paths.push(entry.path());
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+fn is_image_name(path: &Path) -> bool {
+    path.extension()
+        .and_then(|extension| extension.to_str())
+        .is_some_and(|extension| {
+            ["png", "jpg", "jpeg"].contains(&extension.to_ascii_lowercase().as_str())
+        })
+}
+
+fn list_images(folder: &Path, label: u32, files: &mut Vec<ImageFile>) -> Result<()> {
+    let paths = entries(folder)?;
+    if paths.is_empty() {
+        return Err(Error::failed(format!(
+            "{}: the class folder is empty; put the images of the class there or remove the folder",
+            folder.display(),
+        )));
+    }
+    let mut stems = HashSet::new();
+    for path in paths {
+        if !is_image_name(&path) || !path.is_file() {
+            return Err(Error::failed(format!(
+                "{}: only PNG and JPEG files (.png, .jpg, .jpeg) belong into a class folder; convert or remove it",
+                path.display(),
+            )));
+        }
+        let text = |part: Option<&std::ffi::OsStr>| {
+            part.unwrap_or_default().to_string_lossy().into_owned()
+        };
+        let stem = text(path.file_stem());
+        // `a.png` beside `a.jpg`: the second keeps its extension, so that names stay unique within a class.
+        let name = if stems.insert(stem.clone()) {
+            stem
+        } else {
+            text(path.file_name())
+        };
+        files.push(ImageFile { path, name, label });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::{ImageBuffer, Rgb};
+
+    fn expectation() -> Expectation {
+        Expectation {
+            size: None,
+            channels: 3,
+            classes: None,
+            limit: None,
+        }
+    }
+
+    fn write(dir: &Path, path: &str, [width, height]: [u32; 2], colour: [u8; 3]) {
+        let path = dir.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        ImageBuffer::from_pixel(width, height, Rgb(colour))
+            .save(path)
+            .unwrap();
+    }
+
+    fn message(dir: &Path, split: Split, expected: &Expectation) -> String {
+        let message = read(dir, split, expected).unwrap_err().to_string();
+        message.replace(&format!("{}/", dir.display()), "")
+    }
+
+    #[test]
+    fn images_come_in_class_and_name_order_as_red_green_blue() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), "train/dog/2.png", [3, 2], [4, 5, 6]);
+        write(dir.path(), "train/dog/10.png", [3, 2], [1, 2, 3]);
+        write(dir.path(), "train/cat/x.jpg", [3, 2], [255, 0, 0]);
+        write(dir.path(), "train/cat/x.png", [3, 2], [7, 8, 9]);
+        write(dir.path(), "test/dog/only.png", [3, 2], [0, 0, 1]);
+        fs::write(dir.path().join("train/.DS_Store"), "x").unwrap();
+
+        let train = read(dir.path(), Split::Train, &expectation()).unwrap();
+        assert_eq!(train.shape, [3, 2, 3]);
+        assert_eq!(train.classes, ["cat", "dog"]);
+        assert_eq!(train.labels, [0, 0, 1, 1]);
+        assert_eq!(train.names, ["x", "x.png", "10", "2"]);
+        let Pixels::U8(pixels) = &train.pixels else {
+            panic!("files hold bytes")
+        };
+        let planes: Vec<u8> = pixels.chunks(6).map(|plane| plane[0]).collect();
+        assert!(
+            planes[0] > 250 && planes[1] < 5 && planes[2] < 5,
+            "a red JPEG: {planes:?}"
+        );
+        assert_eq!(planes[3..], [7, 8, 9, 1, 2, 3, 4, 5, 6]);
+
+        // The test split lacks a class: the other keeps the label that it has in training.
+        let test = read(dir.path(), Split::Test, &expectation()).unwrap();
+        assert_eq!((test.labels, test.classes.len()), (vec![1], 2));
+
+        let limited = read(
+            dir.path(),
+            Split::Train,
+            &Expectation {
+                limit: Some(2),
+                ..expectation()
+            },
+        )
+        .unwrap();
+        assert_eq!(limited, train.limit(2));
+        assert_eq!(limited.labels, [0, 1]);
+    }
+
+    #[test]
+    fn a_flat_folder_is_a_test_split() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), "truck/1.png", [2, 2], [9, 9, 9]);
+        let classes = super::super::cifar::CLASSES.map(String::from).to_vec();
+        let expected = Expectation {
+            classes: Some(classes),
+            ..expectation()
+        };
+        let set = read(dir.path(), Split::Test, &expected).unwrap();
+        assert_eq!(set.labels, [9]);
+        assert!(
+            message(dir.path(), Split::Train, &expected).contains("serve as a test split only")
+        );
+
+        write(dir.path(), "lorry/1.png", [2, 2], [9, 9, 9]);
+        assert_eq!(
+            message(dir.path(), Split::Test, &expected),
+            "lorry: not one of the classes of this kind of data (airplane, automobile, bird, cat, deer, dog, frog, \
+             horse, ship, truck); rename or remove that folder"
+        );
+    }
+
+    #[test]
+    fn grey_is_one_channel() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("test/7/a.png");
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        image::GrayImage::from_fn(2, 2, |x, y| image::Luma([(10 * y + x) as u8]))
+            .save(&path)
+            .unwrap();
+        let set = read(
+            dir.path(),
+            Split::Test,
+            &Expectation {
+                channels: 1,
+                ..expectation()
+            },
+        )
+        .unwrap();
+        assert_eq!(
+            (set.shape, set.pixels),
+            ([1, 2, 2], Pixels::U8(vec![0, 1, 10, 11]))
+        );
+    }
+
+    #[test]
+    fn faults_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        write(root, "train/a/1.png", [4, 4], [0; 3]);
+        write(root, "train/a/2.png", [4, 5], [0; 3]);
+        assert_eq!(
+            message(root, Split::Train, &expectation()),
+            "train/a/2.png: the image is 4x5 pixels, 4x4 was expected; all images must have the same size, scale or \
+             remove it"
+        );
+        let sized = Expectation {
+            size: Some([5, 4]),
+            ..expectation()
+        };
+        assert!(
+            message(root, Split::Train, &sized)
+                .starts_with("train/a/1.png: the image is 4x4 pixels, 4x5 was")
+        );
+        assert_eq!(
+            message(root, Split::Test, &expectation()),
+            "test: no such folder; put the test images into test/<class>"
+        );
+
+        fs::write(root.join("train/a/2.png"), "not an image at all").unwrap();
+        assert_eq!(
+            message(root, Split::Train, &expectation()),
+            "train/a/2.png: cannot be read as a PNG or JPEG image (its content is neither); replace or remove the file"
+        );
+        let whole = fs::read(root.join("train/a/1.png")).unwrap();
+        fs::write(root.join("train/a/2.png"), &whole[..whole.len() / 2]).unwrap();
+        let cut = message(root, Split::Train, &expectation());
+        assert!(
+            cut.starts_with("train/a/2.png: cannot be read as a PNG or JPEG image ("),
+            "{cut}"
+        );
+
+        fs::rename(root.join("train/a/2.png"), root.join("train/a/2.bmp")).unwrap();
+        assert_eq!(
+            message(root, Split::Train, &expectation()),
+            "train/a/2.bmp: only PNG and JPEG files (.png, .jpg, .jpeg) belong into a class folder; convert or \
+             remove it"
+        );
+        fs::remove_file(root.join("train/a/2.bmp")).unwrap();
+        fs::create_dir(root.join("train/b")).unwrap();
+        assert_eq!(
+            message(root, Split::Train, &expectation()),
+            "train/b: the class folder is empty; put the images of the class there or remove the folder"
+        );
+        fs::create_dir(root.join("test")).unwrap();
+        assert!(
+            message(root, Split::Test, &expectation())
+                .starts_with("test: no class folders; put the images")
+        );
+        write(root, "test/c/1.png", [4, 4], [0; 3]);
+        assert_eq!(
+            message(root, Split::Test, &expectation()),
+            "test/c: not one of the folders in train (a, b); rename or remove that folder"
+        );
+    }
+
+    /// A header alone must not make the program allocate what it announces.
+    #[test]
+    fn a_huge_image_is_refused_by_its_header() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), "test/a/1.png", [4, 4], [0; 3]);
+        let path = dir.path().join("test/a/1.png");
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[16..24].copy_from_slice(&[0x7f, 0xff, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff]);
+        fs::write(&path, bytes).unwrap();
+        let message = message(dir.path(), Split::Test, &expectation());
+        assert!(
+            message.starts_with("test/a/1.png: cannot be read as a PNG or JPEG image ("),
+            "{message}"
+        );
+    }
+}

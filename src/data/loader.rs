@@ -1,0 +1,385 @@
+//! Batches of a data set, prepared one step ahead in a background thread.
+
+use super::{Augmentation, Dataset};
+use crate::rng::{Purpose, stream};
+use crate::{Error, Result};
+use candle_core::{Device, Tensor};
+use rand::seq::SliceRandom;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+
+/// Batches that lie ready while the model works on the one before.
+const PREFETCHED: usize = 2;
+
+/// A batch on its device.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// f32 (N, C, H, W), intensities in [0, 1].
+    pub images: Tensor,
+    /// u32 (N).
+    pub labels: Tensor,
+    /// The labels again, on the host.
+    pub label_values: Vec<u32>,
+    /// The position of each example in the data set.
+    pub indices: Vec<usize>,
+}
+
+/// A batch on the host, as the background thread hands it over.
+struct Prepared {
+    pixels: Vec<f32>,
+    labels: Vec<u32>,
+    indices: Vec<usize>,
+}
+
+/// Deals out one pass over a data set; the last batch may be smaller.
+///
+/// Dropping a loader ends its thread.
+pub struct Loader {
+    receiver: Option<Receiver<Prepared>>,
+    producer: Option<JoinHandle<()>>,
+    device: Device,
+    shape: [usize; 3],
+    next: usize,
+    batches: usize,
+}
+
+impl Loader {
+    /// The batches of a training epoch from number `first_batch` (from 0) on.
+    ///
+    /// The order is a function of `seed` and `epoch`, the augmentation of an example one of `seed`, `epoch` and its
+    /// index: an epoch taken up at `first_batch` goes on as if it had never been left.
+    pub fn train(
+        dataset: Arc<Dataset>,
+        batch_size: usize,
+        augment: &[Augmentation],
+        seed: u64,
+        epoch: u64,
+        first_batch: usize,
+        device: &Device,
+    ) -> Result<Self> {
+        let order = shuffled(dataset.len(), seed, epoch);
+        let recipe = Recipe {
+            dataset,
+            order,
+            batch_size,
+            augment: augment.to_vec(),
+            seed,
+            epoch,
+        };
+        Self::start(recipe, first_batch, device)
+    }
+
+    /// The batches of an evaluation: every example once, in the set's own order, unchanged.
+    pub fn eval(dataset: Arc<Dataset>, batch_size: usize, device: &Device) -> Result<Self> {
+        let order = (0..dataset.len()).collect();
+        let recipe = Recipe {
+            dataset,
+            order,
+            batch_size,
+            augment: Vec::new(),
+            seed: 0,
+            epoch: 0,
+        };
+        Self::start(recipe, 0, device)
+    }
+
+    /// The number of batches of the whole pass, those before `first_batch` included.
+    pub fn batches(&self) -> usize {
+        self.batches
+    }
+
+    fn start(recipe: Recipe, first_batch: usize, device: &Device) -> Result<Self> {
+        if recipe.batch_size == 0 {
+            return Err(Error::spec(
+                "data.batch_size: a batch of 0 examples; give 1 or more",
+            ));
+        }
+        let batches = recipe.dataset.len().div_ceil(recipe.batch_size);
+        if first_batch > batches {
+            return Err(Error::failed(format!(
+                "cannot go on at batch {first_batch} of an epoch of {batches}: the checkpoint was written with other \
+                 data or another batch size; restore those or start afresh",
+            )));
+        }
+        let shape = recipe.dataset.shape;
+        let (sender, receiver) = sync_channel(PREFETCHED);
+        let producer = thread::Builder::new()
+            .name("loader".into())
+            .spawn(move || recipe.produce(first_batch, &sender))
+            .map_err(|error| {
+                Error::failed(format!("cannot start the data loader's thread: {error}"))
+            })?;
+        Ok(Self {
+            receiver: Some(receiver),
+            producer: Some(producer),
+            device: device.clone(),
+            shape,
+            next: first_batch,
+            batches,
+        })
+    }
+
+    fn upload(&self, prepared: Prepared) -> Result<Batch> {
+        let [channels, height, width] = self.shape;
+        let count = prepared.labels.len();
+        // Tensors are made on the caller's thread, where the device's context is current.
+        Ok(Batch {
+            images: Tensor::from_vec(
+                prepared.pixels,
+                (count, channels, height, width),
+                &self.device,
+            )?,
+            labels: Tensor::from_slice(&prepared.labels, count, &self.device)?,
+            label_values: prepared.labels,
+            indices: prepared.indices,
+        })
+    }
+}
+
+impl Iterator for Loader {
+    type Item = Result<Batch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.next == self.batches {
+            return None;
+        }
+        let Some(Ok(prepared)) = self.receiver.as_ref().map(Receiver::recv) else {
+            self.next = self.batches;
+            return Some(Err(Error::failed(
+                "the data loader's thread ended before the epoch did; this is a defect of the program, report it",
+            )));
+        };
+        self.next += 1;
+        Some(self.upload(prepared))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.batches - self.next;
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for Loader {}
+
+impl Drop for Loader {
+    fn drop(&mut self) {
+        // Without a receiver the thread's next send fails, and it returns.
+        drop(self.receiver.take());
+        if let Some(producer) = self.producer.take() {
+            // A panic there has been reported by `next` already.
+            let _ = producer.join();
+        }
+    }
+}
+
+/// All that decides the content of every batch of an epoch.
+struct Recipe {
+    dataset: Arc<Dataset>,
+    order: Vec<usize>,
+    batch_size: usize,
+    augment: Vec<Augmentation>,
+    seed: u64,
+    epoch: u64,
+}
+
+impl Recipe {
+    fn produce(&self, first_batch: usize, sender: &SyncSender<Prepared>) {
+        let mut scratch = Vec::new();
+        for indices in self.order.chunks(self.batch_size).skip(first_batch) {
+            if sender.send(self.prepare(indices, &mut scratch)).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn prepare(&self, indices: &[usize], scratch: &mut Vec<f32>) -> Prepared {
+        let size = self.dataset.image_len();
+        let mut pixels = vec![0.0; indices.len() * size];
+        for (position, &index) in indices.iter().enumerate() {
+            let image = &mut pixels[position * size..(position + 1) * size];
+            self.dataset.image_f32(index, image);
+            if !self.augment.is_empty() {
+                let mut rng = stream(self.seed, Purpose::Augment, self.epoch, 0, index as u64);
+                for augmentation in &self.augment {
+                    augmentation.apply(image, self.dataset.shape, scratch, &mut rng);
+                }
+            }
+        }
+        Prepared {
+            pixels,
+            labels: indices
+                .iter()
+                .map(|&index| self.dataset.labels[index])
+                .collect(),
+            indices: indices.to_vec(),
+        }
+    }
+}
+
+fn shuffled(len: usize, seed: u64, epoch: u64) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..len).collect();
+    order.shuffle(&mut stream(seed, Purpose::Shuffle, epoch, 0, 0));
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Pixels;
+    use proptest::prelude::*;
+
+    const AUGMENT: [Augmentation; 2] = [Augmentation::RANDOM_CROP, Augmentation::HorizontalFlip];
+
+    fn set(count: usize) -> Arc<Dataset> {
+        Arc::new(Dataset {
+            shape: [1, 2, 3],
+            pixels: Pixels::U8((0..count * 6).map(|value| (value % 251) as u8).collect()),
+            labels: (0..count).map(|index| (index % 10) as u32).collect(),
+            names: vec![String::new(); count],
+            classes: vec![String::new(); 10],
+        })
+    }
+
+    fn flat(batch: &Batch) -> Vec<f32> {
+        batch.images.flatten_all().unwrap().to_vec1().unwrap()
+    }
+
+    type Collected = Vec<(Vec<usize>, Vec<u32>, Vec<f32>)>;
+
+    fn collect(loader: Loader) -> Collected {
+        loader
+            .map(|batch| {
+                let batch = batch.unwrap();
+                assert_eq!(batch.labels.to_vec1::<u32>().unwrap(), batch.label_values);
+                (
+                    batch.indices.clone(),
+                    batch.label_values.clone(),
+                    flat(&batch),
+                )
+            })
+            .collect()
+    }
+
+    fn epoch(count: usize, batch: usize, seed: u64, epoch: u64, first: usize) -> Collected {
+        collect(
+            Loader::train(
+                set(count),
+                batch,
+                &AUGMENT,
+                seed,
+                epoch,
+                first,
+                &Device::Cpu,
+            )
+            .unwrap(),
+        )
+    }
+
+    #[test]
+    fn an_evaluation_shows_the_set_as_it_is() {
+        let loader = Loader::eval(set(7), 3, &Device::Cpu).unwrap();
+        assert_eq!((loader.batches(), loader.len()), (3, 3));
+        let batches = collect(loader);
+        assert_eq!(batches[2].0, [6]);
+        let pixels: Vec<f32> = batches.into_iter().flat_map(|batch| batch.2).collect();
+        assert_eq!(
+            pixels,
+            (0..42)
+                .map(|value| value as f32 / 255.0)
+                .collect::<Vec<_>>()
+        );
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        #[test]
+        fn a_resumed_epoch_equals_the_uninterrupted_one(
+            count in 1usize..40, batch in 1usize..12, seed: u64, number in 0u64..5, first in 0usize..40,
+        ) {
+            let whole = epoch(count, batch, seed, number, 0);
+            let first = first.min(whole.len());
+            prop_assert_eq!(&epoch(count, batch, seed, number, first)[..], &whole[first..]);
+        }
+
+        #[test]
+        fn an_epoch_is_a_permutation(count in 0usize..60, batch in 1usize..12, seed: u64, number in 0u64..5) {
+            let batches = epoch(count, batch, seed, number, 0);
+            let mut indices: Vec<usize> = batches.iter().flat_map(|batch| batch.0.clone()).collect();
+            indices.sort_unstable();
+            prop_assert_eq!(indices, (0..count).collect::<Vec<_>>());
+            for (indices, labels, pixels) in &batches {
+                prop_assert!(indices.iter().zip(labels).all(|(&index, &label)| label == (index % 10) as u32));
+                prop_assert!(pixels.iter().all(|pixel| (0.0..=1.0).contains(pixel)));
+            }
+        }
+    }
+
+    #[test]
+    fn epochs_and_seeds_differ_in_order_and_augmentation() {
+        let base = epoch(50, 50, 1, 0, 0);
+        assert_eq!(base, epoch(50, 50, 1, 0, 0));
+        for other in [epoch(50, 50, 1, 1, 0), epoch(50, 50, 2, 0, 0)] {
+            assert_ne!(base[0].0, other[0].0);
+            let image = |batch: &Collected| {
+                let position = batch[0].0.iter().position(|&index| index == 7).unwrap();
+                batch[0].2[position * 6..position * 6 + 6].to_vec()
+            };
+            let same = (0..50).filter(|&index| {
+                let find = |batch: &Collected| batch[0].0.iter().position(|&i| i == index).unwrap();
+                base[0].2[find(&base) * 6..][..6] == other[0].2[find(&other) * 6..][..6]
+            });
+            assert!(same.count() < 40, "{:?} {:?}", image(&base), image(&other));
+        }
+    }
+
+    /// The batch size regroups the examples and changes none.
+    #[test]
+    fn augmentation_does_not_depend_on_the_batch_size() {
+        let join = |batches: Collected| {
+            batches
+                .into_iter()
+                .flat_map(|batch| batch.2)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(join(epoch(20, 3, 9, 2, 0)), join(epoch(20, 20, 9, 2, 0)));
+    }
+
+    #[test]
+    fn dropping_a_loader_midway_ends_its_thread() {
+        let data = set(1000);
+        let mut loader = Loader::train(data.clone(), 1, &AUGMENT, 0, 0, 0, &Device::Cpu).unwrap();
+        loader.next().unwrap().unwrap();
+        assert_eq!(Arc::strong_count(&data), 2);
+        drop(loader);
+        assert_eq!(
+            Arc::strong_count(&data),
+            1,
+            "the thread still holds the data set"
+        );
+    }
+
+    #[test]
+    fn a_thread_that_dies_is_an_error_and_not_a_short_epoch() {
+        let mut broken = (*set(4)).clone();
+        broken.pixels = Pixels::U8(vec![0; 6]);
+        let mut loader = Loader::eval(Arc::new(broken), 1, &Device::Cpu).unwrap();
+        assert!(loader.next().unwrap().is_ok());
+        let message = loader.next().unwrap().unwrap_err().to_string();
+        assert!(message.contains("ended before the epoch did"), "{message}");
+        assert!(loader.next().is_none());
+    }
+
+    #[test]
+    fn impossible_requests_are_refused() {
+        let message = |result: Result<Loader>| {
+            result
+                .err()
+                .map(|error| error.to_string())
+                .unwrap_or_default()
+        };
+        assert!(message(Loader::eval(set(3), 0, &Device::Cpu)).contains("data.batch_size"));
+        let beyond = Loader::train(set(3), 2, &[], 0, 0, 3, &Device::Cpu);
+        assert!(message(beyond).contains("cannot go on at batch 3 of an epoch of 2"));
+    }
+}

@@ -1,0 +1,82 @@
+//! `--fresh`: earlier results step aside under a new name. Nothing is removed.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::run::{Lock, StageFolder};
+use crate::{Error, Result};
+
+/// In the folder of a name: what stepped aside.
+const EARLIER: &str = "earlier";
+
+/// Moves the folders of runs and of the stages that they share to `earlier/`, each with the first number that is free.
+/// `stages` are ids and keys.
+///
+/// # Errors
+/// A folder that another process works on, or that cannot be moved.
+pub(super) fn move_aside(
+    named: &Path,
+    runs: &[String],
+    stages: &BTreeSet<(String, String)>,
+) -> Result<Vec<PathBuf>> {
+    let mut moved = Vec::new();
+    for run in runs {
+        moved.extend(step_aside(&named.join(run), &named.join(EARLIER))?);
+    }
+    for (id, key) in stages {
+        let path = StageFolder::shared_path(named, id, key);
+        let parent = path.parent().and_then(Path::file_name).unwrap_or_default();
+        moved.extend(step_aside(&path, &named.join(EARLIER).join(parent))?);
+    }
+    Ok(moved)
+}
+
+fn step_aside(folder: &Path, earlier: &Path) -> Result<Option<PathBuf>> {
+    if !folder.is_dir() {
+        return Ok(None);
+    }
+    let _owned = Lock::acquire(folder)?;
+    std::fs::create_dir_all(earlier).map_err(Error::io("create", earlier))?;
+    let name = folder
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    let free = (1..)
+        .map(|number| earlier.join(format!("{name}.{number}")))
+        .find(|path| !path.exists());
+    let target =
+        free.ok_or_else(|| Error::failed(format!("{}: cannot be moved aside", folder.display())))?;
+    std::fs::rename(folder, &target).map_err(Error::io("move aside", folder))?;
+    Ok(Some(target))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn earlier_results_are_numbered_and_kept() {
+        let named = tempfile::tempdir().unwrap();
+        let run = named.path().join("ab");
+        for number in 1..=2 {
+            std::fs::create_dir(&run).unwrap();
+            std::fs::write(run.join("metrics.csv"), number.to_string()).unwrap();
+            let moved = move_aside(
+                named.path(),
+                &["ab".into(), "none".into()],
+                &BTreeSet::new(),
+            )
+            .unwrap();
+            assert_eq!(moved, [named.path().join(format!("earlier/ab.{number}"))]);
+            assert!(!run.exists());
+            let kept = std::fs::read_to_string(moved[0].join("metrics.csv")).unwrap();
+            assert_eq!(kept, number.to_string());
+        }
+        std::fs::create_dir(&run).unwrap();
+        let _owner = Lock::acquire(&run).unwrap();
+        let error = move_aside(named.path(), &["ab".into()], &BTreeSet::new()).unwrap_err();
+        assert!(error.to_string().contains("in use by"), "{error}");
+        assert!(run.exists());
+    }
+}

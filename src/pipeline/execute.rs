@@ -1,0 +1,227 @@
+//! Executes one run: opens its folder, runs its stages, records how each ended.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use candle_core::Device;
+
+use super::graph::Graph;
+use super::keys::stage_keys;
+use super::place::run_folder;
+use super::schedule;
+use crate::run::{
+    Metrics, Progress, RunFolder, RunStart, RunState, StageFolder, StageRecord, interrupt,
+};
+use crate::spec::PlannedRun;
+use crate::stage::{self, StageContext};
+use crate::{Error, Result, report};
+
+/// How runs are executed.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The folder of all results.
+    pub results: PathBuf,
+    pub device: Device,
+    /// The device's name in `run.json`.
+    pub device_name: String,
+    /// Runs of a sweep, or stages of a single run, that go on at the same time.
+    pub jobs: usize,
+    /// Start no further runs after one has failed.
+    pub fail_fast: bool,
+    /// Begin again: earlier results step aside.
+    pub fresh: bool,
+    /// The command line, for `run.json`.
+    pub command: Vec<String>,
+}
+
+/// How a run ended well.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    pub folder: PathBuf,
+    /// Whether it had finished before.
+    pub was_finished: bool,
+    /// Last metrics of each stage, by id, in the order of the spec.
+    pub metrics: Vec<(String, Metrics)>,
+}
+
+/// A run in progress: what its stages share.
+struct Execution<'a> {
+    run: &'a PlannedRun,
+    options: &'a Options,
+    progress: &'a Progress,
+    folder: &'a RunFolder,
+    /// `results/<name>`.
+    named: PathBuf,
+    keys: Vec<String>,
+}
+
+/// Executes a run, or what is left of it. `jobs`: stages at the same time.
+///
+/// # Errors
+/// The first failure of a stage; independent stages still go on to their end. [`Error::Interrupted`] after Ctrl-C.
+pub(super) fn execute(
+    run: &PlannedRun,
+    options: &Options,
+    jobs: usize,
+    progress: &Progress,
+) -> Result<Outcome> {
+    let named = options.results.join(&run.spec.name);
+    let graph = Graph::new(&run.spec);
+    let keys = stage_keys(&run.spec, &graph)?;
+    let name = run_folder(&named, run);
+    let folder = RunFolder::open(RunStart {
+        results: &options.results,
+        name: &run.spec.name,
+        run: &name,
+        spec: &run.text,
+        settings: run.spec.provenance.clone(),
+        device: options.device_name.clone(),
+        command: options.command.clone(),
+        stages: records(run, &named, &keys, &named.join(&name)),
+        fresh: false,
+    })?;
+    if folder.is_finished() {
+        return Ok(outcome(&folder, true));
+    }
+    let _log = folder.log()?;
+    tracing::info!(run = name, "begins");
+    let execution = Execution {
+        run,
+        options,
+        progress,
+        folder: &folder,
+        named,
+        keys,
+    };
+    let result = schedule::run(&graph, jobs, |stage| {
+        execution.stage(stage, &graph, jobs > 1)
+    });
+    // What cannot be drawn can be drawn later: `runner report`.
+    if let Err(error) = report::figures(folder.path()) {
+        tracing::warn!("{}: no figures: {error}", folder.path().display());
+    }
+    if let Err(error) = &result {
+        tracing::info!(%error, "ends");
+    }
+    folder.end(&result)?;
+    result.map(|()| outcome(&folder, false))
+}
+
+fn outcome(folder: &RunFolder, was_finished: bool) -> Outcome {
+    let stages = folder.record().stages;
+    Outcome {
+        folder: folder.path().to_path_buf(),
+        was_finished,
+        metrics: stages
+            .into_iter()
+            .map(|stage| (stage.id, stage.metrics))
+            .collect(),
+    }
+}
+
+/// The records of stages that have not begun.
+fn records(run: &PlannedRun, named: &Path, keys: &[String], folder: &Path) -> Vec<StageRecord> {
+    let stages = run.spec.stages.iter().zip(keys);
+    let records = stages.map(|(stage, key)| StageRecord {
+        id: stage.id.clone(),
+        task: stage.task.name().to_owned(),
+        key: key.clone(),
+        folder: match run.spec.staged {
+            true => relative(&StageFolder::shared_path(named, &stage.id, key), folder),
+            false => ".".to_owned(),
+        },
+        state: RunState::Pending,
+        metrics: Metrics::new(),
+    });
+    records.collect()
+}
+
+/// The path of a shared stage as seen from a run's folder, both under the folder of the name.
+fn relative(stage: &Path, run: &Path) -> String {
+    let named = run.parent().unwrap_or(Path::new(""));
+    let below = stage.strip_prefix(named).unwrap_or(stage);
+    Path::new("..").join(below).to_string_lossy().into_owned()
+}
+
+impl Execution<'_> {
+    /// Runs a stage unless it is finished, and records its state. `threaded`: on a thread of its own.
+    fn stage(&self, place: usize, graph: &Graph, threaded: bool) -> Result<()> {
+        interrupt::check()?;
+        // A thread's events go to the run's log only if it says so.
+        let _log = if threaded {
+            Some(self.folder.log()?)
+        } else {
+            None
+        };
+        let spec = &self.run.spec.stages[place];
+        let key = &self.keys[place];
+        let progress = self.progress.labelled(&self.run.label);
+        let folder = if self.run.spec.staged {
+            StageFolder::shared(&self.named, &spec.id, key, |owner| {
+                progress.line(&format!("{}: waits for {owner}", spec.id));
+            })?
+        } else {
+            StageFolder::of_run(self.folder)?
+        };
+        let result = match folder.finished(key)? {
+            Some(finished) => {
+                tracing::info!(stage = spec.id, "finished before");
+                Ok(finished.metrics)
+            }
+            None => {
+                self.folder.set_stage(&spec.id, RunState::Running, None)?;
+                tracing::info!(stage = spec.id, task = %spec.task, "begins");
+                let inputs: BTreeMap<String, PathBuf> = graph
+                    .inputs(place)
+                    .into_iter()
+                    .map(|input| {
+                        let id = &self.run.spec.stages[input].id;
+                        let path = StageFolder::shared_path(&self.named, id, &self.keys[input]);
+                        (id.clone(), path)
+                    })
+                    .collect();
+                let context = StageContext {
+                    spec,
+                    folder: &folder,
+                    inputs: &inputs,
+                    device: &self.options.device,
+                    progress: &progress,
+                };
+                let summary = guarded(|| stage::run(&context));
+                progress.finish();
+                summary.and_then(|summary| {
+                    folder.finish(key, summary.metrics.clone())?;
+                    Ok(summary.metrics)
+                })
+            }
+        };
+        self.folder.collect_metrics(folder.path())?;
+        let state = RunState::after(&result);
+        match &result {
+            Ok(_) => tracing::info!(stage = spec.id, "finished"),
+            Err(error) => tracing::error!(stage = spec.id, %error, "ended"),
+        }
+        let metrics = result.as_ref().ok().cloned();
+        self.folder.set_stage(&spec.id, state, metrics)?;
+        result
+            .map(drop)
+            .map_err(|error| match (error, self.run.spec.staged) {
+                (Error::Failed(message), true) => {
+                    Error::Failed(format!("stage {}: {message}", spec.id))
+                }
+                (error, _) => error,
+            })
+    }
+}
+
+/// Turns a panic, a defect of this program, into an error: the other runs and stages go on.
+fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text
+            .or_else(|| panic.downcast_ref::<&str>().copied())
+            .unwrap_or("no message");
+        Err(Error::failed(format!("a defect of this program: {text}")))
+    })
+}

@@ -1,0 +1,301 @@
+//! The stages of an experiment as a graph: an edge leads from a stage to one that uses its result.
+
+use petgraph::Direction;
+use petgraph::graph::{DiGraph, NodeIndex};
+use petgraph::visit::EdgeRef;
+
+use crate::spec::{ExperimentSpec, StageRef, StageSpec, WeightsRef};
+
+/// The ways to write a graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// A line a stage, with what it uses.
+    Text,
+    /// For Markdown.
+    Mermaid,
+    /// For Graphviz.
+    Dot,
+}
+
+/// The stages of an experiment, by their place in the spec, and what each uses of which.
+#[derive(Debug)]
+pub struct Graph {
+    /// Node: id and what the stage does. Edge: the key that refers.
+    graph: DiGraph<Node, &'static str>,
+}
+
+#[derive(Debug)]
+struct Node {
+    id: String,
+    about: String,
+}
+
+impl Graph {
+    /// The graph of a checked spec: its references lead somewhere and run in no circle.
+    pub fn new(spec: &ExperimentSpec) -> Self {
+        let mut graph = DiGraph::new();
+        for stage in &spec.stages {
+            graph.add_node(Node {
+                id: stage.id.clone(),
+                about: about(stage),
+            });
+        }
+        for (place, stage) in spec.stages.iter().enumerate() {
+            for (key, target) in references(stage) {
+                if let Some(source) = spec.stages.iter().position(|other| other.id == target) {
+                    graph.add_edge(NodeIndex::new(source), NodeIndex::new(place), key);
+                }
+            }
+        }
+        Self { graph }
+    }
+
+    /// The number of stages.
+    pub fn len(&self) -> usize {
+        self.graph.node_count()
+    }
+
+    /// Whether there are no stages.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The stages that a stage uses, in the order of the spec, each once.
+    pub fn inputs(&self, stage: usize) -> Vec<usize> {
+        let sources = self
+            .graph
+            .neighbors_directed(NodeIndex::new(stage), Direction::Incoming);
+        let mut sources: Vec<usize> = sources.map(NodeIndex::index).collect();
+        sources.sort_unstable();
+        sources.dedup();
+        sources
+    }
+
+    /// The stages so that each comes after those that it uses, otherwise in the order of the spec.
+    pub fn order(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = Vec::with_capacity(self.len());
+        while order.len() < self.len() {
+            let ready = |stage: &usize| {
+                !order.contains(stage)
+                    && self
+                        .inputs(*stage)
+                        .iter()
+                        .all(|input| order.contains(input))
+            };
+            match (0..self.len()).find(ready) {
+                Some(next) => order.push(next),
+                // A circle, which the check of the spec has refused.
+                None => break,
+            }
+        }
+        order
+    }
+
+    /// Writes the graph.
+    pub fn render(&self, format: Format) -> String {
+        match format {
+            Format::Text => self.text(),
+            Format::Mermaid => self.mermaid(),
+            Format::Dot => self.dot(),
+        }
+    }
+
+    fn edges(&self) -> Vec<(usize, usize, &'static str)> {
+        let edges = self.graph.edge_references();
+        let mut edges: Vec<_> = edges
+            .map(|edge| (edge.source().index(), edge.target().index(), *edge.weight()))
+            .collect();
+        edges.sort_unstable();
+        edges
+    }
+
+    fn node(&self, stage: usize) -> &Node {
+        &self.graph[NodeIndex::new(stage)]
+    }
+
+    fn text(&self) -> String {
+        let width = self
+            .graph
+            .node_weights()
+            .map(|node| node.id.len())
+            .max()
+            .unwrap_or(0);
+        let mut text = String::new();
+        for stage in self.order() {
+            let node = self.node(stage);
+            let uses: Vec<String> = self
+                .edges()
+                .into_iter()
+                .filter(|(_, target, _)| *target == stage)
+                .map(|(source, _, key)| format!("{key} of {}", self.node(source).id))
+                .collect();
+            let uses = if uses.is_empty() {
+                String::new()
+            } else {
+                format!("  <- {}", uses.join(", "))
+            };
+            text.push_str(&format!("{:width$}  {}{uses}\n", node.id, node.about));
+        }
+        text
+    }
+
+    fn mermaid(&self) -> String {
+        let mut text = String::from("graph LR\n");
+        for stage in 0..self.len() {
+            let node = self.node(stage);
+            text.push_str(&format!("    s{stage}[\"{}: {}\"]\n", node.id, node.about));
+        }
+        for (source, target, key) in self.edges() {
+            text.push_str(&format!("    s{source} -->|{key}| s{target}\n"));
+        }
+        text
+    }
+
+    fn dot(&self) -> String {
+        let mut text = String::from("digraph stages {\n    rankdir=LR;\n    node [shape=box];\n");
+        for stage in 0..self.len() {
+            let node = self.node(stage);
+            text.push_str(&format!(
+                "    \"{}\" [label=\"{}\\n{}\"];\n",
+                node.id, node.id, node.about
+            ));
+        }
+        for (source, target, key) in self.edges() {
+            let (source, target) = (&self.node(source).id, &self.node(target).id);
+            text.push_str(&format!(
+                "    \"{source}\" -> \"{target}\" [label=\"{key}\"];\n"
+            ));
+        }
+        text.push_str("}\n");
+        text
+    }
+}
+
+/// The stages that a stage refers to, and what it uses of each.
+fn references(stage: &StageSpec) -> Vec<(&'static str, &str)> {
+    let mut references = Vec::new();
+    if let Some(WeightsRef::Stage(id)) = stage
+        .model
+        .as_ref()
+        .and_then(|model| model.weights.as_ref())
+    {
+        references.push(("weights", id.as_str()));
+    }
+    if let Some(StageRef(id)) = stage
+        .data
+        .as_ref()
+        .and_then(|data| data.adversarial.as_ref())
+    {
+        references.push(("images", id.as_str()));
+    }
+    references
+}
+
+/// What a stage does, in a few words that need no escaping in any format.
+fn about(stage: &StageSpec) -> String {
+    let mut words = vec![stage.task.to_string()];
+    if let Some(simulate) = &stage.simulate {
+        words.push(simulate.kind.to_string());
+    }
+    if let Some(model) = &stage.model {
+        words.push(model.arch.clone());
+    }
+    if let Some(data) = &stage.data {
+        words.push(format!("on {}", data.kind));
+    }
+    if let Some(attack) = stage
+        .attack
+        .as_ref()
+        .filter(|_| !stage.task.uses_attack_to_evaluate_only())
+    {
+        words.push(format!("by {}", attack.kind));
+    }
+    let linear = [
+        ("training", stage.linbp.train),
+        ("attack", stage.linbp.attack),
+    ];
+    let linear: Vec<&str> = linear
+        .into_iter()
+        .filter(|(_, on)| *on)
+        .map(|(name, _)| name)
+        .collect();
+    if !linear.is_empty() {
+        words.push(format!("(LinBP in {})", linear.join(" and ")));
+    }
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::{Request, plan};
+
+    fn graph() -> Graph {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.toml");
+        let text = r#"
+            data = { kind = "digits" }
+            attack = { kind = "fgsm", epsilon = 0.1 }
+            [[stage]]
+            id = "judge"
+            task = "evaluate"
+            model = { weights = "@train" }
+            data = { adversarial = "@craft" }
+            [[stage]]
+            id = "craft"
+            task = "attack"
+            model = { weights = "@train" }
+            linbp = { attack = true }
+            [[stage]]
+            id = "train"
+            task = "train"
+            model = { arch = "lenet5" }
+            optimizer = { lr = 0.1 }
+            train = { epochs = 1 }
+        "#;
+        std::fs::write(&file, text).unwrap();
+        let request = Request {
+            spec: file,
+            ..Request::default()
+        };
+        Graph::new(&plan(&request).unwrap().runs[0].spec)
+    }
+
+    #[test]
+    fn stages_come_after_what_they_use() {
+        let graph = graph();
+        assert_eq!(graph.order(), [2, 1, 0]);
+        assert_eq!(graph.inputs(0), [1, 2]);
+        assert_eq!(graph.inputs(2), [0usize; 0]);
+    }
+
+    #[test]
+    fn every_format_shows_stages_and_edges() {
+        let graph = graph();
+        assert_eq!(
+            graph.render(Format::Text),
+            "train  train lenet5 on digits\n\
+             craft  attack lenet5 on digits by fgsm (LinBP in attack)  <- weights of train\n\
+             judge  evaluate lenet5 on digits  <- images of craft, weights of train\n"
+        );
+        assert_eq!(
+            graph.render(Format::Mermaid),
+            "graph LR\n    \
+             s0[\"judge: evaluate lenet5 on digits\"]\n    \
+             s1[\"craft: attack lenet5 on digits by fgsm (LinBP in attack)\"]\n    \
+             s2[\"train: train lenet5 on digits\"]\n    \
+             s1 -->|images| s0\n    \
+             s2 -->|weights| s0\n    \
+             s2 -->|weights| s1\n"
+        );
+        let dot = graph.render(Format::Dot);
+        assert!(
+            dot.starts_with("digraph stages {\n") && dot.ends_with("}\n"),
+            "{dot}"
+        );
+        assert!(
+            dot.contains("    \"train\" -> \"craft\" [label=\"weights\"];\n"),
+            "{dot}"
+        );
+    }
+}

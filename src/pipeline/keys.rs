@@ -1,0 +1,97 @@
+//! The key of a stage: a hash of all that decides what it computes.
+
+use super::graph::Graph;
+use crate::Result;
+use crate::spec::{ExperimentSpec, FORMAT_VERSION, StageRef, WeightsRef};
+
+/// The key of every stage, in the order of the spec: a hash of its resolved settings, the keys of the stages that it
+/// uses, and the format version. Neither its id nor how often it writes checkpoints is part of it.
+///
+/// # Errors
+/// A setting that TOML cannot hold, such as a path that is not UTF-8.
+pub fn stage_keys(spec: &ExperimentSpec, graph: &Graph) -> Result<Vec<String>> {
+    let mut keys = vec![String::new(); spec.stages.len()];
+    for place in graph.order() {
+        let mut stage = spec.stages[place].clone();
+        let key_of = |id: &str| {
+            let source = spec.stages.iter().position(|stage| stage.id == id);
+            source.map_or_else(|| id.to_owned(), |source| keys[source].clone())
+        };
+        if let Some(Some(WeightsRef::Stage(id))) =
+            stage.model.as_mut().map(|model| model.weights.as_mut())
+        {
+            *id = key_of(id);
+        }
+        if let Some(Some(StageRef(id))) = stage.data.as_mut().map(|data| data.adversarial.as_mut())
+        {
+            *id = key_of(id);
+        }
+        let text = format!("{FORMAT_VERSION}\n{}", stage.identity()?);
+        keys[place] = blake3::hash(text.as_bytes()).to_hex().to_string();
+    }
+    Ok(keys)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::{Request, plan};
+
+    const TEXT: &str = r#"
+        data = { kind = "digits" }
+        model = { arch = "lenet5" }
+        [[stage]]
+        id = "craft"
+        task = "attack"
+        model = { weights = "@train" }
+        attack = { kind = "fgsm", epsilon = 0.1 }
+        [[stage]]
+        id = "train"
+        task = "train"
+        optimizer = { lr = 0.1 }
+        train = { epochs = 1 }
+    "#;
+
+    /// The keys of the attack and of the training.
+    fn keys(text: &str, overrides: &[&str]) -> [String; 2] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.toml");
+        std::fs::write(&file, text).unwrap();
+        let request = Request {
+            spec: file,
+            overrides: overrides.iter().map(|text| text.to_string()).collect(),
+            ..Request::default()
+        };
+        let spec = &plan(&request).unwrap().runs[0].spec;
+        stage_keys(spec, &Graph::new(spec))
+            .unwrap()
+            .try_into()
+            .unwrap()
+    }
+
+    #[test]
+    fn what_changes_a_result_changes_its_key_and_those_that_use_it() {
+        let [craft, train] = keys(TEXT, &[]);
+        let [craft_2, train_2] = keys(TEXT, &["stage.train.optimizer.lr=0.2"]);
+        assert!(craft != craft_2 && train != train_2);
+        let [craft_2, train_2] = keys(TEXT, &["stage.craft.attack.epsilon=0.2"]);
+        assert!(craft != craft_2 && train == train_2);
+    }
+
+    #[test]
+    fn names_and_checkpoints_change_no_key() {
+        let before = keys(TEXT, &[]);
+        assert_eq!(
+            keys(
+                TEXT,
+                &["name=b", "checkpoint.keep=7", "checkpoint.every=5 steps"]
+            ),
+            before
+        );
+        let renamed = TEXT
+            .replace("\"train\"\n        task", "\"teach\"\n        task")
+            .replace("@train", "@teach");
+        assert_ne!(renamed, TEXT);
+        assert_eq!(keys(&renamed, &[]), before);
+    }
+}

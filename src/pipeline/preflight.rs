@@ -1,0 +1,134 @@
+//! What can be known to fail before anything runs: missing data and weights, LinBP layers that match nothing.
+
+use std::collections::BTreeSet;
+
+use candle_core::DType;
+
+use crate::data::{self, Source, Split};
+use crate::models::{self, LinbpUse, ModelConfig};
+use crate::spec::{DataSpec, PlannedRun, StageSpec, WeightsRef};
+use crate::{Error, Result};
+
+/// The classes of a model that is built only to be looked at.
+const CLASSES: usize = 10;
+
+/// Checks that the files which the runs read are there: one image of each data set, and every weights file.
+///
+/// # Errors
+/// All that is missing, one line each.
+pub fn check_data(runs: &[PlannedRun]) -> Result<()> {
+    let mut faults = Faults::default();
+    let mut seen: Vec<DataSpec> = Vec::new();
+    for stage in stages(runs) {
+        if let Some(spec) = stage
+            .data
+            .as_ref()
+            .filter(|spec| spec.adversarial.is_none())
+            && !spec.kind.source().is_generated()
+            && !seen
+                .iter()
+                .any(|other| (other.kind, &other.dir) == (spec.kind, &spec.dir))
+        {
+            seen.push(spec.clone());
+            let source = Source {
+                limit: Some(1),
+                image_size: spec.image_size,
+                ..Source::new(spec.kind.source(), spec.dir.as_deref())
+            };
+            faults.note(data::load(&source, Split::Test).map(drop));
+        }
+        if let Some(WeightsRef::File(path)) = stage
+            .model
+            .as_ref()
+            .and_then(|model| model.weights.as_ref())
+        {
+            let found = std::fs::File::open(path).map(drop);
+            faults.note(found.map_err(Error::io("read the weights", path)));
+        }
+    }
+    faults.end(Error::Failed)
+}
+
+/// Builds each model once, to see that it takes the images and that `linbp.layers` names activations that it has.
+///
+/// # Errors
+/// Every fault, one line each.
+pub fn check_models(runs: &[PlannedRun]) -> Result<()> {
+    let mut faults = Faults::default();
+    let mut seen = BTreeSet::new();
+    for stage in stages(runs) {
+        let (Some(model), Some(data)) = (&stage.model, &stage.data) else {
+            continue;
+        };
+        let shape = match (data.kind.source().shape(), data.image_size) {
+            (Some(shape), _) => shape,
+            (None, Some([height, width])) => [3, height, width],
+            (None, None) => continue,
+        };
+        let uses = [
+            (stage.linbp.train, LinbpUse::Train),
+            (stage.linbp.attack, LinbpUse::Attack),
+        ];
+        let uses: Vec<LinbpUse> = uses
+            .into_iter()
+            .filter(|(on, _)| *on)
+            .map(|(_, r#use)| r#use)
+            .collect();
+        let words = format!(
+            "{} {:?} {shape:?} {:?} {uses:?}",
+            model.arch, model.widths, stage.linbp.layers
+        );
+        if !seen.insert(words) {
+            continue;
+        }
+        let config = ModelConfig {
+            image: shape,
+            classes: CLASSES,
+            dropout: model.dropout,
+            widths: model.widths.clone(),
+            normalize: None,
+            seed: stage.seed,
+            dtype: DType::F32,
+        };
+        let network = match models::build(&model.arch, &config) {
+            Ok(network) => network,
+            Err(error) => {
+                faults.note(Err(error));
+                continue;
+            }
+        };
+        for r#use in uses {
+            faults.note(
+                models::linear_plan(&model.arch, &network, &stage.linbp.layers, r#use).map(drop),
+            );
+        }
+    }
+    faults.end(Error::Spec)
+}
+
+fn stages(runs: &[PlannedRun]) -> impl Iterator<Item = &StageSpec> {
+    runs.iter().flat_map(|run| &run.spec.stages)
+}
+
+/// The faults of a check, each once.
+#[derive(Default)]
+struct Faults(Vec<String>);
+
+impl Faults {
+    fn note(&mut self, result: Result<()>) {
+        if let Err(error) = result {
+            let line = error.to_string();
+            if !self.0.contains(&line) {
+                self.0.push(line);
+            }
+        }
+    }
+
+    fn end(self, kind: fn(String) -> Error) -> Result<()> {
+        if self.0.is_empty() {
+            Ok(())
+        } else {
+            Err(kind(self.0.join("\n")))
+        }
+    }
+}

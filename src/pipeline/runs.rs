@@ -1,0 +1,92 @@
+//! Executes all runs of a plan: some at a time, each to its own end.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::aside::move_aside;
+use super::execute::{Options, Outcome, execute};
+use super::graph::Graph;
+use super::keys::stage_keys;
+use super::place::run_folder;
+use crate::run::{Progress, interrupt};
+use crate::spec::Plan;
+use crate::{Error, Result};
+
+/// A run that was started, by its place in the plan, and how it ended.
+pub type RunResult = (usize, Result<Outcome>);
+
+/// Executes the runs of a plan that are not finished. A run that fails leaves the others going, unless
+/// `options.fail_fast`. `ended` hears of each run as it ends.
+///
+/// # Errors
+/// Only what concerns all runs, such as a folder that cannot be moved aside; failures of runs are in the results.
+pub fn execute_all(
+    plan: &Plan,
+    options: &Options,
+    progress: &Progress,
+    ended: impl Fn(usize, &Result<Outcome>) + Sync,
+) -> Result<Vec<RunResult>> {
+    let named = options.results.join(&plan.name);
+    if options.fresh {
+        let folders: Vec<String> = plan
+            .runs
+            .iter()
+            .map(|run| run_folder(&named, run))
+            .collect();
+        let mut stages = BTreeSet::new();
+        for run in plan.runs.iter().filter(|run| run.spec.staged) {
+            let keys = stage_keys(&run.spec, &Graph::new(&run.spec))?;
+            stages.extend(
+                run.spec
+                    .stages
+                    .iter()
+                    .map(|stage| stage.id.clone())
+                    .zip(keys),
+            );
+        }
+        for path in move_aside(&named, &folders, &stages)? {
+            progress.line(&format!("earlier results are in {}", path.display()));
+        }
+    }
+    let workers = options.jobs.clamp(1, plan.runs.len().max(1));
+    // What runs do not use of `--jobs` is left to their stages.
+    let stage_jobs = (options.jobs / workers).max(1);
+    let next = AtomicUsize::new(0);
+    let stopped = AtomicBool::new(false);
+    let results = Mutex::new(Vec::new());
+    let work = || loop {
+        let place = next.fetch_add(1, Ordering::SeqCst);
+        let Some(run) = plan.runs.get(place) else {
+            return;
+        };
+        if stopped.load(Ordering::SeqCst) || interrupt::requested() {
+            return;
+        }
+        let result = execute(run, options, stage_jobs, progress);
+        if options.fail_fast && result.is_err() {
+            stopped.store(true, Ordering::SeqCst);
+        }
+        ended(place, &result);
+        results
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push((place, result));
+    };
+    if workers == 1 {
+        work();
+    } else {
+        std::thread::scope(|scope| {
+            for _ in 0..workers {
+                scope.spawn(work);
+            }
+        });
+    }
+    let mut results: Vec<RunResult> = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    results.sort_by_key(|(place, _)| *place);
+    if results.len() < plan.runs.len() && results.iter().all(|(_, result)| result.is_ok()) {
+        // Stopped between two runs.
+        return Err(Error::Interrupted);
+    }
+    Ok(results)
+}

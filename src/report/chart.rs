@@ -1,0 +1,351 @@
+//! A line chart: the one look that all curves share.
+
+use plotters::coord::Shift;
+use plotters::coord::types::RangedCoordf64;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+use super::palette::{Look, grey};
+use crate::error::{Error, Result};
+
+/// Everything is drawn at twice its size and shown at half, since the backend rounds to whole units.
+const SCALE: i32 = 2;
+const PLOT_WIDTH: i32 = 560;
+const HEIGHT: i32 = 380;
+const MARGIN: i32 = 12;
+const TITLE: i32 = 40;
+const Y_LABELS: i32 = 62;
+const FONT: &str = "sans-serif";
+const INK: RGBColor = RGBColor(35, 35, 35);
+/// Estimated width of a letter of the legend: there is no font to ask, and there should be none.
+const LETTER: i32 = 7;
+const MAX_LEGEND: i32 = 320;
+/// Letters of a name in the legend and of a title; longer ones are cut.
+const MAX_NAME: usize = 38;
+const MAX_TITLE: usize = 72;
+/// The backend divides font sizes by this.
+const FONT_FACTOR: f64 = 1.24;
+/// More entries than this are counted instead of listed.
+const MAX_ENTRIES: usize = 14;
+
+/// A line with its name in the legend.
+#[derive(Clone, Debug)]
+pub struct Series {
+    /// Name in the legend.
+    pub name: String,
+    /// Points in the order of x. Points that are not finite are left out.
+    pub points: Vec<(f64, f64)>,
+}
+
+/// What the numbers of an axis are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ticks {
+    /// Any number.
+    Real,
+    /// Whole numbers alone.
+    Whole,
+}
+
+/// A chart.
+#[derive(Clone, Debug)]
+pub struct Chart {
+    /// One line above it.
+    pub title: String,
+    /// What x is, with its unit.
+    pub x_label: String,
+    /// What y is, with its unit.
+    pub y_label: String,
+    /// What the numbers of the x axis are.
+    pub x_ticks: Ticks,
+    /// Bounds that the y axis never exceeds.
+    pub y_bounds: (f64, f64),
+    /// The lines.
+    pub series: Vec<Series>,
+    /// Whether each point is marked: right for few points.
+    pub markers: bool,
+}
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+
+impl Chart {
+    /// The chart as SVG text; `None` if there is no point to draw.
+    pub fn svg(&self) -> Result<Option<String>> {
+        let Some(ranges) = self.ranges() else {
+            return Ok(None);
+        };
+        let mut text = String::new();
+        let width = PLOT_WIDTH + self.legend_width();
+        {
+            let size = ((width * SCALE) as u32, (HEIGHT * SCALE) as u32);
+            let root = SVGBackend::with_string(&mut text, size).into_drawing_area();
+            let drawn = root
+                .fill(&WHITE)
+                .map_err(|error| error.to_string())
+                .and_then(|()| self.draw(&root, ranges).map_err(|error| error.to_string()))
+                .and_then(|()| root.present().map_err(|error| error.to_string()));
+            drawn
+                .map_err(|error| Error::failed(format!("cannot draw {:?}: {error}", self.title)))?;
+        }
+        Ok(Some(shown_at_half(&text, width, HEIGHT)))
+    }
+
+    fn draw(&self, root: &Area, ranges: Ranges) -> Result<(), Box<dyn std::error::Error>> {
+        let (plot, legend) = root.split_horizontally(PLOT_WIDTH * SCALE);
+        let mut chart = ChartBuilder::on(&plot)
+            .margin(MARGIN * SCALE)
+            .margin_top(TITLE * SCALE)
+            .x_label_area_size(42 * SCALE)
+            .y_label_area_size(Y_LABELS * SCALE)
+            .build_cartesian_2d(ranges.x.0..ranges.x.1, ranges.y.0..ranges.y.1)?;
+        // The library centres a caption by a guess at its width; at the left edge no guess is needed.
+        let place = ((MARGIN + Y_LABELS) * SCALE, TITLE / 2 * SCALE);
+        let style = font(15).pos(Pos::new(HPos::Left, VPos::Center));
+        root.draw(&Text::new(shortened(&self.title, MAX_TITLE), place, style))?;
+        let x_ticks = |x: &f64| match self.x_ticks {
+            Ticks::Whole if (x - x.round()).abs() > 1e-6 => String::new(),
+            _ => number(*x),
+        };
+        let whole_numbers = (ranges.x.1 - ranges.x.0).floor().max(1.0) as usize;
+        chart
+            .configure_mesh()
+            .x_desc(&self.x_label)
+            .y_desc(&self.y_label)
+            .x_labels(match self.x_ticks {
+                Ticks::Real => 9,
+                Ticks::Whole => whole_numbers.min(9),
+            })
+            .y_labels(8)
+            .x_label_formatter(&x_ticks)
+            .y_label_formatter(&|y| number(*y))
+            .label_style(font(12))
+            .axis_desc_style(font(13))
+            .bold_line_style(grey(225).stroke_width(1))
+            .light_line_style(TRANSPARENT)
+            .axis_style(grey(110).stroke_width(SCALE as u32))
+            .draw()?;
+        for (index, series) in self.series.iter().enumerate() {
+            self.draw_series(&mut chart, series, Look::of(index))?;
+        }
+        self.draw_legend(&legend)
+    }
+
+    fn draw_series<'a>(
+        &self,
+        chart: &mut ChartContext<'a, SVGBackend, Cartesian2d<RangedCoordf64, RangedCoordf64>>,
+        series: &Series,
+        look: Look,
+    ) -> Result<(), Box<dyn std::error::Error>> {
+        let finite = |(x, y): &&(f64, f64)| x.is_finite() && y.is_finite();
+        let points: Vec<(f64, f64)> = series.points.iter().filter(finite).copied().collect();
+        let style = look.color.stroke_width(2 * SCALE as u32);
+        if look.dash == 0 {
+            chart.draw_series(LineSeries::new(points.iter().copied(), style))?;
+        } else {
+            let (dash, gap) = (look.dash * SCALE, 3 * SCALE);
+            chart.draw_series(DashedLineSeries::new(
+                points.iter().copied(),
+                dash,
+                gap,
+                style,
+            ))?;
+        }
+        if self.markers || points.len() == 1 {
+            let mark = |&point| Circle::new(point, 3 * SCALE, look.color.filled());
+            chart.draw_series(points.iter().map(mark))?;
+        }
+        Ok(())
+    }
+
+    /// The legend stands beside the plot, so that it never hides data.
+    fn draw_legend(&self, area: &Area) -> Result<(), Box<dyn std::error::Error>> {
+        let style = font(12).pos(Pos::new(HPos::Left, VPos::Center));
+        let (left, mut y) = (4 * SCALE, 48 * SCALE);
+        for (index, series) in self.series.iter().enumerate().take(MAX_ENTRIES) {
+            let look = Look::of(index);
+            let stroke = look.color.stroke_width(2 * SCALE as u32);
+            let pieces: &[(i32, i32)] = match look.dash {
+                0 => &[(0, 24)],
+                dash if dash < 5 => &[(0, 3), (7, 10), (14, 17), (21, 24)],
+                _ => &[(0, 10), (14, 24)],
+            };
+            for (from, to) in pieces {
+                let ends = vec![(left + from * SCALE, y), (left + to * SCALE, y)];
+                area.draw(&PathElement::new(ends, stroke))?;
+            }
+            if self.markers {
+                let middle = (left + 12 * SCALE, y);
+                area.draw(&Circle::new(middle, 3 * SCALE, look.color.filled()))?;
+            }
+            area.draw(&Text::new(
+                shortened(&series.name, MAX_NAME),
+                (left + 31 * SCALE, y),
+                style.clone(),
+            ))?;
+            y += 20 * SCALE;
+        }
+        if self.series.len() > MAX_ENTRIES {
+            let more = format!("and {} more", self.series.len() - MAX_ENTRIES);
+            area.draw(&Text::new(more, (left + 31 * SCALE, y), style))?;
+        }
+        Ok(())
+    }
+
+    fn legend_width(&self) -> i32 {
+        let names = self
+            .series
+            .iter()
+            .map(|series| shortened(&series.name, MAX_NAME));
+        let longest = names.map(|name| name.chars().count()).max().unwrap_or(0);
+        (48 + longest as i32 * LETTER).min(MAX_LEGEND)
+    }
+
+    fn ranges(&self) -> Option<Ranges> {
+        let all = || self.series.iter().flat_map(|series| &series.points);
+        let x = extent(all().map(|point| point.0))?;
+        let y = extent(all().map(|point| point.1))?;
+        let y = padded(y, 0.06);
+        Some(Ranges {
+            x: match (x.1 > x.0, self.markers) {
+                // Marks at the ends stand clear of the frame.
+                (true, true) => padded(x, 0.03),
+                (true, false) => x,
+                (false, _) => (x.0 - 0.5, x.1 + 0.5),
+            },
+            y: (y.0.max(self.y_bounds.0), y.1.min(self.y_bounds.1)),
+        })
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Ranges {
+    x: (f64, f64),
+    y: (f64, f64),
+}
+
+fn font(size: i32) -> TextStyle<'static> {
+    let size = f64::from(size * SCALE) * FONT_FACTOR;
+    TextStyle::from((FONT, size).into_font()).color(&INK)
+}
+
+/// Smallest and largest finite number.
+fn extent(numbers: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
+    numbers
+        .filter(|number| number.is_finite())
+        .map(|number| (number, number))
+        .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+}
+
+fn padded((low, high): (f64, f64), share: f64) -> (f64, f64) {
+    let pad = match high > low {
+        true => (high - low) * share,
+        false => (low.abs() * share).max(1e-6),
+    };
+    (low - pad, high + pad)
+}
+
+/// A number as a tick shows it: at most six digits, no trailing zeros.
+pub fn number(value: f64) -> String {
+    if value.abs() < 1e-12 {
+        return "0".to_owned();
+    }
+    if !(1e-4..1e6).contains(&value.abs()) {
+        return format!("{value:.2e}");
+    }
+    let decimals = (5 - value.abs().log10().floor() as i32).clamp(0, 8) as usize;
+    let text = format!("{value:.decimals$}");
+    match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text,
+    }
+}
+
+fn shortened(text: &str, max: usize) -> String {
+    match text.chars().count() > max {
+        true => text.chars().take(max - 1).chain(['\u{2026}']).collect(),
+        false => text.to_owned(),
+    }
+}
+
+/// Replaces the size in the first tag; the view box keeps the drawing's own units.
+fn shown_at_half(svg: &str, width: i32, height: i32) -> String {
+    let drawn = format!("width=\"{}\" height=\"{}\"", width * SCALE, height * SCALE);
+    let shown = format!("width=\"{width}\" height=\"{height}\"");
+    svg.replacen(&drawn, &shown, 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chart(series: Vec<Series>) -> Chart {
+        Chart {
+            title: "a < b".to_owned(),
+            x_label: "epoch".to_owned(),
+            y_label: "accuracy (%)".to_owned(),
+            x_ticks: Ticks::Whole,
+            y_bounds: (0.0, 100.0),
+            series,
+            markers: true,
+        }
+    }
+
+    fn series(name: &str, points: &[(f64, f64)]) -> Series {
+        Series {
+            name: name.to_owned(),
+            points: points.to_vec(),
+        }
+    }
+
+    #[test]
+    fn labels_legend_and_lines_are_drawn_and_text_is_escaped() {
+        let lines = vec![
+            series("train", &[(1.0, 10.0), (2.0, 20.0), (3.0, f64::NAN)]),
+            series("<script>", &[(1.0, 30.0)]),
+        ];
+        let svg = chart(lines).svg().unwrap().unwrap();
+        for text in [
+            "a &lt; b",
+            "epoch",
+            "accuracy (%)",
+            "train",
+            "&lt;script&gt;",
+        ] {
+            assert!(svg.contains(text), "{text}");
+        }
+        assert!(!svg.contains("<script>") && !svg.contains("NaN"));
+        assert!(svg.contains("<polyline"));
+        assert!(svg.starts_with("<svg width=\"664\" height=\"380\" viewBox=\"0 0 1328 760\""));
+    }
+
+    #[test]
+    fn nothing_to_draw_is_no_chart() {
+        assert!(chart(vec![]).svg().unwrap().is_none());
+        let nothing = vec![series("a", &[(1.0, f64::NAN)])];
+        assert!(chart(nothing).svg().unwrap().is_none());
+    }
+
+    #[test]
+    fn axes_stay_within_their_bounds_and_are_never_empty() {
+        let flat = chart(vec![series("a", &[(4.0, 100.0)])]).ranges().unwrap();
+        assert_eq!(flat.x, (3.5, 4.5));
+        assert_eq!(flat.y.1, 100.0);
+        assert!(flat.y.0 < 100.0);
+    }
+
+    #[test]
+    fn ticks_read_well() {
+        for (value, text) in [
+            (0.0, "0"),
+            (0.3, "0.3"),
+            (-2.5, "-2.5"),
+            (100.0, "100"),
+            (0.1 + 0.2, "0.3"),
+            (12_000.0, "12000"),
+            (0.0314, "0.0314"),
+            (2e-7, "2.00e-7"),
+            (5e8, "5.00e8"),
+        ] {
+            assert_eq!(number(value), text);
+        }
+    }
+}

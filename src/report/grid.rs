@@ -1,0 +1,246 @@
+//! Adversarial images side by side, with what they were and what the model takes them for.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+
+use candle_core::{DType, Device, Tensor};
+
+use super::data_uri;
+use crate::error::{Error, Result};
+use crate::run::{ExampleRow, adversarial_images, files, table, tensors};
+
+const COLUMNS: usize = 6;
+const MAX_IMAGES: usize = 18;
+/// Side of an image, in pixels of the figure.
+const SIDE: usize = 84;
+const GAP: usize = 14;
+const CAPTION: usize = 34;
+const MARGIN: usize = 20;
+const TITLE: usize = 34;
+
+/// One image with its caption.
+struct Shown {
+    /// The image before the attack, where it was kept.
+    original: Option<String>,
+    adversarial: String,
+    /// What it is and what it is taken for.
+    lines: [String; 2],
+    broken: bool,
+}
+
+/// The grid of the attack in the folder `stage`; `None` where there is none. Images that the attack changed
+/// successfully come first.
+pub fn svg(title: &str, stage: &Path) -> Result<Option<String>> {
+    let path = adversarial_images(stage);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let (found, _) = tensors::load(&path, &Device::Cpu)?;
+    let wrong = |what: &str| Error::failed(format!("{}: {what}", path.display()));
+    let images = found
+        .get("images")
+        .ok_or_else(|| wrong("has no tensor named images"))?;
+    if images.dtype() != DType::F32 || images.rank() != 4 {
+        return Err(wrong("images are not f32 (N,C,H,W)"));
+    }
+    let originals = found
+        .get("originals")
+        .filter(|originals| originals.shape() == images.shape());
+    let rows: Vec<ExampleRow> = table::read(&stage.join(files::EXAMPLES))?;
+    let classes = class_names(stage, &rows);
+    let attacked = |row: &&ExampleRow| row.adversarial_prediction.is_some();
+    let mut chosen: Vec<&ExampleRow> = rows.iter().filter(attacked).collect();
+    chosen.sort_by_key(|row| row.broken_by.is_none());
+    chosen.truncate(MAX_IMAGES);
+    let mut shown = Vec::new();
+    for row in chosen {
+        let (Some(adversarial), Some(prediction)) =
+            (picture(images, row.index)?, row.adversarial_prediction)
+        else {
+            continue;
+        };
+        let name = |class: u32| {
+            let number = class.to_string();
+            classes.get(&class).cloned().unwrap_or(number)
+        };
+        shown.push(Shown {
+            original: match originals {
+                Some(originals) => picture(originals, row.index)?,
+                None => None,
+            },
+            adversarial,
+            lines: [name(row.label), format!("\u{2192} {}", name(prediction))],
+            broken: row.broken_by.is_some(),
+        });
+    }
+    Ok((!shown.is_empty()).then(|| draw(title, &shown)))
+}
+
+/// Image `index` as a data URI; `None` where there is no such image or it cannot be drawn.
+fn picture(images: &Tensor, index: usize) -> Result<Option<String>> {
+    let (count, channels, height, width) = images.dims4()?;
+    if index >= count {
+        return Ok(None);
+    }
+    let pixels = images.get(index)?.flatten_all()?.to_vec1::<f32>()?;
+    Ok(data_uri::png(&pixels, [channels, height, width]))
+}
+
+/// The classes' names by number, as far as the folders of the PNG files tell them.
+fn class_names(stage: &Path, rows: &[ExampleRow]) -> BTreeMap<u32, String> {
+    let folder = stage.join(files::ADVERSARIAL_IMAGES);
+    let folders: Vec<String> = std::fs::read_dir(&folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    let mut names = BTreeMap::new();
+    for row in rows {
+        if names.len() == folders.len() {
+            break;
+        }
+        if names.contains_key(&row.label) {
+            continue;
+        }
+        let stem = Path::new(&row.name).file_stem().unwrap_or_default();
+        let file = |class: &&String| folder.join(class).join(stem).with_extension("png").exists();
+        // The same file name in two classes would tell nothing.
+        let mut holding = folders.iter().filter(file);
+        if let (Some(class), None) = (holding.next(), holding.next()) {
+            names.insert(row.label, class.clone());
+        }
+    }
+    names
+}
+
+fn draw(title: &str, shown: &[Shown]) -> String {
+    let pairs = shown.iter().any(|image| image.original.is_some());
+    let image_width = if pairs { 2 * SIDE + 4 } else { SIDE };
+    let columns = shown.len().min(if pairs { COLUMNS / 2 } else { COLUMNS });
+    let rows = shown.len().div_ceil(columns);
+    let width = (2 * MARGIN + columns * (image_width + GAP) - GAP).max(360);
+    let height = MARGIN + TITLE + rows * (SIDE + CAPTION + GAP) + MARGIN - GAP;
+    let mut svg = String::new();
+    let mut add = |text: std::fmt::Arguments| {
+        // Writing to a String cannot fail.
+        let _ = svg.write_fmt(text);
+    };
+    add(format_args!(
+        "<svg width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" \
+         xmlns=\"http://www.w3.org/2000/svg\" font-family=\"sans-serif\" fill=\"#232323\">\n\
+         <rect width=\"{width}\" height=\"{height}\" fill=\"#ffffff\"/>\n\
+         <text x=\"{MARGIN}\" y=\"{}\" font-size=\"15\">{}: adversarial images{}</text>\n",
+        MARGIN + 12,
+        escaped(title),
+        if pairs { ", originals on the left" } else { "" }
+    ));
+    for (index, image) in shown.iter().enumerate() {
+        let x = MARGIN + index % columns * (image_width + GAP);
+        let y = MARGIN + TITLE + index / columns * (SIDE + CAPTION + GAP);
+        let pictures = image.original.iter().chain([&image.adversarial]);
+        for (place, picture) in pictures.enumerate() {
+            add(format_args!(
+                "<image x=\"{}\" y=\"{y}\" width=\"{SIDE}\" height=\"{SIDE}\" \
+                 style=\"image-rendering: pixelated\" href=\"{picture}\"/>\n",
+                x + place * (SIDE + 4)
+            ));
+        }
+        let color = if image.broken { "#b84e00" } else { "#232323" };
+        for (line, (text, color)) in image.lines.iter().zip(["#232323", color]).enumerate() {
+            add(format_args!(
+                "<text x=\"{x}\" y=\"{}\" font-size=\"12\" fill=\"{color}\">{}</text>\n",
+                y + SIDE + 14 + line * 15,
+                escaped(text)
+            ));
+        }
+    }
+    svg.push_str("</svg>\n");
+    svg
+}
+
+/// Text that means itself inside SVG.
+fn escaped(text: &str) -> String {
+    let mut safe = String::new();
+    for letter in text.chars() {
+        match letter {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            letter if letter.is_control() => safe.push('?'),
+            letter => safe.push(letter),
+        }
+    }
+    safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::tensors::Tensors;
+    use std::collections::HashMap;
+
+    fn attack(folder: &Path, with_originals: bool) {
+        let images = Tensor::rand(0f32, 1.0, (3, 3, 8, 8), &Device::Cpu).unwrap();
+        let mut stored = Tensors::from([("images".to_owned(), images.clone())]);
+        if with_originals {
+            stored.insert("originals".to_owned(), images);
+        }
+        tensors::save(&adversarial_images(folder), &stored, HashMap::new()).unwrap();
+        let row = |index, prediction, broken: bool| ExampleRow {
+            index,
+            name: format!("test-{index}"),
+            label: index as u32,
+            clean_prediction: index as u32,
+            adversarial_prediction: prediction,
+            broken_by: broken.then(|| "pgd".to_owned()),
+            ..ExampleRow::default()
+        };
+        let rows = [
+            row(0, Some(0), false),
+            row(1, None, false),
+            row(2, Some(0), true),
+        ];
+        table::write(&folder.join(files::EXAMPLES), &rows).unwrap();
+    }
+
+    #[test]
+    fn attacked_images_are_shown_broken_ones_first_with_their_classes() {
+        let folder = tempfile::tempdir().unwrap();
+        attack(folder.path(), false);
+        for (class, file) in [("a<b", "test-0"), ("dog", "test-2")] {
+            let class = folder.path().join(files::ADVERSARIAL_IMAGES).join(class);
+            std::fs::create_dir_all(&class).unwrap();
+            std::fs::write(class.join(file).with_extension("png"), "").unwrap();
+        }
+        let svg = svg("exp", folder.path()).unwrap().unwrap();
+        assert_eq!(svg.matches("<image").count(), 2);
+        let broken = svg.find(">dog</text>").unwrap();
+        let withstood = svg.find(">\u{2192} a&lt;b</text>").unwrap();
+        assert!(broken < withstood);
+    }
+
+    #[test]
+    fn originals_are_shown_where_they_were_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        attack(folder.path(), true);
+        let svg = svg("exp", folder.path()).unwrap().unwrap();
+        assert_eq!(svg.matches("<image").count(), 4);
+        assert!(svg.contains("originals on the left"));
+    }
+
+    #[test]
+    fn no_attack_no_grid_and_strange_files_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(svg("exp", folder.path()).unwrap().is_none());
+        let tensor = Tensor::zeros((2, 2), DType::F32, &Device::Cpu).unwrap();
+        let stored = Tensors::from([("images".to_owned(), tensor)]);
+        tensors::save(&adversarial_images(folder.path()), &stored, HashMap::new()).unwrap();
+        let message = svg("exp", folder.path()).unwrap_err().to_string();
+        assert!(
+            message.contains("images are not f32 (N,C,H,W)"),
+            "{message}"
+        );
+    }
+}

@@ -1,0 +1,176 @@
+//! Metrics over a swept number, epsilon or K for example: one chart a number and metric, one line a combination of
+//! the other swept settings.
+
+use super::chart::{Chart, Series, Ticks};
+use super::settings::{cell, lookup};
+use super::summary::{Row, Summary};
+use crate::error::Result;
+use crate::run::RunState;
+
+/// The charts of a name's runs, as (name, SVG). Only finished runs count.
+pub fn charts(title: &str, summary: &Summary) -> Result<Vec<(String, String)>> {
+    let rows: Vec<&Row> = summary
+        .rows
+        .iter()
+        .filter(|row| row.state == RunState::Finished)
+        .collect();
+    let mut charts = Vec::new();
+    for key in &summary.keys {
+        let Some(ticks) = ticks(&rows, key) else {
+            continue;
+        };
+        for metric in &summary.metrics {
+            let (factor, unit) = unit(metric);
+            let chart = Chart {
+                title: format!("{title}: {} over {key}", words(metric)),
+                x_label: axis(key),
+                y_label: format!("{}{unit}", words(metric)),
+                x_ticks: ticks,
+                y_bounds: match factor == 100.0 {
+                    true => (0.0, 100.0),
+                    false => (f64::NEG_INFINITY, f64::INFINITY),
+                },
+                series: series(&rows, &summary.keys, key, metric, factor),
+                markers: true,
+            };
+            // A single value of the number is no curve.
+            if chart.series.iter().any(|series| series.points.len() > 1) {
+                let svg = chart.svg()?;
+                charts.extend(svg.map(|svg| (format!("sweep-{key}-{metric}"), svg)));
+            }
+        }
+    }
+    Ok(charts)
+}
+
+/// What the numbers of the key are; `None` where it is not a number in some run.
+fn ticks(rows: &[&Row], key: &str) -> Option<Ticks> {
+    let values = rows.iter().map(|row| lookup(&row.settings, key));
+    let mut ticks = Ticks::Whole;
+    for value in values {
+        match value? {
+            toml::Value::Integer(_) => {}
+            toml::Value::Float(_) => ticks = Ticks::Real,
+            _ => return None,
+        }
+    }
+    Some(ticks)
+}
+
+/// One line a combination of the other keys, in the order in which they first appear.
+fn series(rows: &[&Row], keys: &[String], x: &str, metric: &str, factor: f64) -> Vec<Series> {
+    let mut found: Vec<Series> = Vec::new();
+    for row in rows {
+        let number = match lookup(&row.settings, x) {
+            Some(toml::Value::Integer(number)) => *number as f64,
+            Some(toml::Value::Float(number)) => *number,
+            _ => continue,
+        };
+        let Some(value) = row.metrics.get(metric) else {
+            continue;
+        };
+        let others = keys.iter().filter(|key| *key != x);
+        let name: Vec<String> = others
+            .map(|key| format!("{key}={}", cell(lookup(&row.settings, key))))
+            .collect();
+        let name = match name.is_empty() {
+            true => words(metric),
+            false => name.join(", "),
+        };
+        let point = (number, factor * value);
+        match found.iter_mut().find(|series| series.name == name) {
+            Some(series) => series.points.push(point),
+            None => found.push(Series {
+                name,
+                points: vec![point],
+            }),
+        }
+    }
+    for series in &mut found {
+        series.points.sort_by(|a, b| a.0.total_cmp(&b.0));
+    }
+    found
+}
+
+/// The factor and the unit in which a metric is shown.
+fn unit(metric: &str) -> (f64, &'static str) {
+    if metric.contains("accuracy") || metric.contains("success_rate") {
+        (100.0, " (%)")
+    } else if metric.ends_with("loss") {
+        (1.0, " (per example)")
+    } else {
+        (1.0, "")
+    }
+}
+
+/// A key as the label of an axis, with its unit where it has one.
+fn axis(key: &str) -> String {
+    let unit = if key.ends_with("attack.epsilon") || key.ends_with("attack.step_size") {
+        " (1 = full pixel range)"
+    } else if key.ends_with("attack.k") {
+        " (iterations)"
+    } else {
+        ""
+    };
+    format!("{key}{unit}")
+}
+
+fn words(metric: &str) -> String {
+    metric.replace('_', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::settings::Settings;
+    use crate::run::Metrics;
+    use toml::Value;
+
+    fn row(epsilon: f64, linear: bool, accuracy: f64, state: RunState) -> Row {
+        Row {
+            run: format!("{epsilon}-{linear}"),
+            state,
+            settings: Settings::from([
+                ("attack.epsilon".to_owned(), Value::Float(epsilon)),
+                ("linbp.attack".to_owned(), Value::Boolean(linear)),
+            ]),
+            metrics: Metrics::from([("test_pgd_accuracy".to_owned(), accuracy)]),
+        }
+    }
+
+    #[test]
+    fn one_chart_a_number_and_one_line_a_combination() {
+        let done = RunState::Finished;
+        let summary = Summary {
+            keys: vec!["attack.epsilon".to_owned(), "linbp.attack".to_owned()],
+            metrics: vec!["test_pgd_accuracy".to_owned()],
+            rows: vec![
+                row(0.2, false, 0.5, done),
+                row(0.1, false, 0.75, done),
+                row(0.1, true, 0.25, done),
+                row(0.2, true, 0.125, done),
+                row(0.3, true, 0.0, RunState::Failed),
+            ],
+        };
+        let rows: Vec<&Row> = summary.rows[..4].iter().collect();
+        let lines = series(
+            &rows,
+            &summary.keys,
+            "attack.epsilon",
+            "test_pgd_accuracy",
+            100.0,
+        );
+        assert_eq!(lines[0].name, "linbp.attack=false");
+        assert_eq!(lines[0].points, [(0.1, 75.0), (0.2, 50.0)]);
+        assert_eq!(lines[1].points, [(0.1, 25.0), (0.2, 12.5)]);
+        let charts = charts("exp", &summary).unwrap();
+        assert_eq!(charts.len(), 1);
+        assert_eq!(charts[0].0, "sweep-attack.epsilon-test_pgd_accuracy");
+        assert!(
+            charts[0]
+                .1
+                .contains("attack.epsilon (1 = full pixel range)")
+        );
+        assert!(charts[0].1.contains("test pgd accuracy (%)"));
+    }
+}

@@ -1,0 +1,183 @@
+//! One checkpoint: all tensors and all other state of a stage at one moment, in one file.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use candle_core::Device;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::files::FORMAT_VERSION;
+use super::retention::Stamp;
+use super::tensors::{self, Tensors};
+use crate::error::{Error, Result};
+
+/// The one entry of the file's metadata.
+const METADATA_KEY: &str = "checkpoint";
+
+/// What a stage needs to go on as if it had never stopped.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    /// Weights, running statistics, optimizer state.
+    pub tensors: Tensors,
+    /// Everything else. Finite floats come back bit for bit; JSON has no others, they come back as null.
+    pub state: Value,
+}
+
+/// What the metadata holds beside the tensors.
+#[derive(Serialize, Deserialize)]
+struct Header {
+    format_version: u32,
+    epoch: u64,
+    step: u64,
+    score: Option<f64>,
+    state: Value,
+}
+
+impl Checkpoint {
+    /// Writes the checkpoint to `path`, whole. `score`: how good it is, larger is better.
+    pub fn save(&self, path: &Path, stamp: Stamp, score: Option<f64>) -> Result<()> {
+        let header = Header {
+            format_version: FORMAT_VERSION,
+            epoch: stamp.epoch,
+            step: stamp.step,
+            score: score.filter(|score| score.is_finite()),
+            state: self.state.clone(),
+        };
+        let text = serde_json::to_string(&header)
+            .map_err(|error| Error::failed(format!("{}: cannot write: {error}", path.display())))?;
+        let metadata = HashMap::from([(METADATA_KEY.to_owned(), text)]);
+        tensors::save(path, &self.tensors, metadata)
+    }
+
+    /// Reads the checkpoint at `path`, its tensors to `device`, and its score. Errors when it is damaged or written
+    /// by a newer version.
+    pub fn load(path: &Path, device: &Device) -> Result<(Self, Option<f64>)> {
+        let (tensors, metadata) = tensors::load(path, device)?;
+        let refused = |why: String| Error::failed(format!("{}: {why}", path.display()));
+        let text = metadata
+            .get(METADATA_KEY)
+            .ok_or_else(|| refused("not a checkpoint: its metadata is missing".to_owned()))?;
+        let version: Versioned =
+            serde_json::from_str(text).map_err(|error| refused(format!("damaged ({error})")))?;
+        if version.format_version > FORMAT_VERSION {
+            return Err(refused(format!(
+                "written in format {}, this version reads up to {FORMAT_VERSION}: use a newer runner",
+                version.format_version
+            )));
+        }
+        let header: Header =
+            serde_json::from_str(text).map_err(|error| refused(format!("damaged ({error})")))?;
+        let checkpoint = Self {
+            tensors,
+            state: header.state,
+        };
+        Ok((checkpoint, header.score))
+    }
+}
+
+/// The score of the checkpoint at `path`, read from its header alone; `None` where there is none to read.
+pub fn read_score(path: &Path) -> Option<f64> {
+    let mut file = File::open(path).ok()?;
+    let mut length = [0; 8];
+    file.read_exact(&mut length).ok()?;
+    let mut header = Vec::new();
+    // A length beyond the file's end reads what there is, and that is then no JSON.
+    file.take(u64::from_le_bytes(length))
+        .read_to_end(&mut header)
+        .ok()?;
+    let header: Value = serde_json::from_slice(&header).ok()?;
+    let text = header.get("__metadata__")?.get(METADATA_KEY)?.as_str()?;
+    serde_json::from_str::<Header>(text).ok()?.score
+}
+
+#[derive(Deserialize)]
+struct Versioned {
+    format_version: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Tensor;
+    use serde_json::json;
+
+    fn checkpoint(state: Value) -> Checkpoint {
+        let weight = Tensor::new(&[1f32, -2.5], &Device::Cpu).unwrap();
+        Checkpoint {
+            tensors: Tensors::from([("weight".to_owned(), weight)]),
+            state,
+        }
+    }
+
+    const STAMP: Stamp = Stamp { step: 7, epoch: 2 };
+
+    #[test]
+    fn state_round_trips_bit_for_bit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(STAMP.file_name());
+        let floats = [0.1 + 0.2, 5e-324, 1.7976931348623157e308, -0.0, 1e16 + 2.0];
+        let state = json!({ "floats": floats, "seed": u64::MAX, "note": "quotes \" and \n lines" });
+        checkpoint(state.clone())
+            .save(&path, STAMP, Some(0.75))
+            .unwrap();
+        let (read, score) = Checkpoint::load(&path, &Device::Cpu).unwrap();
+        assert_eq!(score, Some(0.75));
+        assert_eq!(read_score(&path), score);
+        assert_eq!(read_score(folder.path()), None);
+        assert_eq!(read.state, state);
+        let bits = |value: &Value| value.as_f64().unwrap().to_bits();
+        let read_bits: Vec<u64> = read.state["floats"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(bits)
+            .collect();
+        assert_eq!(read_bits, floats.map(f64::to_bits));
+        assert_eq!(
+            read.tensors["weight"].to_vec1::<f32>().unwrap(),
+            [1.0, -2.5]
+        );
+    }
+
+    #[test]
+    fn the_same_checkpoint_gives_the_same_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = ["a", "b"].map(|name| folder.path().join(name));
+        for path in &paths {
+            checkpoint(json!({ "z": 1, "a": [2] }))
+                .save(path, STAMP, None)
+                .unwrap();
+        }
+        assert_eq!(
+            std::fs::read(&paths[0]).unwrap(),
+            std::fs::read(&paths[1]).unwrap()
+        );
+    }
+
+    #[test]
+    fn strangers_and_newer_formats_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c.safetensors");
+        let tensors = checkpoint(Value::Null).tensors;
+        tensors::save(&path, &tensors, HashMap::new()).unwrap();
+        let message = Checkpoint::load(&path, &Device::Cpu)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains("c.safetensors: not a checkpoint"),
+            "{message}"
+        );
+        let newer = HashMap::from([(
+            METADATA_KEY.to_owned(),
+            r#"{"format_version":99}"#.to_owned(),
+        )]);
+        tensors::save(&path, &tensors, newer).unwrap();
+        let message = Checkpoint::load(&path, &Device::Cpu)
+            .unwrap_err()
+            .to_string();
+        assert!(message.contains("written in format 99"), "{message}");
+    }
+}

@@ -1,0 +1,37 @@
+//! The names of the files that a run leaves, in one place for those who write and those who read them.
+
+/// Version of everything written into a run folder. A reader refuses what is newer than itself.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// The resolved spec, written before the first step.
+pub const SPEC: &str = "spec.toml";
+/// State and provenance of a run.
+pub const RUN: &str = "run.json";
+/// Key and last metrics of a finished stage, written last.
+pub const STAGE: &str = "stage.json";
+/// One row an evaluation point.
+pub const METRICS: &str = "metrics.csv";
+/// Distances and losses of a simulation.
+pub const SIMULATION: &str = "simulation.csv";
+/// One row an attacked example.
+pub const EXAMPLES: &str = "examples.csv";
+/// Adversarial images as floats: `images` f32 (N,C,H,W) in \[0,1\], `labels` u32 (N).
+pub const ADVERSARIAL: &str = "adversarial.safetensors";
+/// Adversarial images as `<class>/<name>.png`.
+pub const ADVERSARIAL_IMAGES: &str = "adversarial";
+/// `logits` f32 (N,classes), `labels` u32 (N).
+pub const LOGITS: &str = "logits.safetensors";
+/// Folder of the checkpoints.
+pub const CHECKPOINTS: &str = "checkpoints";
+/// In [`CHECKPOINTS`]: the weights of a finished training, under torch's names.
+pub const FINAL_WEIGHTS: &str = "final.safetensors";
+/// Folder of the figures.
+pub const FIGURES: &str = "figures";
+/// The tracing log, one JSON object a line.
+pub const LOG: &str = "log.jsonl";
+/// Held by the process that owns the folder.
+pub const LOCK: &str = ".lock";
+/// In the folder of a name: the stages that its runs share.
+pub const SHARED_STAGES: &str = "stages";
+/// In the folder of a name: one row a run.
+pub const SUMMARY: &str = "summary.csv";

@@ -1,0 +1,140 @@
+//! One owner a folder.
+//!
+//! The lock is the operating system's lock on the file `.lock`, so it ends with its process, however that ends.
+//! The file's text only says who owns it; the file itself is never removed, since another process may hold it open.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::files;
+use super::{clock, interrupt, provenance};
+use crate::error::{Error, Result};
+
+/// Ownership of a folder, until dropped or until the process ends.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the lock of `folder`, which must exist. Errors, naming the owner, when another process holds it.
+    pub fn acquire(folder: &Path) -> Result<Self> {
+        // A reader that asks whether the folder is in use holds the lock for a moment, so one refusal proves nothing.
+        for _ in 0..5 {
+            if let Some(lock) = Self::try_acquire(folder)? {
+                return Ok(lock);
+            }
+            std::thread::sleep(Duration::from_millis(40));
+        }
+        Err(Error::failed(format!(
+            "{}: in use by {}; wait until it ends, or stop it",
+            folder.display(),
+            owner(folder)
+        )))
+    }
+
+    /// Takes the lock of `folder`, waiting for its owner to let go; `waiting` is called once, with the owner, when
+    /// there is someone to wait for. Errors with [`Error::Interrupted`] when the user does not want to wait.
+    pub fn wait(folder: &Path, waiting: impl FnOnce(&str)) -> Result<Self> {
+        if let Some(lock) = Self::try_acquire(folder)? {
+            return Ok(lock);
+        }
+        waiting(&owner(folder));
+        loop {
+            if interrupt::requested() {
+                return Err(Error::Interrupted);
+            }
+            std::thread::sleep(Duration::from_millis(100));
+            if let Some(lock) = Self::try_acquire(folder)? {
+                return Ok(lock);
+            }
+        }
+    }
+
+    fn try_acquire(folder: &Path) -> Result<Option<Self>> {
+        let path = path(folder);
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(Error::io("open", &path))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(Error::io("lock", &path)(error)),
+        }
+        let owner = format!(
+            "process {} on {} since {}\n",
+            std::process::id(),
+            provenance::host_name(),
+            clock::now()
+        );
+        file.set_len(0)
+            .and_then(|()| file.write_all(owner.as_bytes()))
+            .map_err(Error::io("write", &path))?;
+        Ok(Some(Self { _file: file }))
+    }
+}
+
+/// Whether a process owns `folder` at this moment.
+pub fn is_held(folder: &Path) -> bool {
+    File::open(path(folder))
+        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
+fn path(folder: &Path) -> PathBuf {
+    folder.join(files::LOCK)
+}
+
+/// Who holds the lock, in the words of the lock file.
+fn owner(folder: &Path) -> String {
+    let mut text = String::new();
+    let read = File::open(path(folder)).and_then(|file| file.take(200).read_to_string(&mut text));
+    match read {
+        Ok(_) if !text.trim().is_empty() => text.trim().to_owned(),
+        _ => "another process".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_owner_is_refused_and_told_who_owns_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = Lock::acquire(folder.path()).unwrap();
+        assert!(is_held(folder.path()));
+        let message = Lock::acquire(folder.path()).unwrap_err().to_string();
+        let owner = format!("in use by process {} on ", std::process::id());
+        assert!(message.contains(&owner), "{message}");
+        assert!(message.contains("wait until it ends"), "{message}");
+        drop(lock);
+        assert!(!is_held(folder.path()));
+        Lock::acquire(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn waiting_ends_when_the_owner_lets_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = Lock::acquire(folder.path()).unwrap();
+        let mut told = String::new();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                std::thread::sleep(Duration::from_millis(50));
+                drop(lock);
+            });
+            Lock::wait(folder.path(), |owner| told = owner.to_owned()).unwrap();
+        });
+        assert!(told.starts_with("process "), "{told}");
+    }
+
+    #[test]
+    fn a_folder_without_a_lock_file_is_free() {
+        assert!(!is_held(Path::new("/nonexistent")));
+    }
+}

@@ -1,0 +1,419 @@
+//! What a run shows on standard error while it works: bars on a terminal, plain lines otherwise.
+
+use std::io::{IsTerminal, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// How often a bar is redrawn, and how often a plain line appears.
+const BAR_INTERVAL: Duration = Duration::from_millis(100);
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Bars,
+    Lines,
+    Quiet,
+}
+
+/// The progress of one run. Runs that go on in parallel each have their own, made by [`Progress::labelled`].
+#[derive(Debug)]
+pub struct Progress {
+    mode: Mode,
+    bars: MultiProgress,
+    label: String,
+    sink: Arc<Mutex<Sink>>,
+    work: Mutex<Work>,
+}
+
+/// Where plain lines go.
+#[derive(Debug)]
+enum Sink {
+    Stderr,
+    #[cfg(test)]
+    Memory(Vec<u8>),
+}
+
+/// What is being worked on.
+#[derive(Debug)]
+struct Work {
+    bar: Option<ProgressBar>,
+    stage: String,
+    epochs: u64,
+    epoch: u64,
+    phase: String,
+    batches: u64,
+    done: u64,
+    examples: u64,
+    phase_began: Instant,
+    /// Whether this is a phase beside the epochs, with its own time left.
+    beside: bool,
+    /// Share of the epochs that was done when the first batch was seen, and when that was: a resumed stage starts in
+    /// the middle. Evaluations between epochs take time too, so it is kept over them.
+    baseline: Option<(f64, Instant)>,
+    shown: Instant,
+}
+
+impl Progress {
+    /// Bars if standard error is a terminal, plain lines otherwise; nothing at all if `quiet`.
+    pub fn new(quiet: bool) -> Self {
+        let terminal = std::io::stderr().is_terminal()
+            && std::env::var_os("TERM").is_none_or(|name| name != "dumb");
+        let mode = match (quiet, terminal) {
+            (true, _) => Mode::Quiet,
+            (false, true) => Mode::Bars,
+            (false, false) => Mode::Lines,
+        };
+        Self::with(mode, Sink::Stderr)
+    }
+
+    /// Shows nothing.
+    pub fn hidden() -> Self {
+        Self::with(Mode::Quiet, Sink::Stderr)
+    }
+
+    fn with(mode: Mode, sink: Sink) -> Self {
+        let target = match mode {
+            Mode::Bars => ProgressDrawTarget::stderr(),
+            Mode::Lines | Mode::Quiet => ProgressDrawTarget::hidden(),
+        };
+        Self {
+            mode,
+            bars: MultiProgress::with_draw_target(target),
+            label: String::new(),
+            sink: Arc::new(Mutex::new(sink)),
+            work: Mutex::new(Work::new()),
+        }
+    }
+
+    /// The progress of one of several runs, on the same terminal; `label` tells it from the others.
+    pub fn labelled(&self, label: &str) -> Self {
+        Self {
+            mode: self.mode,
+            bars: self.bars.clone(),
+            label: label.to_owned(),
+            sink: Arc::clone(&self.sink),
+            work: Mutex::new(Work::new()),
+        }
+    }
+
+    pub(super) fn root(&self) -> Self {
+        self.labelled("")
+    }
+
+    /// A stage of `epochs` epochs begins (1 where there are none).
+    pub fn stage(&self, id: &str, epochs: u64) {
+        let mut work = self.work();
+        work.clear_bar();
+        *work = Work::new();
+        work.stage = id.to_owned();
+        work.epochs = epochs.max(1);
+        drop(work);
+        if self.mode == Mode::Lines && epochs > 1 {
+            self.print(&self.prefixed(id, &format!("{epochs} epochs")));
+        } else if self.mode == Mode::Lines {
+            self.print(&self.prefixed(id, "begins"));
+        }
+    }
+
+    /// Epoch `epoch` (from 1) of `batches` batches begins.
+    pub fn epoch(&self, epoch: u64, batches: u64) {
+        let mut work = self.work();
+        work.epoch = epoch.max(1);
+        let phase = match work.epochs {
+            1 => String::new(),
+            epochs => format!("epoch {epoch}/{epochs}"),
+        };
+        self.begin(&mut work, phase, batches);
+    }
+
+    /// Something else of `batches` batches begins within the epoch, an evaluation for example. It is not counted
+    /// as part of the epochs.
+    pub fn phase(&self, name: &str, batches: u64) {
+        let mut work = self.work();
+        let phase = match (work.epochs, work.epoch) {
+            (1, _) | (_, 0) => name.to_owned(),
+            (epochs, epoch) => format!("epoch {epoch}/{epochs} {name}"),
+        };
+        self.begin(&mut work, phase, batches);
+        work.beside = true;
+    }
+
+    /// `done` batches of the epoch are done; the last one had `loss` and `examples` examples.
+    pub fn batch(&self, done: u64, loss: Option<f64>, examples: u64) {
+        if self.mode == Mode::Quiet {
+            return;
+        }
+        let mut work = self.work();
+        work.done = done;
+        work.examples += examples;
+        let now = Instant::now();
+        let (base, share, since) = match work.beside {
+            true => (0.0, work.share_of_phase(), work.phase_began),
+            false => {
+                let share = work.share_of_epochs();
+                let (base, since) = *work.baseline.get_or_insert((share, now));
+                (base, share, since)
+            }
+        };
+        let interval = match self.mode {
+            Mode::Bars => BAR_INTERVAL,
+            _ => LINE_INTERVAL,
+        };
+        if now.duration_since(work.shown) < interval {
+            return;
+        }
+        work.shown = now;
+        let mut parts = Vec::new();
+        if let Some(loss) = loss {
+            parts.push(format!("loss {loss:.4}"));
+        }
+        let seconds = now.duration_since(work.phase_began).as_secs_f64();
+        if work.examples > 0 && seconds > 0.0 {
+            parts.push(rate(work.examples as f64 / seconds));
+        }
+        if let Some(left) = time_left(base, share, now.duration_since(since)) {
+            parts.push(format!("{} left", human(left)));
+        }
+        let message = parts.join(", ");
+        if let Some(bar) = &work.bar {
+            bar.set_position(done);
+            bar.set_message(message);
+            return;
+        }
+        let position = format!("batch {done}/{}", work.batches);
+        let text = [work.phase.as_str(), &position, &message]
+            .into_iter()
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>()
+            .join(", ");
+        let line = self.prefixed(&work.stage, &text);
+        drop(work);
+        self.print(&line);
+    }
+
+    /// A line that stays: what an epoch ended with, for example. Nothing if quiet.
+    pub fn line(&self, text: &str) {
+        if self.mode != Mode::Quiet {
+            let stage = self.work().stage.clone();
+            self.print(&self.prefixed(&stage, text));
+        }
+    }
+
+    /// The work is done: its bar disappears.
+    pub fn finish(&self) {
+        self.work().clear_bar();
+    }
+
+    fn begin(&self, work: &mut Work, phase: String, batches: u64) {
+        work.phase = phase;
+        work.batches = batches;
+        work.done = 0;
+        work.examples = 0;
+        work.phase_began = Instant::now();
+        work.beside = false;
+        if self.mode != Mode::Bars {
+            return;
+        }
+        let bar = work.bar.get_or_insert_with(|| {
+            let bar = self.bars.add(ProgressBar::new(batches));
+            if let Ok(style) =
+                ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} {wide_msg}")
+            {
+                bar.set_style(style.progress_chars("=> "));
+            }
+            bar
+        });
+        bar.set_length(batches);
+        bar.set_position(0);
+        bar.set_message("");
+        bar.set_prefix(self.prefixed(&work.stage, &work.phase));
+    }
+
+    fn prefixed(&self, stage: &str, text: &str) -> String {
+        [self.label.as_str(), stage, text]
+            .into_iter()
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>()
+            .join(": ")
+    }
+
+    /// Prints a line above the bars, whatever the mode. Control characters, which names from outside may hold,
+    /// do not reach the terminal.
+    pub(super) fn print(&self, text: &str) {
+        let safe = |c: char| !c.is_control() || c == '\n' || c == '\t';
+        let text: String = text
+            .chars()
+            .map(|c| if safe(c) { c } else { '?' })
+            .collect();
+        self.bars.suspend(|| {
+            let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
+            // Where standard error is closed there is nobody to tell.
+            let _ = match &mut *sink {
+                Sink::Stderr => writeln!(std::io::stderr(), "{text}"),
+                #[cfg(test)]
+                Sink::Memory(bytes) => writeln!(bytes, "{text}"),
+            };
+        });
+    }
+
+    fn work(&self) -> MutexGuard<'_, Work> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+impl Work {
+    fn new() -> Self {
+        let now = Instant::now();
+        Self {
+            bar: None,
+            stage: String::new(),
+            epochs: 1,
+            epoch: 0,
+            phase: String::new(),
+            batches: 0,
+            done: 0,
+            examples: 0,
+            phase_began: now,
+            beside: false,
+            baseline: None,
+            shown: now,
+        }
+    }
+
+    fn share_of_phase(&self) -> f64 {
+        self.done as f64 / self.batches.max(1) as f64
+    }
+
+    fn share_of_epochs(&self) -> f64 {
+        (self.epoch.saturating_sub(1) as f64 + self.share_of_phase()) / self.epochs as f64
+    }
+
+    fn clear_bar(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// The time left if the share done went from `base` to `share` in `elapsed`.
+fn time_left(base: f64, share: f64, elapsed: Duration) -> Option<Duration> {
+    let gained = share - base;
+    if gained <= 0.0 {
+        return None;
+    }
+    let seconds = elapsed.as_secs_f64() * (1.0 - share).max(0.0) / gained;
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+fn rate(examples_per_second: f64) -> String {
+    match examples_per_second {
+        slow if slow < 10.0 => format!("{slow:.1} examples/s"),
+        fast => format!("{fast:.0} examples/s"),
+    }
+}
+
+/// A duration in the two units that matter: `45s`, `3m 05s`, `2h 07m`, `4d 03h`.
+fn human(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m {:02}s", seconds / 60, seconds % 60),
+        3600..86_400 => format!("{}h {:02}m", seconds / 3600, seconds / 60 % 60),
+        _ => format!("{}d {:02}h", seconds / 86_400, seconds / 3600 % 24),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines_of(mode: Mode, show: impl FnOnce(&Progress)) -> String {
+        let progress = Progress::with(mode, Sink::Memory(Vec::new()));
+        show(&progress);
+        match &*progress.sink.lock().unwrap() {
+            Sink::Memory(bytes) => String::from_utf8(bytes.clone()).unwrap(),
+            Sink::Stderr => unreachable!("the sink is memory"),
+        }
+    }
+
+    fn train(progress: &Progress) {
+        let progress = progress.labelled("k=5");
+        progress.stage("main", 2);
+        progress.epoch(1, 4);
+        // Long ago, so that the next batch shows.
+        progress.work().shown = Instant::now() - LINE_INTERVAL;
+        progress.batch(1, Some(2.5), 128);
+        progress.batch(2, Some(2.25), 128);
+        progress.line("epoch 1: loss 2.3\u{1b}[31m");
+    }
+
+    #[test]
+    fn plain_lines_are_few_and_clean() {
+        let text = lines_of(Mode::Lines, train);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 3, "{text}");
+        assert_eq!(lines[0], "k=5: main: 2 epochs");
+        let batch = "k=5: main: epoch 1/2, batch 1/4, loss 2.5000, ";
+        assert!(lines[1].starts_with(batch), "{text}");
+        assert!(lines[1].contains("examples/s"), "{text}");
+        assert_eq!(lines[2], "k=5: main: epoch 1: loss 2.3?[31m");
+        assert!(!text.contains('\u{1b}') && !text.contains('\r'));
+    }
+
+    #[test]
+    fn phases_have_their_own_time_left_and_epochs_keep_theirs() {
+        let progress = Progress::with(Mode::Lines, Sink::Memory(Vec::new()));
+        progress.stage("main", 10);
+        progress.epoch(1, 2);
+        progress.batch(1, None, 1);
+        let baseline = progress.work().baseline;
+        assert_eq!(baseline.map(|(share, _)| share), Some(0.05));
+        progress.phase("test", 4);
+        progress.work().shown = Instant::now() - LINE_INTERVAL;
+        progress.work().phase_began = Instant::now() - Duration::from_secs(60);
+        progress.batch(3, None, 1);
+        progress.epoch(2, 2);
+        progress.batch(1, None, 1);
+        assert_eq!(progress.work().baseline, baseline);
+        let sink = progress.sink.lock().unwrap();
+        let Sink::Memory(bytes) = &*sink else {
+            unreachable!("the sink is memory")
+        };
+        let text = String::from_utf8_lossy(bytes);
+        assert!(text.contains("epoch 1/10 test, batch 3/4, "), "{text}");
+        assert!(text.contains(", 20s left"), "{text}");
+    }
+
+    #[test]
+    fn quiet_shows_nothing() {
+        assert_eq!(lines_of(Mode::Quiet, train), "");
+    }
+
+    #[test]
+    fn time_left_counts_from_where_this_process_began() {
+        let ten = Duration::from_secs(10);
+        assert_eq!(time_left(0.5, 0.75, ten), Some(ten));
+        assert_eq!(time_left(0.5, 0.5, ten), None);
+        assert_eq!(time_left(0.0, 1.0, ten), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn durations_read_well() {
+        for (seconds, text) in [
+            (45, "45s"),
+            (185, "3m 05s"),
+            (7620, "2h 07m"),
+            (356_400, "4d 03h"),
+        ] {
+            assert_eq!(human(Duration::from_secs(seconds)), text);
+        }
+    }
+}

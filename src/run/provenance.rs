@@ -1,0 +1,74 @@
+//! Where a result came from: the code and the host, as `run.json` records them.
+
+use serde::{Deserialize, Serialize};
+
+/// The program that ran.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Code {
+    /// Version of the package.
+    pub version: String,
+    /// Commit of the source, when the build was told by `RUNNER_COMMIT` in its environment.
+    pub commit: Option<String>,
+    /// Cargo features of the build.
+    pub features: Vec<String>,
+}
+
+impl Code {
+    /// What this process was built from.
+    pub fn current() -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            commit: option_env!("RUNNER_COMMIT").map(str::to_owned),
+            features: candle_core::utils::cuda_is_available()
+                .then(|| "cuda".to_owned())
+                .into_iter()
+                .collect(),
+        }
+    }
+}
+
+/// The machine that it ran on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Host {
+    /// Network name, `unknown` where the system does not say.
+    pub name: String,
+    /// Operating system.
+    pub os: String,
+    /// Processor architecture.
+    pub arch: String,
+    /// Processor model, where the system says.
+    pub cpu: Option<String>,
+    /// Worker threads used.
+    pub threads: usize,
+}
+
+impl Host {
+    /// The machine that this process runs on.
+    pub fn current() -> Self {
+        Self {
+            name: host_name(),
+            os: std::env::consts::OS.to_owned(),
+            arch: std::env::consts::ARCH.to_owned(),
+            cpu: cpu_model(),
+            threads: rayon::current_num_threads(),
+        }
+    }
+}
+
+/// The machine's network name, `unknown` where the system does not say.
+pub fn host_name() -> String {
+    ["/proc/sys/kernel/hostname", "/etc/hostname"]
+        .into_iter()
+        .filter_map(|path| std::fs::read_to_string(path).ok())
+        .chain(std::env::var("HOSTNAME"))
+        .chain(std::env::var("COMPUTERNAME"))
+        .map(|name| name.trim().to_owned())
+        .find(|name| !name.is_empty())
+        .unwrap_or_else(|| "unknown".to_owned())
+}
+
+fn cpu_model() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}

@@ -1,0 +1,185 @@
+//! The folder of a stage: the run's own in a spec of one task, otherwise one that runs of a name share.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use candle_core::Device;
+
+use super::examples::ExampleRow;
+use super::files::{self, FORMAT_VERSION};
+use super::folder::{RunFolder, clear};
+use super::lock::Lock;
+use super::metrics::MetricsWriter;
+use super::record::{FinishedStage, Metrics, RunState, finite, to_json};
+use super::simulation::SimulationWriter;
+use super::store::CheckpointStore;
+use super::tensors::{self, Tensors};
+use super::{atomic, clock, table};
+use crate::error::{Error, Result};
+
+/// A stage's folder, owned by this process until dropped: paths and writers of what the stage leaves.
+#[derive(Debug)]
+pub struct StageFolder {
+    path: PathBuf,
+    /// `None` where the run's lock covers it.
+    _lock: Option<Lock>,
+}
+
+impl StageFolder {
+    /// The run's own folder, for a spec of one task.
+    pub fn of_run(run: &RunFolder) -> Result<Self> {
+        Self::opened(run.path().to_owned(), None)
+    }
+
+    /// Where the stage `id` with `key` stands under the folder of an experiment's name.
+    pub fn shared_path(named: &Path, id: &str, key: &str) -> PathBuf {
+        let short: String = key.chars().take(8).collect();
+        named
+            .join(files::SHARED_STAGES)
+            .join(format!("{id}-{short}"))
+    }
+
+    /// The folder that all runs under `named` (`results/<name>`) share for the stage `id` with `key`. Where another
+    /// run works on it, `waiting` is called with the owner and this call waits.
+    pub fn shared(named: &Path, id: &str, key: &str, waiting: impl FnOnce(&str)) -> Result<Self> {
+        let path = Self::shared_path(named, id, key);
+        fs::create_dir_all(&path).map_err(Error::io("create", &path))?;
+        let lock = Lock::wait(&path, waiting)?;
+        Self::opened(path, Some(lock))
+    }
+
+    fn opened(path: PathBuf, lock: Option<Lock>) -> Result<Self> {
+        atomic::clean(&path)?;
+        atomic::clean(&path.join(files::CHECKPOINTS))?;
+        Ok(Self { path, _lock: lock })
+    }
+
+    /// Removes everything, to begin again.
+    pub fn clear(&self) -> Result<()> {
+        clear(&self.path)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The path of one of the files named in [`files`].
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// `metrics.csv`, open for appending. `device`: where the numbers are computed; on the CPU they are the same
+    /// bit for bit when they are computed again, elsewhere they need not be.
+    pub fn metrics(&self, device: &Device) -> Result<MetricsWriter> {
+        MetricsWriter::open(&self.file(files::METRICS), device.is_cpu())
+    }
+
+    /// `simulation.csv`, open for appending repeats that record `steps`.
+    pub fn simulation(&self, steps: &[u64]) -> Result<SimulationWriter> {
+        SimulationWriter::open(&self.file(files::SIMULATION), steps)
+    }
+
+    /// Writes `examples.csv` as a whole.
+    pub fn write_examples(&self, rows: &[ExampleRow]) -> Result<()> {
+        table::write(&self.file(files::EXAMPLES), rows)
+    }
+
+    /// The checkpoints, of which `keep` newest ones and the best one stay.
+    pub fn checkpoints(&self, keep: usize) -> CheckpointStore {
+        CheckpointStore::new(self.file(files::CHECKPOINTS), keep)
+    }
+
+    /// Writes the weights of a finished training, under torch's names.
+    pub fn write_final_weights(&self, weights: &Tensors) -> Result<()> {
+        let folder = self.file(files::CHECKPOINTS);
+        fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+        let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+        tensors::save(&folder.join(files::FINAL_WEIGHTS), weights, metadata)
+    }
+
+    /// Writes tensors to one of the files named in [`files`].
+    pub fn write_tensors(&self, name: &str, tensors: &Tensors) -> Result<()> {
+        tensors::save(&self.file(name), tensors, HashMap::new())
+    }
+
+    /// What `stage.json` says, if the stage with `key` is finished here.
+    pub fn finished(&self, key: &str) -> Result<Option<FinishedStage>> {
+        FinishedStage::read(&self.path, key)
+    }
+
+    /// Records that the stage is finished. Call last: everything else it leaves must stand.
+    pub fn finish(&self, key: &str, metrics: Metrics) -> Result<()> {
+        let record = FinishedStage {
+            format_version: FORMAT_VERSION,
+            key: key.to_owned(),
+            state: RunState::Finished,
+            ended: clock::now(),
+            metrics: finite(metrics),
+        };
+        let path = self.file(files::STAGE);
+        atomic::write(&path, &to_json(&path, &record)?)
+    }
+}
+
+/// In the folder of a finished training: the weights that it ended with.
+pub fn final_weights(stage: &Path) -> PathBuf {
+    stage.join(files::CHECKPOINTS).join(files::FINAL_WEIGHTS)
+}
+
+/// In the folder of a finished attack: its images.
+pub fn adversarial_images(stage: &Path) -> PathBuf {
+    stage.join(files::ADVERSARIAL)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Tensor;
+
+    #[test]
+    fn a_finished_stage_is_known_by_its_key() {
+        let named = tempfile::tempdir().unwrap();
+        let key = "0123456789abcdef";
+        let stage = StageFolder::shared(named.path(), "craft", key, |_| ()).unwrap();
+        assert!(stage.path().ends_with("stages/craft-01234567"));
+        assert!(stage.finished(key).unwrap().is_none());
+        let metrics = Metrics::from([("accuracy".to_owned(), 0.25)]);
+        stage.finish(key, metrics.clone()).unwrap();
+        assert_eq!(stage.finished(key).unwrap().unwrap().metrics, metrics);
+        assert!(stage.finished("0123456789abcdee").unwrap().is_none());
+        stage.clear().unwrap();
+        assert!(stage.finished(key).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_second_run_waits_for_the_first() {
+        let named = tempfile::tempdir().unwrap();
+        let first = StageFolder::shared(named.path(), "a", "k", |_| panic!("nobody to wait for"));
+        let first = first.unwrap();
+        std::thread::scope(|scope| {
+            let second = scope.spawn(|| {
+                let mut waited = false;
+                let stage = StageFolder::shared(named.path(), "a", "k", |_| waited = true).unwrap();
+                (waited, stage.finished("k").unwrap().is_some())
+            });
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            first.finish("k", Metrics::new()).unwrap();
+            drop(first);
+            assert_eq!(second.join().unwrap(), (true, true));
+        });
+    }
+
+    #[test]
+    fn final_weights_are_where_other_stages_look() {
+        let named = tempfile::tempdir().unwrap();
+        let stage = StageFolder::shared(named.path(), "a", "k", |_| ()).unwrap();
+        let weight = Tensor::new(&[1f32], &Device::Cpu).unwrap();
+        stage
+            .write_final_weights(&Tensors::from([("fc.weight".to_owned(), weight)]))
+            .unwrap();
+        let (read, _) = tensors::load(&final_weights(stage.path()), &Device::Cpu).unwrap();
+        assert_eq!(read["fc.weight"].to_vec1::<f32>().unwrap(), [1.0]);
+    }
+}

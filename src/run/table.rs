@@ -1,0 +1,246 @@
+//! CSV files with fixed columns, appended a whole line at a time.
+//!
+//! An empty cell means missing, floats are written so that reading gives the same number again. A process killed
+//! while it appends leaves at most one line without an end, which is cut off when the file is opened again.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::marker::PhantomData;
+use std::path::{Path, PathBuf};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::atomic;
+use crate::error::{Error, Result};
+
+/// A line of a table. Its fields are written in the order of [`Row::COLUMNS`].
+pub trait Row: Serialize + DeserializeOwned {
+    /// The header.
+    const COLUMNS: &'static [&'static str];
+}
+
+/// The lines of `rows`, without a header.
+fn lines<R: Row>(path: &Path, rows: &[R]) -> Result<Vec<u8>> {
+    let mut writer = csv::WriterBuilder::new()
+        .has_headers(false)
+        .from_writer(Vec::new());
+    for row in rows {
+        writer.serialize(row).map_err(|e| malformed(path, &e))?;
+    }
+    writer
+        .into_inner()
+        .map_err(|error| malformed(path, error.error()))
+}
+
+/// The header of `R` as a line.
+fn header<R: Row>() -> String {
+    R::COLUMNS.join(",") + "\n"
+}
+
+fn malformed(path: &Path, error: &dyn std::fmt::Display) -> Error {
+    Error::failed(format!(
+        "{}: {error}; correct the file, or start again with --fresh",
+        path.display()
+    ))
+}
+
+/// Writes a table as a whole, replacing the one that stands.
+pub fn write<R: Row>(path: &Path, rows: &[R]) -> Result<()> {
+    let mut bytes = header::<R>().into_bytes();
+    bytes.extend(lines(path, rows)?);
+    atomic::write(path, &bytes)
+}
+
+/// The rows of a table; none if there is no such file. A last line without an end is left out.
+pub fn read<R: Row>(path: &Path) -> Result<Vec<R>> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Error::io("read", path)(error)),
+    };
+    parse(path, whole_lines(&bytes))
+}
+
+fn parse<R: Row>(path: &Path, bytes: &[u8]) -> Result<Vec<R>> {
+    check_header::<R>(path, bytes)?;
+    csv::ReaderBuilder::new()
+        .from_reader(bytes)
+        .into_deserialize()
+        .collect::<Result<_, csv::Error>>()
+        .map_err(|error| malformed(path, &error))
+}
+
+/// The part of a file that ends with a line's end.
+pub fn whole_lines(bytes: &[u8]) -> &[u8] {
+    let end = bytes.iter().rposition(|&byte| byte == b'\n');
+    &bytes[..end.map_or(0, |end| end + 1)]
+}
+
+fn check_header<R: Row>(path: &Path, bytes: &[u8]) -> Result<()> {
+    if bytes.is_empty() || bytes.starts_with(header::<R>().as_bytes()) {
+        return Ok(());
+    }
+    Err(Error::failed(format!(
+        "{}: the columns are not {}: the file was edited or written by another version; \
+         start again with --fresh",
+        path.display(),
+        R::COLUMNS.join(",")
+    )))
+}
+
+/// A table open at its end.
+#[derive(Debug)]
+pub struct Appender<R> {
+    path: PathBuf,
+    file: File,
+    row: PhantomData<fn(R)>,
+}
+
+impl<R: Row> Appender<R> {
+    /// Opens the table at `path`, making it if there is none and cutting off a last line without an end.
+    /// `keep` sees the bytes of the whole lines, header included, and says how many of them stay.
+    pub fn open(path: &Path, keep: impl FnOnce(&[u8]) -> Result<usize>) -> Result<Self> {
+        let found = match fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(Error::io("read", path)(error)),
+        };
+        let whole = whole_lines(&found);
+        check_header::<R>(path, whole)?;
+        if whole.is_empty() {
+            atomic::write(path, header::<R>().as_bytes())?;
+        }
+        let kept = keep(whole)?.max(header::<R>().len());
+        let file = OpenOptions::new()
+            .append(true)
+            .open(path)
+            .map_err(Error::io("open", path))?;
+        if !whole.is_empty() && kept < found.len() {
+            file.set_len(kept as u64)
+                .and_then(|()| file.sync_all())
+                .map_err(Error::io("repair", path))?;
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            row: PhantomData,
+        })
+    }
+
+    /// Opens the table at `path` and gives the rows that stand in it.
+    pub fn open_with_rows(path: &Path) -> Result<(Self, Vec<R>)> {
+        let mut rows = Vec::new();
+        let appender = Self::open(path, |whole| {
+            rows = parse(path, whole)?;
+            Ok(whole.len())
+        })?;
+        Ok((appender, rows))
+    }
+
+    /// Appends one row and waits until it is on the disk.
+    pub fn append(&mut self, row: &R) -> Result<()> {
+        let bytes = lines(&self.path, std::slice::from_ref(row))?;
+        self.append_lines(&bytes)
+    }
+
+    /// Appends lines that the caller formatted, and waits until they are on the disk.
+    pub fn append_lines(&mut self, bytes: &[u8]) -> Result<()> {
+        debug_assert!(bytes.is_empty() || bytes.ends_with(b"\n"));
+        self.file
+            .write_all(bytes)
+            .and_then(|()| self.file.sync_data())
+            .map_err(Error::io("append to", &self.path))
+    }
+
+    /// Where the table stands.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Sample {
+        name: String,
+        value: Option<f64>,
+    }
+
+    impl Row for Sample {
+        const COLUMNS: &'static [&'static str] = &["name", "value"];
+    }
+
+    fn sample(name: &str, value: Option<f64>) -> Sample {
+        Sample {
+            name: name.into(),
+            value,
+        }
+    }
+
+    #[test]
+    fn text_is_exact_and_floats_round_trip() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.csv");
+        let rows = [
+            sample("a", Some(0.1 + 0.2)),
+            sample("with, comma\nand line", None),
+            sample("tiny", Some(5e-324)),
+            sample("one", Some(1.0)),
+        ];
+        write(&path, &rows).unwrap();
+        assert_eq!(
+            fs::read_to_string(&path).unwrap(),
+            "name,value\na,0.30000000000000004\n\"with, comma\nand line\",\ntiny,5e-324\none,1.0\n"
+        );
+        assert_eq!(read::<Sample>(&path).unwrap(), rows);
+    }
+
+    #[test]
+    fn a_torn_last_line_is_cut_off_and_earlier_lines_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.csv");
+        fs::write(&path, "name,value\na,1.0\nb,2.").unwrap();
+        assert_eq!(read::<Sample>(&path).unwrap(), [sample("a", Some(1.0))]);
+        let (mut table, rows) = Appender::<Sample>::open_with_rows(&path).unwrap();
+        assert_eq!(rows, [sample("a", Some(1.0))]);
+        table.append(&sample("c", Some(3.0))).unwrap();
+        assert_eq!(
+            fs::read_to_string(&path).unwrap(),
+            "name,value\na,1.0\nc,3.0\n"
+        );
+    }
+
+    #[test]
+    fn a_torn_header_is_written_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.csv");
+        fs::write(&path, "name,va").unwrap();
+        Appender::<Sample>::open_with_rows(&path).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "name,value\n");
+    }
+
+    #[test]
+    fn other_columns_and_wrong_cells_are_refused_with_the_file_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.csv");
+        for (text, expected) in [
+            ("name,other\na,1\n", "the columns are not name,value"),
+            ("name,value\na,x\n", "--fresh"),
+            ("name,value\na,1,2\n", "--fresh"),
+        ] {
+            fs::write(&path, text).unwrap();
+            let message = read::<Sample>(&path).unwrap_err().to_string();
+            assert!(message.contains("t.csv: "), "{message}");
+            assert!(message.contains(expected), "{message}");
+            assert_eq!(
+                Appender::<Sample>::open_with_rows(&path)
+                    .unwrap_err()
+                    .to_string(),
+                message
+            );
+        }
+    }
+}

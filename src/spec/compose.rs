@@ -1,0 +1,205 @@
+//! From merged layers to a checked experiment: one point of a sweep, or the only one.
+
+use figment::value::{Dict, Value};
+
+use super::experiment::{ExperimentSpec, StageSpec};
+use super::fields::{found, join};
+use super::layers::Point;
+use super::location::{Locate, Location};
+use super::outcome::Outcome;
+use super::references::{self, Link};
+use super::sections::{SECTIONS, WeightsRef};
+use super::stages::{StageReader, refuse_unknown};
+
+/// Reads the experiment. Nothing where it has faults; all of them are noted.
+pub(crate) fn compose(
+    point: &Point,
+    stages: &[String],
+    stem: &str,
+    outcome: &mut Outcome,
+) -> Option<ExperimentSpec> {
+    let merged = point.merged();
+    refuse_unknown(
+        &merged,
+        "",
+        &["name", "task", "seed", "sweep", "stage"],
+        point,
+        outcome,
+    );
+    let name = read_name(&merged, stem, point, outcome);
+    refuse_unknown_stages(&merged, stages, point, outcome);
+
+    let main = [StageSpec::MAIN.to_owned()];
+    let ids: &[String] = if stages.is_empty() { &main } else { stages };
+    let mut reader = StageReader {
+        merged: &merged,
+        stages,
+        places: point,
+        outcome,
+    };
+    let read: Vec<_> = ids.iter().map(|id| reader.read(id)).collect();
+    let tasks: Vec<_> = read
+        .iter()
+        .map(|stage| (stage.id.clone(), stage.task))
+        .collect();
+    let links: Vec<Link> = read.iter().flat_map(|stage| stage.links.clone()).collect();
+    references::check(&tasks, &links, !stages.is_empty(), outcome);
+    let specs: Vec<StageSpec> = read.into_iter().filter_map(|stage| stage.spec).collect();
+    compare_with_sources(&specs, &links, outcome);
+    if !outcome.is_sound() {
+        return None;
+    }
+    note_shadowed(&merged, point, outcome);
+    Some(ExperimentSpec {
+        name: name?,
+        stages: specs,
+        staged: !stages.is_empty(),
+        provenance: std::mem::take(&mut outcome.provenance),
+        warnings: outcome.warnings(),
+    })
+}
+
+fn read_name(
+    merged: &Dict,
+    stem: &str,
+    places: &dyn Locate,
+    outcome: &mut Outcome,
+) -> Option<String> {
+    let expected =
+        "expected up to 100 letters, digits, -, _ and . (not first), for the folder under results/";
+    match merged.get("name") {
+        Some(Value::String(tag, name)) if is_name(name) => {
+            let place = places.locate("name", *tag);
+            outcome.provenance.insert("name".into(), place.provenance());
+            Some(name.clone())
+        }
+        Some(other) => {
+            let place = places.locate("name", other.tag());
+            outcome.fault(
+                &place,
+                "name",
+                &format!("{expected}, found {}", found(other)),
+            );
+            None
+        }
+        None if is_name(stem) => {
+            outcome.provenance.insert("name".into(), "default".into());
+            Some(stem.to_owned())
+        }
+        None => {
+            outcome.fault(
+                &places.locate_section("name"),
+                "name",
+                &format!("missing; {expected}"),
+            );
+            None
+        }
+    }
+}
+
+/// Whether a text can be an experiment's name: it becomes a folder.
+fn is_name(text: &str) -> bool {
+    let allowed = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+    (1..=100).contains(&text.len()) && text.chars().all(allowed) && !text.starts_with('.')
+}
+
+/// Refuses settings of stages that no file lists.
+fn refuse_unknown_stages(
+    merged: &Dict,
+    stages: &[String],
+    places: &dyn Locate,
+    outcome: &mut Outcome,
+) {
+    let Some(written) = merged.get("stage") else {
+        return;
+    };
+    let Some(table) = written.as_dict() else {
+        let place = places.locate("stage", written.tag());
+        outcome.fault(
+            &place,
+            "stage",
+            &format!("expected stage.ID.KEY, found {}", found(written)),
+        );
+        return;
+    };
+    for (id, value) in table.iter().filter(|(id, _)| !stages.contains(id)) {
+        let (path, leaf) = first_leaf(&format!("stage.{id}"), value);
+        let place = places.locate(&path, leaf.tag());
+        let message = if stages.is_empty() {
+            "this spec lists no [[stage]]".to_owned()
+        } else {
+            format!("unknown stage; the stages are {}", stages.join(", "))
+        };
+        outcome.fault(&place, &format!("stage.{id}"), &message);
+    }
+}
+
+/// The first value below a table: a layer knows the places of values, not of tables.
+fn first_leaf<'a>(path: &str, value: &'a Value) -> (String, &'a Value) {
+    match value.as_dict().and_then(|dict| dict.iter().next()) {
+        Some((key, inner)) => first_leaf(&join(path, key), inner),
+        None => (path.to_owned(), value),
+    }
+}
+
+/// Compares the model of each stage that takes another one's weights with the model that left them.
+fn compare_with_sources(specs: &[StageSpec], links: &[Link], outcome: &mut Outcome) {
+    let find = |id: &str| specs.iter().find(|stage| stage.id == id);
+    for link in links {
+        let (Some(user), Some(source)) = (find(&link.from), find(&link.target)) else {
+            continue;
+        };
+        let (Some(model), Some(trained)) = (&user.model, &source.model) else {
+            continue;
+        };
+        if model.weights != Some(WeightsRef::Stage(source.id.clone()))
+            || !link.key.ends_with("weights")
+        {
+            continue;
+        }
+        if (&model.arch, &model.widths) != (&trained.arch, &trained.widths) {
+            let message = format!(
+                "the weights of \"@{}\" are those of {}, and the model here is {}",
+                source.id,
+                words(&trained.arch, &trained.widths),
+                words(&model.arch, &model.widths)
+            );
+            outcome.fault(&link.place, &link.key, &message);
+        }
+        let normalize = |stage: &StageSpec| stage.data.as_ref().map(|data| data.normalize.clone());
+        if normalize(user) != normalize(source) {
+            outcome.remarks.push(format!(
+                "{}: {}: the model was trained with another data.normalize than is set here",
+                link.place, link.key
+            ));
+        }
+    }
+}
+
+fn words(arch: &str, widths: &Option<Vec<usize>>) -> String {
+    match widths {
+        Some(widths) => format!("{arch} with widths {widths:?}"),
+        None => arch.to_owned(),
+    }
+}
+
+/// Remarks on settings of the whole spec that every stage sets for itself.
+fn note_shadowed(merged: &Dict, places: &dyn Locate, outcome: &mut Outcome) {
+    let sections = SECTIONS
+        .iter()
+        .filter_map(|(name, _)| Some((*name, merged.get(*name)?.as_dict()?)));
+    let shadowed: Vec<(Location, String)> = sections
+        .filter(|(name, _)| outcome.was_effective(name))
+        .flat_map(|(name, dict)| {
+            dict.iter()
+                .map(move |(key, value)| (join(name, key), value))
+        })
+        .filter(|(path, _)| !outcome.was_seen(path))
+        .map(|(path, value)| (places.locate(&path, value.tag()), path))
+        .collect();
+    for (place, path) in shadowed {
+        outcome.remarks.push(format!(
+            "{place}: {path}: has no effect: every stage sets its own; one stage's key is stage.ID.{path}"
+        ));
+    }
+}

@@ -1,0 +1,317 @@
+//! The layers of a spec, weakest first: defaults (in the sections), files it extends, the spec, the environment, the
+//! command line, and the values of a sweep's point.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use figment::value::{Dict, Map, Tag, Value};
+use figment::{Figment, Metadata, Profile, Provider, Source};
+
+use super::document::Document;
+use super::location::{Locate, Location};
+use super::outcome::Outcome;
+use super::overrides;
+
+const ENVIRONMENT: &str = "environment";
+const COMMAND_LINE: &str = "command line";
+pub(crate) const SWEEP: &str = "sweep";
+
+/// What the user asks for: a spec and the settings over it.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// The spec's file.
+    pub spec: PathBuf,
+    /// `KEY=VALUE` of the command line.
+    pub overrides: Vec<String>,
+    /// `KEY=V1,V2` of `--sweep`.
+    pub sweeps: Vec<String>,
+    /// Environment variables; those that are no settings are ignored.
+    pub environment: Vec<(String, String)>,
+    /// Shrink the experiment to seconds.
+    pub smoke: bool,
+}
+
+/// All layers but the values of a sweep's point.
+pub(crate) struct Layers {
+    figment: Figment,
+    /// Weakest first.
+    documents: Vec<Document>,
+    /// Dotted key -> the variable that sets it.
+    variables: BTreeMap<String, String>,
+    /// The ids of the stages in order.
+    pub stages: Vec<String>,
+    /// The swept keys in order.
+    pub swept: Vec<String>,
+    /// The keys that the command line and the environment set.
+    pub overridden: Vec<String>,
+    /// The keys of `--sweep`.
+    pub swept_by_hand: Vec<String>,
+}
+
+impl Layers {
+    /// Reads all layers. Nothing where the spec cannot be read at all; every fault is noted.
+    pub fn read(request: &Request, outcome: &mut Outcome) -> Option<Self> {
+        let documents = read_chain(&request.spec, outcome)?;
+        let mut figment = Figment::new();
+        let (mut stages, mut swept) = (Vec::new(), Vec::new());
+        for (number, document) in documents.iter().enumerate() {
+            let words = if number + 1 == documents.len() {
+                "spec"
+            } else {
+                "extends"
+            };
+            let metadata = Metadata::from(words, Source::File(document.path.clone()));
+            figment = figment.merge(Layer::new(metadata, document.dict.clone()));
+            extend(&mut stages, document.stages.iter());
+            extend(&mut swept, document.swept.iter());
+        }
+
+        let (mut dict, mut variables) = (Dict::new(), BTreeMap::new());
+        let mut overridden = Vec::new();
+        for (key, name, value) in overrides::variables(request.environment.iter().cloned(), &stages)
+        {
+            overrides::insert(&mut dict, &key, value);
+            overridden.push(key.clone());
+            variables.insert(key, name);
+        }
+        figment = figment.merge(Layer::new(Metadata::named(ENVIRONMENT), dict));
+
+        let mut dict = Dict::new();
+        let mut swept_by_hand = Vec::new();
+        let place = in_words(COMMAND_LINE);
+        for text in &request.overrides {
+            match overrides::assignment(text) {
+                Ok((key, _)) if key == SWEEP || key.starts_with("sweep.") => {
+                    outcome.fault(&place, &key, "is set by --sweep KEY=V1,V2");
+                }
+                Ok((key, value)) => {
+                    overrides::insert(&mut dict, &key, value);
+                    overridden.push(key);
+                }
+                Err(message) => outcome.fault(&place, text, &message),
+            }
+        }
+        for text in &request.sweeps {
+            match overrides::sweep(text) {
+                Ok((key, _)) if overridden.contains(&key) => {
+                    outcome.fault(&place, &key, "is both set to one value and swept");
+                }
+                Ok((key, value)) => {
+                    overrides::insert(&mut dict, &format!("{SWEEP}.{key}"), value);
+                    extend(&mut swept, std::iter::once(&key));
+                    swept_by_hand.push(key);
+                }
+                Err(message) => outcome.fault(&place, "--sweep", &message),
+            }
+        }
+        figment = figment.merge(Layer::new(Metadata::named(COMMAND_LINE), dict));
+        Some(Self {
+            figment,
+            documents,
+            variables,
+            stages,
+            swept,
+            overridden,
+            swept_by_hand,
+        })
+    }
+
+    /// The layers with the values of a sweep's point on top.
+    pub fn at_point(&self, values: Vec<(String, Value, Location)>) -> Point<'_> {
+        let mut dict = Dict::new();
+        let mut places = BTreeMap::new();
+        for (key, value, place) in values {
+            overrides::insert(&mut dict, &key, untagged(value));
+            places.insert(key, place);
+        }
+        let layer = Layer::new(Metadata::named(SWEEP), dict);
+        Point {
+            figment: self.figment.clone().merge(layer),
+            layers: self,
+            places,
+        }
+    }
+
+    /// The folder and the stem of the spec: its name where it says none.
+    pub fn stem(&self) -> String {
+        let spec = self
+            .documents
+            .last()
+            .map(|document| document.path.as_path());
+        let stem = spec
+            .and_then(Path::file_stem)
+            .map(|stem| stem.to_string_lossy());
+        stem.unwrap_or_default().into_owned()
+    }
+}
+
+/// The layers as one point of a sweep sees them.
+pub(crate) struct Point<'a> {
+    figment: Figment,
+    layers: &'a Layers,
+    places: BTreeMap<String, Location>,
+}
+
+impl Point<'_> {
+    /// The merged values.
+    pub fn merged(&self) -> Dict {
+        let data = self.figment.data().unwrap_or_default();
+        data.into_iter()
+            .find_map(|(profile, dict)| (profile == Profile::Default).then_some(dict))
+            .unwrap_or_default()
+    }
+}
+
+impl Locate for Point<'_> {
+    fn locate(&self, path: &str, tag: Tag) -> Location {
+        let Some(metadata) = self.figment.get_metadata(tag) else {
+            return in_words("default");
+        };
+        if let Some(file) = metadata.source.as_ref().and_then(Source::file_path) {
+            let document = self
+                .layers
+                .documents
+                .iter()
+                .find(|document| document.path == file);
+            return match document {
+                Some(document) => document.place(path, &metadata.name),
+                None => in_words(&metadata.name),
+            };
+        }
+        match metadata.name.as_ref() {
+            SWEEP => match self.places.get(path) {
+                Some(place) => Location {
+                    layer: SWEEP.into(),
+                    ..place.clone()
+                },
+                None => in_words(SWEEP),
+            },
+            ENVIRONMENT => match self.layers.variables.get(path) {
+                Some(name) => in_words(&format!("{ENVIRONMENT} {name}")),
+                None => in_words(ENVIRONMENT),
+            },
+            other => in_words(other),
+        }
+    }
+
+    fn locate_section(&self, path: &str) -> Location {
+        let mut path = path;
+        loop {
+            for document in self.layers.documents.iter().rev() {
+                if document.lines.contains_key(path) {
+                    return document.place(path, "spec");
+                }
+            }
+            match path.rsplit_once('.') {
+                Some((parent, _)) => path = parent,
+                None => break,
+            }
+        }
+        match self.layers.documents.last() {
+            Some(document) => document.place("", "spec"),
+            None => in_words("spec"),
+        }
+    }
+}
+
+/// A spec and the files it extends, weakest first.
+fn read_chain(spec: &Path, outcome: &mut Outcome) -> Option<Vec<Document>> {
+    let mut documents: Vec<Document> = Vec::new();
+    let mut seen: Vec<PathBuf> = Vec::new();
+    let mut next = Some(spec.to_path_buf());
+    while let Some(path) = next.take() {
+        // The place of a fault: the line that names the file, or the file itself.
+        let named = documents
+            .last()
+            .map(|document| document.place("extends", "spec"));
+        let refuse = |outcome: &mut Outcome, message: String| match &named {
+            Some(place) => {
+                outcome.fault(place, "extends", &format!("{}: {message}", path.display()))
+            }
+            None => outcome.fault(&in_words(&path.display().to_string()), "", &message),
+        };
+        let whole = path.canonicalize().unwrap_or_else(|_| path.clone());
+        if seen.contains(&whole) {
+            refuse(outcome, "extends itself in a circle".into());
+            return None;
+        }
+        seen.push(whole);
+        let words = if documents.is_empty() {
+            "spec"
+        } else {
+            "extends"
+        };
+        let document = match Document::read(&path, words, outcome) {
+            Ok(document) => document?,
+            Err(message) => {
+                refuse(outcome, message);
+                return None;
+            }
+        };
+        if let Some(base) = &document.extends {
+            let folder = path.parent().unwrap_or(Path::new(""));
+            next = Some(folder.join(base));
+        }
+        documents.push(document);
+    }
+    documents.reverse();
+    Some(documents)
+}
+
+fn in_words(layer: &str) -> Location {
+    Location {
+        layer: layer.to_owned(),
+        file: None,
+    }
+}
+
+/// The value without the layer that it came from: figment leaves the tags that it finds.
+fn untagged(value: Value) -> Value {
+    match value {
+        Value::String(_, text) => Value::String(Tag::Default, text),
+        Value::Char(_, letter) => Value::Char(Tag::Default, letter),
+        Value::Bool(_, truth) => Value::Bool(Tag::Default, truth),
+        Value::Num(_, number) => Value::Num(Tag::Default, number),
+        Value::Empty(_, empty) => Value::Empty(Tag::Default, empty),
+        Value::Dict(_, entries) => {
+            let entries = entries
+                .into_iter()
+                .map(|(key, value)| (key, untagged(value)));
+            Value::Dict(Tag::Default, entries.collect())
+        }
+        Value::Array(_, items) => {
+            Value::Array(Tag::Default, items.into_iter().map(untagged).collect())
+        }
+    }
+}
+
+/// Appends what is not there yet.
+fn extend<'a>(list: &mut Vec<String>, items: impl Iterator<Item = &'a String>) {
+    for item in items {
+        if !list.contains(item) {
+            list.push(item.clone());
+        }
+    }
+}
+
+/// A dictionary as a layer of figment.
+struct Layer {
+    metadata: Metadata,
+    dict: Dict,
+}
+
+impl Layer {
+    fn new(metadata: Metadata, dict: Dict) -> Self {
+        Self { metadata, dict }
+    }
+}
+
+impl Provider for Layer {
+    fn metadata(&self) -> Metadata {
+        self.metadata.clone()
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        Ok(Map::from([(Profile::Default, self.dict.clone())]))
+    }
+}

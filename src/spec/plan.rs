@@ -1,0 +1,195 @@
+//! The plan of a command: every run of a spec, composed and checked before the first one starts.
+
+use std::collections::BTreeMap;
+
+use super::compose::compose;
+use super::experiment::ExperimentSpec;
+use super::layers::{Layers, Request, SWEEP};
+use super::location::Location;
+use super::outcome::Outcome;
+use super::smoke;
+use super::sweep::{Combination, Sweep};
+use crate::{Error, Result};
+
+/// The longest folder name; file systems end at 255 bytes, and temporary names add to it.
+const MAX_FOLDER: usize = 150;
+
+/// Every run that a command asks for.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The folder under `results/`.
+    pub name: String,
+    /// The swept keys; empty where the spec is a single run.
+    pub swept: Vec<String>,
+    pub runs: Vec<PlannedRun>,
+    /// What every run of the plan remarks, one line each.
+    pub warnings: Vec<String>,
+}
+
+/// One run: a spec in which nothing is open.
+#[derive(Clone, Debug)]
+pub struct PlannedRun {
+    /// The swept values, `linbp.train=true,attack.k=5`; empty where nothing is swept.
+    pub label: String,
+    /// The swept values by key, as the label shows them.
+    pub values: Vec<(String, String)>,
+    pub spec: ExperimentSpec,
+    /// The resolved spec as TOML.
+    pub text: String,
+    /// Eight hexadecimal digits that name the resolved spec.
+    pub hash: String,
+}
+
+impl PlannedRun {
+    /// The name of the run's folder: the label, made safe for every file system and cut where it is long, and the hash.
+    pub fn folder(&self) -> String {
+        if self.label.is_empty() {
+            return self.hash.clone();
+        }
+        let safe = |letter: char| letter.is_ascii_alphanumeric() || "-_.,=+".contains(letter);
+        let label: String = self
+            .label
+            .chars()
+            .map(|letter| if safe(letter) { letter } else { '_' })
+            .collect();
+        let label: String = label
+            .chars()
+            .take(MAX_FOLDER - self.hash.len() - 1)
+            .collect();
+        format!("{label}-{}", self.hash)
+    }
+}
+
+/// Reads a spec with all its layers and expands its sweep.
+///
+/// # Errors
+/// Every fault of every point, one line each.
+pub fn plan(request: &Request) -> Result<Plan> {
+    let mut outcome = Outcome::default();
+    let Some(layers) = Layers::read(request, &mut outcome) else {
+        return Err(Error::spec(outcome.faults().join("\n")));
+    };
+    let plain = layers.at_point(Vec::new());
+    let sweep = Sweep::read(&layers, &plain, &mut outcome);
+    let mut points = sweep.points(&mut outcome);
+    if !outcome.is_sound() {
+        // The sweep or a file is faulty: the rest of the spec is still checked, at one point.
+        points.truncate(1);
+    }
+    if points.is_empty() {
+        points.push(Combination::default());
+    }
+
+    let mut faults = Faults::new(&outcome, points.len());
+    let mut warnings: Option<Vec<String>> = None;
+    let mut runs = Vec::with_capacity(points.len());
+    for point in points {
+        let label = point.label();
+        let values = point.labels();
+        let mut here = Outcome::default();
+        let composed = compose(
+            &layers.at_point(point.0),
+            &layers.stages,
+            &layers.stem(),
+            &mut here,
+        );
+        faults.add(&here, &label);
+        let Some(mut spec) = composed else {
+            continue;
+        };
+        // A setting that is idle at some points of a sweep only is no cause for a warning.
+        match &mut warnings {
+            None => warnings = Some(spec.warnings.clone()),
+            Some(common) => common.retain(|line| spec.warnings.contains(line)),
+        }
+        if request.smoke {
+            smoke::shrink(&mut spec);
+        }
+        let text = spec.to_toml()?;
+        let hash = spec.hash()?;
+        runs.push(PlannedRun {
+            label,
+            values,
+            spec,
+            text,
+            hash,
+        });
+    }
+    faults.refuse_twins(&runs, request.smoke);
+    faults.end()?;
+    let name = runs
+        .first()
+        .map(|run| run.spec.name.clone())
+        .unwrap_or_default();
+    let mut common = outcome.remarks;
+    common.extend(warnings.unwrap_or_default());
+    Ok(Plan {
+        name,
+        swept: sweep.keys(),
+        runs,
+        warnings: common,
+    })
+}
+
+/// The faults of all points, each noted once.
+struct Faults {
+    points: usize,
+    /// Line -> place, number of points that have it, label of the first.
+    lines: BTreeMap<String, (Location, usize, String)>,
+}
+
+impl Faults {
+    fn new(outcome: &Outcome, points: usize) -> Self {
+        let lines = outcome.placed_faults().into_iter();
+        Self {
+            points,
+            lines: lines
+                .map(|(place, line)| (line, (place, points, String::new())))
+                .collect(),
+        }
+    }
+
+    fn add(&mut self, outcome: &Outcome, label: &str) {
+        for (place, line) in outcome.placed_faults() {
+            let entry = self
+                .lines
+                .entry(line)
+                .or_insert_with(|| (place, 0, label.to_owned()));
+            entry.1 += 1;
+        }
+    }
+
+    /// Two points that come to the same settings would share a folder.
+    fn refuse_twins(&mut self, runs: &[PlannedRun], smoke: bool) {
+        let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
+        for run in runs {
+            // Shrinking may well make points alike.
+            if let Some(first) = seen.insert(&run.text, &run.label).filter(|_| !smoke) {
+                let place = Location {
+                    layer: SWEEP.into(),
+                    file: None,
+                };
+                let line = format!("sweep: {first} and {} are the same run", run.label);
+                self.lines.insert(line, (place, self.points, String::new()));
+            }
+        }
+    }
+
+    fn end(self) -> Result<()> {
+        if self.lines.is_empty() {
+            return Ok(());
+        }
+        let mut lines: Vec<_> = self.lines.into_iter().collect();
+        lines.sort_by_key(|(_, (place, ..))| (place.file.is_none(), place.file.clone()));
+        let lines = lines.into_iter().map(|(line, (place, count, label))| {
+            if count >= self.points || place.layer == SWEEP {
+                line
+            } else if count == 1 {
+                format!("{line} (in the run {label})")
+            } else {
+                format!("{line} (in {count} of {} runs, first {label})", self.points)
+            }
+        });
+        Err(Error::spec(lines.collect::<Vec<_>>().join("\n")))
+    }
+}

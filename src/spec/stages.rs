@@ -1,0 +1,354 @@
+//! Reads the stages of a spec from its merged layers.
+
+use figment::value::{Dict, Tag, Value};
+
+use super::experiment::StageSpec;
+use super::fields::{Fields, Table, Uses, found, join, unknown_key};
+use super::location::Locate;
+use super::outcome::Outcome;
+use super::range::Seed;
+use super::references::{Link, Wants};
+use super::section::{Key, Section};
+use super::sections::{
+    AttackKind, CheckpointSpec, EvalAttack, EvaluateSpec, LinbpSpec, SECTIONS, SchedulerSpec,
+    StageRef, WeightsRef,
+};
+use super::task::Task;
+
+/// The keys of a stage beside its sections.
+const HEAD: &[Key] = &[
+    Key {
+        name: "task",
+        doc: "what the stage does: \"simulate\", \"train\", \"adversarial-train\", \"attack\" or \"evaluate\"",
+    },
+    Key {
+        name: "seed",
+        doc: "the seed of every random number; default 0",
+    },
+];
+
+/// What a stage that refers to another one's weights takes over from its model, where it does not say so itself.
+const FROM_MODEL: &[&str] = &["arch", "dropout", "widths"];
+
+/// What a stage that judges on another one's images takes over from its data, where it does not say so itself.
+const FROM_DATA: &[&str] = &["kind", "dir", "image_size", "normalize", "test_limit"];
+
+/// A stage as far as it could be read.
+pub(crate) struct ReadStage {
+    pub id: String,
+    pub task: Option<Task>,
+    pub links: Vec<Link>,
+    /// Nothing where the stage has faults.
+    pub spec: Option<StageSpec>,
+}
+
+/// Reads the stages.
+pub(crate) struct StageReader<'a> {
+    pub merged: &'a Dict,
+    /// The ids in order; empty for a spec of one task.
+    pub stages: &'a [String],
+    pub places: &'a dyn Locate,
+    pub outcome: &'a mut Outcome,
+}
+
+/// How one stage's sections are found and what it needs them for.
+struct Scope<'a> {
+    id: &'a str,
+    /// "stage.craft", or empty for a spec of one task.
+    prefix: String,
+    uses: Uses,
+}
+
+impl<'a> StageReader<'a> {
+    /// Reads one stage, noting its faults.
+    pub fn read(&mut self, id: &'a str) -> ReadStage {
+        let mut scope = Scope {
+            id,
+            prefix: self.prefix(id),
+            uses: Uses::default(),
+        };
+        self.refuse_unknown_keys(&scope.prefix);
+        let mut head = self.fields(&scope, &scope.prefix, HEAD, self.head_tables(&scope), true);
+        let task: Option<Task> = head.required("task");
+        let seed = head
+            .optional::<Seed>("seed")
+            .map(|seed| seed.map_or(0, Seed::get));
+        scope.uses = self.uses(&scope, task);
+        let attacks = !scope.uses.attacks.is_empty();
+
+        let data = self.section(&scope, "data");
+        let model = self.section(&scope, "model");
+        let linbp = self.section(&scope, "linbp");
+        let optimizer = self.section(&scope, "optimizer");
+        let scheduler = self.section(&scope, "scheduler");
+        let train = self.section(&scope, "train");
+        let attack = self.section(&scope, "attack");
+        let evaluate = self.section(&scope, "evaluate");
+        let checkpoint = self.section(&scope, "checkpoint");
+        let simulate = self.section(&scope, "simulate");
+        self.outcome.end_stage();
+
+        let spec = || {
+            let task = task?;
+            // A section that is used and faulty makes the stage faulty; one that is not used is left out.
+            fn need<S>(section: Option<S>, used: bool) -> Option<Option<S>> {
+                if used { section.map(Some) } else { Some(None) }
+            }
+            fn used_or_default<S: Default>(section: Option<S>, used: bool) -> Option<S> {
+                if used { section } else { Some(S::default()) }
+            }
+            let uses = |section| task.uses(section, attacks);
+            Some(StageSpec {
+                id: id.to_owned(),
+                task,
+                seed: seed?,
+                data: need(data, uses("data"))?,
+                model: need(model, uses("model"))?,
+                linbp: used_or_default::<LinbpSpec>(linbp, uses("linbp"))?,
+                optimizer: need(optimizer, uses("optimizer"))?,
+                scheduler: used_or_default::<SchedulerSpec>(scheduler, uses("scheduler"))?,
+                train: need(train, uses("train"))?,
+                attack: need(attack, uses("attack"))?,
+                evaluate: used_or_default::<EvaluateSpec>(evaluate, uses("evaluate"))?,
+                checkpoint: used_or_default::<CheckpointSpec>(checkpoint, uses("checkpoint"))?,
+                simulate: need(simulate, uses("simulate"))?,
+            })
+        };
+        ReadStage {
+            id: id.to_owned(),
+            task,
+            links: self.links(&scope),
+            spec: spec(),
+        }
+    }
+
+    /// Reads a section; nothing where it is faulty or was not written and is not used.
+    fn section<S: Section>(&mut self, scope: &Scope<'a>, name: &'static str) -> Option<S> {
+        let attacks = !scope.uses.attacks.is_empty();
+        let used = scope.uses.task.is_some_and(|task| task.uses(name, attacks));
+        let tables = self.tables(scope, name)?;
+        let path = join(&scope.prefix, name);
+        let own = tables.iter().filter(|table| table.only.is_empty());
+        let written: Vec<(String, String, Tag)> = own
+            .filter_map(|table| {
+                let (key, value) = table.dict.iter().next()?;
+                Some((table.path.clone(), join(&table.path, key), value.tag()))
+            })
+            .collect();
+        for (table, first, tag) in written {
+            if used || scope.uses.task.is_none() {
+                self.outcome.effective_here.insert(table);
+            } else if let Some(task) = scope.uses.task {
+                // A layer knows the places of values; the header of a section only stands in a file.
+                let mut place = self.places.locate(&first, tag);
+                if place.file.is_some() {
+                    place = self.places.locate_section(&table);
+                }
+                let remark =
+                    format!("{place}: {table}: has no effect: the task {task} does not use it");
+                self.outcome.idle_here.insert(table, remark);
+            }
+        }
+        if tables.is_empty() && !used {
+            return None;
+        }
+        S::read(self.fields(scope, &path, S::KEYS, tables, used))
+    }
+
+    fn fields<'f>(
+        &'f mut self,
+        scope: &'f Scope<'a>,
+        path: &str,
+        keys: &'static [Key],
+        tables: Vec<Table<'f>>,
+        used: bool,
+    ) -> Fields<'f>
+    where
+        'a: 'f,
+    {
+        Fields {
+            path: path.to_owned(),
+            keys,
+            tables,
+            used,
+            uses: &scope.uses,
+            places: self.places,
+            outcome: self.outcome,
+        }
+    }
+
+    fn prefix(&self, id: &str) -> String {
+        if self.stages.is_empty() {
+            String::new()
+        } else {
+            format!("stage.{id}")
+        }
+    }
+
+    /// The stage's own table, where the spec lists stages.
+    fn stage_table(&self, id: &str) -> Option<&'a Dict> {
+        self.merged.get("stage")?.as_dict()?.get(id)?.as_dict()
+    }
+
+    fn head_tables(&self, scope: &Scope<'a>) -> Vec<Table<'a>> {
+        let own = self
+            .stage_table(scope.id)
+            .map(|dict| (scope.prefix.clone(), dict));
+        let tables = own.into_iter().chain([(String::new(), self.merged)]);
+        tables
+            .map(|(path, dict)| Table {
+                path,
+                dict,
+                only: &["task", "seed"],
+            })
+            .collect()
+    }
+
+    /// The tables of a section, strongest first; nothing where one of them is no table.
+    fn tables(&mut self, scope: &Scope<'a>, name: &'static str) -> Option<Vec<Table<'a>>> {
+        let mut sound = true;
+        for (path, value) in self.written(scope.id, name) {
+            if value.as_dict().is_none() {
+                let place = self.places.locate(&path, value.tag());
+                self.outcome.fault(
+                    &place,
+                    &path,
+                    &format!("expected a table, found {}", found(value)),
+                );
+                sound = false;
+            }
+        }
+        sound.then(|| self.chain(scope.id, name, &mut Vec::new()))
+    }
+
+    /// What is written under a section's name for a stage: in its own table, then in the spec's.
+    fn written(&self, id: &str, name: &str) -> Vec<(String, &'a Value)> {
+        let own = self.stage_table(id).and_then(|stage| stage.get(name));
+        let own = own.map(|value| (format!("{}.{name}", self.prefix(id)), value));
+        let top = self.merged.get(name).map(|value| (name.to_owned(), value));
+        own.into_iter().chain(top).collect()
+    }
+
+    /// The tables of a section: the stage's own, those of the stage it refers to, the spec's.
+    fn chain(&self, id: &str, name: &'static str, seen: &mut Vec<String>) -> Vec<Table<'a>> {
+        seen.push(id.to_owned());
+        let written = self.written(id, name).into_iter();
+        let mut tables: Vec<Table> = written
+            .filter_map(|(path, value)| {
+                Some(Table {
+                    path,
+                    dict: value.as_dict()?,
+                    only: &[],
+                })
+            })
+            .collect();
+        let referred = |key: &str| tables.iter().find_map(|table| table.dict.get(key)).cloned();
+        let (only, target) = match name {
+            "model" => match referred("weights").and_then(|value| value.deserialize().ok()) {
+                Some(WeightsRef::Stage(id)) => (FROM_MODEL, Some(id)),
+                _ => (FROM_MODEL, None),
+            },
+            "data" => {
+                let target = referred("adversarial").and_then(|value| value.deserialize().ok());
+                (FROM_DATA, target.map(|StageRef(id)| id))
+            }
+            _ => (&[][..], None),
+        };
+        if let Some(target) =
+            target.filter(|target| self.stages.contains(target) && !seen.contains(target))
+        {
+            let own = usize::from(tables.first().is_some_and(|table| table.path != name));
+            let mut inherited = self.chain(&target, name, seen);
+            // The spec's own table comes last, once.
+            inherited.retain(|table| table.path != name);
+            inherited.iter_mut().for_each(|table| table.only = only);
+            tables.splice(own..own, inherited);
+        }
+        tables
+    }
+
+    /// The attacks that a stage carries out: its own, and those of its evaluations.
+    fn uses(&self, scope: &Scope<'a>, task: Option<Task>) -> Uses {
+        let peek = |name: &'static str, key: &str| {
+            let tables = self.chain(scope.id, name, &mut Vec::new());
+            tables.iter().find_map(|table| table.dict.get(key)).cloned()
+        };
+        let mut attacks = Vec::new();
+        if task.is_none_or(|task| task.uses("attack", false)) {
+            let kind =
+                peek("attack", "kind").and_then(|kind| kind.deserialize::<AttackKind>().ok());
+            attacks.extend(kind);
+        }
+        if task.is_none_or(|task| task.uses("evaluate", false)) {
+            let evaluations = peek("evaluate", "attacks")
+                .and_then(|list| list.deserialize::<Vec<EvalAttack>>().ok());
+            for evaluation in evaluations.unwrap_or_default() {
+                if let EvalAttack::Attack(kind) = evaluation
+                    && !attacks.contains(&kind)
+                {
+                    attacks.push(kind);
+                }
+            }
+        }
+        Uses { task, attacks }
+    }
+
+    /// The stage's references to others, also where the stage is faulty otherwise.
+    fn links(&self, scope: &Scope<'a>) -> Vec<Link> {
+        let used = |name| scope.uses.task.is_none_or(|task| task.uses(name, true));
+        let mut links = Vec::new();
+        for (name, key, wants) in [
+            ("model", "weights", Wants::Weights),
+            ("data", "adversarial", Wants::Images),
+        ] {
+            let tables = self.chain(scope.id, name, &mut Vec::new());
+            let own = tables.iter().filter(|table| table.only.is_empty());
+            let mut values =
+                own.filter_map(|table| Some((join(&table.path, key), table.dict.get(key)?)));
+            let Some((written, value)) = values.next().filter(|_| used(name)) else {
+                continue;
+            };
+            if let Ok(StageRef(target)) = value.deserialize() {
+                links.push(Link {
+                    from: scope.id.to_owned(),
+                    place: self.places.locate(&written, value.tag()),
+                    key: written,
+                    target,
+                    wants,
+                });
+            }
+        }
+        links
+    }
+
+    fn refuse_unknown_keys(&mut self, prefix: &str) {
+        let Some(table) = prefix
+            .strip_prefix("stage.")
+            .and_then(|id| self.stage_table(id))
+        else {
+            return;
+        };
+        refuse_unknown(table, prefix, &["task", "seed"], self.places, self.outcome);
+    }
+}
+
+/// Refuses the keys of a spec or a stage that are neither sections nor among `heads`.
+pub(crate) fn refuse_unknown(
+    table: &Dict,
+    path: &str,
+    heads: &[&str],
+    places: &dyn Locate,
+    outcome: &mut Outcome,
+) {
+    let known = heads
+        .iter()
+        .copied()
+        .chain(SECTIONS.iter().map(|(name, _)| *name));
+    for (key, value) in table {
+        if !known.clone().any(|known| known == key) {
+            let written = join(path, key);
+            let place = places.locate(&written, value.tag());
+            outcome.fault(&place, &written, &unknown_key(key, known.clone()));
+        }
+    }
+}

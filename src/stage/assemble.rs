@@ -1,0 +1,244 @@
+//! From a stage's settings to the things that they name: data, network, attack, optimizer, schedule.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use candle_core::DType;
+
+use super::StageContext;
+use crate::attacks::{self, Attack, Fgsm, IFgsm, Pgd, Threat};
+use crate::data::{self, Augmentation, Dataset, Source, SourceKind, Split};
+use crate::models::{self, LinbpUse, ModelConfig};
+use crate::nn::{LinearPlan, Network, Param};
+use crate::ops::image::Normalize;
+use crate::optim::{Adam, AdamConfig, Optimizer, Schedule, Sgd, SgdConfig, Shape};
+use crate::run::{adversarial_images, final_weights};
+use crate::spec::{
+    AttackKind, AttackSpec, AugmentKind, DataKind, DataSpec, ModelSpec, Norm, OptimizerKind,
+    OptimizerSpec, SchedulerKind, StageSpec, WeightsRef,
+};
+use crate::weights;
+use crate::{Error, Result};
+
+/// A section that the spec's validation has made sure of.
+pub(super) fn section<'a, S>(section: &'a Option<S>, name: &str) -> Result<&'a S> {
+    section
+        .as_ref()
+        .ok_or_else(|| Error::spec(format!("[{name}]: this task needs it")))
+}
+
+/// The images of a split, or another stage's adversarial images where the spec asks for them.
+pub(super) fn dataset(ctx: &StageContext<'_>, split: Split) -> Result<Arc<Dataset>> {
+    let spec = section(&ctx.spec.data, "data")?;
+    if let (Split::Test, Some(stage)) = (split, &spec.adversarial) {
+        let folder = input(ctx, &stage.0)?;
+        let classes = source_kind(spec.kind).classes().unwrap_or_default();
+        return Ok(Arc::new(data::read_adversarial(
+            &adversarial_images(folder),
+            &classes,
+        )?));
+    }
+    let limit = match split {
+        Split::Train => spec.train_limit,
+        Split::Test => spec.test_limit,
+    };
+    let source = Source {
+        limit,
+        image_size: spec.image_size,
+        ..Source::new(source_kind(spec.kind), spec.dir.as_deref())
+    };
+    Ok(Arc::new(data::load(&source, split)?))
+}
+
+fn source_kind(kind: DataKind) -> SourceKind {
+    match kind {
+        DataKind::Cifar10 => SourceKind::Cifar10,
+        DataKind::Mnist => SourceKind::Mnist,
+        DataKind::ImageFolder => SourceKind::ImageFolder,
+        DataKind::Shapes => SourceKind::Shapes,
+        DataKind::Digits => SourceKind::Digits,
+    }
+}
+
+fn input<'a>(ctx: &StageContext<'a>, id: &str) -> Result<&'a Path> {
+    let folder = ctx.inputs.get(id).map(|path| path.as_path());
+    folder.ok_or_else(|| Error::failed(format!("the stage \"{id}\" has no result to refer to")))
+}
+
+/// The augmentations of training images.
+pub(super) fn augmentations(spec: &DataSpec) -> Vec<Augmentation> {
+    spec.augment
+        .iter()
+        .map(|kind| match kind {
+            AugmentKind::RandomCrop => Augmentation::RANDOM_CROP,
+            AugmentKind::HorizontalFlip => Augmentation::HorizontalFlip,
+        })
+        .collect()
+}
+
+/// The stage's network for images like those of `dataset`, with the weights that the spec names.
+pub(super) fn network(ctx: &StageContext<'_>, dataset: &Dataset) -> Result<Network> {
+    let spec = section(&ctx.spec.model, "model")?;
+    let data = section(&ctx.spec.data, "data")?;
+    let normalize = data.normalize.statistics();
+    let config = ModelConfig {
+        image: dataset.shape,
+        classes: dataset.classes.len(),
+        dropout: spec.dropout,
+        widths: spec.widths.clone(),
+        normalize: normalize.map(|(mean, std)| Normalize { mean, std }),
+        seed: ctx.spec.seed,
+        dtype: DType::F32,
+    };
+    let network = models::build(&spec.arch, &config)?;
+    load_weights(ctx, spec, &network)?;
+    Ok(network)
+}
+
+fn load_weights(ctx: &StageContext<'_>, spec: &ModelSpec, network: &Network) -> Result<()> {
+    let path = match &spec.weights {
+        None => return Ok(()),
+        Some(WeightsRef::File(path)) => path.clone(),
+        Some(WeightsRef::Stage(id)) => final_weights(input(ctx, id)?),
+    };
+    let state = weights::load_tensors(&path)?;
+    let surplus = network.load(&state).map_err(|error| {
+        Error::failed(format!(
+            "{}: these weights do not fit model.arch = \"{}\":\n{error}",
+            path.display(),
+            spec.arch
+        ))
+    })?;
+    if !surplus.is_empty() {
+        tracing::warn!(
+            "{}: {} tensors that {} has no use for: {}",
+            path.display(),
+            surplus.len(),
+            spec.arch,
+            surplus.join(", ")
+        );
+    }
+    Ok(())
+}
+
+/// The activations that are linear backwards in training.
+pub(super) fn train_plan(spec: &StageSpec, network: &Network) -> Result<LinearPlan> {
+    plan(spec, network, spec.linbp.train, LinbpUse::Train)
+}
+
+/// The activations that are linear backwards in attacks.
+pub(super) fn attack_plan(spec: &StageSpec, network: &Network) -> Result<LinearPlan> {
+    plan(spec, network, spec.linbp.attack, LinbpUse::Attack)
+}
+
+fn plan(spec: &StageSpec, network: &Network, on: bool, r#use: LinbpUse) -> Result<LinearPlan> {
+    if !on {
+        return Ok(LinearPlan::none());
+    }
+    let model = section(&spec.model, "model")?;
+    models::linear_plan(&model.arch, network, &spec.linbp.layers, r#use)
+}
+
+/// The attack of the given kind with the section's settings.
+pub(super) fn attack(spec: &AttackSpec, kind: AttackKind) -> Result<Box<dyn Attack>> {
+    let spec = spec.with_kind(kind);
+    let threat = Threat {
+        norm: match spec.norm {
+            Norm::Linf => attacks::Norm::Linf,
+            Norm::L2 => attacks::Norm::L2,
+        },
+        epsilon: spec.epsilon.get(),
+    };
+    let random_start = spec.random_start;
+    let iterations = || -> Result<(f64, usize)> {
+        match (spec.step_size, spec.k) {
+            (Some(step_size), Some(k)) => Ok((step_size.get(), k.get())),
+            _ => Err(Error::spec(format!(
+                "attack.step_size and attack.k: {kind} needs both"
+            ))),
+        }
+    };
+    Ok(match kind {
+        AttackKind::Fgsm => Box::new(Fgsm {
+            threat,
+            random_start,
+        }),
+        AttackKind::IFgsm => {
+            let (step_size, k) = iterations()?;
+            Box::new(IFgsm {
+                threat,
+                step_size,
+                k,
+                random_start,
+            })
+        }
+        AttackKind::Pgd => {
+            let (step_size, k) = iterations()?;
+            Box::new(Pgd {
+                threat,
+                step_size,
+                k,
+                random_start,
+            })
+        }
+    })
+}
+
+/// The optimizer of the given parameters.
+pub(super) fn optimizer(spec: &OptimizerSpec, parameters: &[Param]) -> Result<Box<dyn Optimizer>> {
+    let adam = |decoupled| {
+        let config = AdamConfig {
+            betas: spec.betas,
+            eps: spec.eps,
+            weight_decay: spec.weight_decay,
+            decoupled,
+        };
+        Adam::new(config, parameters)
+    };
+    Ok(match spec.kind {
+        OptimizerKind::Sgd => {
+            let config = SgdConfig {
+                momentum: spec.momentum,
+                nesterov: spec.nesterov,
+                weight_decay: spec.weight_decay,
+            };
+            Box::new(Sgd::new(config, parameters)?)
+        }
+        OptimizerKind::Adam => Box::new(adam(false)?),
+        OptimizerKind::Adamw => Box::new(adam(true)?),
+    })
+}
+
+/// The learning-rate schedule.
+pub(super) fn schedule(spec: &StageSpec) -> Result<Schedule> {
+    let base = section(&spec.optimizer, "optimizer")?.lr;
+    let epochs = section(&spec.train, "train")?.epochs;
+    let scheduler = &spec.scheduler;
+    let shape = match scheduler.kind {
+        SchedulerKind::Constant => Shape::Constant,
+        SchedulerKind::Step => Shape::Step {
+            milestones: scheduler.milestones.clone(),
+            gamma: scheduler.gamma,
+        },
+        SchedulerKind::Exponential => Shape::Exponential {
+            gamma: scheduler.gamma,
+        },
+        SchedulerKind::Cosine => Shape::Cosine {
+            t_max: scheduler.t_max.unwrap_or(epochs),
+            min: scheduler.min_lr,
+        },
+        SchedulerKind::OneCycle => Shape::OneCycle {
+            max: scheduler
+                .max_lr
+                .ok_or_else(|| Error::spec("scheduler.max_lr: one-cycle needs it"))?,
+            pct_start: scheduler.pct_start,
+            div: scheduler.div_factor,
+            final_div: scheduler.final_div_factor,
+        },
+    };
+    Ok(Schedule {
+        base,
+        shape,
+        warmup_epochs: scheduler.warmup_epochs,
+    })
+}

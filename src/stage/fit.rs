@@ -1,0 +1,362 @@
+//! The training loop that `train` and `adversarial-train` share: steps, epochs, evaluations, checkpoints, resume.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
+
+use super::StageContext;
+use super::assemble::{self, section};
+use super::measure::{Evaluation, Tally};
+use crate::attacks::correct;
+use crate::data::{Augmentation, Batch, Dataset, Loader, Split};
+use crate::nn::loss::{Reduction, cross_entropy};
+use crate::nn::{Coordinates, LinearPlan, Network, Pass, Tape};
+use crate::optim::{Optimizer, Place, Schedule};
+use crate::run::{Checkpoint, CheckpointStore, Metrics, MetricsWriter, interrupt};
+use crate::spec::Interval;
+use crate::{Error, Result};
+
+/// Makes the images that a step trains on from a batch.
+pub(super) type Prepare<'a> = dyn Fn(&Network, &Batch, Coordinates) -> Result<Tensor> + 'a;
+
+/// Where a training stands: with the tensors, all that a checkpoint holds.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct State {
+    /// The epoch under way, from 0.
+    epoch: usize,
+    /// Batches of it that are done.
+    batch: usize,
+    /// Optimizer steps since the beginning.
+    step: u64,
+    /// Sums over the epoch so far.
+    loss: f64,
+    correct: u64,
+    examples: u64,
+    /// Seconds that the epoch has taken so far.
+    seconds: f64,
+    /// Best accuracy so far, by "split/attack".
+    best: BTreeMap<String, f64>,
+    /// Last metrics, by name.
+    last: BTreeMap<String, f64>,
+}
+
+/// A training under way.
+pub(super) struct Fit<'a> {
+    ctx: &'a StageContext<'a>,
+    network: Network,
+    plan: LinearPlan,
+    optimizer: Box<dyn Optimizer>,
+    schedule: Schedule,
+    train: Arc<Dataset>,
+    augment: Vec<Augmentation>,
+    batch_size: usize,
+    epochs: usize,
+    evaluation: Evaluation,
+    metrics: MetricsWriter,
+    store: CheckpointStore,
+    /// When the last checkpoint was written.
+    saved: (u64, Instant),
+    state: State,
+}
+
+impl<'a> Fit<'a> {
+    /// Puts a training together and takes up the last checkpoint, if there is one.
+    pub fn new(ctx: &'a StageContext<'a>) -> Result<Self> {
+        let spec = ctx.spec;
+        let data = section(&spec.data, "data")?;
+        let train = assemble::dataset(ctx, Split::Train)?;
+        let test = assemble::dataset(ctx, Split::Test)?;
+        if train.shape != test.shape || train.classes != test.classes {
+            return Err(Error::failed(format!(
+                "the training images are {:?} (C, H, W) in {} classes, the test images {:?} in {}: they must agree",
+                train.shape,
+                train.classes.len(),
+                test.shape,
+                test.classes.len()
+            )));
+        }
+        let network = assemble::network(ctx, &train)?;
+        let optimizer = section(&spec.optimizer, "optimizer")?;
+        let optimizer = assemble::optimizer(optimizer, network.parameters())?;
+        let mut fit = Self {
+            ctx,
+            plan: assemble::train_plan(spec, &network)?,
+            optimizer,
+            schedule: assemble::schedule(spec)?,
+            augment: assemble::augmentations(data),
+            batch_size: data.batch_size,
+            epochs: section(&spec.train, "train")?.epochs,
+            evaluation: Evaluation::new(ctx, &network, test)?,
+            metrics: ctx.folder.metrics(ctx.device)?,
+            store: ctx.folder.checkpoints(spec.checkpoint.keep),
+            saved: (0, Instant::now()),
+            state: State::default(),
+            network,
+            train,
+        };
+        if let Some(checkpoint) = fit.store.last(ctx.device)? {
+            fit.restore(&checkpoint)?;
+        }
+        Ok(fit)
+    }
+
+    /// The network in training.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Trains to the end. Interrupted, it writes a checkpoint and returns [`Error::Interrupted`].
+    pub fn run(mut self, prepare: &Prepare<'_>) -> Result<Metrics> {
+        self.ctx
+            .progress
+            .stage(&self.ctx.spec.id, self.epochs as u64);
+        while self.state.epoch < self.epochs {
+            let outcome = self.epoch(prepare).and_then(|()| self.end_epoch());
+            if let Err(Error::Interrupted) = outcome {
+                self.save(None)?;
+            }
+            outcome?;
+        }
+        self.ctx
+            .folder
+            .write_final_weights(&self.network.state()?)?;
+        self.ctx.progress.finish();
+        Ok(self.state.last)
+    }
+
+    /// The rest of the epoch under way.
+    fn epoch(&mut self, prepare: &Prepare<'_>) -> Result<()> {
+        let (epoch, seed) = (self.state.epoch, self.ctx.spec.seed);
+        let loader = Loader::train(
+            Arc::clone(&self.train),
+            self.batch_size,
+            &self.augment,
+            seed,
+            epoch as u64,
+            self.state.batch,
+            self.ctx.device,
+        )?;
+        let batches = loader.batches();
+        self.ctx.progress.epoch(epoch as u64 + 1, batches as u64);
+        let earlier = self.state.seconds;
+        let begun = Instant::now();
+        for batch in loader {
+            let batch = batch?;
+            interrupt::check()?;
+            let loss = self.step(&batch, batches, prepare)?;
+            self.state.seconds = earlier + begun.elapsed().as_secs_f64();
+            let examples = batch.label_values.len() as u64;
+            self.ctx
+                .progress
+                .batch(self.state.batch as u64, Some(loss), examples);
+            if self.is_due() {
+                self.save(None)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One update. Returns the batch's mean loss.
+    fn step(&mut self, batch: &Batch, batches: usize, prepare: &Prepare<'_>) -> Result<f64> {
+        let state = &self.state;
+        let at = Coordinates {
+            seed: self.ctx.spec.seed,
+            epoch: state.epoch as u64,
+            batch: state.batch as u64,
+        };
+        let images = prepare(&self.network, batch, at)?;
+        let tape = Tape::new(Pass::training(self.plan.clone(), at));
+        let logits = self.network.forward(&tape, &tape.input(&images))?;
+        let loss = cross_entropy(logits.tensor(), &batch.label_values, Reduction::Mean)?;
+        let mean = loss.mean();
+        if !mean.is_finite() {
+            return Err(Error::failed(format!(
+                "stage {}: the loss is {mean} at epoch {}, step {} ({} of {batches} in the epoch); the weights were \
+                 not updated. A lower optimizer.lr is the usual remedy",
+                self.ctx.spec.id,
+                state.epoch + 1,
+                state.step + 1,
+                state.batch + 1,
+            )));
+        }
+        let right = correct(logits.tensor(), &batch.label_values)?;
+        let gradients = tape.backward(&logits, loss.gradient)?;
+        let rate = self.learning_rate(batches);
+        self.optimizer.step(&gradients, rate)?;
+        let state = &mut self.state;
+        state.batch += 1;
+        state.step += 1;
+        state.loss += loss.per_example.iter().sum::<f64>();
+        state.correct += right;
+        state.examples += batch.label_values.len() as u64;
+        Ok(mean)
+    }
+
+    fn learning_rate(&self, steps_per_epoch: usize) -> f64 {
+        self.schedule.learning_rate(Place {
+            epoch: self.state.epoch,
+            step: self.state.batch,
+            steps_per_epoch,
+            epochs: self.epochs,
+        })
+    }
+
+    /// Rows of the epoch, its evaluation, its checkpoint.
+    fn end_epoch(&mut self) -> Result<()> {
+        let batches = self.train.len().div_ceil(self.batch_size);
+        // The rate of the epoch's last step: schedules that move within an epoch are read at its end.
+        let last_step = Place {
+            epoch: self.state.epoch,
+            step: batches - 1,
+            steps_per_epoch: batches,
+            epochs: self.epochs,
+        };
+        let rate = self.schedule.learning_rate(last_step);
+        let done = self.state.epoch + 1;
+        let tally = Tally {
+            loss: self.state.loss,
+            correct: self.state.correct,
+            examples: self.state.examples,
+            seconds: self.state.seconds,
+        };
+        let trained_on = if self.ctx.spec.task == crate::spec::Task::AdversarialTrain {
+            section(&self.ctx.spec.attack, "attack")?.kind.name()
+        } else {
+            "none"
+        };
+        let mut line = vec![format!(
+            "epoch {done}/{}  train loss {:.4} accuracy {:.2} %",
+            self.epochs,
+            tally.mean_loss(),
+            100.0 * tally.accuracy()
+        )];
+        self.record("train", trained_on, &tally, Some(rate))?;
+        let mut score = None;
+        let every = self.ctx.spec.evaluate.every;
+        if done.is_multiple_of(every) || done == self.epochs {
+            let (ctx, epoch) = (self.ctx, done as u64);
+            let tallies = self
+                .evaluation
+                .run(ctx, &self.network, epoch, |_, _, _| {})?;
+            for (attack, tally) in tallies {
+                self.record("test", attack, &tally, None)?;
+                let under = if attack == "none" {
+                    String::new()
+                } else {
+                    format!(" under {attack}")
+                };
+                line.push(format!(
+                    "test accuracy{under} {:.2} %",
+                    100.0 * tally.accuracy()
+                ));
+                // Attacks are listed from the weakest to the one that matters: the best model withstands the last.
+                score = Some(tally.accuracy());
+            }
+        }
+        self.ctx.progress.line(&line.join(", "));
+        self.state = State {
+            epoch: done,
+            step: self.state.step,
+            best: std::mem::take(&mut self.state.best),
+            last: std::mem::take(&mut self.state.last),
+            ..State::default()
+        };
+        let due = match self.ctx.spec.checkpoint.every {
+            Interval::Epochs(every) => (done as u64).is_multiple_of(every),
+            _ => false,
+        };
+        if due || done == self.epochs || score.is_some() {
+            self.save(score)?;
+        }
+        Ok(())
+    }
+
+    /// Writes a row of `metrics.csv` and keeps the best accuracy of its kind.
+    fn record(&mut self, split: &str, attack: &str, tally: &Tally, lr: Option<f64>) -> Result<()> {
+        let accuracy = tally.accuracy();
+        let best = self
+            .state
+            .best
+            .entry(format!("{split}/{attack}"))
+            .or_insert(accuracy);
+        *best = best.max(accuracy);
+        let mut row = tally.row(&self.ctx.spec.id, split, attack);
+        row.epoch = self.state.epoch as u64 + 1;
+        row.step = self.state.step;
+        row.best_accuracy = Some(*best);
+        row.lr = lr;
+        self.metrics.append(row)?;
+        let name = match attack {
+            "none" => split.to_string(),
+            attack => format!("{split}_{attack}"),
+        };
+        let last = &mut self.state.last;
+        last.insert(format!("{name}_accuracy"), accuracy);
+        last.insert(format!("{name}_loss"), tally.mean_loss());
+        Ok(())
+    }
+
+    /// Whether a checkpoint is due within an epoch.
+    fn is_due(&self) -> bool {
+        match self.ctx.spec.checkpoint.every {
+            Interval::Epochs(_) => false,
+            Interval::Steps(steps) => self.state.step - self.saved.0 >= steps,
+            Interval::Minutes(minutes) => {
+                self.saved.1.elapsed() >= Duration::from_secs(60 * minutes)
+            }
+        }
+    }
+
+    fn save(&mut self, score: Option<f64>) -> Result<()> {
+        let mut tensors = BTreeMap::new();
+        for (name, tensor) in self.network.state()? {
+            tensors.insert(format!("model.{name}"), tensor);
+        }
+        for (name, tensor) in self.optimizer.state()? {
+            tensors.insert(format!("optimizer.{name}"), tensor);
+        }
+        let state = serde_json::to_value(&self.state)
+            .map_err(|e| Error::failed(format!("cannot describe the training's state: {e}")))?;
+        let checkpoint = Checkpoint { tensors, state };
+        let (epoch, step) = (self.state.epoch as u64, self.state.step);
+        self.store.save(&checkpoint, epoch, step, score)?;
+        self.saved = (step, Instant::now());
+        Ok(())
+    }
+
+    fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        let part = |prefix: &str| -> BTreeMap<String, Tensor> {
+            let tensors = checkpoint.tensors.iter();
+            tensors
+                .filter_map(|(name, t)| Some((name.strip_prefix(prefix)?.to_string(), t.clone())))
+                .collect()
+        };
+        let damaged = |e: &dyn std::fmt::Display| {
+            Error::failed(format!(
+                "the last checkpoint does not belong to this spec: {e}\n`--fresh` starts the run anew"
+            ))
+        };
+        self.network
+            .load(&part("model."))
+            .map_err(|e| damaged(&e))?;
+        self.optimizer
+            .load_state(&part("optimizer."))
+            .map_err(|e| damaged(&e))?;
+        self.state = serde_json::from_value(checkpoint.state.clone()).map_err(|e| damaged(&e))?;
+        self.saved = (self.state.step, Instant::now());
+        let State { epoch, batch, .. } = self.state;
+        tracing::info!("resuming at epoch {}, batch {}", epoch + 1, batch + 1);
+        if epoch < self.epochs {
+            self.ctx.progress.line(&format!(
+                "resuming at epoch {} of {}, batch {}",
+                epoch + 1,
+                self.epochs,
+                batch + 1
+            ));
+        }
+        Ok(())
+    }
+}

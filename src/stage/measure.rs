@@ -1,0 +1,162 @@
+//! Loss and accuracy of a network on a data set, clean or under attack.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use candle_core::{Device, Tensor};
+
+use super::StageContext;
+use super::assemble::{self, section};
+use crate::attacks::{Attack, Originals, Start, Target, correct, craft};
+use crate::data::{Dataset, Loader};
+use crate::nn::loss::{Reduction, cross_entropy};
+use crate::nn::{LinearPlan, Network};
+use crate::run::{MetricsRow, interrupt};
+use crate::spec::EvalAttack;
+use crate::{Error, Result};
+
+/// Tells the random starts of evaluations from those of training in the same epoch.
+const ROUND: u64 = 1;
+
+/// What was counted in one pass over a data set.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Tally {
+    /// Sum of the examples' losses.
+    pub loss: f64,
+    pub correct: u64,
+    pub examples: u64,
+    pub seconds: f64,
+}
+
+impl Tally {
+    /// Counts a batch.
+    pub fn add(&mut self, losses: &[f64], correct: u64) {
+        self.loss += losses.iter().sum::<f64>();
+        self.correct += correct;
+        self.examples += losses.len() as u64;
+    }
+
+    /// Share of examples classified correctly.
+    pub fn accuracy(&self) -> f64 {
+        self.correct as f64 / self.examples.max(1) as f64
+    }
+
+    /// Mean loss an example.
+    pub fn mean_loss(&self) -> f64 {
+        self.loss / self.examples.max(1) as f64
+    }
+
+    /// A row of `metrics.csv` without what only the caller knows: epoch, step, best accuracy, learning rate.
+    pub fn row(&self, stage: &str, split: &str, attack: &str) -> MetricsRow {
+        MetricsRow {
+            stage: stage.to_string(),
+            split: split.to_string(),
+            attack: attack.to_string(),
+            loss: Some(self.mean_loss()),
+            accuracy: Some(self.accuracy()),
+            examples: Some(self.examples),
+            seconds: Some(self.seconds),
+            examples_per_second: (self.seconds > 0.0).then(|| self.examples as f64 / self.seconds),
+            ..MetricsRow::default()
+        }
+    }
+}
+
+/// What an evaluation measures, put together once for a stage.
+pub(super) struct Evaluation {
+    dataset: Arc<Dataset>,
+    batch_size: usize,
+    /// The attacks by name; none for clean images.
+    attacks: Vec<(&'static str, Option<Box<dyn Attack>>)>,
+    plan: LinearPlan,
+    seed: u64,
+    device: Device,
+}
+
+impl Evaluation {
+    /// The evaluation that the stage's spec asks for, of `dataset`.
+    pub fn new(ctx: &StageContext<'_>, network: &Network, dataset: Arc<Dataset>) -> Result<Self> {
+        let spec = ctx.spec;
+        let attacks = spec
+            .evaluate
+            .attacks
+            .iter()
+            .map(|&attack| match attack {
+                EvalAttack::None => Ok((attack.name(), None)),
+                EvalAttack::Attack(kind) => {
+                    let settings = section(&spec.attack, "attack")?;
+                    Ok((attack.name(), Some(assemble::attack(settings, kind)?)))
+                }
+            })
+            .collect::<Result<_>>()?;
+        Ok(Self {
+            dataset,
+            batch_size: section(&spec.data, "data")?.eval_batch_size,
+            attacks,
+            plan: assemble::attack_plan(spec, network)?,
+            seed: spec.seed,
+            device: ctx.device.clone(),
+        })
+    }
+
+    /// The names of the attacks, in order.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.attacks.iter().map(|(name, _)| *name)
+    }
+
+    /// Measures under each attack in turn. `seen` gets the logits of every batch.
+    pub fn run(
+        &self,
+        ctx: &StageContext<'_>,
+        network: &Network,
+        epoch: u64,
+        mut seen: impl FnMut(&'static str, &Tensor, &[u32]),
+    ) -> Result<Vec<(&'static str, Tally)>> {
+        let target = Target::new(network, self.plan.clone());
+        let start = Start {
+            seed: self.seed,
+            epoch,
+            round: ROUND,
+        };
+        let mut tallies = Vec::new();
+        for (name, attack) in &self.attacks {
+            let begun = Instant::now();
+            let loader = Loader::eval(Arc::clone(&self.dataset), self.batch_size, &self.device)?;
+            ctx.progress
+                .phase(&format!("evaluating {name}"), loader.batches() as u64);
+            let mut tally = Tally::default();
+            for (index, batch) in loader.enumerate() {
+                interrupt::check()?;
+                let batch = batch?;
+                let images = match attack {
+                    None => batch.images,
+                    Some(attack) => {
+                        let originals = Originals {
+                            images: &batch.images,
+                            labels: &batch.label_values,
+                            indices: &batch.indices,
+                            start,
+                        };
+                        craft(attack.as_ref(), &target, originals)?
+                    }
+                };
+                let logits = network.logits(&images)?;
+                let loss = cross_entropy(&logits, &batch.label_values, Reduction::Sum)?;
+                tally.add(&loss.per_example, correct(&logits, &batch.label_values)?);
+                seen(name, &logits, &batch.label_values);
+                let examples = batch.label_values.len() as u64;
+                ctx.progress
+                    .batch(index as u64 + 1, Some(loss.mean()), examples);
+            }
+            if !tally.loss.is_finite() {
+                return Err(Error::failed(format!(
+                    "the loss on the test set under {name} is {}: the weights are not finite",
+                    tally.loss
+                )));
+            }
+            tally.seconds = begun.elapsed().as_secs_f64();
+            tallies.push((*name, tally));
+        }
+        Ok(tallies)
+    }
+}

@@ -1,0 +1,155 @@
+//! The two student-teacher simulations: BP and LinBP from the same draws, in float64.
+//!
+//! A repeat is a pure function of the seed and its index, so repeats run on all threads and the file does not depend
+//! on how many there are.
+
+mod normals;
+mod one_layer_training;
+mod two_layer_attack;
+
+use rayon::prelude::*;
+
+use self::normals::Normals;
+use super::assemble::section;
+use super::{StageContext, StageSummary};
+use crate::error::{Error, Result};
+use crate::rng::{Purpose, stream};
+use crate::run::{Method, Metrics, Progress, RepeatLines, StageFolder, Trajectories, interrupt};
+use crate::spec::{SimulateSpec, SimulationKind};
+
+/// Rows that are computed before they are written, at most, unless one repeat has more.
+const ROWS_AT_A_TIME: usize = 400_000;
+
+/// Numbers that a repeat may hold at once: 1 GiB of them.
+const MAX_NUMBERS: u128 = 1 << 27;
+
+/// Steps between two looks at whether the user wants to stop.
+const STEPS_A_LOOK: u64 = 1024;
+
+/// Runs the simulation, or what is left of it, and leaves `simulation.csv`.
+pub(super) fn run(ctx: &StageContext<'_>) -> Result<StageSummary> {
+    let stage = ctx.spec;
+    let spec = section(&stage.simulate, "simulate")?;
+    ctx.progress.stage(&stage.id, 1);
+    let metrics = simulate_all(spec, stage.seed, ctx.folder, ctx.progress)?;
+    ctx.progress.finish();
+    Ok(StageSummary { metrics })
+}
+
+/// Simulates every repeat that does not stand in `folder` yet. Gives the means of the last recorded step over all
+/// repeats, by method.
+fn simulate_all(
+    spec: &SimulateSpec,
+    seed: u64,
+    folder: &StageFolder,
+    progress: &Progress,
+) -> Result<Metrics> {
+    refuse_too_large(spec)?;
+    let steps = recorded_steps(spec);
+    let mut writer = folder.simulation(&steps)?;
+    progress.epoch(1, spec.repeats as u64);
+    let at_a_time = (ROWS_AT_A_TIME / (2 * steps.len())).max(rayon::current_num_threads()) as u64;
+    loop {
+        let done = writer.repeats_done();
+        progress.batch(done, None, 0);
+        if done >= spec.repeats as u64 {
+            break;
+        }
+        interrupt::check()?;
+        let next = done..(done + at_a_time).min(spec.repeats as u64);
+        let repeats = next
+            .into_par_iter()
+            .map(|repeat| Ok(RepeatLines::new(repeat, &simulate(spec, seed, repeat)?)))
+            .collect::<Result<Vec<_>>>()?;
+        writer.append(&repeats)?;
+    }
+    Ok(final_means(writer.final_points()))
+}
+
+/// One repeat, both methods.
+fn simulate(spec: &SimulateSpec, seed: u64, repeat: u64) -> Result<Trajectories> {
+    let normals = Normals::new(stream(seed, Purpose::Simulation, 0, 0, repeat));
+    // The vector instructions of this machine; the order of every sum is fixed, so the numbers are the same without.
+    let outcome = pulp::Arch::new().dispatch(
+        #[inline(always)]
+        || match spec.kind {
+            SimulationKind::TwoLayerAttack => two_layer_attack::simulate(spec, normals),
+            SimulationKind::OneLayerTraining => one_layer_training::simulate(spec, normals),
+        },
+    );
+    outcome.map_err(|stop| match stop {
+        Stop::Interrupted => Error::Interrupted,
+        Stop::NotFinite { step, method } => Error::failed(format!(
+            "simulation: repeat {repeat}, step {step}: the loss of {} is not finite; lower simulate.step_size",
+            method.name()
+        )),
+    })
+}
+
+/// Why a repeat ended early.
+#[derive(Debug)]
+enum Stop {
+    Interrupted,
+    NotFinite { step: u64, method: Method },
+}
+
+/// To be called after each step: stops where a loss is no number any more or the user wants to stop.
+#[inline(always)]
+fn check_step(step: u64, bp_loss: f64, linbp_loss: f64) -> Result<(), Stop> {
+    for (method, loss) in [(Method::Bp, bp_loss), (Method::Linbp, linbp_loss)] {
+        if !loss.is_finite() {
+            return Err(Stop::NotFinite { step, method });
+        }
+    }
+    if step.is_multiple_of(STEPS_A_LOOK) && interrupt::requested() {
+        return Err(Stop::Interrupted);
+    }
+    Ok(())
+}
+
+/// Whether `step`, from 1, is recorded: every n-th and the last.
+fn is_recorded(spec: &SimulateSpec, step: u64) -> bool {
+    step.is_multiple_of(spec.record_every as u64) || step == spec.steps as u64
+}
+
+fn recorded_steps(spec: &SimulateSpec) -> Vec<u64> {
+    (1..=spec.steps as u64)
+        .filter(|&step| is_recorded(spec, step))
+        .collect()
+}
+
+fn refuse_too_large(spec: &SimulateSpec) -> Result<()> {
+    let product = |a: usize, b: usize| a as u128 * b as u128;
+    let numbers = match spec.kind {
+        SimulationKind::TwoLayerAttack => {
+            product(spec.hidden, spec.inputs) + product(spec.hidden, spec.outputs)
+        }
+        SimulationKind::OneLayerTraining => product(spec.batch, spec.inputs),
+    };
+    if numbers > MAX_NUMBERS {
+        return Err(Error::failed(format!(
+            "simulation: its matrices have {numbers} numbers, at most {MAX_NUMBERS} are possible; lower \
+             simulate.inputs, simulate.hidden, simulate.outputs or simulate.batch"
+        )));
+    }
+    Ok(())
+}
+
+fn final_means(points: &[[crate::run::Point; 2]]) -> Metrics {
+    let mut metrics = Metrics::new();
+    for (index, method) in [Method::Bp, Method::Linbp].into_iter().enumerate() {
+        let mean = |value: fn(&crate::run::Point) -> f64| {
+            points.iter().map(|pair| value(&pair[index])).sum::<f64>() / points.len() as f64
+        };
+        let name = method.name();
+        metrics.insert(
+            format!("{name}_l1_distance"),
+            mean(|point| point.l1_distance),
+        );
+        metrics.insert(format!("{name}_loss"), mean(|point| point.loss));
+    }
+    metrics
+}
+
+#[cfg(test)]
+mod tests;

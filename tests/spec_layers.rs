@@ -1,0 +1,330 @@
+//! Which layer wins, what each value remembers of it, and what a sweep is made of.
+
+use std::path::PathBuf;
+
+use proptest::prelude::*;
+use runner::spec::{Plan, Request, WeightsRef, plan};
+
+const BASE: &str = "\
+task = \"train\"
+seed = 1
+[data]
+kind = \"digits\"
+batch_size = 10
+[model]
+arch = \"lenet5\"
+[optimizer]
+lr = 0.5
+momentum = 0.5
+weight_decay = 0.5
+[train]
+epochs = 2
+";
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        Self(folder)
+    }
+
+    fn request(&self, spec: &str) -> Request {
+        Request {
+            spec: self.path(spec),
+            ..Request::default()
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn plan(&self, spec: &str, overrides: &[&str], sweeps: &[&str]) -> Plan {
+        let request = Request {
+            overrides: overrides.iter().map(|text| text.to_string()).collect(),
+            sweeps: sweeps.iter().map(|text| text.to_string()).collect(),
+            ..self.request(spec)
+        };
+        plan(&request).unwrap_or_else(|error| panic!("{error}"))
+    }
+}
+
+fn labels(plan: &Plan) -> Vec<&str> {
+    plan.runs.iter().map(|run| run.label.as_str()).collect()
+}
+
+#[test]
+fn later_layers_win_and_every_value_knows_its_layer() {
+    let folder = Folder::new(&[
+        ("base/base.toml", BASE),
+        (
+            "middle.toml",
+            "extends = \"base/base.toml\"\n[optimizer]\nmomentum = 0.6\nweight_decay = 0.6\n",
+        ),
+        (
+            "a.toml",
+            "extends = \"middle.toml\"\n[optimizer]\nweight_decay = 0.7\n[evaluate]\nevery = 2\n",
+        ),
+    ]);
+    let request = Request {
+        overrides: vec!["train.epochs=9".into(), "data.eval_batch_size=7".into()],
+        environment: vec![
+            ("RUNNER_TRAIN__EPOCHS".into(), "8".into()),
+            ("RUNNER_EVALUATE__EVERY".into(), "3".into()),
+            ("RUNNER_OS".into(), "Linux".into()),
+        ],
+        ..folder.request("a.toml")
+    };
+    let plan = plan(&request).unwrap();
+    let spec = &plan.runs[0].spec;
+    let stage = &spec.stages[0];
+    let optimizer = stage.optimizer.as_ref().unwrap();
+    assert_eq!(
+        (optimizer.lr, optimizer.momentum, optimizer.weight_decay),
+        (0.5, 0.6, 0.7)
+    );
+    assert_eq!(stage.train.as_ref().unwrap().epochs, 9);
+    assert_eq!(stage.evaluate.every, 3);
+    assert_eq!(stage.seed, 1);
+    assert_eq!(
+        spec.name, "a",
+        "the file's name, where no layer names the experiment"
+    );
+    let root = folder.0.path().display();
+    for (key, layer) in [
+        ("name", "default".to_owned()),
+        ("seed", format!("extends {root}/base/base.toml:2")),
+        ("optimizer.lr", format!("extends {root}/base/base.toml:9")),
+        (
+            "optimizer.momentum",
+            format!("extends {root}/middle.toml:3"),
+        ),
+        ("optimizer.weight_decay", format!("spec {root}/a.toml:3")),
+        ("optimizer.nesterov", "default".to_owned()),
+        (
+            "evaluate.every",
+            "environment RUNNER_EVALUATE__EVERY".to_owned(),
+        ),
+        ("train.epochs", "command line".to_owned()),
+        ("data.eval_batch_size", "command line".to_owned()),
+    ] {
+        assert_eq!(spec.provenance.get(key), Some(&layer), "{key}");
+    }
+    assert_eq!(plan.warnings, [""; 0]);
+}
+
+#[test]
+fn stages_overlay_the_spec_and_take_over_what_they_refer_to() {
+    let text = "\
+data = { kind = \"digits\", batch_size = 10 }
+optimizer = { lr = 0.5 }
+train = { epochs = 2 }
+attack = { kind = \"fgsm\", epsilon = 0.5 }
+[[stage]]
+id = \"train\"
+task = \"train\"
+model = { arch = \"mlp\", widths = [5] }
+optimizer = { momentum = 0.9 }
+[[stage]]
+id = \"craft\"
+task = \"attack\"
+model = { weights = \"@train\" }
+attack = { epsilon = 0.25 }
+";
+    let folder = Folder::new(&[("a.toml", text)]);
+    let plan = folder.plan("a.toml", &["stage.craft.attack.norm=l2"], &[]);
+    let spec = &plan.runs[0].spec;
+    let (train, craft) = (&spec.stages[0], &spec.stages[1]);
+    assert_eq!(train.optimizer.as_ref().unwrap().lr, 0.5);
+    assert_eq!(train.optimizer.as_ref().unwrap().momentum, 0.9);
+    let model = craft.model.as_ref().unwrap();
+    assert_eq!(
+        (model.arch.as_str(), model.widths.as_deref()),
+        ("mlp", Some(&[5][..]))
+    );
+    assert_eq!(model.weights, Some(WeightsRef::Stage("train".into())));
+    assert_eq!(craft.attack.as_ref().unwrap().epsilon.get(), 0.25);
+    assert!(craft.optimizer.is_none() && craft.train.is_none());
+    assert_eq!(spec.provenance["stage.craft.attack.norm"], "command line");
+    // Every stage that attacks sets its own epsilon, so the spec's has no effect.
+    let root = folder.0.path().display();
+    assert_eq!(
+        plan.warnings,
+        [format!(
+            "{root}/a.toml:4: attack.epsilon: has no effect: every stage sets its own; one stage's key is \
+             stage.ID.attack.epsilon"
+        )]
+    );
+}
+
+#[test]
+fn a_sweep_is_a_product_with_pairs_and_exclusions() {
+    let sweep = "[sweep]\n\"linbp.train\" = [false, true]\noptimizer.lr = [0.1, 0.2]\ntrain.epochs = [3, 4]\n\
+                 zip = [[\"optimizer.lr\", \"train.epochs\"]]\nexclude = [{ \"linbp.train\" = true, optimizer.lr = 0.2 }]\n";
+    let folder = Folder::new(&[("a.toml", &format!("{BASE}{sweep}"))]);
+    let plan = folder.plan("a.toml", &[], &[]);
+    assert_eq!(plan.swept, ["linbp.train", "optimizer.lr", "train.epochs"]);
+    assert_eq!(
+        labels(&plan),
+        [
+            "linbp.train=false,optimizer.lr=0.1,train.epochs=3",
+            "linbp.train=false,optimizer.lr=0.2,train.epochs=4",
+            "linbp.train=true,optimizer.lr=0.1,train.epochs=3",
+        ]
+    );
+    let run = &plan.runs[2];
+    assert!(run.spec.stages[0].linbp.train);
+    assert_eq!(run.folder(), format!("{}-{}", run.label, run.hash));
+    let root = folder.0.path().display();
+    assert_eq!(
+        run.spec.provenance["linbp.train"],
+        format!("sweep {root}/a.toml:15")
+    );
+
+    // The command line fixes a swept key, replaces a list, or adds one.
+    let fixed = folder.plan("a.toml", &["linbp.train=true"], &["seed=5,6"]);
+    assert_eq!(fixed.swept, ["optimizer.lr", "train.epochs", "seed"]);
+}
+
+#[test]
+fn a_run_is_the_same_whatever_else_is_swept() {
+    let folder = Folder::new(&[("a.toml", BASE), ("b/a.toml", BASE)]);
+    let hash = |plan: &Plan, seed: u64| {
+        let run = plan.runs.iter().find(|run| run.spec.stages[0].seed == seed);
+        run.map(|run| run.hash.clone()).unwrap()
+    };
+    let alone = folder.plan("a.toml", &["seed=2"], &[]);
+    let few = folder.plan("a.toml", &[], &["seed=2,3"]);
+    let many = folder.plan("b/a.toml", &[], &["seed=1,2,3", "train.epochs=2"]);
+    assert_eq!(hash(&alone, 2), hash(&few, 2));
+    assert_eq!(hash(&alone, 2), hash(&many, 2));
+    assert_ne!(hash(&few, 2), hash(&few, 3));
+    assert_eq!(alone.runs[0].folder(), alone.runs[0].hash);
+}
+
+#[test]
+fn folders_are_safe_and_bounded() {
+    let folder = Folder::new(&[("a.toml", BASE)]);
+    let long = format!("[\"from:{}\"]", "é/".repeat(200));
+    let plan = folder.plan(
+        "a.toml",
+        &["linbp.train=true"],
+        &[&format!("linbp.layers={long}")],
+    );
+    let name = plan.runs[0].folder();
+    assert!(
+        name.len() <= 150 && name.ends_with(&plan.runs[0].hash),
+        "{name}"
+    );
+    assert!(
+        name.chars()
+            .all(|letter| letter.is_ascii_alphanumeric() || "-_.,=+".contains(letter)),
+        "{name}"
+    );
+}
+
+#[test]
+fn smoke_shrinks_and_stands_apart() {
+    let folder = Folder::new(&[("a.toml", BASE)]);
+    let request = Request {
+        smoke: true,
+        ..folder.request("a.toml")
+    };
+    let plan = plan(&request).unwrap();
+    let stage = &plan.runs[0].spec.stages[0];
+    assert_eq!(plan.name, "a-smoke");
+    assert_eq!(stage.train.as_ref().unwrap().epochs, 1);
+    let data = stage.data.as_ref().unwrap();
+    assert_eq!(
+        (data.train_limit, data.test_limit, data.batch_size),
+        (Some(128), Some(64), 10)
+    );
+    assert_eq!(plan.runs[0].spec.provenance["train.epochs"], "--smoke");
+}
+
+#[test]
+fn ten_thousand_runs_are_composed_in_seconds() {
+    let folder = Folder::new(&[("a.toml", BASE)]);
+    let numbers = |count: usize| {
+        (0..count)
+            .map(|number| number.to_string())
+            .collect::<Vec<_>>()
+            .join(",")
+    };
+    let began = std::time::Instant::now();
+    let plan = folder.plan("a.toml", &[], &[&format!("seed={}", numbers(10_000))]);
+    assert_eq!(plan.runs.len(), 10_000);
+    assert!(began.elapsed().as_secs() < 60, "{:?}", began.elapsed());
+}
+
+/// Reads a resolved spec again.
+fn again(text: &str) -> Plan {
+    let folder = Folder::new(&[("spec.toml", text)]);
+    folder.plan("spec.toml", &[], &[])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn any_resolved_spec_reads_back_to_itself(
+        lr in 1e-12f64..1e3,
+        epsilon in 1e-9f64..=1.0,
+        step in (1u32..100, 1u32..1000),
+        k in 1usize..1000,
+        seed in 0u64..=i64::MAX as u64,
+        kind in prop::sample::select(vec!["sgd", "adam", "adamw"]),
+        schedule in prop::sample::select(vec!["constant", "step", "exponential", "cosine", "one-cycle"]),
+        linbp in any::<(bool, bool)>(),
+        layers in prop::sample::select(vec!["default", "all", "from:relu1", "[\"a*\", \"b.c\"]"]),
+        normalize in prop::sample::select(vec!["none", "mnist", "{ mean = [0.5], std = [0.25] }"]),
+        every in prop::sample::select(vec!["2 epochs", "7 steps", "3 min"]),
+    ) {
+        let folder = Folder::new(&[("a.toml", BASE)]);
+        let plan = folder.plan("a.toml", &[
+            "task=adversarial-train",
+            "attack.kind=pgd",
+            &format!("attack.epsilon={epsilon:?}"),
+            &format!("attack.step_size={}/{}", step.0, step.1),
+            &format!("attack.k={k}"),
+            &format!("seed={seed}"),
+            &format!("optimizer.lr={lr:?}"),
+            &format!("optimizer.kind={kind}"),
+            &format!("scheduler.kind={schedule}"),
+            "scheduler.gamma=0.3",
+            "scheduler.max_lr=1",
+            "scheduler.milestones=[3, 9]",
+            "scheduler.warmup_epochs=2",
+            &format!("linbp.train={}", linbp.0),
+            &format!("linbp.attack={}", linbp.1),
+            &format!("linbp.layers={layers}"),
+            &format!("data.normalize={normalize}"),
+            &format!("checkpoint.every={every}"),
+        ], &[]);
+        let run = &plan.runs[0];
+        let read = again(&run.text);
+        prop_assert_eq!(&read.runs[0].spec.stages, &run.spec.stages);
+        prop_assert_eq!(&read.runs[0].text, &run.text);
+        prop_assert_eq!(&read.runs[0].hash, &run.hash);
+        prop_assert!(read.warnings.is_empty(), "{:?}", read.warnings);
+    }
+
+    #[test]
+    fn no_text_makes_the_reader_panic(text in "\\PC{0,200}", key in "[a-z.]{1,20}", value in "\\PC{1,20}") {
+        let folder = Folder::new(&[("a.toml", &text), ("b.toml", BASE)]);
+        let refused = plan(&folder.request("a.toml"));
+        prop_assert!(refused.is_err(), "no text but a spec is one");
+        let request = Request {
+            overrides: vec![format!("{key}={value}")],
+            sweeps: vec![format!("{key}={value}")],
+            ..folder.request("b.toml")
+        };
+        prop_assert!(plan(&request).is_err(), "a key is either set or swept");
+    }
+}
