@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 use runner::Result;
 use runner::attacks::{Norm, Target, Threat};
 use runner::models::{self, ModelConfig};
@@ -57,13 +57,8 @@ fn repeat(seconds: f64, mut work: impl FnMut() -> Result<()>) -> Result<Vec<f64>
 
 fn network(arch: &str, image: [usize; 3]) -> Result<Network> {
     let config = ModelConfig {
-        image,
-        classes: 10,
-        dropout: None,
-        widths: None,
-        normalize: None,
         seed: 1,
-        dtype: DType::F32,
+        ..ModelConfig::new(image, 10)
     };
     models::build(arch, &config)
 }

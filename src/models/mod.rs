@@ -14,4 +14,6 @@ mod wide_resnet;
 
 pub use layers::Layers;
 pub use preset::{LinbpUse, linear_plan};
-pub use registry::{Arch, DescribedActivation, Description, ModelConfig, build, describe, names};
+pub use registry::{
+    Arch, DescribedActivation, Description, ModelConfig, build, describe, names, outline,
+};

@@ -28,6 +28,22 @@ pub struct ModelConfig {
     pub dtype: DType,
 }
 
+impl ModelConfig {
+    /// An architecture as it is published, in f32, with the initial weights of seed 0.
+    pub fn new(image: [usize; 3], classes: usize) -> Self {
+        Self {
+            image,
+            classes,
+            dropout: None,
+            widths: None,
+            activation: None,
+            normalize: None,
+            seed: 0,
+            dtype: DType::F32,
+        }
+    }
+}
+
 /// An architecture: a family and what tells it from the family's others.
 #[derive(Clone, Debug)]
 pub struct Arch {
@@ -170,6 +186,12 @@ pub fn build(arch: &str, config: &ModelConfig) -> Result<Network> {
     })
 }
 
+/// The same network with names and shapes but without numbers: quick to build, to be asked and not to be run.
+pub fn outline(arch: &str, config: &ModelConfig) -> Result<Network> {
+    let arch = Arch::find(arch)?;
+    Network::outline(|b| arch.define(b, config))
+}
+
 /// What there is to know about an architecture without its weights.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Description {
@@ -196,17 +218,8 @@ pub fn describe(arch: &str) -> Result<Description> {
         Family::Mlp | Family::LeNet5 => [1, 28, 28],
         _ => [3, 32, 32],
     };
-    let config = ModelConfig {
-        image,
-        classes: 10,
-        dropout: None,
-        widths: None,
-        activation: None,
-        normalize: None,
-        seed: 0,
-        dtype: DType::F32,
-    };
-    let network = Network::outline(|b| arch.define(b, &config))?;
+    let config = ModelConfig::new(image, 10);
+    let network = outline(&arch.name, &config)?;
     let names = network.activations();
     let linear = |r#use| linear_activations(&arch, names, &Layers::Default, r#use);
     let (train, attack) = (linear(LinbpUse::Train)?, linear(LinbpUse::Attack)?);
@@ -271,25 +284,12 @@ mod tests {
 
     #[test]
     fn activations_can_be_replaced() {
-        let config = ModelConfig {
-            image: [3, 16, 16],
-            classes: 10,
-            dropout: None,
-            widths: None,
-            activation: Some(Activation::Silu),
-            normalize: None,
-            seed: 0,
-            dtype: DType::F32,
+        let config = |activation| ModelConfig {
+            activation,
+            ..ModelConfig::new([3, 16, 16], 10)
         };
-        let silu = build("mobilenet_v2", &config).unwrap();
-        let relu = build(
-            "mobilenet_v2",
-            &ModelConfig {
-                activation: None,
-                ..config
-            },
-        )
-        .unwrap();
+        let silu = build("mobilenet_v2", &config(Some(Activation::Silu))).unwrap();
+        let relu = build("mobilenet_v2", &config(None)).unwrap();
         let x = candle_core::Tensor::ones((1, 3, 16, 16), DType::F32, &candle_core::Device::Cpu)
             .unwrap();
         let logits = |network: &Network| network.logits(&x).unwrap().to_vec2::<f32>().unwrap();
@@ -299,19 +299,9 @@ mod tests {
 
     #[test]
     fn images_that_are_too_small_are_refused() {
-        let config = ModelConfig {
-            image: [3, 7, 7],
-            classes: 10,
-            dropout: None,
-            widths: None,
-            activation: None,
-            normalize: None,
-            seed: 0,
-            dtype: DType::F32,
-        };
+        let config = ModelConfig::new([3, 7, 7], 10);
         for arch in ["vgg11", "densenet121", "squeezenet", "lenet5"] {
-            let arch = Arch::find(arch).unwrap();
-            let fault = Network::outline(|b| arch.define(b, &config)).err().unwrap();
+            let fault = outline(arch, &config).err().unwrap();
             assert!(fault.to_string().contains("the data has 7x7"), "{fault}");
         }
     }

@@ -86,11 +86,12 @@ pub fn check_models(runs: &[PlannedRun]) -> Result<()> {
             classes: CLASSES,
             dropout: model.dropout,
             widths: model.widths.clone(),
+            activation: None,
             normalize: None,
             seed: stage.seed,
             dtype: DType::F32,
         };
-        let network = match models::build(&model.arch, &config) {
+        let network = match models::outline(&model.arch, &config) {
             Ok(network) => network,
             Err(error) => {
                 faults.note(Err(error));

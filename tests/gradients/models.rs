@@ -10,14 +10,10 @@ pub fn case(arch: &str, shape: [usize; 4], activation: Option<Activation>) -> Ca
     let [_, channels, height, width] = shape;
     Case::of(arch, shape, |dtype| {
         let config = ModelConfig {
-            image: [channels, height, width],
-            classes: 10,
-            dropout: None,
-            widths: None,
             activation,
-            normalize: None,
             seed: 3,
             dtype,
+            ..ModelConfig::new([channels, height, width], 10)
         };
         build(arch, &config).unwrap()
     })

@@ -117,7 +117,7 @@ fn read_arch(fields: &mut Fields, key: &'static str) -> Option<String> {
     let known = crate::models::names();
     fields.required_by(key, |value| {
         let name = value.as_str().unwrap_or_default();
-        if known.contains(&name) {
+        if crate::models::Arch::find(name).is_ok() {
             return Ok(name.to_owned());
         }
         let hint = match nearest(name, known.iter().copied()) {

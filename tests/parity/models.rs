@@ -1,0 +1,245 @@
+//! Whole models: logits, gradients with respect to the input and to the weights, true and linear.
+//!
+//! `cargo test --release --test parity models` prints the table for a few architectures, `RUNNER_PARITY=all` for all of
+//! them, `RUNNER_PARITY=NAME,NAME` for these.
+//!
+//! The bars hold in f64. In f32 a deep network has some of its millions of activations within a rounding error of
+//! their kink; where two implementations round them to different sides, one element of a gradient appears or vanishes
+//! as a whole. So the f32 columns stand beside what PyTorch's own f32 makes of it, `ours (theirs)`, both against
+//! PyTorch's f64; only logits have a bar there.
+
+use std::collections::BTreeMap;
+
+use candle_core::{DType, Tensor};
+use runner::models::{Layers, LinbpUse, ModelConfig, build, linear_plan, names};
+use runner::nn::loss::{Reduction, cross_entropy};
+use runner::nn::{Coordinates, LinearPlan, Mode, Network, Pass, Tape};
+
+use crate::pytorch::{PyTorch, interpreter, say};
+
+/// Enough for every run of the tests; the others take minutes, mostly PyTorch's.
+const FEW: [&str; 4] = ["mlp", "lenet5", "mobilenet_v2", "resnet18"];
+
+/// The bar for every column of the table.
+const BAR: f64 = 1e-4;
+
+type Tensors = BTreeMap<String, Tensor>;
+
+fn numbers(tensor: &Tensor) -> Vec<f64> {
+    let flat = tensor.flatten_all().unwrap();
+    flat.to_dtype(DType::F64).unwrap().to_vec1().unwrap()
+}
+
+/// A sum of squared differences and of squared expected numbers, over any number of tensors.
+#[derive(Default)]
+struct Squares {
+    difference: f64,
+    expected: f64,
+}
+
+impl Squares {
+    fn add(&mut self, found: &Tensor, expected: &Tensor) {
+        let (found, expected) = (numbers(found), numbers(expected));
+        assert_eq!(found.len(), expected.len());
+        for (a, b) in found.iter().zip(&expected) {
+            self.difference += (a - b) * (a - b);
+            self.expected += b * b;
+        }
+    }
+
+    /// The relative error in l2 norm.
+    fn error(&self) -> f64 {
+        (self.difference / self.expected).sqrt()
+    }
+}
+
+fn relative(found: &Tensor, expected: &Tensor) -> f64 {
+    let mut squares = Squares::default();
+    squares.add(found, expected);
+    squares.error()
+}
+
+/// The largest difference relative to the largest expected number.
+fn largest(found: &Tensor, expected: &Tensor) -> f64 {
+    let (found, expected) = (numbers(found), numbers(expected));
+    let scale = expected.iter().fold(0.0f64, |max, v| max.max(v.abs()));
+    let pairs = found.iter().zip(&expected);
+    pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max) / scale
+}
+
+/// A model in one element type, with PyTorch's numbers beside it.
+struct Side<'a> {
+    arch: &'a str,
+    network: Network,
+    images: Tensor,
+    labels: Vec<u32>,
+    weights: &'a Tensors,
+    reference: &'a Tensors,
+}
+
+impl<'a> Side<'a> {
+    fn new(arch: &'a str, dtype: DType, weights: &'a Tensors, reference: &'a Tensors) -> Self {
+        let images = reference["images"].to_dtype(dtype).unwrap();
+        let labels = numbers(&reference["labels"]);
+        let (_, channels, height, width) = images.dims4().unwrap();
+        let config = ModelConfig {
+            dropout: Some(0.0),
+            dtype,
+            ..ModelConfig::new([channels, height, width], 10)
+        };
+        let network = build(arch, &config).unwrap();
+        let surplus = network.load(weights).unwrap();
+        assert!(surplus.is_empty(), "{arch} has no use for {surplus:?}");
+        Self {
+            arch,
+            network,
+            images,
+            labels: labels.iter().map(|&label| label as u32).collect(),
+            weights,
+            reference,
+        }
+    }
+
+    fn plan(&self, variant: &str, r#use: LinbpUse) -> LinearPlan {
+        match variant {
+            "bp" => LinearPlan::none(),
+            _ => linear_plan(self.arch, &self.network, &Layers::Default, r#use).unwrap(),
+        }
+    }
+
+    /// What PyTorch computed in f64.
+    fn expected(&self, name: &str) -> &Tensor {
+        &self.reference[&format!("f64.{name}")]
+    }
+
+    /// Errors of the logits and of the input's gradient.
+    fn input(&self, variant: &str) -> (f64, f64) {
+        let plan = self.plan(variant, LinbpUse::Attack);
+        let tape = Tape::new(Pass::attack(plan, Mode::Eval, Coordinates::default()));
+        let logits = self.network.forward(&tape, &tape.input(&self.images));
+        let logits = logits.unwrap();
+        let loss = cross_entropy(logits.tensor(), &self.labels, Reduction::Sum).unwrap();
+        let found = logits.tensor().clone();
+        let gradients = tape.backward(&logits, loss.gradient).unwrap();
+        (
+            largest(&found, self.expected("logits")),
+            relative(
+                &gradients.input().unwrap(),
+                self.expected(&format!("input.{variant}")),
+            ),
+        )
+    }
+
+    /// The error of a training step's gradient over all parameters.
+    fn step(&self, variant: &str) -> f64 {
+        self.network.load(self.weights).unwrap();
+        let plan = self.plan(variant, LinbpUse::Train);
+        let tape = Tape::new(Pass::training(plan, Coordinates::default()));
+        let logits = self.network.forward(&tape, &tape.input(&self.images));
+        let logits = logits.unwrap();
+        let loss = cross_entropy(logits.tensor(), &self.labels, Reduction::Mean).unwrap();
+        let gradients = tape.backward(&logits, loss.gradient).unwrap();
+        let mut squares = Squares::default();
+        for parameter in self.network.parameters() {
+            let found = gradients
+                .parameter(parameter)
+                .expect("every parameter has a part");
+            squares.add(
+                found,
+                self.expected(&format!("{variant}.{}", parameter.name())),
+            );
+        }
+        squares.error()
+    }
+
+    /// The error of the running statistics after a step.
+    fn running(&self) -> f64 {
+        let buffers = self.network.buffers().iter();
+        let errors = buffers.map(|buffer| {
+            let name = format!("running.{}", buffer.name());
+            largest(buffer.tensor(), &self.reference[&name])
+        });
+        errors.fold(0.0, f64::max)
+    }
+}
+
+fn chosen() -> Vec<String> {
+    match std::env::var("RUNNER_PARITY") {
+        Ok(all) if all == "all" => names().iter().map(|name| name.to_string()).collect(),
+        Ok(some) => some.split(',').map(str::to_string).collect(),
+        Err(_) => FEW.iter().map(|name| name.to_string()).collect(),
+    }
+}
+
+/// The errors of PyTorch's own f32: the input's gradients, and a step's.
+fn theirs(reference: &Tensors) -> [f64; 4] {
+    let pair = |name: &str| {
+        (
+            &reference[&format!("f32.{name}")],
+            &reference[&format!("f64.{name}")],
+        )
+    };
+    let input = |variant: &str| {
+        let (found, expected) = pair(&format!("input.{variant}"));
+        relative(found, expected)
+    };
+    let step = |variant: &str| {
+        let mut squares = Squares::default();
+        let prefix = format!("f32.{variant}.");
+        for name in reference.keys().filter_map(|key| key.strip_prefix(&prefix)) {
+            let (found, expected) = pair(&format!("{variant}.{name}"));
+            squares.add(found, expected);
+        }
+        squares.error()
+    };
+    [input("bp"), input("linbp"), step("bp"), step("linbp")]
+}
+
+const COLUMNS: [&str; 6] = [
+    "logits",
+    "input gradient BP",
+    "input gradient LinBP",
+    "weight gradient BP",
+    "weight gradient LinBP",
+    "running statistics",
+];
+
+/// The errors of a model, in the order of [`COLUMNS`].
+fn errors(side: &Side) -> [f64; 6] {
+    let (logits, bp) = side.input("bp");
+    let (_, linear) = side.input("linbp");
+    let (step, linear_step) = (side.step("bp"), side.step("linbp"));
+    [logits, bp, linear, step, linear_step, side.running()]
+}
+
+#[test]
+fn models() {
+    let Some(python) = interpreter() else {
+        return;
+    };
+    let mut pytorch = PyTorch::start(&python);
+    let single = COLUMNS[..5].join(" f32 | ");
+    say(&format!(
+        "| architecture | {} | {single} f32 |",
+        COLUMNS.join(" | ")
+    ));
+    let mut faults = Vec::new();
+    for arch in chosen() {
+        let (weights, reference) = pytorch.ask(&arch);
+        let of = |dtype| errors(&Side::new(&arch, dtype, &weights, &reference));
+        let (double, single) = (of(DType::F64), of(DType::F32));
+        let mut cells = vec![arch.clone()];
+        cells.extend(double.iter().map(|error| format!("{error:.0e}")));
+        cells.push(format!("{:.0e}", single[0]));
+        let pairs = single[1..5].iter().zip(theirs(&reference));
+        cells.extend(pairs.map(|(ours, theirs)| format!("{ours:.0e} ({theirs:.0e})")));
+        say(&format!("| {} |", cells.join(" | ")));
+        let logits = ("logits in f32", single[0]);
+        for (column, error) in COLUMNS.into_iter().zip(double).chain([logits]) {
+            if error.is_nan() || error > BAR {
+                faults.push(format!("{arch}: {column} off by {error:.1e}"));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
