@@ -246,13 +246,35 @@ pub fn describe(arch: &str) -> Result<Description> {
 mod tests {
     use super::*;
 
-    /// Counted by PyTorch on the same definitions.
+    /// Counted by PyTorch on the definitions in tests/parity/architectures.py.
     #[test]
     fn numbers_of_parameters() {
         for (arch, parameters) in [
             ("mlp", 415310),
             ("lenet5", 61706),
             ("mobilenet_v2", 2236682),
+            ("squeezenet", 734986),
+            ("resnet18", 11173962),
+            ("resnet34", 21282122),
+            ("resnet50", 23520842),
+            ("resnet101", 42512970),
+            ("resnet152", 58156618),
+            ("resnext50_32x4d", 22992714),
+            ("resnext101_32x8d", 86755146),
+            ("densenet121", 6956426),
+            ("densenet161", 26482570),
+            ("densenet169", 12493450),
+            ("densenet201", 18104458),
+            ("vgg11", 128807306),
+            ("vgg13", 128991818),
+            ("vgg16", 134301514),
+            ("vgg19", 139611210),
+            ("vgg11_bn", 128812810),
+            ("vgg13_bn", 128997706),
+            ("vgg16_bn", 134309962),
+            ("vgg19_bn", 139622218),
+            ("wide_resnet28_10", 36479194),
+            ("wide_resnet16_4", 2748890),
         ] {
             assert_eq!(describe(arch).unwrap().parameters, parameters, "{arch}");
         }

@@ -2,4 +2,5 @@
 //! models, from a PyTorch that is asked on the fly.
 
 mod models;
+mod ops;
 mod pytorch;
