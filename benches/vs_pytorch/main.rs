@@ -16,7 +16,10 @@ use runner::optim::{Optimizer, Sgd, SgdConfig};
 const WORKS: &str = "train:ARCH, input-gradient:ARCH, epoch:lenet5, epoch:mlp";
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    let arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|a| a != "--bench")
+        .collect();
     let [work, batch, threads, seconds] = arguments.as_slice() else {
         // `cargo test` and a bare `cargo bench` come here too: there is nothing to measure without a choice.
         println!("usage: vs_pytorch WORK BATCH THREADS SECONDS; WORK: {WORKS}");
