@@ -16,12 +16,12 @@ use crate::{Error, Result};
 
 const EXAMPLES: &str = "\
 Examples:
-  runner experiments/quickstart.toml                     run it; the same command resumes or reports it
-  runner experiments/quickstart.toml attack.k=20         override any key of the spec
-  runner a.toml --sweep linbp.attack=false,true --jobs 2 one run a value, two at a time
-  runner a.toml --smoke                                  shrink any spec to seconds
-  runner a.toml --dry-run                                check everything, show what would run
-  runner check experiments/*.toml                        every fault of a spec at once
+  runner experiments/quickstart.toml               run it; once more: resume it, or report it
+  runner experiments/quickstart.toml attack.k=20   override any key of the spec
+  runner a.toml --sweep linbp.attack=false,true    one run a value; --jobs 2: two at a time
+  runner a.toml --smoke                            shrink any spec to seconds
+  runner a.toml --dry-run                          check everything, show what would run
+  runner check experiments/*.toml                  every fault of a spec at once
 
 Layers of a spec, weakest first: defaults, the file it extends, the spec, RUNNER_ATTACK__K=10 in the
 environment, KEY=VALUE on the command line. Paths in a spec are relative to the working directory.

@@ -86,6 +86,10 @@ pub(super) fn execute(
     }
     let _log = folder.log()?;
     tracing::info!(run = name, "begins");
+    for warning in &run.spec.warnings {
+        // Standard error has them once for all runs.
+        tracing::info!(warning, "remark on the spec");
+    }
     let execution = Execution {
         run,
         options,

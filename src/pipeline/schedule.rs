@@ -106,3 +106,82 @@ fn lose(graph: &Graph, states: &mut [State]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::*;
+    use crate::spec::{Request, plan};
+
+    /// Two trainings, `a` and `c`, and two attacks on the first, `b` and `d`, in the order b a c d.
+    fn graph() -> Graph {
+        let stage = |id: &str, rest: &str| format!("[[stage]]\nid = \"{id}\"\n{rest}\n");
+        let train = "task = \"train\"\nmodel = { arch = \"lenet5\" }";
+        let attack = "task = \"attack\"\nmodel = { weights = \"@a\" }";
+        let stages = [("b", attack), ("a", train), ("c", train), ("d", attack)];
+        let text = "data = { kind = \"digits\" }\nattack = { kind = \"fgsm\", epsilon = 0.1 }\n\
+                    optimizer = { lr = 0.1 }\ntrain = { epochs = 1 }\n";
+        let stages = stages.map(|(id, rest)| stage(id, rest)).concat();
+        let folder = tempfile::tempdir().unwrap();
+        let spec = folder.path().join("a.toml");
+        std::fs::write(&spec, format!("{text}{stages}")).unwrap();
+        let request = Request {
+            spec,
+            ..Request::default()
+        };
+        Graph::new(&plan(&request).unwrap().runs[0].spec)
+    }
+
+    fn ran(jobs: usize, result: impl Fn(usize) -> Result<()> + Sync) -> (Vec<usize>, Result<()>) {
+        let ran = Mutex::new(Vec::new());
+        let ended = run(&graph(), jobs, |stage| {
+            ran.lock().unwrap().push(stage);
+            result(stage)
+        });
+        (ran.into_inner().unwrap(), ended)
+    }
+
+    #[test]
+    fn one_job_takes_the_stages_in_order() {
+        let (ran, ended) = ran(1, |_| Ok(()));
+        assert_eq!(ran, [1, 0, 2, 3]);
+        assert!(ended.is_ok());
+    }
+
+    #[test]
+    fn a_failure_loses_only_what_uses_it() {
+        for jobs in [1, 3] {
+            let (mut ran, ended) = ran(jobs, |stage| match stage {
+                1 => Err(Error::failed("no")),
+                _ => Ok(()),
+            });
+            ran.sort_unstable();
+            assert_eq!(ran, [1, 2]);
+            assert_eq!(ended.unwrap_err().to_string(), "no");
+        }
+    }
+
+    #[test]
+    fn independent_stages_run_at_the_same_time() {
+        // Each of the two trainings waits for the other: alone, neither would end.
+        let both = Barrier::new(2);
+        let (ran, ended) = ran(2, |stage| {
+            if stage == 1 || stage == 2 {
+                both.wait();
+            }
+            Ok(())
+        });
+        assert_eq!(ran.len(), 4);
+        assert!(ended.is_ok());
+    }
+
+    #[test]
+    fn an_interruption_outweighs_a_failure() {
+        let (_, ended) = ran(1, |stage| match stage {
+            1 => Err(Error::failed("no")),
+            _ => Err(Error::Interrupted),
+        });
+        assert!(matches!(ended, Err(Error::Interrupted)));
+    }
+}

@@ -105,7 +105,7 @@ impl Chart {
             Ticks::Whole if (x - x.round()).abs() > 1e-6 => String::new(),
             _ => number(*x),
         };
-        let whole_numbers = (ranges.x.1 - ranges.x.0).floor().max(1.0) as usize;
+        let whole_numbers = (ranges.x.1 - ranges.x.0).floor() as usize + 1;
         chart
             .configure_mesh()
             .x_desc(&self.x_label)
@@ -315,6 +315,15 @@ mod tests {
         assert!(!svg.contains("<script>") && !svg.contains("NaN"));
         assert!(svg.contains("<polyline"));
         assert!(svg.starts_with("<svg width=\"664\" height=\"380\" viewBox=\"0 0 1328 760\""));
+    }
+
+    #[test]
+    fn both_of_two_epochs_have_a_tick() {
+        let line = vec![series("train", &[(1.0, 10.0), (2.0, 20.0)])];
+        let svg = chart(line).svg().unwrap().unwrap();
+        for tick in ["1", "2"] {
+            assert!(svg.lines().any(|line| line == tick), "{tick}");
+        }
     }
 
     #[test]
