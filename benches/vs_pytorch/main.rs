@@ -61,6 +61,7 @@ fn network(arch: &str, image: [usize; 3]) -> Result<Network> {
         classes: 10,
         dropout: None,
         widths: None,
+        activation: None,
         normalize: None,
         seed: 1,
         dtype: DType::F32,

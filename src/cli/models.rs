@@ -68,6 +68,7 @@ fn build(arch: &str) -> Result<Network> {
         classes: CLASSES,
         dropout: None,
         widths: None,
+        activation: None,
         normalize: None,
         seed: 0,
         dtype: DType::F32,

@@ -18,6 +18,7 @@ pub mod elementwise;
 pub mod image;
 pub mod linear;
 pub mod matmul;
+mod memory;
 pub mod parallel;
 pub mod pool;
 pub mod real;

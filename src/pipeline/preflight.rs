@@ -86,6 +86,7 @@ pub fn check_models(runs: &[PlannedRun]) -> Result<()> {
             classes: CLASSES,
             dropout: model.dropout,
             widths: model.widths.clone(),
+            activation: None,
             normalize: None,
             seed: stage.seed,
             dtype: DType::F32,

@@ -86,6 +86,7 @@ pub(super) fn network(ctx: &StageContext<'_>, dataset: &Dataset) -> Result<Netwo
         classes: dataset.classes.len(),
         dropout: spec.dropout,
         widths: spec.widths.clone(),
+        activation: None,
         normalize: normalize.map(|(mean, std)| Normalize { mean, std }),
         seed: ctx.spec.seed,
         dtype: DType::F32,

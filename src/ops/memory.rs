@@ -1,0 +1,199 @@
+//! The program's allocator: large blocks are kept for reuse instead of going back to the system.
+//!
+//! A training step allocates and frees the same activations again and again. The system hands out such blocks page by
+//! page, zeroed, at every first touch, which costs more than many kernels do on the block. Here a freed block stays in a
+//! list of its size class and the next one of that size takes it. Small blocks are the system's business. Large ones
+//! start at a cache line, so that no vector load straddles two lines for want of alignment.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::ptr;
+use std::sync::Mutex;
+
+#[global_allocator]
+static ALLOCATOR: Reusing = Reusing {
+    cache: Mutex::new(Cache {
+        heads: [ptr::null_mut(); CLASSES],
+        kept: 0,
+        live: 0,
+    }),
+};
+
+/// Blocks from this size on are kept.
+const LARGE: usize = 1 << 18;
+/// Steps between two powers of two: a block is at most an eighth larger than what was asked for.
+const STEPS: usize = 8;
+/// Classes from [`LARGE`] up to 2^42 bytes.
+const CLASSES: usize = STEPS * 24;
+/// Large blocks start at a cache line.
+const ALIGNMENT: usize = 64;
+/// Bytes that are kept at least, before it counts how much is in use.
+const ALWAYS_KEPT: usize = 1 << 28;
+
+struct Reusing {
+    cache: Mutex<Cache>,
+}
+
+struct Cache {
+    /// The first free block of each class; a free block holds the address of the next one.
+    heads: [*mut u8; CLASSES],
+    /// Bytes in free blocks.
+    kept: usize,
+    /// Bytes in large blocks that are in use.
+    live: usize,
+}
+
+// SAFETY: the pointers are to free blocks that only the holder of the lock touches.
+unsafe impl Send for Cache {}
+
+/// The class of a size, and the size of its blocks.
+fn class(size: usize) -> Option<(usize, usize)> {
+    let power = size.ilog2() as usize;
+    let step = (1 << power) / STEPS;
+    let rounded = size.checked_next_multiple_of(step)?;
+    let power = rounded.ilog2() as usize;
+    let index = (power - LARGE.ilog2() as usize) * STEPS
+        + (rounded - (1 << power)) / ((1 << power) / STEPS);
+    (index < CLASSES).then_some((index, rounded))
+}
+
+/// The layout and class of a block that is kept after use; none for the system's.
+fn large(layout: Layout) -> Option<(usize, Layout)> {
+    if layout.size() < LARGE || layout.align() > ALIGNMENT {
+        return None;
+    }
+    let (index, size) = class(layout.size())?;
+    Some((index, Layout::from_size_align(size, ALIGNMENT).ok()?))
+}
+
+impl Reusing {
+    /// A kept block of the class, if there is one.
+    fn take(&self, index: usize, size: usize) -> Option<*mut u8> {
+        let mut cache = self.cache.lock().ok()?;
+        cache.live += size;
+        let head = cache.heads[index];
+        if head.is_null() {
+            return None;
+        }
+        // SAFETY: a block in the list is free and holds the next one's address in its first bytes, see `keep`.
+        cache.heads[index] = unsafe { head.cast::<*mut u8>().read() };
+        cache.kept -= size;
+        Some(head)
+    }
+
+    /// Keeps a block that is free now. False where enough is kept already.
+    fn keep(&self, block: *mut u8, index: usize, size: usize) -> bool {
+        let Ok(mut cache) = self.cache.lock() else {
+            return false;
+        };
+        cache.live = cache.live.saturating_sub(size);
+        if cache.kept + size > cache.live.max(ALWAYS_KEPT) {
+            return false;
+        }
+        // SAFETY: the block is ours now, larger than a pointer and aligned to a cache line.
+        unsafe { block.cast::<*mut u8>().write(cache.heads[index]) };
+        cache.heads[index] = block;
+        cache.kept += size;
+        true
+    }
+}
+
+// SAFETY: blocks come from the system allocator with a layout that only depends on the one asked for, so `dealloc`
+// gives them back with the layout that they were made with; a kept block is in no one's use.
+unsafe impl GlobalAlloc for Reusing {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        match large(layout) {
+            // SAFETY: the caller's promise is passed on.
+            None => unsafe { System.alloc(layout) },
+            Some((index, block)) => match self.take(index, block.size()) {
+                Some(kept) => kept,
+                // SAFETY: the layout is not of size zero.
+                None => unsafe { System.alloc(block) },
+            },
+        }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        match large(layout) {
+            // SAFETY: the caller's promise is passed on.
+            None => unsafe { System.alloc_zeroed(layout) },
+            Some((index, block)) => match self.take(index, block.size()) {
+                Some(kept) => {
+                    // SAFETY: the block has at least as many bytes as were asked for.
+                    unsafe { ptr::write_bytes(kept, 0, layout.size()) };
+                    kept
+                }
+                // SAFETY: the layout is not of size zero.
+                None => unsafe { System.alloc_zeroed(block) },
+            },
+        }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        match large(layout) {
+            // SAFETY: `alloc` took this path for the same layout.
+            None => unsafe { System.dealloc(pointer, layout) },
+            Some((index, block)) => {
+                if !self.keep(pointer, index, block.size()) {
+                    // SAFETY: `alloc` made the block with this layout.
+                    unsafe { System.dealloc(pointer, block) };
+                }
+            }
+        }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        let Ok(new) = Layout::from_size_align(new_size, layout.align()) else {
+            return ptr::null_mut();
+        };
+        match (large(layout), large(new)) {
+            // SAFETY: both are the system's.
+            (None, None) => unsafe { System.realloc(pointer, layout, new_size) },
+            (Some((a, _)), Some((b, _))) if a == b => pointer,
+            _ => {
+                // SAFETY: the new block is distinct and holds the smaller of both sizes; the old one is freed once,
+                // and only if there is a new one.
+                unsafe {
+                    let moved = self.alloc(new);
+                    if !moved.is_null() {
+                        ptr::copy_nonoverlapping(pointer, moved, layout.size().min(new_size));
+                        self.dealloc(pointer, layout);
+                    }
+                    moved
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_hold_their_sizes_and_waste_little() {
+        let mut last = 0;
+        for size in (LARGE..1 << 22).step_by(4093).chain([1 << 30, (1 << 33) + 1]) {
+            let (index, rounded) = class(size).unwrap();
+            assert!(rounded >= size && rounded - size <= size / STEPS, "{size} in {rounded}");
+            assert!(index >= last && index < CLASSES);
+            assert_eq!(class(rounded).unwrap(), (index, rounded));
+            last = index;
+        }
+        assert_eq!(class(LARGE).unwrap().0, 0);
+    }
+
+    #[test]
+    fn blocks_keep_their_content_while_they_grow_and_zeroed_ones_are_zero() {
+        for _ in 0..3 {
+            let mut grown: Vec<u32> = Vec::new();
+            for i in 0..400_000u32 {
+                grown.push(i);
+            }
+            assert!(grown.iter().copied().eq(0..400_000));
+            let mut zeros = vec![0u8; LARGE * 3];
+            assert!(zeros.iter().all(|&b| b == 0));
+            assert_eq!(zeros.as_ptr() as usize % ALIGNMENT, 0);
+            zeros.fill(7);
+        }
+    }
+}

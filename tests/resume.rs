@@ -1,0 +1,181 @@
+//! A run that is killed again and again ends with the weights and the rows of one that never was.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// Adversarial training with everything that draws random numbers: shuffling, crops, flips, dropout, random starts.
+const MOBILENET: &str = r#"
+name = "run"
+task = "adversarial-train"
+seed = 5
+[data]
+kind = "shapes"
+augment = ["random-crop", "horizontal-flip"]
+batch_size = 16
+eval_batch_size = 16
+train_limit = 80
+test_limit = 16
+[model]
+arch = "mobilenet_v2"
+[linbp]
+train = true
+attack = true
+[optimizer]
+kind = "sgd"
+lr = 0.05
+momentum = 0.9
+weight_decay = 5e-4
+[scheduler]
+kind = "cosine"
+[train]
+epochs = 2
+[attack]
+kind = "pgd"
+epsilon = "8/255"
+step_size = "4/255"
+k = 1
+[evaluate]
+attacks = ["none", "pgd"]
+[checkpoint]
+every = "1 step"
+keep = 3
+"#;
+
+/// Plain training with an optimizer that counts its steps.
+const LENET: &str = r#"
+name = "run"
+task = "train"
+seed = 6
+[data]
+kind = "digits"
+batch_size = 32
+train_limit = 1600
+test_limit = 200
+[model]
+arch = "lenet5"
+[optimizer]
+kind = "adam"
+lr = 0.001
+[train]
+epochs = 3
+[checkpoint]
+every = "5 steps"
+"#;
+
+fn start(folder: &Path, spec: &str) -> Child {
+    let path = folder.join("spec.toml");
+    fs::write(&path, spec).unwrap();
+    Command::new(env!("CARGO_BIN_EXE_runner"))
+        .current_dir(folder)
+        .arg("spec.toml")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn finish(child: Child) {
+    let output = child.wait_with_output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+fn run_folder(folder: &Path) -> PathBuf {
+    let named = folder.join("results/run");
+    let mut runs: Vec<PathBuf> = fs::read_dir(named)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.join("run.json").exists())
+        .collect();
+    assert_eq!(runs.len(), 1, "{runs:?}");
+    runs.remove(0)
+}
+
+/// The rows without their timings, which are the last two columns.
+fn rows(folder: &Path) -> Vec<String> {
+    let text = fs::read_to_string(run_folder(folder).join("metrics.csv")).unwrap();
+    text.lines()
+        .map(|line| line.rsplitn(3, ',').last().unwrap().to_string())
+        .collect()
+}
+
+fn weights(folder: &Path) -> Vec<u8> {
+    fs::read(run_folder(folder).join("checkpoints/final.safetensors")).unwrap()
+}
+
+/// Kills the run after each of `delays`, then lets it end.
+fn compare(spec: &str, delays: &[u64]) {
+    let (whole, broken) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    finish(start(whole.path(), spec));
+    let mut kills = 0;
+    for &delay in delays {
+        let mut child = start(broken.path(), spec);
+        std::thread::sleep(Duration::from_millis(delay));
+        // On Unix this is SIGKILL: the process has no chance to tidy up.
+        if child.try_wait().unwrap().is_none() {
+            child.kill().unwrap();
+            kills += 1;
+        }
+        child.wait().unwrap();
+    }
+    finish(start(broken.path(), spec));
+    assert!(
+        kills > 0,
+        "every run ended before it could be killed: shorten the delays"
+    );
+    assert_eq!(rows(whole.path()), rows(broken.path()));
+    assert!(
+        weights(whole.path()) == weights(broken.path()),
+        "the weights differ"
+    );
+}
+
+#[test]
+fn a_killed_adversarial_training_ends_the_same() {
+    compare(MOBILENET, &[300, 700, 1500, 2500, 1900]);
+}
+
+#[test]
+fn a_killed_training_ends_the_same() {
+    compare(LENET, &[60, 120, 250, 400]);
+}
+
+/// Ctrl-C writes a checkpoint, the exit code says so, and the same command goes on from there.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_training_goes_on() {
+    let (whole, broken) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let spec = LENET.replace("5 steps", "2 epochs");
+    finish(start(whole.path(), &spec));
+    let child = start(broken.path(), &spec);
+    let checkpoints = || {
+        let named = broken.path().join("results/run");
+        fs::read_dir(named)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .any(|run| {
+                fs::read_to_string(run.path().join("metrics.csv"))
+                    .is_ok_and(|text| text.lines().count() > 1)
+            })
+    };
+    while !checkpoints() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let pid = child.id().to_string();
+    Command::new("kill").args(["-INT", &pid]).status().unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(130), "{said}");
+    finish(start(broken.path(), &spec));
+    assert_eq!(rows(whole.path()), rows(broken.path()));
+    assert!(
+        weights(whole.path()) == weights(broken.path()),
+        "the weights differ"
+    );
+}
