@@ -11,7 +11,8 @@ use super::log::{self, LogGuard};
 use super::metrics::{MetricsRow, MetricsWriter};
 use super::provenance::{Code, Host};
 use super::record::{Metrics, RunRecord, RunState, StageRecord, finite, to_json};
-use super::{atomic, clock, table};
+use super::{clock, table};
+use crate::atomic;
 use crate::error::{Error, Result};
 
 /// What a run is started with.

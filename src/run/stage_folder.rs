@@ -15,7 +15,8 @@ use super::record::{FinishedStage, Metrics, RunState, finite, to_json};
 use super::simulation::SimulationWriter;
 use super::store::CheckpointStore;
 use super::tensors::{self, Tensors};
-use super::{atomic, clock, table};
+use super::{clock, table};
+use crate::atomic;
 use crate::error::{Error, Result};
 
 /// A stage's folder, owned by this process until dropped: paths and writers of what the stage leaves.
