@@ -204,7 +204,7 @@ impl Execution<'_> {
         let state = RunState::after(&result);
         match &result {
             Ok(_) => tracing::info!(stage = spec.id, "finished"),
-            Err(error) => tracing::error!(stage = spec.id, %error, "ended"),
+            Err(error) => tracing::info!(stage = spec.id, %error, "ended"),
         }
         let metrics = result.as_ref().ok().cloned();
         self.folder.set_stage(&spec.id, state, metrics)?;
