@@ -79,7 +79,6 @@ pub(super) fn execute(
         device: options.device_name.clone(),
         command: options.command.clone(),
         stages: records(run, &named, &keys, &named.join(&name)),
-        fresh: false,
     })?;
     if folder.is_finished() {
         return Ok(outcome(&folder, true));
