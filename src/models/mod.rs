@@ -13,7 +13,7 @@ mod vgg;
 mod wide_resnet;
 
 pub use layers::Layers;
-pub use preset::{LinbpUse, linear_plan};
+pub use preset::{LinbpUse, linear_plan, rescaled};
 pub use registry::{
     Arch, DescribedActivation, Description, ModelConfig, build, describe, names, outline,
 };

@@ -50,6 +50,18 @@ pub fn linear_plan(
     Ok(LinearPlan::new(linear))
 }
 
+/// The plan with its residual branches rescaled, see [`LinearPlan::rescaled`]. An error for architectures that do not say
+/// where their branches are. The paper's own experiments leave the ReLUs after the additions true, and start in
+/// `layer3.1`: for a ResNet-50 the layers `["layer3.[1-9].relu[12]", "layer4.*.relu[12]"]`.
+pub fn rescaled(arch: &str, plan: LinearPlan) -> Result<LinearPlan> {
+    if Arch::find(arch)?.has_residual_branches() {
+        return Ok(plan.rescaled());
+    }
+    Err(Error::spec(format!(
+        "linbp.variant: \"rescaled\" rescales the residual branches of ResNets and ResNeXts, {arch} is none"
+    )))
+}
+
 /// For each activation whether `layers` makes it linear. A name that matches nothing is an error, and so is a default
 /// that leaves nothing linear.
 pub(super) fn linear_activations(
@@ -213,6 +225,16 @@ mod tests {
         assert_eq!(attack[1..], train);
         assert_eq!(train[0], "features.denseblock4.denselayer1.relu1");
         assert_eq!(train.last().unwrap(), "features.relu5");
+    }
+
+    #[test]
+    fn branches_are_rescaled_where_there_are_any() {
+        let plan = || LinearPlan::new(vec![true]);
+        for arch in ["resnet18", "resnext50_32x4d"] {
+            assert!(rescaled(arch, plan()).unwrap().is_rescaled(), "{arch}");
+        }
+        let fault = rescaled("vgg16", plan()).unwrap_err().to_string();
+        assert!(fault.ends_with("vgg16 is none"), "{fault}");
     }
 
     #[test]

@@ -147,6 +147,11 @@ impl Arch {
         }
     }
 
+    /// Whether its residual branches can be rescaled backwards.
+    pub(super) fn has_residual_branches(&self) -> bool {
+        matches!(self.family, Family::ResNet(_))
+    }
+
     fn define(&self, b: &Builder, config: &ModelConfig) -> Result<Box<dyn Module>> {
         if let Some(activation) = config.activation {
             b.replace_rectifiers(activation);

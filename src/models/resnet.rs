@@ -154,12 +154,14 @@ impl Residual {
 impl Module for Residual {
     fn forward(&self, tape: &Tape, x: &Var) -> Result<Var> {
         let (last, act) = &self.last;
-        let mut y = x.clone();
-        for (layer, act) in &self.inner {
-            y = layer.conv.forward(tape, &y)?;
-            y = layer.norm.forward_act(tape, &y, act)?;
-        }
-        y = last.conv.forward(tape, &y)?;
+        let y = tape.residual_branch(x, |x| {
+            let mut y = x.clone();
+            for (layer, act) in &self.inner {
+                y = layer.conv.forward(tape, &y)?;
+                y = layer.norm.forward_act(tape, &y, act)?;
+            }
+            last.conv.forward(tape, &y)
+        })?;
         let x = match &self.projection {
             Some(layer) => {
                 let x = layer.conv.forward(tape, x)?;

@@ -1,5 +1,6 @@
 //! An activation layer: its true derivative backwards, or the identity where the pass's plan says so (LinBP).
 
+use super::sink::{Grad, Rule};
 use super::tape::{Tape, Var};
 use crate::Result;
 use crate::ops;
@@ -22,27 +23,26 @@ impl Act {
         self.kind
     }
 
-    /// Whether its backward is the identity in this pass.
-    pub fn is_linear(&self, tape: &Tape) -> bool {
-        tape.is_linear(self.index)
+    /// Which backward pass it gets in this pass.
+    pub(super) fn rule(&self, tape: &Tape) -> Rule {
+        tape.rule(self.index)
     }
 
     /// `z = act(x)`; backwards `dx = dz act'(x)`, or `dx = dz` where linear.
     pub fn forward(&self, tape: &Tape, x: &Var) -> Result<Var> {
         let y = ops::activation::forward(x.tensor(), self.kind)?;
-        let id = x.id();
-        if self.is_linear(tape) {
-            return Ok(tape.record(y, id.is_some(), move |dy, sink| sink.add(id, dy)));
-        }
-        let kind = self.kind;
-        let saved = if kind.derivative_from_output() {
-            y.clone()
-        } else {
-            x.tensor().clone()
+        let (id, kind, rule) = (x.id(), self.kind, self.rule(tape));
+        let saved = match rule {
+            Rule::Linear => None,
+            _ if kind.derivative_from_output() => Some(y.clone()),
+            _ => Some(x.tensor().clone()),
         };
-        Ok(tape.record(y, id.is_some(), move |dy, sink| {
-            let dx = ops::activation::backward(dy.tensor(), &saved, kind)?;
-            sink.add(id, super::tape::Grad::new(dx))
+        Ok(tape.record(y, id.is_some(), move |dy, sink| match &saved {
+            Some(saved) if !sink.is_linear(rule) => {
+                let dx = ops::activation::backward(dy.tensor(), saved, kind)?;
+                sink.add(id, Grad::new(dx))
+            }
+            _ => sink.add(id, dy),
         }))
     }
 }

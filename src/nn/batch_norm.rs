@@ -4,7 +4,9 @@ use super::activation::Act;
 use super::builder::Builder;
 use super::init::Init;
 use super::param::Param;
-use super::tape::{Grad, Mode, Tape, Var};
+use super::pass::Mode;
+use super::sink::{Grad, Rule};
+use super::tape::{Tape, Var};
 use crate::ops::Real;
 use crate::ops::activation::{self, Activation};
 use crate::ops::batch_norm::{self as op, Moments, Norm};
@@ -73,10 +75,10 @@ impl BatchNorm2d {
             batch_statistics,
         };
         let kind = act.map_or(Activation::Identity, Act::kind);
-        let linear = act.is_some_and(|act| act.is_linear(tape));
+        let rule = act.map_or(Rule::True, |act| act.rule(tape));
         // Two branches need the gradient before the sum, so it is computed once, from what the activation's derivative
         // can be told from: mostly the output, else the sum itself.
-        let pulled = residual.is_some() && !linear && kind != Activation::Identity;
+        let pulled = residual.is_some() && rule != Rule::Linear && kind != Activation::Identity;
         let apart = pulled && !kind.derivative_from_output();
         let fused = if apart { Activation::Identity } else { kind };
         let (z, saved) = op::forward(x.tensor(), &norm, residual.map(Var::tensor), fused)?;
@@ -92,19 +94,18 @@ impl BatchNorm2d {
         let told_from = pulled.then_some(z);
         let (input, layer) = (x.tensor().clone(), self.clone());
         Ok(tape.record(y, wanted, move |dy, sink| {
-            let dz = match told_from {
-                Some(z) => Grad::new(activation::backward(dy.tensor(), &z, kind)?),
-                None => dy,
+            let linear = sink.is_linear(rule);
+            let dz = match &told_from {
+                Some(z) if !linear => Grad::new(activation::backward(dy.tensor(), z, kind)?),
+                _ => dy,
             };
-            let linear = linear || pulled;
-            let wants_input = x_id.is_some();
             let gradients = op::backward(
                 dz.tensor(),
                 &input,
                 &saved,
-                linear,
-                wants_input,
-                wants_parameters,
+                linear || pulled,
+                x_id.is_some(),
+                wants_parameters && sink.takes_parameters(),
             )?;
             if let Some((gamma, beta)) = gradients.parameters {
                 sink.parameter(&layer.weight, gamma)?;

@@ -3,7 +3,8 @@
 use super::builder::Builder;
 use super::init::Init;
 use super::param::Param;
-use super::tape::{Grad, Tape, Var};
+use super::sink::Grad;
+use super::tape::{Tape, Var};
 use crate::Result;
 use crate::ops::conv::{self, Geometry};
 use crate::ops::linear::backward_bias;
@@ -82,8 +83,8 @@ impl Conv2d {
         Ok(
             tape.record(y, wants_parameters || id.is_some(), move |dy, sink| {
                 let (dy, geometry) = (dy.tensor(), layer.geometry);
-                if let Some(x) = saved {
-                    let dw = conv::backward_weight(&x, dy, layer.weight.tensor().dims(), geometry)?;
+                if let (Some(x), true) = (&saved, sink.takes_parameters()) {
+                    let dw = conv::backward_weight(x, dy, layer.weight.tensor().dims(), geometry)?;
                     sink.parameter(&layer.weight, dw)?;
                     if let Some(bias) = &layer.bias {
                         sink.parameter(bias, backward_bias(dy)?)?;

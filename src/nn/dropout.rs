@@ -1,7 +1,9 @@
 //! Dropout layer: active in training mode alone.
 
 use super::builder::Builder;
-use super::tape::{Grad, Mode, Tape, Var};
+use super::pass::Mode;
+use super::sink::Grad;
+use super::tape::{Tape, Var};
 use crate::ops::dropout::{self as op, Mask};
 use crate::rng::name_index;
 use crate::{Error, Result};

@@ -3,7 +3,8 @@
 use super::builder::Builder;
 use super::init::Init;
 use super::param::Param;
-use super::tape::{Grad, Tape, Var};
+use super::sink::Grad;
+use super::tape::{Tape, Var};
 use crate::Result;
 use crate::ops::linear as op;
 
@@ -37,8 +38,8 @@ impl Linear {
         Ok(
             tape.record(y, wants_parameters || id.is_some(), move |dy, sink| {
                 let dy = dy.tensor();
-                if let Some(x) = saved {
-                    sink.parameter(&layer.weight, op::backward_weight(&x, dy)?)?;
+                if let (Some(x), true) = (&saved, sink.takes_parameters()) {
+                    sink.parameter(&layer.weight, op::backward_weight(x, dy)?)?;
                     sink.parameter(&layer.bias, op::backward_bias(dy)?)?;
                 }
                 if id.is_some() {

@@ -10,7 +10,9 @@ pub mod linear;
 pub mod loss;
 pub mod network;
 pub mod param;
+pub mod pass;
 pub mod pool;
+pub mod sink;
 pub mod structure;
 pub mod tape;
 
@@ -23,4 +25,5 @@ pub use init::Init;
 pub use linear::{Linear, linear};
 pub use network::{Module, Network};
 pub use param::Param;
-pub use tape::{Coordinates, Gradients, LinearPlan, Mode, Pass, Tape, Var};
+pub use pass::{Coordinates, LinearPlan, Mode, Pass};
+pub use tape::{Gradients, Tape, Var};

@@ -6,8 +6,9 @@ use candle_core::{DType, Tensor};
 
 use super::builder::Builder;
 use super::param::Param;
+use super::pass::Pass;
 use super::structure::enter;
-use super::tape::{Pass, Tape, Var};
+use super::tape::{Tape, Var};
 use crate::ops::image::Normalize;
 use crate::{Error, Result};
 

@@ -1,6 +1,7 @@
 //! Pooling layers, which have no parameters.
 
-use super::tape::{Grad, Tape, Var};
+use super::sink::Grad;
+use super::tape::{Tape, Var};
 use crate::Result;
 use crate::ops::pool::{self as op, Average, Window};
 

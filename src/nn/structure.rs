@@ -2,7 +2,8 @@
 
 use candle_core::Tensor;
 
-use super::tape::{Grad, Tape, Var};
+use super::sink::Grad;
+use super::tape::{Tape, Var};
 use crate::Result;
 use crate::ops::image::{Normalize, to_channels_first, to_channels_last};
 use crate::ops::{concat, elementwise};
@@ -28,7 +29,7 @@ pub fn concatenate(tape: &Tape, parts: &[Var]) -> Result<Var> {
     let wanted = ids.iter().any(|(id, _)| id.is_some());
     Ok(tape.record(y, wanted, move |dy, sink| {
         let mut start = 0;
-        for (id, width) in ids {
+        for &(id, width) in &ids {
             if id.is_some() {
                 sink.add(id, Grad::new(concat::slice(dy.tensor(), start, width)?))?;
             }

@@ -4,100 +4,16 @@
 //! linear backward. So a layer keeps only what somebody will read: a pass for the input's gradient keeps no input of
 //! a convolution, one without gradients keeps nothing. Linear backpropagation is decided here and nowhere else.
 
-use std::cell::RefCell;
-use std::rc::Rc;
-use std::sync::Arc;
+use std::cell::{Cell, RefCell};
+use std::ops::Range;
 
-use candle_core::{Shape, Tensor};
+use candle_core::Tensor;
 
 use super::param::Param;
-use crate::ops::elementwise;
+use super::pass::Pass;
+use super::sink::{Grad, Rule, Sink};
+use crate::ops::rescale::to_norms_of;
 use crate::{Error, Result};
-
-/// How layers that differ between training and evaluation behave: batch norm and dropout.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// Batch statistics, running statistics move, dropout drops.
-    Train,
-    /// Running statistics, no dropout.
-    Eval,
-}
-
-/// Which activations let the gradient through unchanged (LinBP), by the index that the builder gave them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LinearPlan(Arc<[bool]>);
-
-impl LinearPlan {
-    /// The plan in which `linear[i]` says whether activation `i` is linear backwards.
-    pub fn new(linear: Vec<bool>) -> Self {
-        Self(linear.into())
-    }
-
-    /// Every activation with its true derivative: ordinary backpropagation.
-    pub fn none() -> Self {
-        Self::default()
-    }
-
-    /// Whether activation `index` is linear backwards.
-    pub fn is_linear(&self, index: usize) -> bool {
-        self.0.get(index).copied().unwrap_or(false)
-    }
-}
-
-/// Where in a run a pass happens: dropout masks are a function of it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Coordinates {
-    pub seed: u64,
-    pub epoch: u64,
-    pub batch: u64,
-}
-
-/// What a forward and backward pass is for.
-#[derive(Clone, Debug)]
-pub struct Pass {
-    pub mode: Mode,
-    /// Whether gradients with respect to parameters are wanted.
-    pub parameters: bool,
-    /// Whether the gradient with respect to the input is wanted.
-    pub input: bool,
-    pub plan: LinearPlan,
-    pub at: Coordinates,
-}
-
-impl Pass {
-    /// A forward pass in evaluation mode, without gradients.
-    pub fn inference() -> Self {
-        Self {
-            mode: Mode::Eval,
-            parameters: false,
-            input: false,
-            plan: LinearPlan::none(),
-            at: Coordinates::default(),
-        }
-    }
-
-    /// A training pass: gradients with respect to the parameters.
-    pub fn training(plan: LinearPlan, at: Coordinates) -> Self {
-        Self {
-            mode: Mode::Train,
-            parameters: true,
-            input: false,
-            plan,
-            at,
-        }
-    }
-
-    /// An attack's pass: the gradient with respect to the input.
-    pub fn attack(plan: LinearPlan, mode: Mode, at: Coordinates) -> Self {
-        Self {
-            mode,
-            parameters: false,
-            input: true,
-            plan,
-            at,
-        }
-    }
-}
 
 /// A value of a pass: a tensor, and its place on the tape where its gradient is wanted.
 #[derive(Clone, Debug)]
@@ -128,85 +44,20 @@ impl Var {
     }
 }
 
-/// The gradient of a value, which several backward closures may hold at once.
-#[derive(Clone, Debug)]
-pub struct Grad {
-    tensor: Tensor,
-    /// Counts who holds these numbers: a tensor does not tell, and only a sole holder may change them in place.
-    holders: Rc<()>,
-}
-
-impl Grad {
-    /// A gradient that nobody else holds.
-    pub fn new(tensor: Tensor) -> Self {
-        Self {
-            tensor,
-            holders: Rc::new(()),
-        }
-    }
-
-    /// The gradient's numbers.
-    pub fn tensor(&self) -> &Tensor {
-        &self.tensor
-    }
-
-    /// The same numbers in another shape.
-    pub fn reshape(&self, shape: impl Into<Shape>) -> Result<Self> {
-        Ok(Self {
-            tensor: self.tensor.reshape(shape.into())?,
-            holders: Rc::clone(&self.holders),
-        })
-    }
-
-    fn is_sole_holder(&self) -> bool {
-        Rc::strong_count(&self.holders) == 1
-    }
-}
-
-type Backward = Box<dyn FnOnce(Grad, &mut Sink) -> Result<()>>;
+type Backward = Box<dyn Fn(Grad, &mut Sink) -> Result<()>>;
 
 struct Node {
     output: usize,
     backward: Backward,
 }
 
-/// Where a backward closure puts the gradients that it computed.
-pub struct Sink {
-    values: Vec<Option<Grad>>,
-    parameters: Vec<Option<Tensor>>,
-}
-
-impl Sink {
-    /// Adds to the gradient of the value with handle `id`. The first gradient is moved in, later ones are added in
-    /// place unless somebody else still holds what is there.
-    pub fn add(&mut self, id: Option<usize>, grad: Grad) -> Result<()> {
-        let Some(id) = id else {
-            return Ok(());
-        };
-        let slot = &mut self.values[id];
-        *slot = Some(match slot.take() {
-            None => grad,
-            Some(present) if present.is_sole_holder() => {
-                elementwise::add_assign(present.tensor(), grad.tensor())?;
-                present
-            }
-            Some(present) => Grad::new(elementwise::add(present.tensor(), grad.tensor())?),
-        });
-        Ok(())
-    }
-
-    /// Adds to the gradient of a parameter.
-    pub fn parameter(&mut self, parameter: &Param, grad: Tensor) -> Result<()> {
-        let index = parameter.index();
-        if self.parameters.len() <= index {
-            self.parameters.resize(index + 1, None);
-        }
-        match &self.parameters[index] {
-            None => self.parameters[index] = Some(grad),
-            Some(present) => elementwise::add_assign(present, &grad)?,
-        }
-        Ok(())
-    }
+/// A residual branch whose gradient is rescaled where it leaves the branch at its start.
+struct Branch {
+    /// The value at its start, whose node comes right before the branch's.
+    start: usize,
+    /// The value at its end.
+    end: usize,
+    nodes: Range<usize>,
 }
 
 /// The gradients that a pass wanted.
@@ -232,8 +83,11 @@ impl Gradients {
 pub struct Tape {
     pass: Pass,
     nodes: RefCell<Vec<Node>>,
-    values: RefCell<usize>,
-    input: RefCell<Option<usize>>,
+    values: Cell<usize>,
+    input: Cell<Option<usize>>,
+    branches: RefCell<Vec<Branch>>,
+    /// Inside a branch that may have to be rescaled: whether one of its activations is linear.
+    inside: Cell<Option<bool>>,
 }
 
 impl Tape {
@@ -242,8 +96,10 @@ impl Tape {
         Self {
             pass,
             nodes: RefCell::default(),
-            values: RefCell::default(),
-            input: RefCell::default(),
+            values: Cell::default(),
+            input: Cell::default(),
+            branches: RefCell::default(),
+            inside: Cell::default(),
         }
     }
 
@@ -257,16 +113,23 @@ impl Tape {
         self.pass.parameters
     }
 
-    /// Whether the activation with this index is linear backwards.
-    pub fn is_linear(&self, activation: usize) -> bool {
-        self.pass.plan.is_linear(activation)
+    /// Which backward pass the activation with this index gets.
+    pub fn rule(&self, activation: usize) -> Rule {
+        match (self.pass.plan.is_linear(activation), self.inside.get()) {
+            (false, _) => Rule::True,
+            (true, None) => Rule::Linear,
+            (true, Some(_)) => {
+                self.inside.set(Some(true));
+                Rule::Rehearsed
+            }
+        }
     }
 
     /// Puts the network's input on the tape.
     pub fn input(&self, tensor: &Tensor) -> Var {
         let id = self.pass.input.then(|| self.next_id());
         if id.is_some() {
-            *self.input.borrow_mut() = id;
+            self.input.set(id);
         }
         Var {
             tensor: tensor.clone(),
@@ -280,7 +143,7 @@ impl Tape {
         &self,
         tensor: Tensor,
         wanted: bool,
-        backward: impl FnOnce(Grad, &mut Sink) -> Result<()> + 'static,
+        backward: impl Fn(Grad, &mut Sink) -> Result<()> + 'static,
     ) -> Var {
         if !wanted {
             return Var { tensor, id: None };
@@ -297,30 +160,84 @@ impl Tape {
     }
 
     fn next_id(&self) -> usize {
-        let mut values = self.values.borrow_mut();
-        *values += 1;
-        *values - 1
+        self.values.replace(self.values.get() + 1)
+    }
+
+    /// Runs a residual branch from `x` to what `branch` returns. This is where a plan that rescales branches acts; what
+    /// follows the returned value is not part of it, which changes nothing if it is linear, as a batch norm is.
+    pub fn residual_branch(
+        &self,
+        x: &Var,
+        branch: impl FnOnce(&Var) -> Result<Var>,
+    ) -> Result<Var> {
+        if !self.pass.plan.is_rescaled() || !x.wants_gradient() || self.inside.get().is_some() {
+            return branch(x);
+        }
+        let id = x.id;
+        let start = self.record(x.tensor.clone(), true, move |dy, sink| sink.add(id, dy));
+        let first = self.nodes.borrow().len();
+        self.inside.set(Some(false));
+        let end = branch(&start);
+        let linear = self.inside.take();
+        let end = end?;
+        if let (Some(true), Some(start), Some(id)) = (linear, start.id, end.id) {
+            self.branches.borrow_mut().push(Branch {
+                start,
+                end: id,
+                nodes: first..self.nodes.borrow().len(),
+            });
+        }
+        Ok(end)
     }
 
     /// Walks the tape back from `result`, whose gradient is `gradient`. Each node is released as soon as it was used.
     pub fn backward(self, result: &Var, gradient: Tensor) -> Result<Gradients> {
-        let mut sink = Sink {
-            values: vec![None; self.values.into_inner()],
-            parameters: Vec::new(),
-        };
+        let mut sink = Sink::new(self.values.get());
         sink.add(result.id, Grad::new(gradient))?;
-        for node in self.nodes.into_inner().into_iter().rev() {
-            if let Some(gradient) = sink.values[node.output].take() {
-                (node.backward)(gradient, &mut sink)?;
+        let mut nodes = self.nodes.into_inner();
+        let mut branches = self.branches.into_inner();
+        // The start of the branch that the walk is in, and its gradient by the true derivatives.
+        let mut rehearsed: Option<(usize, Option<Grad>)> = None;
+        while !nodes.is_empty() {
+            if let Some(branch) = branches.pop_if(|branch| branch.nodes.end == nodes.len()) {
+                let gradient = rehearse(&nodes[branch.nodes.clone()], &branch, &mut sink)?;
+                rehearsed = Some((branch.start, gradient));
             }
+            let Some(node) = nodes.pop() else { break };
+            let Some(mut gradient) = sink.take(node.output) else {
+                continue;
+            };
+            if let Some((_, truth)) = rehearsed.take_if(|(start, _)| *start == node.output) {
+                gradient = match truth {
+                    Some(truth) => Grad::new(to_norms_of(gradient.tensor(), truth.tensor())?),
+                    None => gradient,
+                };
+            }
+            (node.backward)(gradient, &mut sink)?;
         }
-        let input = self
-            .input
-            .into_inner()
-            .and_then(|id| sink.values[id].take());
+        let input = self.input.get().and_then(|id| sink.take(id));
         Ok(Gradients {
-            parameters: sink.parameters,
+            parameters: sink.into_parameters(),
             input: input.map(|grad| grad.tensor().clone()),
         })
     }
+}
+
+/// Walks a branch with the true derivatives, from the gradient that its end has. Returns the gradient at its start and
+/// leaves everything else as it was.
+fn rehearse(nodes: &[Node], branch: &Branch, sink: &mut Sink) -> Result<Option<Grad>> {
+    let Some(gradient) = sink.take(branch.end) else {
+        return Ok(None);
+    };
+    sink.start_rehearsal(branch.start);
+    sink.add(Some(branch.end), gradient.clone())?;
+    for node in nodes.iter().rev() {
+        if let Some(gradient) = sink.take(node.output) {
+            (node.backward)(gradient, sink)?;
+        }
+    }
+    sink.end_rehearsal();
+    let at_start = sink.take(branch.start);
+    sink.add(Some(branch.end), gradient)?;
+    Ok(at_start)
 }

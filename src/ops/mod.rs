@@ -22,6 +22,7 @@ mod memory;
 pub mod parallel;
 pub mod pool;
 pub mod real;
+pub mod rescale;
 pub mod simd;
 
 pub use real::Real;

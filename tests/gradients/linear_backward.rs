@@ -3,7 +3,9 @@
 use runner::models::{Layers, LinbpUse, linear_plan};
 use runner::nn::pool::{adaptive_average_pool, average_pool};
 use runner::nn::structure::flatten;
-use runner::nn::{Builder, ConvConfig, Init, LinearPlan, Module, batch_norm2d, conv2d, linear};
+use runner::nn::{
+    Builder, ConvConfig, Init, LinearPlan, Mode, Module, batch_norm2d, conv2d, linear,
+};
 use runner::ops::activation::Activation;
 
 use crate::harness::{Case, body, distance, noise, numbers, on_every_isa};
@@ -191,6 +193,96 @@ fn models_keep_their_logits() {
                 assert_eq!(numbers(&bp.output), numbers(&linear.output), "{arch}");
                 assert!(distance(&linear.input, &bp.input) > 1e-3, "{arch}");
             }
+        }
+    });
+}
+
+/// A block whose branch has one activation inside, and one after its sum.
+fn block(mode: Mode, kind: Activation) -> Case {
+    let mut case = Case::new(format!("residual block, {mode:?}"), IMAGE, |b| {
+        let conv = |name| {
+            let config = ConvConfig {
+                padding: 1,
+                ..ConvConfig::default()
+            };
+            conv2d(&b.pp(name), 3, 3, 3, config)
+        };
+        let (conv1, conv2) = (conv("conv1")?, conv("conv2")?);
+        let (bn1, bn2) = (
+            batch_norm2d(&b.pp("bn1"), 3)?,
+            batch_norm2d(&b.pp("bn2"), 3)?,
+        );
+        let (inner, last) = (b.activation("inner", kind), b.activation("last", kind));
+        body(move |tape, x| {
+            let y = tape.residual_branch(x, |x| {
+                let y = bn1.forward_act(tape, &conv1.forward(tape, x)?, &inner)?;
+                conv2.forward(tape, &y)
+            })?;
+            bn2.forward_add_act(tape, &y, x, &last)
+        })
+    });
+    case.mode = mode;
+    case
+}
+
+/// With a linear last activation, the gradient at the sum is the given one on both ways, so that the branch's share is
+/// what is left without it: as long as BP's, in the direction of LinBP's, example by example.
+#[test]
+fn rescaled_branches_have_the_norm_of_true_ones() {
+    on_every_isa(|| {
+        for kind in crate::activations::KINDS {
+            for mode in [Mode::Eval, Mode::Train] {
+                let case = block(mode, kind);
+                // (N, H, W, C) as the gradient of the output, (N, C, H, W) as the shortcut's share of the input's.
+                let shortcut = noise(9, &[2, 6, 6, 3]).permute((0, 3, 1, 2)).unwrap();
+                let shortcut = numbers(&shortcut);
+                let branch = |plan: LinearPlan| -> Vec<f64> {
+                    let input = case.outcome(&plan).input;
+                    input.iter().zip(&shortcut).map(|(g, s)| g - s).collect()
+                };
+                let truth = branch(LinearPlan::new(vec![false, true]));
+                let linear = branch(LinearPlan::new(vec![true, true]));
+                let found = branch(LinearPlan::new(vec![true, true]).rescaled());
+                let size = |values: &[f64]| values.iter().map(|v| v * v).sum::<f64>().sqrt();
+                let example = shortcut.len() / 2;
+                let expected: Vec<f64> = linear
+                    .chunks(example)
+                    .zip(truth.chunks(example))
+                    .flat_map(|(linear, truth)| {
+                        let factor = size(truth) / size(linear);
+                        assert!(
+                            (factor - 1.0).abs() > 1e-2,
+                            "{kind:?}: the factor is {factor}"
+                        );
+                        linear.iter().map(move |v| v * factor)
+                    })
+                    .collect();
+                let error = distance(&found, &expected);
+                assert!(error < 1e-12, "{kind:?}, {mode:?}: off by {error}");
+            }
+        }
+    });
+}
+
+/// Where no activation inside a branch is linear there is nothing to rescale, and gradients of parameters inside a
+/// rescaled branch are LinBP's: the factor is applied where the gradient leaves.
+#[test]
+fn rescaling_acts_at_the_start_of_a_branch_alone() {
+    on_every_isa(|| {
+        for mode in [Mode::Eval, Mode::Train] {
+            let case = block(mode, Activation::Relu);
+            for linear in [vec![false, false], vec![false, true]] {
+                let plan = LinearPlan::new(linear);
+                let (plain, rescaled) =
+                    (case.outcome(&plan), case.outcome(&plan.clone().rescaled()));
+                assert_eq!(plain.input, rescaled.input);
+                assert_eq!(plain.parameters, rescaled.parameters);
+            }
+            let plan = LinearPlan::new(vec![true, false]);
+            let (plain, rescaled) = (case.outcome(&plan), case.outcome(&plan.clone().rescaled()));
+            assert_ne!(plain.input, rescaled.input);
+            assert_eq!(plain.parameters, rescaled.parameters);
+            assert_eq!(numbers(&plain.output), numbers(&rescaled.output));
         }
     });
 }

@@ -1,9 +1,8 @@
 //! Pooling: maxima with ties, means with windows and with adaptive cells.
 
 use candle_core::{Device, Tensor};
-use runner::nn::Tape;
 use runner::nn::pool::{adaptive_average_pool, average_pool, max_pool};
-use runner::nn::tape::Pass;
+use runner::nn::{Pass, Tape};
 
 use crate::harness::{Case, body, numbers, on_every_isa};
 use crate::naive::{self, Image};

@@ -47,6 +47,14 @@ def set_linear(network, names):
             module.linear = name in names
 
 
+def set_rescaled(network, rescaled):
+    """Whether branches are rescaled; returns whether there are any."""
+    blocks = [module for module in network.modules() if isinstance(module, Block)]
+    for block in blocks:
+        block.rescaled = rescaled
+    return len(blocks) > 0
+
+
 def sequence(**parts):
     return nn.Sequential(OrderedDict((name.lstrip("_"), part) for name, part in parts.items()))
 
@@ -119,9 +127,14 @@ class Block(nn.Module):
             setattr(self, f"relu{i}", Act())
             c, stride = out, stride * step
         self.depth = len(layers)
+        self.rescaled = False
         self.downsample = None
         if stride != 1 or start != c:
             self.downsample = nn.Sequential(nn.Conv2d(start, c, 1, stride, bias=False), nn.BatchNorm2d(c))
+
+    def inner(self):
+        """The activations inside the branch."""
+        return [getattr(self, f"relu{i}") for i in range(1, self.depth)]
 
     def branch(self, x):
         """Up to the last convolution."""
@@ -130,8 +143,36 @@ class Block(nn.Module):
         return getattr(self, f"conv{self.depth}")(x)
 
     def forward(self, x):
-        y = getattr(self, f"bn{self.depth}")(self.branch(x))
+        rescaled = self.rescaled and any(act.linear for act in self.inner())
+        y = getattr(self, f"bn{self.depth}")(Rescaled.apply(x, self) if rescaled else self.branch(x))
         return getattr(self, f"relu{self.depth}")(y + (x if self.downsample is None else self.downsample(x)))
+
+
+class Rescaled(torch.autograd.Function):
+    """A block's branch whose gradient at the block's input is LinBP's direction with BP's norm, for each example."""
+
+    @staticmethod
+    def forward(ctx, x, block):
+        ctx.block = block
+        ctx.save_for_backward(x)
+        with torch.no_grad():
+            return block.branch(x)
+
+    @staticmethod
+    def backward(ctx, dy):
+        (x,) = ctx.saved_tensors
+        inner = [act for act in ctx.block.inner() if act.linear]
+
+        def gradient(linear):
+            for act in inner:
+                act.linear = linear
+            with torch.enable_grad():
+                start = x.detach().requires_grad_()
+                return torch.autograd.grad(ctx.block.branch(start), start, dy)[0]
+
+        truth, linear = gradient(False), gradient(True)
+        factor = truth.flatten(1).norm(dim=1) / linear.flatten(1).norm(dim=1)
+        return linear * factor.view(-1, 1, 1, 1), None
 
 
 class ResNet(nn.Module):

@@ -132,7 +132,47 @@ def dense():
     record("normalize", "cifar10", [], torch.rand(2, 3, 2, 3), normalize)
 
 
-for make in (convolutions, norms, activations, pools, dense):
+def optimizers():
+    """Five updates of a linear layer with given output gradients `dy.STEP`; the parameters after each."""
+    rates = [0.1, 0.1, 0.05, 0.05, 0.01]
+    # kind, momentum, nesterov, weight decay, betas, eps
+    rows = {
+        "sgd": (0, 0.0, 0, 0.0, 0, 0, 0),
+        "sgd-decay": (0, 0.0, 0, 0.1, 0, 0, 0),
+        "sgd-momentum": (0, 0.9, 0, 0.1, 0, 0, 0),
+        "sgd-nesterov": (0, 0.9, 1, 0.1, 0, 0, 0),
+        "adam": (1, 0, 0, 0.0, 0.9, 0.999, 1e-8),
+        "adam-decay": (1, 0, 0, 0.1, 0.8, 0.9, 1e-3),
+        "adamw": (2, 0, 0, 0.1, 0.9, 0.999, 1e-8),
+    }
+    for case, (kind, momentum, nesterov, decay, beta1, beta2, eps) in rows.items():
+        layer = nn.Linear(3, 4)
+        x = torch.randn(2, 3)
+        if kind == 0:
+            optimizer = torch.optim.SGD(
+                layer.parameters(), 1.0, momentum=momentum, nesterov=bool(nesterov), weight_decay=decay
+            )
+        else:
+            rule = torch.optim.Adam if kind == 1 else torch.optim.AdamW
+            optimizer = rule(layer.parameters(), 1.0, betas=(beta1, beta2), eps=eps, weight_decay=decay)
+        part = f"optimizer/{case}/"
+        out[part + "settings"] = torch.tensor([kind, nesterov], dtype=torch.int64)
+        out[part + "numbers"] = torch.tensor([momentum, decay, beta1, beta2, eps])
+        out[part + "rates"], out[part + "x"] = torch.tensor(rates), x.view(2, 3, 1, 1)
+        for name, tensor in layer.state_dict().items():
+            out[f"{part}state.{name}"] = tensor.clone()
+        for step, rate in enumerate(rates):
+            dy = torch.randn(2, 4)
+            optimizer.zero_grad()
+            layer(x).backward(dy)
+            optimizer.param_groups[0]["lr"] = rate
+            optimizer.step()
+            out[f"{part}dy.{step}"] = dy
+            for name, tensor in layer.state_dict().items():
+                out[f"{part}after.{step}.{name}"] = tensor.clone()
+
+
+for make in (convolutions, norms, activations, pools, dense, optimizers):
     make()
 path = Path(__file__).parent.parent / "fixtures" / "ops.safetensors"
 save_file({name: tensor.contiguous() for name, tensor in out.items()}, path)

@@ -8,6 +8,7 @@ lie in FOLDER: `weights.pt`, a state dict as torch.save writes it, and `referenc
 - `images`, `labels`: the batch;
 - `f32.*` and `f64.*`, computed in that type: `logits`, and the gradient of the summed cross-entropy with respect to the
   images by true and by linear backpropagation, `input.bp` and `input.linbp`, all in evaluation mode;
+- `f32.input.rescaled` and `f64.input.rescaled`: with rescaled residual branches, where the architecture has some;
 - `f32.bp.NAME`, `f64.linbp.NAME`, ..: one training step's gradient of the mean cross-entropy with respect to the
   parameter NAME, in training mode without dropout;
 - `running.NAME`: running statistics after that step, in f64.
@@ -23,7 +24,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
 
-from architectures import linear, make, set_linear
+from architectures import linear, make, set_linear, set_rescaled
 
 BATCH = 3
 
@@ -75,6 +76,10 @@ def reference(name, folder):
             out[f"{kind}.logits"] = logits.detach().float()
             (gradient,) = torch.autograd.grad(F.cross_entropy(logits, labels, reduction="sum"), x)
             out[f"{kind}.input.{variant}"] = gradient.float()
+            if variant == "linbp" and set_rescaled(network, True):
+                (gradient,) = torch.autograd.grad(F.cross_entropy(network(x), labels, reduction="sum"), x)
+                out[f"{kind}.input.rescaled"] = gradient.float()
+                set_rescaled(network, False)
 
             network.train()
             set_linear(network, linear(name, network, "train") if variant == "linbp" else ())

@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Tensor};
-use runner::models::{Layers, LinbpUse, ModelConfig, build, linear_plan, names};
+use runner::models::{Layers, LinbpUse, ModelConfig, build, linear_plan, names, rescaled};
 use runner::nn::loss::{Reduction, cross_entropy};
 use runner::nn::{Coordinates, LinearPlan, Mode, Network, Pass, Tape};
 
@@ -101,9 +101,11 @@ impl<'a> Side<'a> {
     }
 
     fn plan(&self, variant: &str, r#use: LinbpUse) -> LinearPlan {
+        let linear = linear_plan(self.arch, &self.network, &Layers::Default, r#use).unwrap();
         match variant {
             "bp" => LinearPlan::none(),
-            _ => linear_plan(self.arch, &self.network, &Layers::Default, r#use).unwrap(),
+            "rescaled" => rescaled(self.arch, linear).unwrap(),
+            _ => linear,
         }
     }
 
@@ -171,45 +173,55 @@ fn chosen() -> Vec<String> {
     }
 }
 
-/// The errors of PyTorch's own f32: the input's gradients, and a step's.
-fn theirs(reference: &Tensors) -> [f64; 4] {
-    let pair = |name: &str| {
-        (
-            &reference[&format!("f32.{name}")],
-            &reference[&format!("f64.{name}")],
-        )
-    };
+/// The errors of PyTorch's own f32, in the order of [`COLUMNS`] after the logits.
+fn theirs(reference: &Tensors) -> [Option<f64>; 5] {
     let input = |variant: &str| {
-        let (found, expected) = pair(&format!("input.{variant}"));
-        relative(found, expected)
+        let found = reference.get(&format!("f32.input.{variant}"))?;
+        Some(relative(found, &reference[&format!("f64.input.{variant}")]))
     };
     let step = |variant: &str| {
         let mut squares = Squares::default();
         let prefix = format!("f32.{variant}.");
-        for name in reference.keys().filter_map(|key| key.strip_prefix(&prefix)) {
-            let (found, expected) = pair(&format!("{variant}.{name}"));
-            squares.add(found, expected);
+        for (key, found) in reference {
+            if let Some(name) = key.strip_prefix(&prefix) {
+                squares.add(found, &reference[&format!("f64.{variant}.{name}")]);
+            }
         }
-        squares.error()
+        Some(squares.error())
     };
-    [input("bp"), input("linbp"), step("bp"), step("linbp")]
+    [
+        input("bp"),
+        input("linbp"),
+        input("rescaled"),
+        step("bp"),
+        step("linbp"),
+    ]
 }
 
-const COLUMNS: [&str; 6] = [
+const COLUMNS: [&str; 7] = [
     "logits",
     "input gradient BP",
     "input gradient LinBP",
+    "input gradient rescaled",
     "weight gradient BP",
     "weight gradient LinBP",
     "running statistics",
 ];
 
-/// The errors of a model, in the order of [`COLUMNS`].
-fn errors(side: &Side) -> [f64; 6] {
+/// The errors of a model, in the order of [`COLUMNS`]; none where the column does not apply.
+fn errors(side: &Side) -> [Option<f64>; 7] {
     let (logits, bp) = side.input("bp");
     let (_, linear) = side.input("linbp");
-    let (step, linear_step) = (side.step("bp"), side.step("linbp"));
-    [logits, bp, linear, step, linear_step, side.running()]
+    let rescaled = side.reference.contains_key("f64.input.rescaled");
+    [
+        Some(logits),
+        Some(bp),
+        Some(linear),
+        rescaled.then(|| side.input("rescaled").1),
+        Some(side.step("bp")),
+        Some(side.step("linbp")),
+        Some(side.running()),
+    ]
 }
 
 #[test]
@@ -218,25 +230,32 @@ fn models() {
         return;
     };
     let mut pytorch = PyTorch::start(&python);
-    let single = COLUMNS[..5].join(" f32 | ");
+    let heads: Vec<String> = COLUMNS[..6]
+        .iter()
+        .map(|head| format!("{head} f32"))
+        .collect();
     say(&format!(
-        "| architecture | {} | {single} f32 |",
-        COLUMNS.join(" | ")
+        "| architecture | {} | {} |",
+        COLUMNS.join(" | "),
+        heads.join(" | ")
     ));
     let mut faults = Vec::new();
     for arch in chosen() {
         let (weights, reference) = pytorch.ask(&arch);
         let of = |dtype| errors(&Side::new(&arch, dtype, &weights, &reference));
         let (double, single) = (of(DType::F64), of(DType::F32));
+        let cell = |error: &Option<f64>| error.map_or("-".into(), |error| format!("{error:.0e}"));
         let mut cells = vec![arch.clone()];
-        cells.extend(double.iter().map(|error| format!("{error:.0e}")));
-        cells.push(format!("{:.0e}", single[0]));
-        let pairs = single[1..5].iter().zip(theirs(&reference));
-        cells.extend(pairs.map(|(ours, theirs)| format!("{ours:.0e} ({theirs:.0e})")));
+        cells.extend(double.iter().chain(&single[..1]).map(cell));
+        let pairs = single[1..6].iter().zip(theirs(&reference));
+        cells.extend(pairs.map(|(ours, theirs)| match theirs {
+            Some(theirs) => format!("{} ({theirs:.0e})", cell(ours)),
+            None => "-".into(),
+        }));
         say(&format!("| {} |", cells.join(" | ")));
         let logits = ("logits in f32", single[0]);
         for (column, error) in COLUMNS.into_iter().zip(double).chain([logits]) {
-            if error.is_nan() || error > BAR {
+            if let Some(error) = error.filter(|error| error.is_nan() || *error > BAR) {
                 faults.push(format!("{arch}: {column} off by {error:.1e}"));
             }
         }

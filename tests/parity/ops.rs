@@ -13,6 +13,7 @@ use runner::nn::{
 };
 use runner::ops::activation::Activation;
 use runner::ops::image::Normalize;
+use runner::optim::{Adam, AdamConfig, Optimizer, Sgd, SgdConfig};
 use runner::weights::load_tensors;
 
 type Result<T> = runner::Result<T>;
@@ -280,6 +281,61 @@ fn cross_entropies() {
             let weights = case.part("dy", dtype).unsqueeze(1).unwrap();
             let found = loss.gradient.broadcast_mul(&weights).unwrap();
             case.close("dx", &found, &case.parts["dx"], dtype);
+        }
+    }
+}
+
+/// Every update of every rule, with a learning rate that changes on the way.
+#[test]
+fn optimizers() {
+    for case in cases("optimizer") {
+        let (kind, nesterov) = (case.settings[0], case.settings[1] == 1);
+        let &[momentum, weight_decay, beta1, beta2, eps] = numbers(&case.parts["numbers"]).as_slice()
+        else {
+            panic!("{}: numbers", case.name);
+        };
+        let rates = numbers(&case.parts["rates"]);
+        for dtype in [DType::F64, DType::F32] {
+            let network = Network::build(0, dtype, None, |b| {
+                let layer = linear(b, 3, 4, Init::TorchDefault)?;
+                Ok(Box::new(Layer(Box::new(move |tape, x| {
+                    layer.forward(tape, &flatten(tape, x)?)
+                }))))
+            })
+            .unwrap();
+            assert!(network.load(&case.of("state.")).unwrap().is_empty());
+            let parameters = network.parameters();
+            let mut optimizer: Box<dyn Optimizer> = match kind {
+                0 => {
+                    let config = SgdConfig {
+                        momentum,
+                        nesterov,
+                        weight_decay,
+                    };
+                    Box::new(Sgd::new(config, parameters).unwrap())
+                }
+                _ => {
+                    let config = AdamConfig {
+                        betas: [beta1, beta2],
+                        eps,
+                        weight_decay,
+                        decoupled: kind == 2,
+                    };
+                    Box::new(Adam::new(config, parameters).unwrap())
+                }
+            };
+            for (step, rate) in rates.iter().enumerate() {
+                let tape = Tape::new(Pass::training(LinearPlan::none(), Coordinates::default()));
+                let y = network.forward(&tape, &tape.input(&case.part("x", dtype)));
+                let y = y.unwrap();
+                let dy = case.part(&format!("dy.{step}"), dtype);
+                let gradients = tape.backward(&y, dy).unwrap();
+                optimizer.step(&gradients, *rate).unwrap();
+                for parameter in parameters {
+                    let name = format!("after.{step}.{}", parameter.name());
+                    case.close(&name, parameter.tensor(), &case.parts[&name], dtype);
+                }
+            }
         }
     }
 }
