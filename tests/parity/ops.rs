@@ -290,7 +290,8 @@ fn cross_entropies() {
 fn optimizers() {
     for case in cases("optimizer") {
         let (kind, nesterov) = (case.settings[0], case.settings[1] == 1);
-        let &[momentum, weight_decay, beta1, beta2, eps] = numbers(&case.parts["numbers"]).as_slice()
+        let &[momentum, weight_decay, beta1, beta2, eps] =
+            numbers(&case.parts["numbers"]).as_slice()
         else {
             panic!("{}: numbers", case.name);
         };
