@@ -492,7 +492,7 @@ fn an_interrupted_run_exits_with_130_and_goes_on() {
 #[test]
 fn weights_are_inspected_and_converted() {
     let folder = tempfile::tempdir().unwrap();
-    let torch = repository().join("tests/fixtures/weights/module.pt");
+    let torch = repository().join("tests/fixtures/weights/wrapped.pt");
     let torch = torch.to_str().unwrap();
     let (code, seen, _) = run(folder.path(), &["weights", "inspect", torch]);
     assert_eq!(code, 0);
