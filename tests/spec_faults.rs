@@ -270,13 +270,13 @@ fn a_misspelt_section_is_missing_too() {
 #[test]
 fn three_faults_are_reported_at_once() {
     let text = TRAIN
-        .replace("lenet5", "resnet9000")
+        .replace("lenet5", "zzz")
         .replace("lr = 0.1", "lr = -1")
         .replace("epochs = 2", "epochs = 0");
     assert_eq!(
         faults(&text, &[], &[]),
         [
-            "a.toml:5: model.arch: expected an architecture that `runner models` lists, found \"resnet9000\"",
+            "a.toml:5: model.arch: expected an architecture that `runner models` lists, found \"zzz\"",
             "a.toml:7: optimizer.lr: expected a number above 0, found -1",
             "a.toml:9: train.epochs: expected a whole number from 1 to 1000000000, found 0",
         ]
