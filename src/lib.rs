@@ -6,6 +6,7 @@
 //! [`models`], which are written with the layers of [`nn`], whose kernels are in [`ops`]. [`data`] and [`weights`]
 //! read what users bring.
 
+pub mod atomic;
 pub mod attacks;
 pub mod cli;
 pub mod data;

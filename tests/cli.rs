@@ -488,3 +488,29 @@ fn an_interrupted_run_exits_with_130_and_goes_on() {
     .unwrap();
     assert!(record.contains("\"state\": \"interrupted\""), "{record}");
 }
+
+#[test]
+fn weights_are_inspected_and_converted() {
+    let folder = tempfile::tempdir().unwrap();
+    let torch = repository().join("tests/fixtures/weights/wrapped.pt");
+    let torch = torch.to_str().unwrap();
+    let (code, seen, _) = run(folder.path(), &["weights", "inspect", torch]);
+    assert_eq!(code, 0);
+    assert!(
+        seen.lines().count() > 1 && seen.contains(" tensors, "),
+        "{seen}"
+    );
+    let convert = ["weights", "convert", torch, "a.safetensors"];
+    assert_eq!(run(folder.path(), &convert).0, 0);
+    let (_, converted, _) = run(folder.path(), &["weights", "inspect", "a.safetensors"]);
+    assert_eq!(seen, converted);
+    let (code, _, said) = run(folder.path(), &convert);
+    assert_eq!(code, 1);
+    assert!(said.contains("a.safetensors: exists"), "{said}");
+    let (code, _, said) = run(folder.path(), &["weights", "convert", torch, "a.pt"]);
+    assert_eq!(code, 2);
+    assert!(
+        said.contains("expected a file that ends in .safetensors"),
+        "{said}"
+    );
+}

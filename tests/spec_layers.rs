@@ -246,6 +246,19 @@ fn smoke_shrinks_and_stands_apart() {
         (Some(128), Some(64), 10)
     );
     assert_eq!(plan.runs[0].spec.provenance["train.epochs"], "--smoke");
+    // Points that shrinking makes alike are run once.
+    let request = Request {
+        smoke: true,
+        sweeps: vec!["train.epochs=5,6,1".into(), "seed=1,2".into()],
+        ..folder.request("a.toml")
+    };
+    let labels: Vec<String> = runner::spec::plan(&request)
+        .unwrap()
+        .runs
+        .into_iter()
+        .map(|run| run.label)
+        .collect();
+    assert_eq!(labels, ["train.epochs=5,seed=1", "train.epochs=5,seed=2"]);
 }
 
 #[test]

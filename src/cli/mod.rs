@@ -9,6 +9,7 @@ mod output;
 mod report;
 mod request;
 mod run;
+mod weights;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -57,6 +58,8 @@ enum Command {
     Report(report::ReportArgs),
     /// Architectures; for one: its activations by name, and which LinBP makes linear by default
     Models(models::ModelsArgs),
+    /// Look into a file of weights, or convert it to .safetensors
+    Weights(weights::WeightsArgs),
     /// A completion script for a shell
     Completions(completions::CompletionsArgs),
 }
@@ -88,6 +91,7 @@ pub fn main() -> Result<()> {
         Some(Command::List(args)) => list::list(args),
         Some(Command::Report(args)) => report::report(args),
         Some(Command::Models(args)) => models::models(args),
+        Some(Command::Weights(args)) => weights::weights(args),
         Some(Command::Completions(args)) => completions::completions(args),
     }
 }

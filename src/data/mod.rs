@@ -15,6 +15,7 @@ pub mod idx;
 mod image_file;
 pub mod image_folder;
 pub mod loader;
+pub mod png;
 pub mod source;
 
 pub use adversarial::read_adversarial;

@@ -12,6 +12,9 @@ use super::tape::{Tape, Var};
 use crate::ops::image::Normalize;
 use crate::{Error, Result};
 
+/// Tensors that do not fit which a message names: weights of another architecture miss hundreds.
+const FAULTS_SHOWN: usize = 8;
+
 /// A part of a network that maps one value to another.
 pub trait Module: Send + Sync {
     /// The value for `x`.
@@ -94,7 +97,7 @@ impl Network {
             .collect()
     }
 
-    /// Takes over the tensors of `state` by name. All faults are reported at once: tensors that are missing, tensors
+    /// Takes over the tensors of `state` by name. Faults are reported together: tensors that are missing, tensors
     /// whose shapes do not fit. Nothing is changed unless everything fits. Returns the names that the network has no
     /// use for.
     pub fn load(&self, state: &BTreeMap<String, Tensor>) -> Result<Vec<String>> {
@@ -112,6 +115,11 @@ impl Network {
             }
         }
         if !faults.is_empty() {
+            let more = faults.len().saturating_sub(FAULTS_SHOWN);
+            faults.truncate(FAULTS_SHOWN);
+            if more > 0 {
+                faults.push(format!("and {more} more"));
+            }
             return Err(Error::failed(faults.join("\n")));
         }
         for param in &all {

@@ -3,6 +3,9 @@
 //! Bodies are passed as `dyn`: a call a task costs nothing beside the task, and the machinery of the thread pool is
 //! compiled once instead of once a kernel.
 
+// A body's type names its outputs, and that is what a reader wants to see where it is taken.
+#![allow(clippy::type_complexity)]
+
 use std::ops::Range;
 
 use rayon::prelude::*;

@@ -79,7 +79,6 @@ pub(super) fn execute(
         device: options.device_name.clone(),
         command: options.command.clone(),
         stages: records(run, &named, &keys, &named.join(&name)),
-        fresh: false,
     })?;
     if folder.is_finished() {
         return Ok(outcome(&folder, true));
@@ -204,7 +203,7 @@ impl Execution<'_> {
         let state = RunState::after(&result);
         match &result {
             Ok(_) => tracing::info!(stage = spec.id, "finished"),
-            Err(error) => tracing::error!(stage = spec.id, %error, "ended"),
+            Err(error) => tracing::info!(stage = spec.id, %error, "ended"),
         }
         let metrics = result.as_ref().ok().cloned();
         self.folder.set_stage(&spec.id, state, metrics)?;

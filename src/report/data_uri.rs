@@ -1,31 +1,14 @@
 //! Small images inside an SVG: PNG bytes as a data URI.
 
-use image::codecs::png::PngEncoder;
-use image::{ExtendedColorType, ImageEncoder};
+use crate::data::png::encode;
 
 /// An image of `channels` x `height` x `width` numbers in \[0,1\], channel by channel, as a PNG data URI; `None` for
 /// images that are neither grey nor RGB.
-pub fn png(pixels: &[f32], [channels, height, width]: [usize; 3]) -> Option<String> {
-    let color = match channels {
-        1 => ExtendedColorType::L8,
-        3 => ExtendedColorType::Rgb8,
-        _ => return None,
-    };
-    let size = height * width;
-    let bytes: Vec<u8> = (0..size * channels)
-        .map(|i| pixels[i % channels * size + i / channels])
-        .map(|value| (value * 255.0).round() as u8)
-        .collect();
-    let mut png = Vec::new();
-    PngEncoder::new(&mut png)
-        .write_image(
-            &bytes,
-            u32::try_from(width).ok()?,
-            u32::try_from(height).ok()?,
-            color,
-        )
-        .ok()?;
-    Some(format!("data:image/png;base64,{}", base64(&png)))
+pub fn png(pixels: &[f32], shape: [usize; 3]) -> Option<String> {
+    Some(format!(
+        "data:image/png;base64,{}",
+        base64(&encode(pixels, shape)?)
+    ))
 }
 
 /// RFC 4648, with padding.

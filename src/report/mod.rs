@@ -13,8 +13,9 @@ mod sweep;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::atomic;
 use crate::error::{Error, Result};
-use crate::run::{MetricsRow, RunRecord, SimulationRow, atomic, files, runs, table};
+use crate::run::{MetricsRow, RunRecord, SimulationRow, files, runs, table};
 use summary::Summary;
 
 /// Draws what the run in `folder` has to show into its `figures/`: accuracy and loss curves, simulation curves, a grid

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::settings::{self, Settings, cell, distinguishing, lookup};
+use crate::atomic;
 use crate::error::{Error, Result};
-use crate::run::{ListedRun, Metrics, RunRecord, RunState, atomic};
+use crate::run::{ListedRun, Metrics, RunRecord, RunState};
 
 /// All runs of a name, side by side.
 #[derive(Debug)]

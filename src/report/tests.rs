@@ -32,7 +32,6 @@ fn open(results: &Path, run: &str, spec: &str, stages: Vec<StageRecord>) -> RunF
         device: "cpu".to_owned(),
         command: Vec::new(),
         stages,
-        fresh: false,
     })
     .unwrap()
 }

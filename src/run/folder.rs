@@ -11,7 +11,8 @@ use super::log::{self, LogGuard};
 use super::metrics::{MetricsRow, MetricsWriter};
 use super::provenance::{Code, Host};
 use super::record::{Metrics, RunRecord, RunState, StageRecord, finite, to_json};
-use super::{atomic, clock, table};
+use super::{clock, table};
+use crate::atomic;
 use crate::error::{Error, Result};
 
 /// What a run is started with.
@@ -33,8 +34,6 @@ pub struct RunStart<'a> {
     pub command: Vec<String>,
     /// Stages in the order of the spec; states and metrics are taken over from an earlier start.
     pub stages: Vec<StageRecord>,
-    /// Whether to discard what an earlier start left.
-    pub fresh: bool,
 }
 
 /// A run's folder, owned by this process until dropped.
@@ -62,9 +61,6 @@ impl RunFolder {
             error @ Error::Io { .. } => elsewhere(error),
             error => error,
         })?;
-        if start.fresh {
-            clear(&path)?;
-        }
         atomic::clean(&path)?;
         let earlier = RunRecord::read(&path)?;
         write_spec(&path, start.spec)?;
@@ -147,25 +143,6 @@ impl RunFolder {
         // The record is replaced field by field with values that are whole, so a panic elsewhere does not spoil it.
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Removes all that `folder` holds but its lock. The caller owns the lock.
-pub fn clear(folder: &Path) -> Result<()> {
-    for entry in fs::read_dir(folder).map_err(Error::io("read", folder))? {
-        let entry = entry.map_err(Error::io("read", folder))?;
-        let path = entry.path();
-        if entry.file_name() == files::LOCK {
-            continue;
-        }
-        let kind = entry.file_type().map_err(Error::io("read", &path))?;
-        let removed = if kind.is_dir() {
-            fs::remove_dir_all(&path)
-        } else {
-            fs::remove_file(&path)
-        };
-        removed.map_err(Error::io("remove", &path))?;
-    }
-    Ok(())
 }
 
 /// Writes the resolved spec, or checks that the one which stands says the same.
@@ -254,7 +231,6 @@ mod tests {
                 state: RunState::Pending,
                 metrics: Metrics::new(),
             }],
-            fresh: false,
         }
     }
 
@@ -312,15 +288,6 @@ mod tests {
         let again = RunFolder::open(start(results.path(), "seed = 0\n")).unwrap();
         assert!(again.is_finished());
         assert_eq!(fs::read(again.path().join(files::RUN)).unwrap(), text);
-        drop(again);
-        fs::write(results.path().join("exp/1f3a9c20/metrics.csv"), "old").unwrap();
-        let fresh = RunStart {
-            fresh: true,
-            ..start(results.path(), "seed = 0\n")
-        };
-        let fresh = RunFolder::open(fresh).unwrap();
-        assert!(!fresh.is_finished());
-        assert!(!fresh.path().join(files::METRICS).exists());
     }
 
     #[test]

@@ -224,7 +224,6 @@ mod tests {
                     metrics: Metrics::new(),
                 })
                 .collect(),
-            fresh: false,
         }
     }
 

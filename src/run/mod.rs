@@ -1,6 +1,5 @@
 //! Runs on disk: the run folder and its lock, checkpoints, tables, provenance; and what a run tells its user.
 
-pub mod atomic;
 mod checkpoint;
 mod clock;
 mod examples;

@@ -8,14 +8,15 @@ use candle_core::Device;
 
 use super::examples::ExampleRow;
 use super::files::{self, FORMAT_VERSION};
-use super::folder::{RunFolder, clear};
+use super::folder::RunFolder;
 use super::lock::Lock;
 use super::metrics::MetricsWriter;
 use super::record::{FinishedStage, Metrics, RunState, finite, to_json};
 use super::simulation::SimulationWriter;
 use super::store::CheckpointStore;
 use super::tensors::{self, Tensors};
-use super::{atomic, clock, table};
+use super::{clock, table};
+use crate::atomic;
 use crate::error::{Error, Result};
 
 /// A stage's folder, owned by this process until dropped: paths and writers of what the stage leaves.
@@ -53,11 +54,6 @@ impl StageFolder {
         atomic::clean(&path)?;
         atomic::clean(&path.join(files::CHECKPOINTS))?;
         Ok(Self { path, _lock: lock })
-    }
-
-    /// Removes everything, to begin again.
-    pub fn clear(&self) -> Result<()> {
-        clear(&self.path)
     }
 
     /// Where it is.
@@ -149,8 +145,6 @@ mod tests {
         stage.finish(key, metrics.clone()).unwrap();
         assert_eq!(stage.finished(key).unwrap().unwrap().metrics, metrics);
         assert!(stage.finished("0123456789abcdee").unwrap().is_none());
-        stage.clear().unwrap();
-        assert!(stage.finished(key).unwrap().is_none());
     }
 
     #[test]

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use candle_core::Device;
 
-use super::atomic;
 use super::checkpoint::{Checkpoint, read_score};
 use super::retention::{Stamp, superfluous};
+use crate::atomic;
 use crate::error::{Error, Result};
 
 const LAST: &str = "last";

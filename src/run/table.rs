@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::atomic;
+use crate::atomic;
 use crate::error::{Error, Result};
 
 /// A line of a table. Its fields are written in the order of [`Row::COLUMNS`].

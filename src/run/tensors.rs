@@ -7,7 +7,7 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor, WithDType};
 use safetensors::{Dtype, SafeTensors, View};
 
-use super::atomic;
+use crate::atomic;
 use crate::error::{Error, Result};
 
 /// Named tensors, in the order of their names.

@@ -107,6 +107,14 @@ pub fn plan(request: &Request) -> Result<Plan> {
         }
         let text = spec.to_toml()?;
         let hash = spec.hash()?;
+        if request.smoke
+            && runs
+                .iter()
+                .any(|run: &PlannedRun| run.hash == hash && run.text == text)
+        {
+            // Shrinking may well make points alike: one of them is enough.
+            continue;
+        }
         runs.push(PlannedRun {
             label,
             values,
@@ -115,7 +123,7 @@ pub fn plan(request: &Request) -> Result<Plan> {
             hash,
         });
     }
-    faults.refuse_twins(&runs, request.smoke);
+    faults.refuse_twins(&runs);
     faults.end()?;
     let name = runs
         .first()
@@ -160,11 +168,10 @@ impl Faults {
     }
 
     /// Two points that come to the same settings would share a folder.
-    fn refuse_twins(&mut self, runs: &[PlannedRun], smoke: bool) {
+    fn refuse_twins(&mut self, runs: &[PlannedRun]) {
         let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
         for run in runs {
-            // Shrinking may well make points alike.
-            if let Some(first) = seen.insert(&run.text, &run.label).filter(|_| !smoke) {
+            if let Some(first) = seen.insert(&run.text, &run.label) {
                 let place = Location {
                     layer: SWEEP.into(),
                     file: None,

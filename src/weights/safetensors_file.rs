@@ -2,7 +2,7 @@
 
 use super::TensorInfo;
 use super::element::Element;
-use crate::run::atomic;
+use crate::atomic;
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};
 use safetensors::SafeTensors;

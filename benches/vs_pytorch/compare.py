@@ -1,0 +1,77 @@
+"""Runs our side and PyTorch's in turn, A B A B, and prints medians and their ratio, a row a piece of work.
+
+compare.py [--rounds 5] [--threads 2] [--seconds 4] [--tcmalloc PATH] [WORK ...]
+
+The interpreter that runs this script must have torch. Build our side first: `cargo bench --no-run --bench vs_pytorch`.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKS = {
+    "train:mobilenet_v2": 128,
+    "input-gradient:mobilenet_v2": 128,
+    "train:resnet50": 128,
+    "input-gradient:resnet50": 128,
+    "epoch:lenet5": 64,
+    "epoch:mlp": 64,
+}
+
+
+def our_binary():
+    build = subprocess.run(
+        ["cargo", "bench", "--no-run", "--bench", "vs_pytorch", "--message-format=json"],
+        cwd=ROOT, check=True, capture_output=True, text=True,
+    )
+    messages = [json.loads(line) for line in build.stdout.splitlines() if line.startswith("{")]
+    return next(m["executable"] for m in messages if m.get("target", {}).get("name") == "vs_pytorch")
+
+
+def measure(command, environment=None):
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(map(str, command))}:\n{done.stderr}")
+    result = json.loads(done.stdout.splitlines()[-1])
+    return statistics.median(result["times"]), result["peak_mib"]
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("works", nargs="*", default=list(WORKS))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seconds", type=int, default=4)
+    parser.add_argument("--tcmalloc", help="libtcmalloc_minimal.so.4, preloaded for PyTorch at its best")
+    options = parser.parse_args()
+    ours = our_binary()
+    theirs = [sys.executable, Path(__file__).with_name("pytorch_side.py")]
+    best = dict(os.environ)
+    if options.tcmalloc:
+        best["LD_PRELOAD"] = options.tcmalloc
+    print("| work | ours s | PyTorch s | ratio | at its best s | ratio | peak MiB ours / PyTorch |")
+    print("|---|---|---|---|---|---|---|")
+    for work in options.works:
+        job = [work, str(WORKS[work]), str(options.threads), str(options.seconds)]
+        rows = {"ours": [], "plain": [], "best": []}
+        for _ in range(options.rounds):
+            rows["ours"].append(measure([ours, *job]))
+            rows["plain"].append(measure([*theirs, *job]))
+            rows["best"].append(measure([*theirs, *job, "--best"], best))
+        time = {side: statistics.median(t for t, _ in values) for side, values in rows.items()}
+        peak = {side: max(p for _, p in values) for side, values in rows.items()}
+        print(
+            f"| {work}, batch {WORKS[work]} | {time['ours']:.3f} | {time['plain']:.3f} "
+            f"| {time['ours'] / time['plain']:.2f} | {time['best']:.3f} | {time['ours'] / time['best']:.2f} "
+            f"| {peak['ours']} / {peak['plain']} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""PyTorch's side of the comparison: times one piece of work and prints a line of JSON.
+
+pytorch_side.py WORK BATCH THREADS SECONDS [--best]
+
+--best: channels-last, and torch.compile where it is faster (pass --compile to try it); preload tcmalloc from outside.
+The architectures are those of tests/parity, which the parity tests hold against ours.
+"""
+
+import argparse
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+
+import torch
+from torch import nn
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "parity"))
+import architectures  # noqa: E402
+
+
+def repeat(seconds, work):
+    work()
+    begun, times = time.perf_counter(), []
+    while not times or time.perf_counter() - begun < seconds:
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return times
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("work")
+    parser.add_argument("batch", type=int)
+    parser.add_argument("threads", type=int)
+    parser.add_argument("seconds", type=float)
+    parser.add_argument("--best", action="store_true")
+    parser.add_argument("--compile", action="store_true")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    kind, arch = options.work.split(":")
+    model = architectures.make(arch)
+    side, channels, count = (28, 1, 60_000) if kind == "epoch" else (32, 3, options.batch)
+    images = torch.rand(count, channels, side, side)
+    labels = torch.arange(count) % 10
+    if options.best:
+        model = model.to(memory_format=torch.channels_last)
+        images = images.to(memory_format=torch.channels_last)
+    network = torch.compile(model) if options.compile else model
+    momentum = 0.0 if kind == "epoch" else 0.9
+    decay = 0.0 if kind == "epoch" else 5e-4
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.005, momentum=momentum, weight_decay=decay)
+
+    def step(x, y):
+        optimizer.zero_grad(set_to_none=True)
+        nn.functional.cross_entropy(network(x), y).backward()
+        optimizer.step()
+
+    def train():
+        step(images, labels)
+
+    def epoch():
+        for start in range(0, count, options.batch):
+            step(images[start : start + options.batch], labels[start : start + options.batch])
+
+    def input_gradient():
+        x = images.clone().requires_grad_()
+        loss = nn.functional.cross_entropy(network(x), labels, reduction="sum")
+        (gradient,) = torch.autograd.grad(loss, x)
+        moved = images + 2 / 255 * gradient.sign()
+        torch.clamp(torch.min(torch.max(moved, images - 8 / 255), images + 8 / 255), 0, 1)
+
+    work = {"train": train, "epoch": epoch, "input-gradient": input_gradient}[kind]
+    if kind == "input-gradient":
+        model.eval()
+        model.requires_grad_(False)
+    times = repeat(options.seconds, work)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(json.dumps({"times": times, "peak_mib": peak}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+//! `runner weights inspect FILE` and `runner weights convert IN OUT`
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::output::out;
+use crate::weights::{inspect, load_tensors, save_safetensors};
+use crate::{Error, Result};
+
+#[derive(Debug, Args)]
+pub struct WeightsArgs {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Names, shapes and types of the tensors in a .pt, .pth or .safetensors file
+    Inspect {
+        /// The file; nothing in it is executed
+        file: PathBuf,
+    },
+    /// Write the tensors of any readable file as .safetensors
+    Convert {
+        /// A .pt, .pth or .safetensors file
+        #[arg(value_name = "IN")]
+        from: PathBuf,
+        /// The file to write; an existing one is not overwritten
+        #[arg(value_name = "OUT.safetensors")]
+        to: PathBuf,
+    },
+}
+
+/// Looks into a file of weights, or converts it.
+///
+/// # Errors
+/// A file that cannot be read or is damaged, a target that exists or has another ending.
+pub fn weights(args: WeightsArgs) -> Result<()> {
+    match args.action {
+        Action::Inspect { file } => {
+            let tensors = inspect(&file)?;
+            let width = tensors
+                .iter()
+                .map(|tensor| tensor.name.len())
+                .max()
+                .unwrap_or(0);
+            let mut numbers = 0;
+            let mut text = String::new();
+            for tensor in &tensors {
+                numbers += tensor.shape.iter().product::<usize>();
+                text.push_str(&format!(
+                    "{:width$}  {:?}  {:?}\n",
+                    tensor.name, tensor.dtype, tensor.shape
+                ));
+            }
+            text.push_str(&format!("{} tensors, {numbers} numbers\n", tensors.len()));
+            out(&text)
+        }
+        Action::Convert { from, to } => {
+            if to.extension().is_none_or(|ending| ending != "safetensors") {
+                return Err(Error::spec(format!(
+                    "{}: expected a file that ends in .safetensors",
+                    to.display()
+                )));
+            }
+            if to.exists() {
+                return Err(Error::failed(format!(
+                    "{}: exists; remove it or choose another name",
+                    to.display()
+                )));
+            }
+            let tensors = load_tensors(&from)?;
+            save_safetensors(&to, &tensors)?;
+            out(&format!("{}: {} tensors\n", to.display(), tensors.len()))
+        }
+    }
+}

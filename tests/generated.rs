@@ -1,0 +1,96 @@
+//! The generated sets reward convolution: a small network of them is far ahead of a linear model.
+
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor};
+use runner::Result;
+use runner::attacks::correct;
+use runner::data::{Loader, Source, SourceKind, Split, load};
+use runner::models::{self, ModelConfig};
+use runner::nn::loss::{Reduction, cross_entropy};
+use runner::nn::{Coordinates, LinearPlan, Network, Pass, Tape};
+use runner::optim::{Adam, AdamConfig, Optimizer};
+
+const EPOCHS: u64 = 5;
+const TRAIN: usize = 4000;
+const TEST: usize = 1000;
+
+/// The middle 28x28 pixels, which LeNet-5 takes.
+fn middle(images: &Tensor) -> Result<Tensor> {
+    let side = images.dim(3)?;
+    let start = (side - 28) / 2;
+    Ok(images
+        .narrow(2, start, 28)?
+        .narrow(3, start, 28)?
+        .contiguous()?)
+}
+
+/// Test accuracy after a short training with Adam.
+fn accuracy(kind: SourceKind, network: &Network) -> Result<f64> {
+    let set = |split, limit| {
+        let source = Source {
+            limit: Some(limit),
+            ..Source::new(kind, None)
+        };
+        load(&source, split).map(Arc::new)
+    };
+    let (train, test) = (set(Split::Train, TRAIN)?, set(Split::Test, TEST)?);
+    let config = AdamConfig {
+        betas: [0.9, 0.999],
+        eps: 1e-8,
+        weight_decay: 0.0,
+        decoupled: false,
+    };
+    let mut optimizer = Adam::new(config, network.parameters())?;
+    for epoch in 0..EPOCHS {
+        for batch in Loader::train(Arc::clone(&train), 32, &[], 1, epoch, 0, &Device::Cpu)? {
+            let batch = batch?;
+            let tape = Tape::new(Pass::training(LinearPlan::none(), Coordinates::default()));
+            let logits = network.forward(&tape, &tape.input(&middle(&batch.images)?))?;
+            let loss = cross_entropy(logits.tensor(), &batch.label_values, Reduction::Mean)?;
+            let gradients = tape.backward(&logits, loss.gradient)?;
+            optimizer.step(&gradients, 2e-3)?;
+        }
+    }
+    let mut right = 0;
+    for batch in Loader::eval(test, 250, &Device::Cpu)? {
+        let batch = batch?;
+        right += correct(
+            &network.logits(&middle(&batch.images)?)?,
+            &batch.label_values,
+        )?;
+    }
+    Ok(right as f64 / TEST as f64)
+}
+
+fn margin(kind: SourceKind, channels: usize) {
+    let config = |widths| ModelConfig {
+        widths,
+        seed: 1,
+        ..ModelConfig::new([channels, 28, 28], 10)
+    };
+    // An MLP without hidden layers is a linear model.
+    let linear = models::build("mlp", &config(Some(Vec::new()))).unwrap();
+    let convolutional = models::build("lenet5", &config(None)).unwrap();
+    let linear = accuracy(kind, &linear).unwrap();
+    let convolutional = accuracy(kind, &convolutional).unwrap();
+    println!("{kind}: linear {linear:.3}, LeNet-5 {convolutional:.3}");
+    assert!(
+        linear > 0.2,
+        "{kind}: a linear model learns something, found {linear}"
+    );
+    assert!(
+        convolutional > linear + 0.2,
+        "{kind}: LeNet-5 has {convolutional}, a linear model {linear}"
+    );
+}
+
+#[test]
+fn digits_reward_convolution() {
+    margin(SourceKind::Digits, 1);
+}
+
+#[test]
+fn shapes_reward_convolution() {
+    margin(SourceKind::Shapes, 3);
+}
