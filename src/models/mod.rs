@@ -1,6 +1,7 @@
 //! Architectures by name: one file a family, and the registry that specs refer to.
 
 mod densenet;
+mod describe;
 mod layers;
 mod lenet5;
 mod mlp;
@@ -12,8 +13,7 @@ mod squeezenet;
 mod vgg;
 mod wide_resnet;
 
+pub use describe::{DescribedActivation, Description, describe};
 pub use layers::Layers;
 pub use preset::{LinbpUse, linear_plan, rescaled};
-pub use registry::{
-    Arch, DescribedActivation, Description, ModelConfig, build, describe, names, outline,
-};
+pub use registry::{Arch, ModelConfig, adapt, build, names, outline};

@@ -126,7 +126,7 @@ fn unmatched(text: &str, names: &[String]) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::super::registry::describe;
+    use super::super::describe::describe;
     use super::*;
 
     fn linear(arch: &str, r#use: LinbpUse) -> Vec<String> {

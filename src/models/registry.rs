@@ -1,9 +1,10 @@
 //! The architectures that a spec can name, and what each needs to be built.
 
-use candle_core::DType;
+use std::collections::BTreeMap;
 
-use super::layers::Layers;
-use super::preset::{LinbpUse, Preset, linear_activations};
+use candle_core::{DType, Tensor};
+
+use super::preset::{LinbpUse, Preset};
 use super::{densenet, lenet5, mlp, mobilenet_v2, resnet, squeezenet, vgg, wide_resnet};
 use crate::nn::{Builder, Module, Network};
 use crate::ops::activation::Activation;
@@ -147,6 +148,14 @@ impl Arch {
         }
     }
 
+    /// The images that it is meant for: 28x28 in grey or 32x32 in colour.
+    pub(super) fn usual_image(&self) -> [usize; 3] {
+        match self.family {
+            Family::Mlp | Family::LeNet5 => [1, 28, 28],
+            _ => [3, 32, 32],
+        }
+    }
+
     /// Whether its residual branches can be rescaled backwards.
     pub(super) fn has_residual_branches(&self) -> bool {
         matches!(self.family, Family::ResNet(_))
@@ -197,117 +206,17 @@ pub fn outline(arch: &str, config: &ModelConfig) -> Result<Network> {
     Network::outline(|b| arch.define(b, config))
 }
 
-/// What there is to know about an architecture without its weights.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Description {
-    /// Numbers that an optimizer moves.
-    pub parameters: usize,
-    /// In the order of the forward pass.
-    pub activations: Vec<DescribedActivation>,
-}
-
-/// An activation, and whether the published choice makes it linear.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DescribedActivation {
-    pub name: String,
-    /// Under `linbp.train`.
-    pub linear_train: bool,
-    /// Under `linbp.attack`.
-    pub linear_attack: bool,
-}
-
-/// Describes an architecture for its usual images, 28x28 in grey or 32x32 in colour, and 10 classes.
-pub fn describe(arch: &str) -> Result<Description> {
-    let arch = Arch::find(arch)?;
-    let image = match arch.family {
-        Family::Mlp | Family::LeNet5 => [1, 28, 28],
-        _ => [3, 32, 32],
-    };
-    let config = ModelConfig::new(image, 10);
-    let network = outline(&arch.name, &config)?;
-    let names = network.activations();
-    let linear = |r#use| linear_activations(&arch, names, &Layers::Default, r#use);
-    let (train, attack) = (linear(LinbpUse::Train)?, linear(LinbpUse::Attack)?);
-    let activations = names.iter().zip(train).zip(attack);
-    Ok(Description {
-        parameters: network
-            .parameters()
-            .iter()
-            .map(|p| p.tensor().elem_count())
-            .sum(),
-        activations: activations
-            .map(
-                |((name, linear_train), linear_attack)| DescribedActivation {
-                    name: name.clone(),
-                    linear_train,
-                    linear_attack,
-                },
-            )
-            .collect(),
-    })
+/// Brings weights that are published in another form than the architecture's to that form; others stay as they are.
+pub fn adapt(arch: &str, state: &mut BTreeMap<String, Tensor>) -> Result<()> {
+    match Arch::find(arch)?.family {
+        Family::Vgg(_) => vgg::adapt(state),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Counted by PyTorch on the definitions in tests/parity/architectures.py.
-    #[test]
-    fn numbers_of_parameters() {
-        for (arch, parameters) in [
-            ("mlp", 415310),
-            ("lenet5", 61706),
-            ("mobilenet_v2", 2236682),
-            ("squeezenet", 734986),
-            ("resnet18", 11173962),
-            ("resnet34", 21282122),
-            ("resnet50", 23520842),
-            ("resnet101", 42512970),
-            ("resnet152", 58156618),
-            ("resnext50_32x4d", 22992714),
-            ("resnext101_32x8d", 86755146),
-            ("densenet121", 6956426),
-            ("densenet161", 26482570),
-            ("densenet169", 12493450),
-            ("densenet201", 18104458),
-            ("vgg11", 128807306),
-            ("vgg13", 128991818),
-            ("vgg16", 134301514),
-            ("vgg19", 139611210),
-            ("vgg11_bn", 128812810),
-            ("vgg13_bn", 128997706),
-            ("vgg16_bn", 134309962),
-            ("vgg19_bn", 139622218),
-            ("wide_resnet28_10", 36479194),
-            ("wide_resnet16_4", 2748890),
-        ] {
-            assert_eq!(describe(arch).unwrap().parameters, parameters, "{arch}");
-        }
-    }
-
-    #[test]
-    fn every_name_is_found_and_described() {
-        for name in names() {
-            let arch = Arch::find(name).unwrap();
-            assert_eq!(arch.name(), name);
-            let description = describe(name).unwrap();
-            let mut names: Vec<&str> = description
-                .activations
-                .iter()
-                .map(|a| a.name.as_str())
-                .collect();
-            let count = names.len();
-            names.sort_unstable();
-            names.dedup();
-            assert_eq!(names.len(), count, "{name}: two activations share a name");
-        }
-        assert!(describe("wide_resnet16_4").is_ok());
-        let fault = Arch::find("resnet51").unwrap_err().to_string();
-        assert!(
-            fault
-                .starts_with("model.arch: unknown architecture \"resnet51\"; known: mlp, lenet5, ")
-        );
-    }
 
     #[test]
     fn activations_can_be_replaced() {
@@ -322,6 +231,20 @@ mod tests {
         let logits = |network: &Network| network.logits(&x).unwrap().to_vec2::<f32>().unwrap();
         assert_ne!(logits(&silu), logits(&relu));
         assert_eq!(silu.activations(), relu.activations());
+    }
+
+    /// Robust weights of wide residual networks hold a block that nothing uses.
+    #[test]
+    fn surplus_tensors_are_named() {
+        let network = build("wide_resnet10_1", &ModelConfig::new([3, 8, 8], 10)).unwrap();
+        let mut state = network.state().unwrap();
+        let unused = "sub_block1.layer.0.bn1.weight".to_string();
+        state.insert(unused.clone(), state["fc.bias"].clone());
+        state.insert("bn1.num_batches_tracked".into(), state["fc.bias"].clone());
+        assert_eq!(network.load(&state).unwrap(), [unused]);
+        state.remove("fc.bias");
+        let fault = network.load(&state).unwrap_err().to_string();
+        assert_eq!(fault, "tensor fc.bias of shape [10] is missing");
     }
 
     #[test]

@@ -2,6 +2,10 @@
 //! are spread over 7x7 by adaptive pooling, so that the classifier keeps its original width of 25088 inputs. Tensors
 //! are named as torchvision names them.
 
+use std::collections::BTreeMap;
+
+use candle_core::Tensor;
+
 use super::preset::Preset;
 use super::registry::ModelConfig;
 use crate::nn::pool::{adaptive_average_pool, max_pool};
@@ -39,6 +43,31 @@ pub(super) const VARIANTS: &[(&str, Variant)] = &[
 pub(super) const PRESET: Preset = Preset::Last(5);
 
 const CHANNELS: [usize; 5] = [64, 128, 256, 512, 512];
+
+/// Cells that the features are spread over before the classifier.
+const SPREAD: usize = 7 * 7;
+
+/// The name and channels of the classifier's first weights.
+const FIRST: (&str, usize) = ("classifier.0.weight", 512);
+
+/// Takes weights of the other published form, which pools the features to one cell and has a classifier of 512 inputs:
+/// each of its weights is shared out evenly among the 49 cells, which all hold the same mean. Logits and gradients with
+/// respect to images are the same.
+pub(super) fn adapt(state: &mut BTreeMap<String, Tensor>) -> Result<()> {
+    let (name, channels) = FIRST;
+    let Some(weight) = state.get_mut(name) else {
+        return Ok(());
+    };
+    if let &[out, features] = weight.dims()
+        && features == channels
+    {
+        let share = (&*weight / SPREAD as f64)?.unsqueeze(2)?;
+        *weight = share
+            .broadcast_as((out, channels, SPREAD))?
+            .reshape((out, channels * SPREAD))?;
+    }
+    Ok(())
+}
 
 enum Feature {
     Conv(Conv2d, Option<BatchNorm2d>, Act),
@@ -97,7 +126,7 @@ pub(super) fn define(
     };
     Ok(Box::new(Vgg {
         features,
-        hidden: [hidden(0, 512 * 7 * 7)?, hidden(3, 4096)?],
+        hidden: [hidden(0, FIRST.1 * SPREAD)?, hidden(3, 4096)?],
         out: layer(6, 4096, config.classes)?,
     }))
 }
@@ -123,5 +152,32 @@ impl Module for Vgg {
             x = dropout.forward(tape, &x)?;
         }
         self.out.forward(tape, &x)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::{DType, Device};
+
+    #[test]
+    fn narrow_classifiers_are_spread() {
+        let narrow = Tensor::arange(0f64, 1024.0, &Device::Cpu).unwrap();
+        let narrow = narrow.reshape((2, 512)).unwrap();
+        let name = "classifier.0.weight".to_string();
+        let mut state = BTreeMap::from([(name.clone(), narrow.clone())]);
+        adapt(&mut state).unwrap();
+        let wide = state[&name].clone();
+        assert_eq!(wide.dims(), [2, 25088]);
+        let sums = wide.reshape((2, 512, 49)).unwrap().sum(2).unwrap();
+        let error = (sums - narrow).unwrap().abs().unwrap().max_all().unwrap();
+        assert!(error.to_scalar::<f64>().unwrap() < 1e-10);
+        // The usual form, and anything else, is left alone.
+        adapt(&mut state).unwrap();
+        assert_eq!(state[&name].dims(), [2, 25088]);
+        let odd = Tensor::zeros(512, DType::F32, &Device::Cpu).unwrap();
+        let mut state = BTreeMap::from([(name.clone(), odd)]);
+        adapt(&mut state).unwrap();
+        assert_eq!(state[&name].dims(), [512]);
     }
 }

@@ -102,7 +102,8 @@ fn load_weights(ctx: &StageContext<'_>, spec: &ModelSpec, network: &Network) -> 
         Some(WeightsRef::File(path)) => path.clone(),
         Some(WeightsRef::Stage(id)) => final_weights(input(ctx, id)?),
     };
-    let state = weights::load_tensors(&path)?;
+    let mut state = weights::load_tensors(&path)?;
+    models::adapt(&spec.arch, &mut state)?;
     let surplus = network.load(&state).map_err(|error| {
         Error::failed(format!(
             "{}: these weights do not fit model.arch = \"{}\":\n{error}",

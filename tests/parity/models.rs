@@ -173,8 +173,9 @@ fn chosen() -> Vec<String> {
     }
 }
 
-/// The errors of PyTorch's own f32, in the order of [`COLUMNS`] after the logits.
-fn theirs(reference: &Tensors) -> [Option<f64>; 5] {
+/// The errors of PyTorch's own f32, in the order of [`COLUMNS`].
+fn theirs(reference: &Tensors) -> [Option<f64>; 6] {
+    let logits = largest(&reference["f32.logits"], &reference["f64.logits"]);
     let input = |variant: &str| {
         let found = reference.get(&format!("f32.input.{variant}"))?;
         Some(relative(found, &reference[&format!("f64.input.{variant}")]))
@@ -190,6 +191,7 @@ fn theirs(reference: &Tensors) -> [Option<f64>; 5] {
         Some(squares.error())
     };
     [
+        Some(logits),
         input("bp"),
         input("linbp"),
         input("rescaled"),
@@ -246,8 +248,8 @@ fn models() {
         let (double, single) = (of(DType::F64), of(DType::F32));
         let cell = |error: &Option<f64>| error.map_or("-".into(), |error| format!("{error:.0e}"));
         let mut cells = vec![arch.clone()];
-        cells.extend(double.iter().chain(&single[..1]).map(cell));
-        let pairs = single[1..6].iter().zip(theirs(&reference));
+        cells.extend(double.iter().map(cell));
+        let pairs = single[..6].iter().zip(theirs(&reference));
         cells.extend(pairs.map(|(ours, theirs)| match theirs {
             Some(theirs) => format!("{} ({theirs:.0e})", cell(ours)),
             None => "-".into(),

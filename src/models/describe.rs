@@ -1,0 +1,116 @@
+//! What there is to know about an architecture without building it.
+
+use super::layers::Layers;
+use super::preset::{LinbpUse, linear_activations};
+use super::registry::{Arch, ModelConfig, outline};
+use crate::Result;
+
+/// What there is to know about an architecture without its weights.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Description {
+    /// Numbers that an optimizer moves.
+    pub parameters: usize,
+    /// In the order of the forward pass.
+    pub activations: Vec<DescribedActivation>,
+}
+
+/// An activation, and whether the published choice makes it linear.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DescribedActivation {
+    pub name: String,
+    /// Under `linbp.train`.
+    pub linear_train: bool,
+    /// Under `linbp.attack`.
+    pub linear_attack: bool,
+}
+
+/// Describes an architecture for its usual images and 10 classes.
+pub fn describe(arch: &str) -> Result<Description> {
+    let arch = Arch::find(arch)?;
+    let config = ModelConfig::new(arch.usual_image(), 10);
+    let network = outline(arch.name(), &config)?;
+    let names = network.activations();
+    let linear = |r#use| linear_activations(&arch, names, &Layers::Default, r#use);
+    let (train, attack) = (linear(LinbpUse::Train)?, linear(LinbpUse::Attack)?);
+    let activations = names.iter().zip(train).zip(attack);
+    Ok(Description {
+        parameters: network
+            .parameters()
+            .iter()
+            .map(|p| p.tensor().elem_count())
+            .sum(),
+        activations: activations
+            .map(
+                |((name, linear_train), linear_attack)| DescribedActivation {
+                    name: name.clone(),
+                    linear_train,
+                    linear_attack,
+                },
+            )
+            .collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::registry::names;
+    use super::*;
+
+    /// Counted by PyTorch on the definitions in tests/parity/architectures.py.
+    #[test]
+    fn numbers_of_parameters() {
+        for (arch, parameters) in [
+            ("mlp", 415310),
+            ("lenet5", 61706),
+            ("mobilenet_v2", 2236682),
+            ("squeezenet", 734986),
+            ("resnet18", 11173962),
+            ("resnet34", 21282122),
+            ("resnet50", 23520842),
+            ("resnet101", 42512970),
+            ("resnet152", 58156618),
+            ("resnext50_32x4d", 22992714),
+            ("resnext101_32x8d", 86755146),
+            ("densenet121", 6956426),
+            ("densenet161", 26482570),
+            ("densenet169", 12493450),
+            ("densenet201", 18104458),
+            ("vgg11", 128807306),
+            ("vgg13", 128991818),
+            ("vgg16", 134301514),
+            ("vgg19", 139611210),
+            ("vgg11_bn", 128812810),
+            ("vgg13_bn", 128997706),
+            ("vgg16_bn", 134309962),
+            ("vgg19_bn", 139622218),
+            ("wide_resnet28_10", 36479194),
+            ("wide_resnet16_4", 2748890),
+        ] {
+            assert_eq!(describe(arch).unwrap().parameters, parameters, "{arch}");
+        }
+    }
+
+    #[test]
+    fn every_name_is_found_and_described() {
+        for name in names() {
+            let arch = Arch::find(name).unwrap();
+            assert_eq!(arch.name(), name);
+            let description = describe(name).unwrap();
+            let mut names: Vec<&str> = description
+                .activations
+                .iter()
+                .map(|a| a.name.as_str())
+                .collect();
+            let count = names.len();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), count, "{name}: two activations share a name");
+        }
+        assert!(describe("wide_resnet16_4").is_ok());
+        let fault = Arch::find("resnet51").unwrap_err().to_string();
+        assert!(
+            fault
+                .starts_with("model.arch: unknown architecture \"resnet51\"; known: mlp, lenet5, ")
+        );
+    }
+}
