@@ -136,6 +136,9 @@ class Block(nn.Module):
         """The activations inside the branch."""
         return [getattr(self, f"relu{i}") for i in range(1, self.depth)]
 
+    def last_norm(self):
+        return getattr(self, f"bn{self.depth}")
+
     def branch(self, x):
         """Up to the last convolution."""
         for i in range(1, self.depth):
@@ -144,7 +147,7 @@ class Block(nn.Module):
 
     def forward(self, x):
         rescaled = self.rescaled and any(act.linear for act in self.inner())
-        y = getattr(self, f"bn{self.depth}")(Rescaled.apply(x, self) if rescaled else self.branch(x))
+        y = self.last_norm()(Rescaled.apply(x, self) if rescaled else self.branch(x))
         return getattr(self, f"relu{self.depth}")(y + (x if self.downsample is None else self.downsample(x)))
 
 
