@@ -2,9 +2,10 @@
 
 use candle_core::Tensor;
 
-use super::{Attack, Originals, Target};
+use super::objective::rivals;
+use super::{Attack, Goal, Originals, Target};
 use crate::ops::real::view;
-use crate::{Result, with_real};
+use crate::{Error, Result, with_real};
 
 /// Runs `attack` and checks that every image that it returns is finite, in the ball and in the pixel range.
 pub fn craft(attack: &dyn Attack, target: &Target<'_>, originals: Originals<'_>) -> Result<Tensor> {
@@ -13,6 +14,32 @@ pub fn craft(attack: &dyn Attack, target: &Target<'_>, originals: Originals<'_>)
         .threat()
         .check(attack.name(), &images, originals.images)?;
     Ok(images)
+}
+
+/// The class that a targeted attack wants for each example, by the logits of the clean images.
+pub(super) fn goals(goal: Goal, clean: &Tensor, labels: &[u32]) -> Result<Vec<u32>> {
+    let (n, classes) = clean.dims2()?;
+    let rivals = || -> Result<_> {
+        let rivals = rivals(clean, labels)?;
+        match classes {
+            0 | 1 => Err(Error::failed("a model of one class has no other to aim at")),
+            _ => Ok(rivals),
+        }
+    };
+    Ok(match goal {
+        Goal::Misclassify => labels.to_vec(),
+        Goal::NextLikely => rivals()?.iter().map(|others| others[0]).collect(),
+        Goal::LeastLikely => rivals()?
+            .iter()
+            .map(|others| others[others.len() - 1])
+            .collect(),
+        Goal::Class(class) if (class as usize) < classes => vec![class; n],
+        Goal::Class(class) => {
+            return Err(Error::failed(format!(
+                "attack.target: expected a class below {classes}, found {class}"
+            )));
+        }
+    })
 }
 
 /// The class with the largest logit of each row; the first of equal ones.

@@ -2,8 +2,8 @@
 
 use candle_core::Tensor;
 
-use super::steps::ascend;
-use super::{Attack, Originals, Target, Threat};
+use super::steps::Steps;
+use super::{Attack, Goal, Objective, Originals, Target, Threat};
 use crate::Result;
 
 /// `k` steps of `step_size` from the original, each projected into the ball and the pixel range.
@@ -12,6 +12,10 @@ pub struct IFgsm {
     pub step_size: f64,
     pub k: usize,
     pub random_start: bool,
+    /// Runs from different random starts; more than one takes `random_start`.
+    pub restarts: usize,
+    pub objective: Objective,
+    pub goal: Goal,
 }
 
 impl Attack for IFgsm {
@@ -23,8 +27,24 @@ impl Attack for IFgsm {
         self.threat
     }
 
+    fn goal(&self) -> Goal {
+        self.goal
+    }
+
+    fn restarts(&self) -> usize {
+        self.restarts
+    }
+
     fn perturb(&self, target: &Target<'_>, originals: Originals<'_>) -> Result<Tensor> {
-        let (step, k) = (self.step_size, self.k);
-        ascend(self.threat, step, k, self.random_start, target, originals)
+        let steps = Steps {
+            threat: self.threat,
+            step_size: self.step_size,
+            k: self.k,
+            random_start: self.random_start,
+            objective: self.objective,
+            goal: self.goal,
+            decay: None,
+        };
+        steps.ascend(target, originals)
     }
 }

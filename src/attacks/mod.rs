@@ -1,22 +1,45 @@
 //! Attacks on trained models: a threat model, a target that gives gradients, one file an attack, and the driver.
 //!
 //! Pixels are in [0, 1], images `(N, C, H, W)`. An attack proposes; the driver checks that every proposal is inside
-//! the ball and inside the pixel range before anybody counts a success.
+//! the ball and inside the pixel range before anybody counts a success, and counts by the model's own answer.
 
+mod apgd;
+mod ball;
+mod campaign;
+mod climb;
 mod driver;
+mod fab;
 mod fgsm;
+mod hyperplane;
 mod i_fgsm;
+mod mi_fgsm;
+mod objective;
 mod pgd;
+mod rows;
+pub mod sanity;
+mod square;
+mod square_window;
+mod start;
 mod steps;
 mod target;
+mod targets;
+#[cfg(test)]
+mod tests;
 mod threat;
 
+pub use apgd::{Apgd, ApgdLoss};
+pub use campaign::{Campaign, Fate};
 pub use driver::{correct, craft, predictions, to_8bit};
+pub use fab::Fab;
 pub use fgsm::Fgsm;
 pub use i_fgsm::IFgsm;
+pub use mi_fgsm::MiFgsm;
+pub use objective::Objective;
 pub use pgd::Pgd;
+pub use square::Square;
+pub use start::Start;
 pub use target::Target;
-pub use threat::{Distance, Norm, Start, Threat};
+pub use threat::{Distance, Norm, Threat};
 
 use candle_core::Tensor;
 
@@ -29,18 +52,47 @@ pub struct Originals<'a> {
     pub images: &'a Tensor,
     /// True classes.
     pub labels: &'a [u32],
-    /// Positions in the data set: random starts depend on them, not on how examples are batched.
+    /// Positions in the data set: random numbers depend on them, not on how examples are batched.
     pub indices: &'a [usize],
     pub start: Start,
 }
 
+/// What a perturbed image has to do for the attack to have succeeded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Goal {
+    /// Be classified as anything but its label.
+    #[default]
+    Misclassify,
+    /// Be classified as the class that the model holds likeliest beside the label.
+    NextLikely,
+    /// Be classified as the class that the model holds least likely.
+    LeastLikely,
+    /// Be classified as this class; examples of that class are left alone.
+    Class(u32),
+}
+
 /// A procedure that looks for adversarial examples.
 pub trait Attack: Send + Sync {
-    /// The attack's name in specs and result files.
+    /// The attack's name in result files.
     fn name(&self) -> &'static str;
 
     /// What bounds its perturbations.
     fn threat(&self) -> Threat;
+
+    /// What counts as success.
+    fn goal(&self) -> Goal {
+        Goal::Misclassify
+    }
+
+    /// How often it is tried on examples that withstand, each time with other random numbers.
+    fn restarts(&self) -> usize {
+        1
+    }
+
+    /// Whether it asks for logits alone, never for gradients.
+    fn is_black_box(&self) -> bool {
+        false
+    }
 
     /// Perturbed images, one for each original, inside the threat model.
     fn perturb(&self, target: &Target<'_>, originals: Originals<'_>) -> Result<Tensor>;

@@ -1,27 +1,75 @@
-//! The loop that FGSM, I-FGSM and PGD share: gradient, step, projection.
+//! The loop that FGSM, I-FGSM, MI-FGSM and PGD share: gradient, step, projection.
 
 use candle_core::Tensor;
 
-use super::{Originals, Target, Threat};
-use crate::Result;
+use super::driver::goals;
+use super::threat::image_len;
+use super::{Goal, Objective, Originals, Target, Threat};
+use crate::ops::Real;
+use crate::ops::parallel::{chunk, chunks_mut};
+use crate::ops::real::{tensor, view};
+use crate::{Result, simd, with_real};
 
-/// Takes `k` steps of `step_size` up the cross-entropy, from the originals or from a random start.
-pub(super) fn ascend(
-    threat: Threat,
-    step_size: f64,
-    k: usize,
-    random_start: bool,
-    target: &Target<'_>,
-    originals: Originals<'_>,
-) -> Result<Tensor> {
-    let mut x = if random_start {
-        threat.random_start(originals.images, originals.indices, originals.start)?
-    } else {
-        originals.images.clone()
-    };
-    for _ in 0..k {
-        let gradient = target.cross_entropy_gradient(&x, originals.labels)?;
-        x = threat.step(&x, originals.images, &gradient, step_size)?;
+/// What the attacks differ in.
+pub(super) struct Steps {
+    pub threat: Threat,
+    pub step_size: f64,
+    pub k: usize,
+    pub random_start: bool,
+    pub objective: Objective,
+    pub goal: Goal,
+    /// The decay of the accumulated gradient (MI-FGSM); none for the gradient itself.
+    pub decay: Option<f64>,
+}
+
+simd! {
+    fn accumulate<T>(gradient: &[T], decay: T, scale: T, momentum: &mut [T]) {
+        for (m, &g) in momentum.iter_mut().zip(gradient) {
+            *m = decay * *m + scale * g;
+        }
     }
-    Ok(x)
+}
+
+/// `momentum` becomes `decay momentum + g / |g|_1` in each image; a zero gradient adds nothing.
+fn add_normalised<T: Real>(momentum: &mut [T], gradient: &[T], decay: f64, image: usize) {
+    chunks_mut(momentum, image, &|i, momentum| {
+        let gradient = chunk(gradient, image, i);
+        let length: f64 = gradient.iter().map(|g| g.wide().abs()).sum();
+        let scale = if length > 0.0 { 1.0 / length } else { 0.0 };
+        accumulate(gradient, T::of(decay), T::of(scale), momentum);
+    });
+}
+
+impl Steps {
+    /// Takes the steps up the objective, from the originals or from a random start.
+    pub fn ascend(&self, target: &Target<'_>, originals: Originals<'_>) -> Result<Tensor> {
+        let Originals { images, labels, .. } = originals;
+        let targets = match self.goal {
+            Goal::Misclassify => None,
+            goal => Some(goals(goal, &target.logits(images)?, labels)?),
+        };
+        let targets = targets.as_deref();
+        let mut x = if self.random_start {
+            let Originals { indices, start, .. } = originals;
+            self.threat.random_start(images, indices, start)?
+        } else {
+            images.clone()
+        };
+        let image = image_len(images)?;
+        with_real!(images.dtype(), T => {
+            let mut momentum = vec![T::ZERO; if self.decay.is_some() { images.elem_count() } else { 0 }];
+            for _ in 0..self.k {
+                let ascent = target.gradient(&x, |logits| self.objective.evaluate(logits, labels, targets))?;
+                let gradient = match self.decay {
+                    None => ascent.gradient,
+                    Some(decay) => {
+                        add_normalised(&mut momentum, &view::<T>(&ascent.gradient)?, decay, image);
+                        tensor(momentum.clone(), images.shape())?
+                    }
+                };
+                x = self.threat.step(&x, images, &gradient, self.step_size)?;
+            }
+            Ok(x)
+        })
+    }
 }

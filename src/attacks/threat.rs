@@ -1,22 +1,33 @@
 //! The threat model: which perturbations count. All that knows about norms is here.
 
 use candle_core::Tensor;
-use rand::Rng;
-use rand_distr::StandardNormal;
 
+use super::ball::{distance, length, step_l2, step_linf};
 use crate::ops::Real;
 use crate::ops::parallel::{chunk, chunks_mut, map};
 use crate::ops::real::{scratch, tensor, view};
-use crate::rng::{Purpose, stream};
-use crate::{Error, Result, simd, with_real};
+use crate::{Error, Result, with_real};
 
 /// The norm that bounds a perturbation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Norm {
     /// Largest change of any pixel value.
     Linf,
     /// Euclidean length over all pixel values of an image.
     L2,
+    /// Largest change of any pixel value in units of its channel: the standard deviations of a normalisation make this
+    /// the largest change of any normalised value. The last unit counts for all further channels.
+    ChannelLinf([f64; 3]),
+}
+
+impl Norm {
+    /// How much of a pixel value is one unit of the norm in channel `channel`.
+    pub(super) fn unit(&self, channel: usize) -> f64 {
+        match self {
+            Self::Linf | Self::L2 => 1.0,
+            Self::ChannelLinf(units) => units[channel.min(units.len() - 1)],
+        }
+    }
 }
 
 /// A ball around each original, within the pixel range [0, 1].
@@ -27,76 +38,11 @@ pub struct Threat {
     pub epsilon: f64,
 }
 
-/// Where random starts come from: they are a function of this and the example's position in the data set.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Start {
-    pub seed: u64,
-    pub epoch: u64,
-    /// Tells apart the uses within an epoch: training, evaluation, restarts.
-    pub round: u64,
-}
-
 /// How far a perturbed image is from its original.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Distance {
     pub linf: f64,
     pub l2: f64,
-}
-
-simd! {
-    /// One step of length `step` along the sign of the gradient, then into the ball and the pixel range.
-    fn step_linf<T>(x: &[T], origin: &[T], gradient: &[T], step: T, epsilon: T, out: &mut [T]) {
-        for (((y, &x), &o), &g) in out.iter_mut().zip(x).zip(origin).zip(gradient) {
-            let sign = if g > T::ZERO {
-                T::ONE
-            } else if g < T::ZERO {
-                -T::ONE
-            } else {
-                T::ZERO
-            };
-            *y = into_linf(x + step * sign, o, epsilon);
-        }
-    }
-}
-
-/// The nearest value within `epsilon` of `origin` and within [0, 1].
-#[inline(always)]
-fn into_linf<T: Real>(x: T, origin: T, epsilon: T) -> T {
-    let (low, high) = (origin - epsilon, origin + epsilon);
-    let low = if low > T::ZERO { low } else { T::ZERO };
-    let high = if high < T::ONE { high } else { T::ONE };
-    if x < low {
-        low
-    } else if x > high {
-        high
-    } else {
-        x
-    }
-}
-
-fn norm<T: Real>(values: impl Iterator<Item = T>) -> f64 {
-    values.map(|v| v.wide() * v.wide()).sum::<f64>().sqrt()
-}
-
-/// Moves `x` back along the line to `origin` until it is within `epsilon`, then into the pixel range, which can only
-/// bring it nearer.
-fn into_l2<T: Real>(x: &mut [T], origin: &[T], epsilon: f64) {
-    let length = norm(x.iter().zip(origin).map(|(&x, &o)| x - o));
-    let shrink = if length > epsilon {
-        T::of(epsilon / length)
-    } else {
-        T::ONE
-    };
-    for (x, &o) in x.iter_mut().zip(origin) {
-        let moved = o + (*x - o) * shrink;
-        *x = if moved < T::ZERO {
-            T::ZERO
-        } else if moved > T::ONE {
-            T::ONE
-        } else {
-            moved
-        };
-    }
 }
 
 impl Threat {
@@ -111,60 +57,23 @@ impl Threat {
     ) -> Result<Tensor> {
         with_real!(originals.dtype(), T => {
             let (x, o, g) = (&*view::<T>(images)?, &*view::<T>(originals)?, &*view::<T>(gradient)?);
-            let image = image_len(originals)?;
+            let (image, plane) = (image_len(originals)?, plane_len(originals)?);
             let mut out = scratch::<T>(o.len());
             chunks_mut(&mut out, image, &|i, out| {
                 let (x, o, g) = (chunk(x, image, i), chunk(o, image, i), chunk(g, image, i));
                 match self.norm {
                     Norm::Linf => step_linf(x, o, g, T::of(step_size), T::of(self.epsilon), out),
-                    Norm::L2 => {
-                        let length = norm(g.iter().copied());
-                        let scale = if length > 0.0 { T::of(step_size / length) } else { T::ZERO };
-                        for ((y, &x), &g) in out.iter_mut().zip(x).zip(g) {
-                            *y = x + scale * g;
+                    Norm::L2 => step_l2(x, o, g, step_size, self.epsilon, out),
+                    Norm::ChannelLinf(_) => {
+                        for (c, out) in out.chunks_mut(plane).enumerate() {
+                            let unit = self.norm.unit(c);
+                            let (step, epsilon) = (T::of(step_size * unit), T::of(self.epsilon * unit));
+                            let (x, o, g) = (chunk(x, plane, c), chunk(o, plane, c), chunk(g, plane, c));
+                            step_linf(x, o, g, step, epsilon, out);
                         }
-                        into_l2(out, o, self.epsilon);
                     }
                 }
-                });
-            tensor(out, originals.shape())
-        })
-    }
-
-    /// The originals, each moved to a point drawn uniformly from its ball, within the pixel range.
-    pub fn random_start(
-        &self,
-        originals: &Tensor,
-        indices: &[usize],
-        start: Start,
-    ) -> Result<Tensor> {
-        let image = image_len(originals)?;
-        with_real!(originals.dtype(), T => {
-            let o = &*view::<T>(originals)?;
-            let mut out = scratch::<T>(o.len());
-            chunks_mut(&mut out, image, &|i, out| {
-                    let (o, index) = (chunk(o, image, i), indices[i]);
-                    let Start { seed, epoch, round } = start;
-                    let mut rng = stream(seed, Purpose::AttackStart, epoch, round, index as u64);
-                    match self.norm {
-                        Norm::Linf => {
-                            for (y, &o) in out.iter_mut().zip(o) {
-                                let share = 2.0 * f64::from(rng.random::<f32>()) - 1.0;
-                                *y = into_linf(o + T::of(self.epsilon * share), o, T::of(self.epsilon));
-                            }
-                        }
-                        Norm::L2 => {
-                            // A normal vector has a uniform direction; the radius's density grows with its surface.
-                            let direction: Vec<f64> = (0..o.len()).map(|_| rng.sample(StandardNormal)).collect();
-                            let radius = rng.random::<f64>().powf(1.0 / o.len() as f64) * self.epsilon;
-                            let scale = radius / norm(direction.iter().copied()).max(f64::MIN_POSITIVE);
-                            for ((y, &o), &d) in out.iter_mut().zip(o).zip(&direction) {
-                                *y = o + T::of(d * scale);
-                            }
-                            into_l2(out, o, self.epsilon);
-                        }
-                    }
-                });
+            });
             tensor(out, originals.shape())
         })
     }
@@ -179,7 +88,7 @@ impl Threat {
                     let differences = || x.iter().zip(o).map(|(x, o)| x.wide() - o.wide());
                     Distance {
                         linf: differences().fold(0.0, |max, d| max.max(d.abs())),
-                        l2: norm(differences()),
+                        l2: length(differences()),
                     }
                 }))
         })
@@ -206,11 +115,14 @@ impl Threat {
         })?;
         // Pixels are rounded to f32: a sum of squares of some thousand of them is off by as many half units.
         let slack = 1e-6 * (1.0 + self.epsilon);
-        for (i, distance) in Self::distances(images, originals)?.iter().enumerate() {
-            let found = match self.norm {
-                Norm::Linf => distance.linf,
-                Norm::L2 => distance.l2,
-            };
+        let (image, plane) = (image_len(originals)?, plane_len(originals)?);
+        let found = with_real!(originals.dtype(), T => {
+            let (x, o) = (&*view::<T>(images)?, &*view::<T>(originals)?);
+            Ok::<_, Error>(map(x.len() / image, &|i| {
+                distance(self.norm, chunk(x, image, i), chunk(o, image, i), plane)
+            }))
+        })?;
+        for (i, found) in found.into_iter().enumerate() {
             if found > self.epsilon + slack {
                 return Err(Error::failed(format!(
                     "{attack}: image {i} of a batch is {found} from its original in {:?}, outside the ball of {}",
@@ -222,14 +134,22 @@ impl Threat {
     }
 }
 
-fn image_len(images: &Tensor) -> Result<usize> {
+/// Values of an image.
+pub(super) fn image_len(images: &Tensor) -> Result<usize> {
     let (_, c, h, w) = images.dims4()?;
     Ok(c * h * w)
+}
+
+/// Values of a channel of an image.
+pub(super) fn plane_len(images: &Tensor) -> Result<usize> {
+    let (_, _, h, w) = images.dims4()?;
+    Ok(h * w)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attacks::Start;
     use proptest::prelude::*;
 
     fn images(values: &[f32]) -> Tensor {
@@ -245,7 +165,11 @@ mod tests {
             norm: Norm::L2,
             epsilon,
         });
-        prop_oneof![linf, l2]
+        let channels = (1e-3f64..=0.5).prop_map(|epsilon| Threat {
+            norm: Norm::ChannelLinf([0.2, 0.25, 0.3]),
+            epsilon,
+        });
+        prop_oneof![linf, l2, channels]
     }
 
     proptest! {
@@ -288,7 +212,7 @@ mod tests {
         let start = Start {
             seed: 4,
             epoch: 1,
-            round: 0,
+            ..Start::default()
         };
         let both = threat.random_start(&two, &[7, 8], start).unwrap();
         let alone = threat

@@ -141,6 +141,11 @@ whole!(
     Iterations(usize) in 1 ..= 1_000_000, "a whole number from 1 to 1000000"
 );
 
+whole!(
+    /// The tries of an attack on an example.
+    Restarts(usize) in 1 ..= 1000, "a whole number from 1 to 1000"
+);
+
 real!(
     /// A number above zero, such as a learning rate.
     Positive, |value| value > 0.0, "a number above 0"

@@ -7,6 +7,7 @@ const TRAIN_LIMIT: usize = 128;
 const TEST_LIMIT: usize = 64;
 const BATCH_SIZE: usize = 32;
 const ITERATIONS: usize = 2;
+const QUERIES: usize = 10;
 const REPEATS: usize = 2;
 const STEPS: usize = 100;
 
@@ -62,6 +63,9 @@ fn shrink_stage(stage: &mut StageSpec) -> Vec<&'static str> {
     if let Some(simulate) = &mut stage.simulate {
         cap("simulate.repeats", &mut simulate.repeats, REPEATS);
         cap("simulate.steps", &mut simulate.steps, STEPS);
+    }
+    if let Some(attack) = stage.attack.as_mut() {
+        cap("attack.n_queries", &mut attack.n_queries, QUERIES);
     }
     if let Some(k) = stage.attack.as_mut().and_then(|attack| attack.k.as_mut()) {
         let mut number = k.get();

@@ -3,6 +3,7 @@
 
 use super::StageContext;
 use super::assemble::{self, section};
+use super::attacks::attacks;
 use super::fit::Fit;
 use crate::Result;
 use crate::attacks::{Originals, Start, Target, craft};
@@ -11,17 +12,18 @@ use crate::run::Metrics;
 use crate::spec::ModelMode;
 
 /// Tells the random starts of training from those of evaluations in the same epoch.
-const ROUND: u64 = 0;
+const ROUND: u16 = 0;
 
 /// Trains on the attacked images.
 pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
     let spec = section(&ctx.spec.attack, "attack")?;
-    let attack = assemble::attack(spec, spec.kind)?;
     let mode = match spec.model_mode {
         ModelMode::Eval => Mode::Eval,
         ModelMode::Train => Mode::Train,
     };
     let fit = Fit::new(ctx)?;
+    let data = section(&ctx.spec.data, "data")?;
+    let attacks = attacks(spec, spec.kind, data)?;
     let plan = assemble::attack_plan(ctx.spec, fit.network())?;
     fit.run(&|network, batch, at| {
         let target = Target {
@@ -38,8 +40,14 @@ pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
                 seed: at.seed,
                 epoch: at.epoch,
                 round: ROUND,
+                ..Start::default()
             },
         };
-        craft(attack.as_ref(), &target, originals)
+        // An ensemble is no attack to train on, so there is one.
+        let mut images = batch.images.clone();
+        for attack in &attacks {
+            images = craft(attack.as_ref(), &target, originals)?;
+        }
+        Ok(images)
     })
 }

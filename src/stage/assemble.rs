@@ -6,7 +6,6 @@ use std::sync::Arc;
 use candle_core::DType;
 
 use super::StageContext;
-use crate::attacks::{self, Attack, Fgsm, IFgsm, Pgd, Threat};
 use crate::data::{self, Augmentation, Dataset, Source, SourceKind, Split};
 use crate::models::{self, LinbpUse, ModelConfig};
 use crate::nn::{LinearPlan, Network, Param};
@@ -14,8 +13,8 @@ use crate::ops::image::Normalize;
 use crate::optim::{Adam, AdamConfig, Optimizer, Schedule, Sgd, SgdConfig, Shape};
 use crate::run::{adversarial_images, final_weights};
 use crate::spec::{
-    AttackKind, AttackSpec, AugmentKind, DataKind, DataSpec, ModelSpec, Norm, OptimizerKind,
-    OptimizerSpec, SchedulerKind, StageSpec, WeightsRef,
+    AugmentKind, DataKind, DataSpec, ModelSpec, OptimizerKind, OptimizerSpec, SchedulerKind,
+    StageSpec, WeightsRef,
 };
 use crate::weights;
 use crate::{Error, Result};
@@ -139,51 +138,6 @@ fn plan(spec: &StageSpec, network: &Network, on: bool, r#use: LinbpUse) -> Resul
     }
     let model = section(&spec.model, "model")?;
     models::linear_plan(&model.arch, network, &spec.linbp.layers, r#use)
-}
-
-/// The attack of the given kind with the section's settings.
-pub(super) fn attack(spec: &AttackSpec, kind: AttackKind) -> Result<Box<dyn Attack>> {
-    let spec = spec.with_kind(kind);
-    let threat = Threat {
-        norm: match spec.norm {
-            Norm::Linf => attacks::Norm::Linf,
-            Norm::L2 => attacks::Norm::L2,
-        },
-        epsilon: spec.epsilon.get(),
-    };
-    let random_start = spec.random_start;
-    let iterations = || -> Result<(f64, usize)> {
-        match (spec.step_size, spec.k) {
-            (Some(step_size), Some(k)) => Ok((step_size.get(), k.get())),
-            _ => Err(Error::spec(format!(
-                "attack.step_size and attack.k: {kind} needs both"
-            ))),
-        }
-    };
-    Ok(match kind {
-        AttackKind::Fgsm => Box::new(Fgsm {
-            threat,
-            random_start,
-        }),
-        AttackKind::IFgsm => {
-            let (step_size, k) = iterations()?;
-            Box::new(IFgsm {
-                threat,
-                step_size,
-                k,
-                random_start,
-            })
-        }
-        AttackKind::Pgd => {
-            let (step_size, k) = iterations()?;
-            Box::new(Pgd {
-                threat,
-                step_size,
-                k,
-                random_start,
-            })
-        }
-    })
 }
 
 /// The optimizer of the given parameters.

@@ -8,229 +8,301 @@ use candle_core::{Device, Tensor};
 
 use super::StageContext;
 use super::assemble::{self, section};
+use super::attacks::attacks;
+use super::examples::Examples;
 use super::images;
 use super::measure::Tally;
 use crate::Result;
-use crate::attacks::{Attack, Originals, Start, Target, Threat, craft, predictions, to_8bit};
-use crate::data::{Batch, Dataset, Loader, Split};
+use crate::attacks::{Attack, Campaign, Start, Target, Threat, predictions, sanity, to_8bit};
+use crate::data::{Dataset, Split};
 use crate::nn::loss::{Reduction, cross_entropy};
-use crate::run::{ExampleRow, Metrics, files, interrupt};
+use crate::run::{ExampleRow, Metrics, files};
 
-/// What the attack on one batch left.
-struct Crafted {
-    images: Tensor,
-    rows: Vec<ExampleRow>,
-}
-
-/// Counts over all examples: clean, after the attack, after the attack and rounding to 8 bits. An example that was
-/// wrong before counts as wrong, with the loss of its clean image.
-#[derive(Default)]
-struct Tallies {
-    clean: Tally,
-    adversarial: Tally,
+/// Accuracy as the examples stand: as floats, and after rounding to 8 bits. An example that was wrong before counts as
+/// wrong, with the loss of its clean image.
+struct Standing {
+    /// The name of the attack that was the last one.
+    attack: String,
+    floats: Tally,
     rounded: Tally,
+    /// The model's answers to the images rounded to 8 bits.
+    answers_8bit: Vec<u32>,
 }
 
 /// Attacks every test image that the model classifies correctly.
 pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
     let spec = section(&ctx.spec.attack, "attack")?;
     let data = section(&ctx.spec.data, "data")?;
-    let attack = assemble::attack(spec, spec.kind)?;
     let dataset = assemble::dataset(ctx, Split::Test)?;
+    let attacks = attacks(spec, spec.kind, data)?;
     let network = assemble::network(ctx, &dataset)?;
     let plan = assemble::attack_plan(ctx.spec, &network)?;
     let target = Target::new(&network, plan);
-
     ctx.progress.stage(&ctx.spec.id, 1);
-    let loader = Loader::eval(Arc::clone(&dataset), data.eval_batch_size, ctx.device)?;
-    ctx.progress.epoch(1, loader.batches() as u64);
-    let mut tallies = Tallies::default();
-    let mut crafted = Vec::new();
-    let mut rows = Vec::new();
+    let examples = Examples::load(Arc::clone(&dataset), data.eval_batch_size, ctx.device)?;
+    let start = Start {
+        seed: ctx.spec.seed,
+        ..Start::default()
+    };
+    let originals = examples.originals(start);
+    for warning in examples.examine(&target, start, data.eval_batch_size)? {
+        warning.emit();
+    }
+
     let begun = Instant::now();
-    for (index, batch) in loader.enumerate() {
-        interrupt::check()?;
-        let batch = batch?;
-        let result = attack_batch(
+    let mut campaign = Campaign::new(&target, originals, data.eval_batch_size)?;
+    let mut clean = Tally::default();
+    let correct = campaign.correct();
+    let losses: Vec<f64> = campaign.fates().iter().map(|fate| fate.loss).collect();
+    clean.add(&losses, correct.len() as u64);
+    clean.seconds = begun.elapsed().as_secs_f64();
+    let clean_predictions: Vec<u32> = campaign
+        .fates()
+        .iter()
+        .map(|fate| fate.prediction)
+        .collect();
+
+    let mut standings = Vec::new();
+    let mut broken = Vec::new();
+    for attack in &attacks {
+        let begun = Instant::now();
+        broken.push(carry_out(
             ctx,
             attack.as_ref(),
+            &mut campaign,
+            &correct,
+            data.eval_batch_size,
+        )?);
+        let mut standing = judge(
             &target,
-            &dataset,
-            &batch,
-            &mut tallies,
+            &campaign,
+            &examples.labels,
+            &correct,
+            data.eval_batch_size,
         )?;
-        crafted.push(result.images);
-        rows.extend(result.rows);
-        ctx.progress
-            .batch(index as u64 + 1, None, batch.label_values.len() as u64);
+        let seconds = begun.elapsed().as_secs_f64();
+        standing.attack = attack.name().to_owned();
+        standing.floats.seconds = seconds;
+        standing.rounded.seconds = seconds;
+        ctx.progress.line(&format!(
+            "{}: {} of {} images stand, accuracy {:.2} % ({:.2} % after rounding to 8 bits), {seconds:.1} s",
+            attack.name(),
+            standing.floats.correct,
+            examples.labels.len(),
+            100.0 * standing.floats.accuracy(),
+            100.0 * standing.rounded.accuracy(),
+        ));
+        standings.push(standing);
     }
-    let seconds = begun.elapsed().as_secs_f64();
-    for tally in [
-        &mut tallies.clean,
-        &mut tallies.adversarial,
-        &mut tallies.rounded,
-    ] {
-        tally.seconds = seconds;
+    let series: Vec<(&dyn Attack, usize)> = attacks.iter().map(AsRef::as_ref).zip(broken).collect();
+    if let Some(warning) = sanity::compare(&series, examples.labels.len()) {
+        warning.emit();
     }
 
-    let images = Tensor::cat(&crafted, 0)?;
-    let labels = Tensor::from_slice(&dataset.labels, dataset.len(), &Device::Cpu)?;
-    let tensors = BTreeMap::from([
-        ("images".to_string(), images.clone()),
-        ("labels".to_string(), labels),
-    ]);
-    ctx.folder.write_tensors(files::ADVERSARIAL, &tensors)?;
-    if spec.save_images {
-        images::write(
-            &ctx.folder.file(files::ADVERSARIAL_IMAGES),
-            &dataset,
-            &images,
-        )?;
-    }
+    save(ctx, &dataset, &campaign, &examples.labels, spec.save_images)?;
+    let rows = rows(
+        &dataset,
+        &campaign,
+        &examples,
+        &attacks,
+        &clean_predictions,
+        &standings,
+    )?;
     ctx.folder.write_examples(&rows)?;
-    let metrics = report(ctx, spec.kind.name(), &tallies, &rows)?;
+    let metrics = report(ctx, spec.kind.name(), &clean, standings, &rows)?;
     ctx.progress.finish();
     Ok(metrics)
 }
 
-fn attack_batch(
+/// One attack with its restarts, with progress.
+fn carry_out(
     ctx: &StageContext<'_>,
     attack: &dyn Attack,
-    target: &Target<'_>,
-    dataset: &Dataset,
-    batch: &Batch,
-    tallies: &mut Tallies,
-) -> Result<Crafted> {
-    let clean_logits = target.logits(&batch.images)?;
-    let clean = predictions(&clean_logits)?;
-    let clean_losses =
-        cross_entropy(&clean_logits, &batch.label_values, Reduction::Sum)?.per_example;
-    let standing: Vec<usize> = (0..clean.len())
-        .filter(|&i| clean[i] == batch.label_values[i])
-        .collect();
-    tallies.clean.add(&clean_losses, standing.len() as u64);
-
-    let mut rows: Vec<ExampleRow> = (0..clean.len())
-        .map(|i| ExampleRow {
-            index: batch.indices[i],
-            name: dataset.names[batch.indices[i]].clone(),
-            label: batch.label_values[i],
-            clean_prediction: clean[i],
-            ..ExampleRow::default()
-        })
-        .collect();
-    let (mut losses, mut rounded_losses) = (clean_losses.clone(), clean_losses);
-    let (mut withstood, mut rounded_withstood) = (0, 0);
-    let mut images = batch.images.clone();
-    if !standing.is_empty() {
-        let chosen: Vec<u32> = standing.iter().map(|&i| i as u32).collect();
-        let chosen = Tensor::from_vec(chosen, standing.len(), batch.images.device())?;
-        let originals = batch.images.index_select(&chosen, 0)?;
-        let labels: Vec<u32> = standing.iter().map(|&i| batch.label_values[i]).collect();
-        let indices: Vec<usize> = standing.iter().map(|&i| batch.indices[i]).collect();
-        let start = Start {
-            seed: ctx.spec.seed,
-            ..Start::default()
-        };
-        let perturbed = craft(
-            attack,
-            target,
-            Originals {
-                images: &originals,
-                labels: &labels,
-                indices: &indices,
-                start,
-            },
-        )?;
-        let logits = target.logits(&perturbed)?;
-        let rounded_logits = target.logits(&to_8bit(&perturbed)?)?;
-        let (found, rounded) = (predictions(&logits)?, predictions(&rounded_logits)?);
-        let after = cross_entropy(&logits, &labels, Reduction::Sum)?.per_example;
-        let rounded_after = cross_entropy(&rounded_logits, &labels, Reduction::Sum)?.per_example;
-        let distances = Threat::distances(&perturbed, &originals)?;
-        for (k, &i) in standing.iter().enumerate() {
-            losses[i] = after[k];
-            rounded_losses[i] = rounded_after[k];
-            withstood += u64::from(found[k] == labels[k]);
-            rounded_withstood += u64::from(rounded[k] == labels[k]);
-            let row = &mut rows[i];
-            row.adversarial_prediction = Some(found[k]);
-            row.adversarial_prediction_8bit = Some(rounded[k]);
-            row.broken_by = (found[k] != labels[k]).then(|| attack.name().to_string());
-            row.linf = Some(distances[k].linf);
-            row.l2 = Some(distances[k].l2);
+    campaign: &mut Campaign<'_>,
+    examples: &[usize],
+    batch_size: usize,
+) -> Result<usize> {
+    let mut phase = None;
+    campaign.attack(attack, examples, |restart, seen, all| {
+        if phase != Some(restart) {
+            phase = Some(restart);
+            let name = match restart {
+                0 => attack.name().to_owned(),
+                restart => format!("{}, restart {restart}", attack.name()),
+            };
+            ctx.progress.phase(&name, all.div_ceil(batch_size) as u64);
         }
-        images = scatter_rows(&images, &standing, &perturbed)?;
-    }
-    tallies.adversarial.add(&losses, withstood);
-    tallies.rounded.add(&rounded_losses, rounded_withstood);
-    Ok(Crafted { images, rows })
+        let batch = seen.div_ceil(batch_size);
+        ctx.progress
+            .batch(batch as u64, None, (seen - (batch - 1) * batch_size) as u64);
+    })
 }
 
-/// `images` with the rows `at` replaced by those of `new`.
-fn scatter_rows(images: &Tensor, at: &[usize], new: &Tensor) -> Result<Tensor> {
-    let mut next = at.iter().enumerate().peekable();
-    let mut rows = Vec::with_capacity(images.dim(0)?);
-    for i in 0..images.dim(0)? {
-        rows.push(match next.next_if(|&(_, &place)| place == i) {
-            Some((k, _)) => new.narrow(0, k, 1)?,
-            None => images.narrow(0, i, 1)?,
-        });
+/// Asks the model about the images as they stand, rounded to 8 bits. Images that were wrong before are not asked about.
+fn judge(
+    target: &Target<'_>,
+    campaign: &Campaign<'_>,
+    labels: &[u32],
+    correct: &[usize],
+    batch_size: usize,
+) -> Result<Standing> {
+    let fates = campaign.fates();
+    let mut answers: Vec<u32> = fates.iter().map(|fate| fate.prediction).collect();
+    let losses: Vec<f64> = fates.iter().map(|fate| fate.loss).collect();
+    let mut rounded_losses = losses.clone();
+    for batch in correct.chunks(batch_size) {
+        let places: Vec<u32> = batch.iter().map(|&i| i as u32).collect();
+        let places = Tensor::from_vec(places, batch.len(), campaign.images().device())?;
+        let images = campaign.images().index_select(&places, 0)?;
+        let logits = target.logits(&to_8bit(&images)?)?;
+        let truth: Vec<u32> = batch.iter().map(|&i| labels[i]).collect();
+        let found = cross_entropy(&logits, &truth, Reduction::Sum)?.per_example;
+        for ((&i, answer), loss) in batch.iter().zip(predictions(&logits)?).zip(found) {
+            answers[i] = answer;
+            rounded_losses[i] = loss;
+        }
     }
-    Ok(Tensor::cat(&rows, 0)?)
+    let right = |answers: &[u32]| {
+        let right = correct.iter().filter(|&&i| answers[i] == labels[i]);
+        right.count() as u64
+    };
+    let mut floats = Tally::default();
+    let standing: Vec<u32> = fates.iter().map(|fate| fate.prediction).collect();
+    floats.add(&losses, right(&standing));
+    let mut rounded = Tally::default();
+    rounded.add(&rounded_losses, right(&answers));
+    Ok(Standing {
+        attack: String::new(),
+        floats,
+        rounded,
+        answers_8bit: answers,
+    })
+}
+
+fn save(
+    ctx: &StageContext<'_>,
+    dataset: &Dataset,
+    campaign: &Campaign<'_>,
+    labels: &[u32],
+    as_files: bool,
+) -> Result<()> {
+    let tensors = BTreeMap::from([
+        ("images".to_string(), campaign.images().clone()),
+        (
+            "labels".to_string(),
+            Tensor::from_slice(labels, labels.len(), &Device::Cpu)?,
+        ),
+    ]);
+    ctx.folder.write_tensors(files::ADVERSARIAL, &tensors)?;
+    if as_files {
+        let folder = ctx.folder.file(files::ADVERSARIAL_IMAGES);
+        images::write(&folder, dataset, campaign.images())?;
+    }
+    Ok(())
+}
+
+/// The rows of `examples.csv`.
+fn rows(
+    dataset: &Dataset,
+    campaign: &Campaign<'_>,
+    examples: &Examples,
+    attacks: &[Box<dyn Attack>],
+    clean: &[u32],
+    standings: &[Standing],
+) -> Result<Vec<ExampleRow>> {
+    let distances = Threat::distances(campaign.images(), &examples.images)?;
+    let answers_8bit = standings.last().map(|standing| &standing.answers_8bit);
+    let rows = campaign.fates().iter().enumerate().map(|(i, fate)| {
+        let row = ExampleRow {
+            index: examples.indices[i],
+            name: dataset.names[examples.indices[i]].clone(),
+            label: examples.labels[i],
+            clean_prediction: clean[i],
+            ..ExampleRow::default()
+        };
+        if !fate.attacked {
+            return row;
+        }
+        ExampleRow {
+            adversarial_prediction: Some(fate.prediction),
+            adversarial_prediction_8bit: answers_8bit.map(|answers| answers[i]),
+            broken_by: fate
+                .broken_by
+                .map(|number| attacks[number].name().to_owned()),
+            linf: Some(distances[i].linf),
+            l2: Some(distances[i].l2),
+            ..row
+        }
+    });
+    Ok(rows.collect())
 }
 
 /// Writes the rows of `metrics.csv` and says what came out.
 fn report(
     ctx: &StageContext<'_>,
-    attack: &str,
-    tallies: &Tallies,
+    kind: &str,
+    clean: &Tally,
+    mut standings: Vec<Standing>,
     rows: &[ExampleRow],
 ) -> Result<Metrics> {
+    // An ensemble has a row of its own beside those of its members.
+    if let Some(last) = standings.last().filter(|last| last.attack != kind) {
+        let seconds = standings
+            .iter()
+            .map(|standing| standing.floats.seconds)
+            .sum();
+        let whole = |tally: Tally| Tally { seconds, ..tally };
+        standings.push(Standing {
+            attack: kind.to_owned(),
+            floats: whole(last.floats),
+            rounded: whole(last.rounded),
+            answers_8bit: last.answers_8bit.clone(),
+        });
+    }
     let mut writer = ctx.folder.metrics(ctx.device)?;
-    let rounded = format!("{attack}-8bit");
-    for (name, tally) in [
-        ("none", &tallies.clean),
-        (attack, &tallies.adversarial),
-        (rounded.as_str(), &tallies.rounded),
-    ] {
+    let mut append = |tally: &Tally, name: &str| {
         let mut row = tally.row(&ctx.spec.id, "test", name);
         row.best_accuracy = row.accuracy;
-        writer.append(row)?;
+        writer.append(row)
+    };
+    let mut metrics = Metrics::from([("test_accuracy".to_string(), clean.accuracy())]);
+    append(clean, "none")?;
+    for Standing {
+        attack,
+        floats,
+        rounded,
+        ..
+    } in &standings
+    {
+        append(floats, attack)?;
+        append(rounded, &format!("{attack}-8bit"))?;
+        metrics.insert(format!("test_{attack}_accuracy"), floats.accuracy());
+        metrics.insert(format!("test_{attack}_8bit_accuracy"), rounded.accuracy());
     }
     let attacked = rows
         .iter()
-        .filter(|row| row.adversarial_prediction.is_some())
-        .count();
+        .filter(|row| row.adversarial_prediction.is_some());
+    let attacked = attacked.count();
     let succeeded = rows.iter().filter(|row| row.broken_by.is_some()).count();
-    let rounded_succeeded = rows
-        .iter()
-        .filter(|row| {
-            row.adversarial_prediction_8bit
-                .is_some_and(|found| found != row.label)
-        })
-        .count();
+    let wrong_8bit = rows.iter().filter(|row| {
+        row.adversarial_prediction_8bit
+            .is_some_and(|found| found != row.label)
+    });
+    let rounded_succeeded = wrong_8bit.count();
     let rate = |count: usize| count as f64 / attacked.max(1) as f64;
+    let wrong = rows
+        .iter()
+        .filter(|row| row.clean_prediction != row.label)
+        .count();
     ctx.progress.line(&format!(
-        "{} images: {} wrong before, {} withstood {attack}, {succeeded} broken; success rate {:.2} % ({:.2} % after \
+        "{} images: {wrong} wrong before, {} withstood {kind}, {succeeded} broken; success rate {:.2} % ({:.2} % after \
          rounding to 8 bits)",
         rows.len(),
-        rows.len() - attacked,
         attacked - succeeded,
         100.0 * rate(succeeded),
         100.0 * rate(rounded_succeeded),
     ));
-    Ok(Metrics::from([
-        ("test_accuracy".to_string(), tallies.clean.accuracy()),
-        (
-            format!("test_{attack}_accuracy"),
-            tallies.adversarial.accuracy(),
-        ),
-        (
-            format!("test_{attack}_8bit_accuracy"),
-            tallies.rounded.accuracy(),
-        ),
-        ("success_rate".to_string(), rate(succeeded)),
-        ("success_rate_8bit".to_string(), rate(rounded_succeeded)),
-    ]))
+    metrics.insert("success_rate".to_string(), rate(succeeded));
+    metrics.insert("success_rate_8bit".to_string(), rate(rounded_succeeded));
+    Ok(metrics)
 }

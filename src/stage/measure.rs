@@ -7,7 +7,8 @@ use candle_core::{Device, Tensor};
 
 use super::StageContext;
 use super::assemble::{self, section};
-use crate::attacks::{Attack, Originals, Start, Target, correct, craft};
+use super::attacks::attacks;
+use crate::attacks::{Attack, Campaign, Originals, Start, Target, correct, craft};
 use crate::data::{Dataset, Loader};
 use crate::nn::loss::{Reduction, cross_entropy};
 use crate::nn::{LinearPlan, Network};
@@ -16,7 +17,7 @@ use crate::spec::EvalAttack;
 use crate::{Error, Result};
 
 /// Tells the random starts of evaluations from those of training in the same epoch.
-const ROUND: u64 = 1;
+const ROUND: u16 = 1;
 
 /// What was counted in one pass over a data set.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -66,8 +67,8 @@ impl Tally {
 pub(super) struct Evaluation {
     dataset: Arc<Dataset>,
     batch_size: usize,
-    /// The attacks by name; none for clean images.
-    attacks: Vec<(&'static str, Option<Box<dyn Attack>>)>,
+    /// The attacks by name: several for an ensemble, none for clean images.
+    attacks: Vec<(&'static str, Vec<Box<dyn Attack>>)>,
     plan: LinearPlan,
     seed: u64,
     device: Device,
@@ -82,10 +83,11 @@ impl Evaluation {
             .attacks
             .iter()
             .map(|&attack| match attack {
-                EvalAttack::None => Ok((attack.name(), None)),
+                EvalAttack::None => Ok((attack.name(), Vec::new())),
                 EvalAttack::Attack(kind) => {
                     let settings = section(&spec.attack, "attack")?;
-                    Ok((attack.name(), Some(assemble::attack(settings, kind)?)))
+                    let data = section(&spec.data, "data")?;
+                    Ok((attack.name(), attacks(settings, kind, data)?))
                 }
             })
             .collect::<Result<_>>()?;
@@ -117,9 +119,10 @@ impl Evaluation {
             seed: self.seed,
             epoch,
             round: ROUND,
+            ..Start::default()
         };
         let mut tallies = Vec::new();
-        for (name, attack) in &self.attacks {
+        for (name, attacks) in &self.attacks {
             let begun = Instant::now();
             let loader = Loader::eval(Arc::clone(&self.dataset), self.batch_size, &self.device)?;
             ctx.progress
@@ -128,18 +131,13 @@ impl Evaluation {
             for (index, batch) in loader.enumerate() {
                 interrupt::check()?;
                 let batch = batch?;
-                let images = match attack {
-                    None => batch.images,
-                    Some(attack) => {
-                        let originals = Originals {
-                            images: &batch.images,
-                            labels: &batch.label_values,
-                            indices: &batch.indices,
-                            start,
-                        };
-                        craft(attack.as_ref(), &target, originals)?
-                    }
+                let originals = Originals {
+                    images: &batch.images,
+                    labels: &batch.label_values,
+                    indices: &batch.indices,
+                    start,
                 };
+                let images = perturb(attacks, &target, originals)?;
                 let logits = network.logits(&images)?;
                 let loss = cross_entropy(&logits, &batch.label_values, Reduction::Sum)?;
                 tally.add(&loss.per_example, correct(&logits, &batch.label_values)?);
@@ -158,5 +156,26 @@ impl Evaluation {
             tallies.push((*name, tally));
         }
         Ok(tallies)
+    }
+}
+
+/// The images that a batch is measured on. A single attack perturbs every image, those that are wrong before too, as
+/// evaluations of adversarial training do; where there are several attempts, each is made on what is right so far.
+fn perturb(
+    attacks: &[Box<dyn Attack>],
+    target: &Target<'_>,
+    originals: Originals<'_>,
+) -> Result<Tensor> {
+    match attacks {
+        [] => Ok(originals.images.clone()),
+        [only] if only.restarts() == 1 => craft(only.as_ref(), target, originals),
+        several => {
+            let mut campaign = Campaign::new(target, originals, originals.labels.len())?;
+            let correct = campaign.correct();
+            for attack in several {
+                campaign.attack(attack.as_ref(), &correct, |_, _, _| ())?;
+            }
+            Ok(campaign.images().clone())
+        }
     }
 }

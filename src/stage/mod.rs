@@ -3,7 +3,9 @@
 mod adversarial_train;
 mod assemble;
 mod attack;
+mod attacks;
 mod evaluate;
+mod examples;
 mod fit;
 mod images;
 mod measure;

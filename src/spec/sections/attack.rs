@@ -1,32 +1,12 @@
 //! `[attack]`: how adversarial examples are made.
 
+use super::attack_kind::{AttackKind, AttackLoss, Compat, EnsembleMember};
+use super::attack_target::AttackTarget;
 use crate::spec::choice::choices;
 use crate::spec::fields::Fields;
-use crate::spec::range::{Epsilon, Iterations, StepSize, fraction};
+use crate::spec::range::{Count, Epsilon, Iterations, NonNegative, Restarts, StepSize, fraction};
 use crate::spec::section::section;
 use crate::spec::task::Task;
-
-choices! {
-    /// The attacks.
-    AttackKind {
-        /// One signed gradient step of length epsilon (Goodfellow et al., 2015).
-        Fgsm = "fgsm",
-        /// `k` steps of length `step_size`, each projected back into the ball (Kurakin et al., 2017).
-        IFgsm = "i-fgsm",
-        /// As I-FGSM, from a uniformly random point of the ball (Madry et al., 2018).
-        Pgd = "pgd",
-    }
-}
-
-impl AttackKind {
-    /// Whether the attack takes `k` steps of `step_size`; the others take one of length epsilon.
-    pub fn is_iterative(self) -> bool {
-        match self {
-            Self::Fgsm => false,
-            Self::IFgsm | Self::Pgd => true,
-        }
-    }
-}
 
 choices! {
     /// The norm that bounds a perturbation.
@@ -51,35 +31,115 @@ choices! {
 section! {
     /// How adversarial examples are made.
     AttackSpec {
-        /// The attack: "fgsm", "i-fgsm" or "pgd"; required.
+        /// The attack: "fgsm", "i-fgsm", "mi-fgsm", "pgd", "apgd", "apgd-t", "fab", "fab-t", "square" or "auto-attack"; required.
         kind: AttackKind [required],
         /// Radius of the ball around the original, pixels in [0, 1]: a number or a fraction such as "8/255"; required.
         epsilon: Epsilon [by read_epsilon],
-        /// Length of a step, pixels in [0, 1]: a number or a fraction; required for i-fgsm and pgd, none for fgsm.
+        /// Length of a step, pixels in [0, 1]: a number or a fraction; required for i-fgsm, mi-fgsm and pgd, none for the others.
         step_size: Option<StepSize> [optional],
-        /// Number of steps; required for i-fgsm and pgd, none for fgsm.
+        /// Number of steps; required for i-fgsm, mi-fgsm and pgd, 100 for apgd, apgd-t, fab, fab-t and auto-attack, none for the others.
         k: Option<Iterations> [optional],
         /// The norm of the ball: "linf" or "l2"; default "linf".
         norm: Norm [or Norm::Linf],
-        /// Start from a random point of the ball; default true for pgd, false for the others.
+        /// Start from a random point of the ball; default true for pgd, false for the others of fixed step size.
         random_start: bool [or kind == Some(AttackKind::Pgd)],
+        /// Tries on each example, from different random starts, until one succeeds; default 1.
+        restarts: usize [as Restarts, or 1],
+        /// Share of the accumulated gradient that a step of mi-fgsm keeps, mu in the paper; default 1.
+        decay: f64 [as NonNegative, or 1.0],
+        /// What apgd ascends: "ce" (cross-entropy) or "dlr" (difference of logits ratio); default "ce".
+        loss: AttackLoss [or AttackLoss::Ce],
+        /// The class that fgsm, i-fgsm, mi-fgsm and pgd aim at: "none", "next-likely", "least-likely" or its number; default "none".
+        target: AttackTarget [or AttackTarget::None],
+        /// Wrong classes that apgd-t and fab-t go for, the likeliest first, and all where there are fewer; default 9.
+        n_target_classes: usize [as Count, or 9],
+        /// Proposals of square for each example; default 5000.
+        n_queries: usize [as Count, or 5000],
+        /// The members of auto-attack in order; default the standard version, ["apgd-ce", "apgd-t", "fab-t", "square"].
+        attacks: Vec<EnsembleMember> [or EnsembleMember::STANDARD.to_vec()],
+        /// "original": a ball of 2 epsilon in normalised units, and the raw logit as loss of fgsm and i-fgsm; default "none".
+        compat: Compat [or Compat::None],
         /// Mode of the model while it crafts in adversarial training: "eval" or "train"; default "eval".
         model_mode: ModelMode [or ModelMode::Eval],
         /// Write the adversarial images of an attack task as PNG files as well; default true.
         save_images: bool [or true],
     }
     check(fields) {
-        let iterative = fields.attacks().iter().copied().find(|attack| attack.is_iterative());
-        match iterative {
+        let kinds = fields.attacks();
+        // Where nothing is known of the attacks, nothing is called idle.
+        let any = |has: fn(AttackKind) -> bool| kinds.is_empty() || kinds.iter().any(|kind| has(*kind));
+        let stepping = kinds.iter().copied().find(|kind| kind.has_step_size());
+        match stepping {
             Some(attack) => {
                 fields.require_for("step_size", &step_size, &format!("{attack} needs it"));
                 fields.require_for("k", &k, &format!("{attack} needs it"));
             }
-            None if kind.is_some() => {
+            None if kinds.contains(&AttackKind::Fgsm) => {
                 fields.idle("step_size", &mut step_size, None, "fgsm takes one step of length epsilon");
-                fields.idle("k", &mut k, None, "fgsm takes a single step");
+            }
+            None if !kinds.is_empty() => {
+                fields.idle("step_size", &mut step_size, None, "the attack chooses the size of its steps");
             }
             None => {}
+        }
+        if !any(|kind| kind.has_step_size() || kind.has_budget()) {
+            let why = match kinds {
+                [AttackKind::Fgsm] => "fgsm takes a single step",
+                _ => "the attack counts queries, not steps: n_queries",
+            };
+            fields.idle("k", &mut k, None, why);
+        }
+        if k == Some(None) && kind.is_some_and(AttackKind::has_budget) {
+            k = Some(Iterations::new(AttackKind::BUDGET));
+        }
+        if !any(AttackKind::has_gradient_steps) {
+            fields.idle("random_start", &mut random_start, false, "the attack has a start of its own");
+            fields.idle("target", &mut target, AttackTarget::None, "only fgsm, i-fgsm, mi-fgsm and pgd take it");
+        }
+        if random_start == Some(false) && !any(|kind| !kind.has_gradient_steps()) {
+            fields.idle("restarts", &mut restarts, 1, "every start is the same without random_start");
+        }
+        if fields.uses.task == Some(Task::AdversarialTrain) && restarts.is_some_and(|count| count > 1) {
+            fields.warn("restarts", "training takes the first try; only evaluations take all of them");
+        }
+        if !any(|kind| kind == AttackKind::MiFgsm) {
+            fields.idle("decay", &mut decay, 1.0, "only mi-fgsm uses it");
+        }
+        if !any(|kind| kind == AttackKind::Apgd) {
+            fields.idle("loss", &mut loss, AttackLoss::Ce, "only apgd uses it");
+        }
+        if !any(AttackKind::has_targets) {
+            fields.idle("n_target_classes", &mut n_target_classes, 9, "only apgd-t, fab-t and auto-attack use it");
+        }
+        if !any(AttackKind::has_queries) {
+            fields.idle("n_queries", &mut n_queries, 5000, "only square and auto-attack use it");
+        }
+        if !any(|kind| kind == AttackKind::AutoAttack) {
+            let standard = EnsembleMember::STANDARD.to_vec();
+            fields.idle("attacks", &mut attacks, standard, "only auto-attack has members");
+        }
+        if let Some(list) = &attacks {
+            if list.is_empty() {
+                let names = crate::spec::choice::one_of(EnsembleMember::NAMES);
+                fields.fault("attacks", &format!("expected at least {names}"));
+            } else if list.iter().enumerate().any(|(place, member)| list[..place].contains(member)) {
+                fields.fault("attacks", "expected each attack at most once");
+            }
+        }
+        if !any(AttackKind::has_original) {
+            fields.idle("compat", &mut compat, Compat::None, "only fgsm, i-fgsm and pgd have units of the reference");
+        }
+        if compat == Some(Compat::Original) && norm == Some(Norm::L2) {
+            fields.fault("norm", "expected \"linf\" with attack.compat = \"original\", found \"l2\"");
+        }
+        if fields.task_is(&[Task::AdversarialTrain])
+            && fields.uses.task.is_some()
+            && let Some(kind) = kind.filter(|kind| !kind.is_for_training())
+        {
+            let message = format!(
+                "expected an attack that ascends a loss (fgsm, i-fgsm, mi-fgsm, pgd, apgd, apgd-t) to train on, found \"{kind}\""
+            );
+            fields.fault("kind", &message);
         }
         if !fields.task_is(&[Task::AdversarialTrain]) {
             fields.idle("model_mode", &mut model_mode, ModelMode::Eval, "only adversarial training uses it");
@@ -92,13 +152,19 @@ section! {
 
 impl AttackSpec {
     /// These settings with another kind of attack, as `evaluate.attacks` asks for. Unless it is this section's own
-    /// kind, the random start is that kind's default.
+    /// kind, the random start is that kind's default, and so are the steps where one of the two chooses their size and
+    /// the other does not.
     pub fn with_kind(&self, kind: AttackKind) -> Self {
         if kind == self.kind {
             return self.clone();
         }
+        let k = match kind.has_budget() && !self.kind.has_budget() {
+            true => Iterations::new(AttackKind::BUDGET),
+            false => self.k,
+        };
         Self {
             kind,
+            k,
             random_start: kind == AttackKind::Pgd,
             ..self.clone()
         }

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{self, Deserialize, Deserializer};
 use serde::{Serialize, Serializer};
 
-use super::attack::AttackKind;
+use super::attack_kind::AttackKind;
 use crate::spec::range::Count;
 use crate::spec::section::section;
 use crate::spec::task::Task;
@@ -20,7 +20,19 @@ pub enum EvalAttack {
 }
 
 impl EvalAttack {
-    const NAMES: &'static [&'static str] = &["none", "fgsm", "i-fgsm", "pgd"];
+    const NAMES: &'static [&'static str] = &[
+        "none",
+        "fgsm",
+        "i-fgsm",
+        "mi-fgsm",
+        "pgd",
+        "apgd",
+        "apgd-t",
+        "fab",
+        "fab-t",
+        "square",
+        "auto-attack",
+    ];
 
     /// The name in the spec and in the column `attack` of the metrics.
     pub fn name(self) -> &'static str {
@@ -70,7 +82,8 @@ section! {
     check(fields) {
         if let Some(list) = &attacks {
             if list.is_empty() {
-                fields.fault("attacks", "expected at least one of \"none\", \"fgsm\", \"i-fgsm\", \"pgd\"");
+                let names = crate::spec::choice::one_of(EvalAttack::NAMES);
+                fields.fault("attacks", &format!("expected at least {names}"));
             } else if list.iter().enumerate().any(|(place, attack)| list[..place].contains(attack)) {
                 fields.fault("attacks", "expected each attack at most once");
             }

@@ -1,6 +1,8 @@
 //! The sections of a spec, one file each: what can be set, its meaning, unit, range and default.
 
 mod attack;
+mod attack_kind;
+mod attack_target;
 mod checkpoint;
 mod data;
 mod evaluate;
@@ -11,7 +13,9 @@ mod scheduler;
 mod simulate;
 mod train;
 
-pub use attack::{AttackKind, AttackSpec, ModelMode, Norm};
+pub use attack::{AttackSpec, ModelMode, Norm};
+pub use attack_kind::{AttackKind, AttackLoss, Compat, EnsembleMember};
+pub use attack_target::AttackTarget;
 pub use checkpoint::{CheckpointSpec, Interval};
 pub use data::{AugmentKind, DataKind, DataSpec, Normalize};
 pub use evaluate::{EvalAttack, EvaluateSpec};

@@ -1,0 +1,329 @@
+//! The ascent of APGD (Croce and Hein, arXiv 2003.01690, algorithm 1): steps with momentum whose length is halved, back
+//! at the best point, where progress stalls.
+
+use candle_core::Tensor;
+
+use super::ball::{blend_l2, blend_linf, step_l2, step_linf};
+use super::driver::predictions;
+use super::threat::image_len;
+use super::{Norm, Objective, Originals, Target, Threat};
+use crate::ops::Real;
+use crate::ops::parallel::{chunk, chunks_mut};
+use crate::ops::real::{tensor, view};
+use crate::{Error, Result};
+
+/// The share of a step in the next point; the rest is the previous movement.
+const SHARE: f64 = 0.75;
+/// Fewer rises than this share of a window's steps halve the step.
+const RHO: f64 = 0.75;
+
+/// What to climb, and how far.
+pub(super) struct Climb<'a> {
+    /// The attack's name, for errors.
+    pub attack: &'static str,
+    pub threat: Threat,
+    pub k: usize,
+    pub objective: Objective,
+    pub targets: Option<&'a [u32]>,
+    /// Whether an example is left as soon as it is misclassified.
+    pub stop_at_success: bool,
+}
+
+/// Where a climb ended.
+pub(super) struct Summit<T> {
+    /// The misclassified point of the highest loss where there was one, otherwise the point of the highest loss.
+    pub images: Vec<T>,
+    pub broken: Vec<bool>,
+    /// The highest loss before any step, and after each: only recorded while no example is left early.
+    pub best: Vec<Vec<f64>>,
+}
+
+/// The lengths of the windows after which the step size is checked: 0.22 k at first, shorter by 0.03 k each time, and
+/// never shorter than 0.06 k.
+#[derive(Clone, Copy, Debug)]
+struct Windows {
+    length: usize,
+    shrink: usize,
+    least: usize,
+}
+
+impl Windows {
+    fn new(k: usize) -> Self {
+        let share = |share: f64| ((share * k as f64) as usize).max(1);
+        Self {
+            length: share(0.22),
+            shrink: share(0.03),
+            least: share(0.06),
+        }
+    }
+
+    fn next(self) -> Self {
+        let length = self.length.saturating_sub(self.shrink).max(self.least);
+        Self { length, ..self }
+    }
+}
+
+/// One example on its way.
+struct Climber {
+    /// Its place in the batch.
+    row: usize,
+    step: f64,
+    loss: f64,
+    best: f64,
+    best_at_check: f64,
+    halved_at_check: bool,
+    /// Steps of the window that raised the loss.
+    rises: usize,
+    /// The highest loss of a misclassified point.
+    broken: Option<f64>,
+}
+
+/// The examples that still climb, an image after another in each buffer.
+struct Party<T> {
+    climbers: Vec<Climber>,
+    image: usize,
+    origin: Vec<T>,
+    x: Vec<T>,
+    previous: Vec<T>,
+    gradient: Vec<T>,
+    best_x: Vec<T>,
+    best_gradient: Vec<T>,
+}
+
+fn copy_image<T: Copy>(from: &[T], to: &mut [T], place: usize, image: usize) {
+    let span = place * image..(place + 1) * image;
+    to[span.clone()].copy_from_slice(&from[span]);
+}
+
+impl<T: Real> Party<T> {
+    /// Leaves the climbers behind whose place is not in `kept`, which ascends.
+    fn keep(&mut self, kept: &[usize]) {
+        let image = self.image;
+        for buffer in [
+            &mut self.origin,
+            &mut self.x,
+            &mut self.previous,
+            &mut self.gradient,
+            &mut self.best_x,
+            &mut self.best_gradient,
+        ] {
+            for (new, &old) in kept.iter().enumerate() {
+                buffer.copy_within(old * image..(old + 1) * image, new * image);
+            }
+            buffer.truncate(kept.len() * image);
+        }
+        let mut place = 0;
+        self.climbers.retain(|_| {
+            place += 1;
+            kept.binary_search(&(place - 1)).is_ok()
+        });
+    }
+
+    /// The next points, each from its step and the previous movement.
+    fn advance(&self, threat: Threat, share: f64) -> Vec<T> {
+        let (image, epsilon) = (self.image, threat.epsilon);
+        let mut next = self.x.clone();
+        chunks_mut(&mut next, image, &|i, out| {
+            let step = self.climbers[i].step;
+            let x = chunk(&self.x, image, i);
+            let origin = chunk(&self.origin, image, i);
+            let gradient = chunk(&self.gradient, image, i);
+            let previous = chunk(&self.previous, image, i);
+            match threat.norm {
+                Norm::L2 => {
+                    step_l2(x, origin, gradient, step, epsilon, out);
+                    blend_l2(x, previous, origin, T::of(share), epsilon, out);
+                }
+                Norm::Linf | Norm::ChannelLinf(_) => {
+                    let epsilon = T::of(epsilon);
+                    step_linf(x, origin, gradient, T::of(step), epsilon, out);
+                    blend_linf(x, previous, origin, T::of(share), epsilon, out);
+                }
+            }
+        });
+        next
+    }
+}
+
+impl Climb<'_> {
+    /// Climbs from a random point of the border of each example's ball.
+    ///
+    /// # Errors
+    /// A ball that is no linf or l2 ball; whatever the target fails with.
+    pub fn run<T: Real>(&self, target: &Target<'_>, originals: Originals<'_>) -> Result<Summit<T>> {
+        if let Norm::ChannelLinf(_) = self.threat.norm {
+            return Err(Error::failed(format!(
+                "{}: bounded in the norms linf and l2 alone",
+                self.attack
+            )));
+        }
+        let Originals {
+            images,
+            indices,
+            start,
+            ..
+        } = originals;
+        let n = images.dim(0)?;
+        let begin = self.threat.border_start(images, indices, start, 1.0)?;
+        let x = view::<T>(&begin)?.to_vec();
+        let origin = view::<T>(images)?.to_vec();
+        let mut summit = Summit {
+            images: origin.clone(),
+            broken: vec![false; n],
+            best: Vec::new(),
+        };
+        let climbers = (0..n).map(|row| Climber {
+            row,
+            step: 2.0 * self.threat.epsilon,
+            loss: f64::NEG_INFINITY,
+            best: f64::NEG_INFINITY,
+            best_at_check: f64::NEG_INFINITY,
+            halved_at_check: true,
+            rises: 0,
+            broken: None,
+        });
+        let mut party = Party {
+            climbers: climbers.collect(),
+            image: image_len(images)?,
+            previous: x.clone(),
+            best_x: x.clone(),
+            best_gradient: x.clone(),
+            gradient: Vec::new(),
+            origin,
+            x,
+        };
+        self.look(target, originals, &mut party, &mut summit, true)?;
+        for climber in &mut party.climbers {
+            climber.best_at_check = climber.best;
+            climber.rises = 0;
+        }
+        let mut windows = Windows::new(self.k);
+        let mut since_check = 0;
+        for i in 0..self.k {
+            if party.climbers.is_empty() {
+                break;
+            }
+            let share = if i == 0 { 1.0 } else { SHARE };
+            let next = party.advance(self.threat, share);
+            party.previous = std::mem::replace(&mut party.x, next);
+            self.look(target, originals, &mut party, &mut summit, i + 1 < self.k)?;
+            since_check += 1;
+            if since_check == windows.length {
+                check(&mut party, since_check);
+                since_check = 0;
+                windows = windows.next();
+            }
+        }
+        for (place, climber) in party.climbers.iter().enumerate() {
+            if climber.broken.is_none() {
+                let best = chunk(&party.best_x, party.image, place);
+                summit.images[climber.row * party.image..][..party.image].copy_from_slice(best);
+            }
+        }
+        Ok(summit)
+    }
+
+    /// Asks the target about the present points, remembers the best ones and leaves out who is done.
+    fn look<T: Real>(
+        &self,
+        target: &Target<'_>,
+        originals: Originals<'_>,
+        party: &mut Party<T>,
+        summit: &mut Summit<T>,
+        again: bool,
+    ) -> Result<()> {
+        let rows: Vec<usize> = party.climbers.iter().map(|climber| climber.row).collect();
+        let labels: Vec<u32> = rows.iter().map(|&row| originals.labels[row]).collect();
+        let targets = self
+            .targets
+            .map(|all| rows.iter().map(|&row| all[row]).collect::<Vec<u32>>());
+        let mut shape = originals.images.dims().to_vec();
+        shape[0] = rows.len();
+        let x: Tensor = tensor(party.x.clone(), shape)?;
+        let evaluate =
+            |logits: &Tensor| self.objective.evaluate(logits, &labels, targets.as_deref());
+        // Nobody steps from the last point, so nobody needs its gradient.
+        let (logits, losses) = if again {
+            let ascent = target.gradient(&x, evaluate)?;
+            party.gradient = view::<T>(&ascent.gradient)?.to_vec();
+            (ascent.logits, ascent.loss.per_example)
+        } else {
+            let logits = target.logits(&x)?;
+            let losses = evaluate(&logits)?.per_example;
+            (logits, losses)
+        };
+        let found = predictions(&logits)?;
+        let image = party.image;
+        for (place, climber) in party.climbers.iter_mut().enumerate() {
+            let loss = losses[place];
+            climber.rises += usize::from(loss > climber.loss);
+            climber.loss = loss;
+            if loss > climber.best {
+                climber.best = loss;
+                copy_image(&party.x, &mut party.best_x, place, image);
+                copy_image(&party.gradient, &mut party.best_gradient, place, image);
+            }
+            if found[place] != labels[place] && climber.broken.is_none_or(|best| loss > best) {
+                climber.broken = Some(loss);
+                summit.broken[climber.row] = true;
+                summit.images[climber.row * image..][..image]
+                    .copy_from_slice(chunk(&party.x, image, place));
+            }
+        }
+        if self.stop_at_success {
+            let climbers = party.climbers.iter().enumerate();
+            let kept = climbers.filter(|(_, climber)| climber.broken.is_none());
+            let kept: Vec<usize> = kept.map(|(place, _)| place).collect();
+            if kept.len() < party.climbers.len() {
+                party.keep(&kept);
+            }
+        } else {
+            summit
+                .best
+                .push(party.climbers.iter().map(|climber| climber.best).collect());
+        }
+        Ok(())
+    }
+}
+
+/// Halves the steps of those whose loss rose too seldom in the window, or whose best loss stands where it stood at the
+/// last check although the step was not halved there, and brings them back to their best points.
+fn check<T: Real>(party: &mut Party<T>, window: usize) {
+    for (place, climber) in party.climbers.iter_mut().enumerate() {
+        let seldom = (climber.rises as f64) <= RHO * window as f64;
+        let stuck = !climber.halved_at_check && climber.best_at_check >= climber.best;
+        climber.halved_at_check = seldom || stuck;
+        climber.best_at_check = climber.best;
+        climber.rises = 0;
+        if climber.halved_at_check {
+            climber.step /= 2.0;
+            copy_image(&party.best_x, &mut party.x, place, party.image);
+            copy_image(
+                &party.best_gradient,
+                &mut party.gradient,
+                place,
+                party.image,
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_are_those_of_the_paper() {
+        // Checkpoints of 100 iterations: 0, 22, 41, 57, 70, 80, 87, 93, 99.
+        let mut windows = Windows::new(100);
+        let mut at = Vec::new();
+        let mut sum = 0;
+        while sum + windows.length <= 100 {
+            sum += windows.length;
+            at.push(sum);
+            windows = windows.next();
+        }
+        assert_eq!(at, [22, 41, 57, 70, 80, 87, 93, 99]);
+        assert_eq!(Windows::new(1).next().length, 1);
+    }
+}

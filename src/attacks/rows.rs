@@ -1,0 +1,64 @@
+//! Images of a batch chosen and put back by their places.
+
+use candle_core::Tensor;
+
+use crate::ops::real::{tensor, view, with_mut};
+use crate::{Result, with_real};
+
+/// The images at `places`, in that order.
+pub(super) fn select(images: &Tensor, places: &[usize]) -> Result<Tensor> {
+    let dims = images.dims();
+    let len: usize = dims[1..].iter().product();
+    let mut shape = dims.to_vec();
+    shape[0] = places.len();
+    with_real!(images.dtype(), T => {
+        let from = &*view::<T>(images)?;
+        let mut chosen = Vec::with_capacity(places.len() * len);
+        for &place in places {
+            chosen.extend_from_slice(&from[place * len..(place + 1) * len]);
+        }
+        tensor(chosen, shape)
+    })
+}
+
+/// Overwrites the image of `into` at the second place of each pair by that of `from` at the first. Nobody else may read
+/// `into`.
+pub(super) fn put(into: &Tensor, from: &Tensor, places: &[(usize, usize)]) -> Result<()> {
+    let len: usize = into.dims()[1..].iter().product();
+    with_real!(into.dtype(), T => {
+        let from = &*view::<T>(from)?;
+        with_mut::<T, _>(into, |into| {
+            for &(source, place) in places {
+                into[place * len..(place + 1) * len]
+                    .copy_from_slice(&from[source * len..(source + 1) * len]);
+            }
+        })
+    })
+}
+
+/// A copy that shares nothing with `images`, to be written to.
+pub(super) fn copy(images: &Tensor) -> Result<Tensor> {
+    with_real!(images.dtype(), T => tensor(view::<T>(images)?.to_vec(), images.shape()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chosen_images_come_back_to_their_places() {
+        let values: Vec<f32> = (0..8).map(|v| v as f32).collect();
+        let images = tensor(values, (4, 1, 1, 2)).unwrap();
+        let numbers = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let chosen = select(&images, &[3, 1]).unwrap();
+        assert_eq!(numbers(&chosen), [6.0, 7.0, 2.0, 3.0]);
+        let target = copy(&images).unwrap();
+        put(&target, &chosen, &[(0, 1)]).unwrap();
+        assert_eq!(numbers(&target), [0.0, 1.0, 6.0, 7.0, 4.0, 5.0, 6.0, 7.0]);
+        assert_eq!(
+            numbers(&images)[2..4],
+            [2.0, 3.0],
+            "the original is untouched"
+        );
+    }
+}

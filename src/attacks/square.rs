@@ -1,0 +1,239 @@
+//! The Square attack (Andriushchenko et al., arXiv 1912.00049): random search over squares, by logits alone.
+
+use candle_core::Tensor;
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+
+use super::ball::into_linf;
+use super::driver::predictions;
+use super::square_window::{Window, propose_l2, start_l2};
+use super::threat::image_len;
+use super::{Attack, Norm, Originals, Target, Threat};
+use crate::ops::Real;
+use crate::ops::parallel::{chunk, chunks_mut, chunks_mut2};
+use crate::ops::real::{scratch, tensor, view};
+use crate::rng::Purpose;
+use crate::{Error, Result, with_real};
+
+/// The share of an image that the first squares cover.
+const FIRST_SHARE: f64 = 0.8;
+
+/// Up to `queries` proposals an example after the first, each taken if the margin shrinks.
+pub struct Square {
+    pub threat: Threat,
+    pub queries: usize,
+    pub restarts: usize,
+}
+
+/// One example's search.
+struct Search {
+    /// Its place in the batch.
+    row: usize,
+    rng: ChaCha8Rng,
+    /// The smallest `z_y - max z_other` so far.
+    margin: f64,
+}
+
+/// The share of the image that a square of proposal `query` covers: halved at fixed shares of the budget, as the paper
+/// does for 10,000 queries.
+fn share(query: usize, queries: usize) -> f64 {
+    let at = query as f64 / queries as f64 * 10_000.0;
+    let halvings = [
+        10.0, 50.0, 200.0, 500.0, 1000.0, 2000.0, 4000.0, 6000.0, 8000.0,
+    ];
+    let passed = halvings.iter().filter(|&&bound| at.floor() > bound).count();
+    FIRST_SHARE / f64::from(1u32 << passed)
+}
+
+/// -1 or 1.
+pub(super) fn random_sign(rng: &mut ChaCha8Rng) -> f64 {
+    if rng.random::<bool>() { 1.0 } else { -1.0 }
+}
+
+/// `z_y - max z_other` of each row: negative where the label has lost.
+fn margins(logits: &Tensor, labels: &[u32]) -> Result<Vec<f64>> {
+    let (_, classes) = logits.dims2()?;
+    with_real!(logits.dtype(), T => {
+        let z = &*view::<T>(logits)?;
+        Ok(z.chunks_exact(classes)
+            .zip(labels)
+            .map(|(row, &label)| {
+                let others = row.iter().enumerate().filter(|(class, _)| *class != label as usize);
+                let other = others.fold(f64::NEG_INFINITY, |max, (_, v)| max.max(v.wide()));
+                row[label as usize].wide() - other
+            })
+            .collect())
+    })
+}
+
+/// The first proposal in the linf norm: stripes of one column, each at the border of the ball.
+fn start_linf<T: Real>(
+    origin: &[T],
+    epsilon: f64,
+    [c, h, w]: [usize; 3],
+    rng: &mut ChaCha8Rng,
+    out: &mut [T],
+) {
+    for channel in 0..c {
+        for column in 0..w {
+            let change = T::of(epsilon * random_sign(rng));
+            for row in 0..h {
+                let k = (channel * h + row) * w + column;
+                out[k] = into_linf(origin[k] + change, origin[k], T::of(epsilon));
+            }
+        }
+    }
+}
+
+/// A square of one sign a channel, at the border of the ball.
+fn propose_linf<T: Real>(
+    origin: &[T],
+    epsilon: f64,
+    window: Window,
+    [c, h, w]: [usize; 3],
+    rng: &mut ChaCha8Rng,
+    out: &mut [T],
+) {
+    for channel in 0..c {
+        let change = T::of(epsilon * random_sign(rng));
+        for row in window.top..window.top + window.side {
+            let line = (channel * h + row) * w;
+            for k in line + window.left..line + window.left + window.side {
+                out[k] = into_linf(origin[k] + change, origin[k], T::of(epsilon));
+            }
+        }
+    }
+}
+
+impl Square {
+    fn search<T: Real>(&self, target: &Target<'_>, originals: Originals<'_>) -> Result<Vec<T>> {
+        let Originals {
+            images,
+            labels,
+            indices,
+            start,
+        } = originals;
+        let (n, c, h, w) = images.dims4()?;
+        let (image, shape, epsilon) = (image_len(images)?, [c, h, w], self.threat.epsilon);
+        let l2 = self.threat.norm == Norm::L2;
+        let mut result = view::<T>(images)?.to_vec();
+        let mut origin = result.clone();
+        let mut searches: Vec<Search> = (0..n)
+            .map(|row| Search {
+                row,
+                rng: start.rng(Purpose::AttackSearch, indices[row]),
+                margin: f64::INFINITY,
+            })
+            .collect();
+        let mut best = scratch::<T>(result.len());
+        chunks_mut2(&mut best, &mut searches, (image, 1), &|i, out, search| {
+            let (origin, rng) = (chunk(&origin, image, i), &mut search[0].rng);
+            if l2 {
+                start_l2(origin, epsilon, shape, rng, out);
+            } else {
+                start_linf(origin, epsilon, shape, rng, out);
+            }
+        });
+        let mut proposal = best.clone();
+        // Proposal 0 is the start, which every example takes.
+        for query in 0..=self.queries {
+            if query > 0 {
+                let share = share(query - 1, self.queries);
+                chunks_mut(&mut proposal, image, &|i, out| {
+                    out.copy_from_slice(chunk(&best, image, i))
+                });
+                chunks_mut2(
+                    &mut proposal,
+                    &mut searches,
+                    (image, 1),
+                    &|i, out, search| {
+                        let (origin, rng) = (chunk(&origin, image, i), &mut search[0].rng);
+                        if l2 {
+                            propose_l2(origin, epsilon, share, shape, rng, out);
+                        } else {
+                            let side = (share * (h * w) as f64).sqrt().round() as usize;
+                            let window = Window::random(side.clamp(1, h.min(w)), h, w, rng);
+                            propose_linf(origin, epsilon, window, shape, rng, out);
+                        }
+                    },
+                );
+            }
+            let labels: Vec<u32> = searches.iter().map(|search| labels[search.row]).collect();
+            let logits = target.logits(&tensor(proposal.clone(), (searches.len(), c, h, w))?)?;
+            let (margins, found) = (margins(&logits, &labels)?, predictions(&logits)?);
+            let mut standing = Vec::with_capacity(searches.len());
+            for (place, search) in searches.iter_mut().enumerate() {
+                if margins[place] < search.margin {
+                    search.margin = margins[place];
+                    let span = place * image..(place + 1) * image;
+                    best[span.clone()].copy_from_slice(&proposal[span.clone()]);
+                    result[search.row * image..][..image].copy_from_slice(&proposal[span]);
+                }
+                if found[place] == labels[place] {
+                    standing.push(place);
+                }
+            }
+            if standing.len() < searches.len() {
+                for buffer in [&mut best, &mut origin, &mut proposal] {
+                    for (new, &old) in standing.iter().enumerate() {
+                        buffer.copy_within(old * image..(old + 1) * image, new * image);
+                    }
+                    buffer.truncate(standing.len() * image);
+                }
+                let mut place = 0;
+                searches.retain(|_| {
+                    place += 1;
+                    standing.binary_search(&(place - 1)).is_ok()
+                });
+            }
+            if searches.is_empty() {
+                break;
+            }
+        }
+        Ok(result)
+    }
+}
+
+impl Attack for Square {
+    fn name(&self) -> &'static str {
+        "square"
+    }
+
+    fn threat(&self) -> Threat {
+        self.threat
+    }
+
+    fn restarts(&self) -> usize {
+        self.restarts
+    }
+
+    fn is_black_box(&self) -> bool {
+        true
+    }
+
+    fn perturb(&self, target: &Target<'_>, originals: Originals<'_>) -> Result<Tensor> {
+        if let Norm::ChannelLinf(_) = self.threat.norm {
+            return Err(Error::failed(
+                "square: bounded in the norms linf and l2 alone",
+            ));
+        }
+        let images = originals.images;
+        with_real!(images.dtype(), T => {
+            tensor(self.search::<T>(target, originals)?, images.shape())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn squares_shrink_as_the_budget_goes() {
+        assert_eq!(share(0, 5000), 0.8);
+        assert_eq!(share(5, 5000), 0.8);
+        assert_eq!(share(6, 5000), 0.4);
+        assert_eq!(share(101, 5000), 0.1);
+        assert_eq!(share(4999, 5000), 0.8 / 512.0);
+    }
+}

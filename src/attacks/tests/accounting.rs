@@ -1,0 +1,162 @@
+//! Who is attacked, and what counts as success.
+
+use std::sync::Mutex;
+
+use super::*;
+use crate::Error;
+use crate::attacks::driver;
+use crate::attacks::rows::{copy, select};
+
+/// Notes what it is shown, and returns what it is told to.
+struct Spy {
+    seen: Mutex<Vec<usize>>,
+    change: f64,
+    goal: Goal,
+}
+
+impl Attack for Spy {
+    fn name(&self) -> &'static str {
+        "spy"
+    }
+    fn threat(&self) -> Threat {
+        linf(0.1)
+    }
+    fn goal(&self) -> Goal {
+        self.goal
+    }
+    fn restarts(&self) -> usize {
+        2
+    }
+    fn perturb(&self, _: &Target<'_>, originals: Originals<'_>) -> Result<Tensor> {
+        self.seen.lock().unwrap().extend(originals.indices);
+        Ok(((originals.images * 0.0)? + self.change)?)
+    }
+}
+
+#[test]
+fn only_standing_examples_are_attacked_and_the_first_to_break_one_is_noted() {
+    let network = mlp();
+    let mut set = Set::of(&network, N);
+    set.labels[4] = (set.labels[4] + 1) % CLASSES as u32;
+    let target = Target::new(&network, LinearPlan::none());
+    let mut campaign = Campaign::new(&target, set.originals(), 4).unwrap();
+    let correct = campaign.correct();
+    assert!(!correct.contains(&4) && correct.len() == N - 1);
+    let threat = linf(0.05);
+    let pgd = all(threat).remove(3);
+    let broken = campaign
+        .attack(pgd.as_ref(), &correct, |_, _, _| ())
+        .unwrap();
+    assert!(
+        broken > 0 && broken < N - 1,
+        "the test wants both kinds: {broken}"
+    );
+    let standing: Vec<usize> = correct
+        .iter()
+        .copied()
+        .filter(|&i| campaign.fates()[i].broken_by.is_none())
+        .collect();
+    // A spy that stays at the original breaks nothing, and sees what stands, once a restart.
+    struct Still(Spy);
+    impl Attack for Still {
+        fn name(&self) -> &'static str {
+            "still"
+        }
+        fn threat(&self) -> Threat {
+            linf(0.1)
+        }
+        fn restarts(&self) -> usize {
+            2
+        }
+        fn perturb(&self, _: &Target<'_>, originals: Originals<'_>) -> Result<Tensor> {
+            self.0.seen.lock().unwrap().extend(originals.indices);
+            copy(originals.images)
+        }
+    }
+    let still = Still(Spy {
+        seen: Mutex::default(),
+        change: 0.0,
+        goal: Goal::Misclassify,
+    });
+    assert_eq!(campaign.attack(&still, &correct, |_, _, _| ()).unwrap(), 0);
+    let mut seen: Vec<usize> = standing.iter().map(|&i| set.indices[i]).collect();
+    seen.extend(seen.clone());
+    assert_eq!(*still.0.seen.lock().unwrap(), seen);
+    let fates = campaign.fates();
+    assert!(!fates[4].attacked && fates[4].broken_by.is_none());
+    assert!(
+        fates
+            .iter()
+            .all(|fate| fate.broken_by.is_none_or(|number| number == 0))
+    );
+    assert_eq!(campaign.withstood(), standing.len());
+    let wrong = select(campaign.images(), &[4]).unwrap();
+    assert_eq!(values(&wrong), values(&select(&set.images, &[4]).unwrap()));
+}
+
+#[test]
+fn what_leaves_the_ball_ends_the_attack() {
+    let network = mlp();
+    let set = Set::of(&network, 2);
+    let target = Target::new(&network, LinearPlan::none());
+    for (change, words) in [
+        (0.5, "outside the ball of 0.1"),
+        (f64::NAN, "outside [0, 1]"),
+    ] {
+        let spy = Spy {
+            seen: Mutex::default(),
+            change,
+            goal: Goal::Misclassify,
+        };
+        let mut campaign = Campaign::new(&target, set.originals(), 4).unwrap();
+        let error = campaign.attack(&spy, &[0, 1], |_, _, _| ()).unwrap_err();
+        assert!(
+            matches!(&error, Error::Failed(text) if text.contains(words)),
+            "{error}"
+        );
+        assert!(campaign.fates().iter().all(|fate| fate.broken_by.is_none()));
+    }
+}
+
+#[test]
+fn targeted_attacks_succeed_where_their_class_comes_out() {
+    let network = mlp();
+    let set = Set::of(&network, N);
+    let clean = network.logits(&set.images).unwrap();
+    for goal in [Goal::NextLikely, Goal::LeastLikely, Goal::Class(2)] {
+        let wanted = driver::goals(goal, &clean, &set.labels).unwrap();
+        let (threat, objective) = (linf(0.4), Objective::CrossEntropy);
+        let pgd = Pgd {
+            threat,
+            step_size: 0.05,
+            k: 20,
+            random_start: true,
+            restarts: 2,
+            objective,
+            goal,
+        };
+        let (fates, _) = run(&network, &set, &[Box::new(pgd)], 4);
+        let mut reached = 0;
+        for (i, fate) in fates.iter().enumerate() {
+            assert_eq!(
+                fate.broken_by.is_some(),
+                fate.attacked && fate.prediction == wanted[i]
+            );
+            assert_eq!(fate.attacked, wanted[i] != set.labels[i]);
+            reached += usize::from(fate.prediction == wanted[i]);
+        }
+        assert!(reached >= N - 2, "{goal:?}: {reached}");
+    }
+    let target = Target::new(&network, LinearPlan::none());
+    let spy = Spy {
+        seen: Mutex::default(),
+        change: 0.0,
+        goal: Goal::Class(5),
+    };
+    let mut campaign = Campaign::new(&target, set.originals(), 4).unwrap();
+    let error = campaign
+        .attack(&spy, &[0], |_, _, _| ())
+        .unwrap_err()
+        .to_string();
+    assert_eq!(error, "attack.target: expected a class below 5, found 5");
+}

@@ -1,0 +1,120 @@
+//! What holds for every attack: bounds, strength, independence of batching.
+
+use super::*;
+
+#[test]
+fn every_attack_stays_in_the_ball_and_the_pixel_range() {
+    let network = mlp();
+    let set = Set::of(&network, N);
+    let target = Target::new(&network, LinearPlan::none());
+    for threat in [linf(0.01), linf(0.3), l2(0.05), l2(3.0)] {
+        for restart in 0..2 {
+            for attack in all(threat) {
+                let start = Start {
+                    restart,
+                    ..set.originals().start
+                };
+                let found = attack
+                    .perturb(
+                        &target,
+                        Originals {
+                            start,
+                            ..set.originals()
+                        },
+                    )
+                    .unwrap();
+                for (i, distance) in Threat::distances(&found, &set.images)
+                    .unwrap()
+                    .iter()
+                    .enumerate()
+                {
+                    let far = if threat.norm == Norm::L2 {
+                        distance.l2
+                    } else {
+                        distance.linf
+                    };
+                    let name = attack.name();
+                    assert!(
+                        far <= threat.epsilon * (1.0 + 1e-5) + 1e-7,
+                        "{name} {threat:?} image {i}: {far}"
+                    );
+                }
+                assert!(
+                    values(&found).iter().all(|v| (0.0..=1.0).contains(v)),
+                    "{}",
+                    attack.name()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn every_attack_breaks_a_weak_model_in_a_large_ball() {
+    let network = mlp();
+    let set = Set::of(&network, N);
+    for threat in [linf(0.4), l2(6.0)] {
+        for attack in all(threat) {
+            let name = attack.name();
+            let (fates, _) = run(&network, &set, &[attack], 4);
+            let broken = fates.iter().filter(|fate| fate.broken_by.is_some()).count();
+            assert!(broken >= N - 2, "{name} {threat:?}: {broken} of {N}");
+        }
+    }
+}
+
+#[test]
+fn results_do_not_depend_on_batching() {
+    for network in [mlp(), network("wide_resnet10_1", None)] {
+        let set = Set::of(&network, 7);
+        for threat in [linf(0.02), l2(0.3)] {
+            for attack in 0..all(threat).len() {
+                let of =
+                    |batch_size| run(&network, &set, &all(threat)[attack..=attack], batch_size);
+                let (whole, single) = (of(64), of(1));
+                let name = all(threat)[attack].name();
+                assert!(whole == of(64), "{name} is not deterministic");
+                assert_eq!(whole.0, single.0, "{name}: fates");
+                assert!(
+                    whole.1 == single.1 && whole.1 == of(3).1,
+                    "{name}: images depend on the batch"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn seeds_and_restarts_change_random_attacks() {
+    let network = mlp();
+    let set = Set::of(&network, 3);
+    let target = Target::new(&network, LinearPlan::none());
+    let base = set.originals().start;
+    for attack in all(l2(0.3)) {
+        let of = |start| {
+            values(
+                &attack
+                    .perturb(
+                        &target,
+                        Originals {
+                            start,
+                            ..set.originals()
+                        },
+                    )
+                    .unwrap(),
+            )
+        };
+        let first = of(base);
+        let changes = [
+            Start { seed: 10, ..base },
+            Start { restart: 1, ..base },
+            Start { attack: 1, ..base },
+        ];
+        let random = !["fgsm", "i-fgsm", "mi-fgsm", "fab", "fab-t"].contains(&attack.name());
+        for change in changes {
+            if random {
+                assert!(of(change) != first, "{} {change:?}", attack.name());
+            }
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! The images of a split in memory, as attacks take them.
+
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor};
+
+use crate::Result;
+use crate::attacks::sanity::{self, Warning};
+use crate::attacks::{Originals, Start, Target};
+use crate::data::{Dataset, Loader};
+use crate::run::interrupt;
+
+/// All examples of a data set.
+pub(super) struct Examples {
+    /// `(N, C, H, W)` in [0, 1].
+    pub images: Tensor,
+    pub labels: Vec<u32>,
+    /// Positions in the data set.
+    pub indices: Vec<usize>,
+}
+
+impl Examples {
+    /// Reads all of them, `batch_size` at once.
+    pub fn load(dataset: Arc<Dataset>, batch_size: usize, device: &Device) -> Result<Self> {
+        let (mut images, mut labels, mut indices) = (Vec::new(), Vec::new(), Vec::new());
+        for batch in Loader::eval(dataset, batch_size, device)? {
+            interrupt::check()?;
+            let batch = batch?;
+            images.push(batch.images);
+            labels.extend(batch.label_values);
+            indices.extend(batch.indices);
+        }
+        Ok(Self {
+            images: Tensor::cat(&images, 0)?,
+            labels,
+            indices,
+        })
+    }
+
+    /// What an attack starts from.
+    pub fn originals(&self, start: Start) -> Originals<'_> {
+        Originals {
+            images: &self.images,
+            labels: &self.labels,
+            indices: &self.indices,
+            start,
+        }
+    }
+
+    /// Looks for signs that attacks on the target mean little, on the first batch.
+    pub fn examine(
+        &self,
+        target: &Target<'_>,
+        start: Start,
+        batch_size: usize,
+    ) -> Result<Vec<Warning>> {
+        let count = batch_size.min(self.labels.len());
+        let images = self.images.narrow(0, 0, count)?;
+        let originals = Originals {
+            images: &images,
+            labels: &self.labels[..count],
+            indices: &self.indices[..count],
+            start,
+        };
+        sanity::examine(target, originals)
+    }
+}
