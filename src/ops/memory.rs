@@ -2,8 +2,12 @@
 //!
 //! A training step allocates and frees the same activations again and again. The system hands out such blocks page by
 //! page, zeroed, at every first touch, which costs more than many kernels do on the block. Here a freed block stays in a
-//! list of its size class and the next one of that size takes it. Small blocks are the system's business. Large ones
-//! start at a cache line, so that no vector load straddles two lines for want of alignment.
+//! list of its size class and the next one of that size takes it. What is held, in use and kept together, exceeds
+//! what was once in use at the same time by a quarter at most: before a new block goes beyond, kept ones are given back.
+//!
+//! Small blocks are the system's business. Large ones start at a cache line, so that no vector load straddles two lines
+//! for want of alignment, and very large ones ask for huge pages: fewer faults at the first touch, fewer misses of the
+//! address translation later.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ptr;
@@ -15,18 +19,23 @@ static ALLOCATOR: Reusing = Reusing {
         heads: [ptr::null_mut(); CLASSES],
         kept: 0,
         live: 0,
+        peak: ALWAYS_KEPT,
     }),
 };
 
 /// Blocks from this size on are kept.
-const LARGE: usize = 1 << 18;
+const LARGE: usize = 1 << 16;
 /// Steps between two powers of two: a block is at most an eighth larger than what was asked for.
 const STEPS: usize = 8;
 /// Classes from [`LARGE`] up to 2^42 bytes.
-const CLASSES: usize = STEPS * 24;
+const CLASSES: usize = STEPS * 26;
 /// Large blocks start at a cache line.
 const ALIGNMENT: usize = 64;
-/// Bytes that are kept at least, before it counts how much is in use.
+/// Blocks from this size on start at a huge page and ask to be made of them.
+const HUGE: usize = 1 << 21;
+/// One part in so many is held beyond what was in use: size classes do not all have their peaks at the same time.
+const SLACK: usize = 4;
+/// Bytes that may be held in any case, whatever was in use.
 const ALWAYS_KEPT: usize = 1 << 28;
 
 struct Reusing {
@@ -40,6 +49,8 @@ struct Cache {
     kept: usize,
     /// Bytes in large blocks that are in use.
     live: usize,
+    /// What may be held: the most that was ever in use, and a little more.
+    peak: usize,
 }
 
 // SAFETY: the pointers are to free blocks that only the holder of the lock touches.
@@ -62,38 +73,102 @@ fn large(layout: Layout) -> Option<(usize, Layout)> {
         return None;
     }
     let (index, size) = class(layout.size())?;
-    Some((index, Layout::from_size_align(size, ALIGNMENT).ok()?))
+    let alignment = if size < HUGE { ALIGNMENT } else { HUGE };
+    Some((index, Layout::from_size_align(size, alignment).ok()?))
+}
+
+/// The size of the blocks of a class: the inverse of [`class`].
+fn size_of_class(index: usize) -> usize {
+    let power = LARGE << (index / STEPS);
+    power + index % STEPS * (power / STEPS)
+}
+
+/// The index and layout of a class, for giving one of its blocks back.
+fn layout_of_class(index: usize) -> Option<(usize, Layout)> {
+    large(Layout::from_size_align(size_of_class(index), ALIGNMENT).ok()?)
+}
+
+/// A fresh block of the system.
+///
+/// # Safety
+/// The layout is not of size zero.
+unsafe fn fresh(block: Layout, zeroed: bool) -> *mut u8 {
+    // SAFETY: the caller's promise is passed on.
+    let pointer = unsafe {
+        if zeroed {
+            System.alloc_zeroed(block)
+        } else {
+            System.alloc(block)
+        }
+    };
+    #[cfg(target_os = "linux")]
+    if block.size() >= HUGE && !pointer.is_null() {
+        // SAFETY: the range is ours and starts at a page. This is advice: where it is refused, nothing changes.
+        unsafe {
+            libc::madvise(
+                pointer.cast(),
+                block.size() / HUGE * HUGE,
+                libc::MADV_HUGEPAGE,
+            );
+        }
+    }
+    pointer
 }
 
 impl Reusing {
-    /// A kept block of the class, if there is one.
+    /// A kept block of the class, if there is one; else room is made for a fresh one.
     fn take(&self, index: usize, size: usize) -> Option<*mut u8> {
         let mut cache = self.cache.lock().ok()?;
         cache.live += size;
-        let head = cache.heads[index];
-        if head.is_null() {
-            return None;
+        cache.peak = cache.peak.max(cache.live + cache.live / SLACK);
+        let block = cache.pop(index);
+        if block.is_none() {
+            cache.shrink();
         }
-        // SAFETY: a block in the list is free and holds the next one's address in its first bytes, see `keep`.
-        cache.heads[index] = unsafe { head.cast::<*mut u8>().read() };
-        cache.kept -= size;
-        Some(head)
+        block
     }
 
-    /// Keeps a block that is free now. False where enough is kept already.
+    /// Keeps a block that is free now. False where it cannot be kept.
     fn keep(&self, block: *mut u8, index: usize, size: usize) -> bool {
         let Ok(mut cache) = self.cache.lock() else {
             return false;
         };
         cache.live = cache.live.saturating_sub(size);
-        if cache.kept + size > cache.live.max(ALWAYS_KEPT) {
-            return false;
-        }
         // SAFETY: the block is ours now, larger than a pointer and aligned to a cache line.
         unsafe { block.cast::<*mut u8>().write(cache.heads[index]) };
         cache.heads[index] = block;
         cache.kept += size;
         true
+    }
+}
+
+impl Cache {
+    /// Takes a block out of a list.
+    fn pop(&mut self, index: usize) -> Option<*mut u8> {
+        let head = self.heads[index];
+        if head.is_null() {
+            return None;
+        }
+        // SAFETY: a block in the list is free and holds the next one's address in its first bytes, see `keep`.
+        self.heads[index] = unsafe { head.cast::<*mut u8>().read() };
+        self.kept -= size_of_class(index);
+        Some(head)
+    }
+
+    /// Gives kept blocks back, the largest first, until no more is held than may be.
+    fn shrink(&mut self) {
+        let mut index = CLASSES;
+        while self.live + self.kept > self.peak && index > 0 {
+            match self.pop(index - 1) {
+                None => index -= 1,
+                Some(block) => {
+                    if let Some((_, layout)) = layout_of_class(index - 1) {
+                        // SAFETY: the block was made with the layout of its class and nobody uses it.
+                        unsafe { System.dealloc(block, layout) };
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -107,7 +182,7 @@ unsafe impl GlobalAlloc for Reusing {
             Some((index, block)) => match self.take(index, block.size()) {
                 Some(kept) => kept,
                 // SAFETY: the layout is not of size zero.
-                None => unsafe { System.alloc(block) },
+                None => unsafe { fresh(block, false) },
             },
         }
     }
@@ -123,7 +198,7 @@ unsafe impl GlobalAlloc for Reusing {
                     kept
                 }
                 // SAFETY: the layout is not of size zero.
-                None => unsafe { System.alloc_zeroed(block) },
+                None => unsafe { fresh(block, true) },
             },
         }
     }
@@ -183,6 +258,7 @@ mod tests {
             );
             assert!(index >= last && index < CLASSES);
             assert_eq!(class(rounded).unwrap(), (index, rounded));
+            assert_eq!(size_of_class(index), rounded);
             last = index;
         }
         assert_eq!(class(LARGE).unwrap().0, 0);
