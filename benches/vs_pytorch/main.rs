@@ -11,6 +11,7 @@ use runner::attacks::{Norm, Target, Threat};
 use runner::models::{self, ModelConfig};
 use runner::nn::loss::{Reduction, cross_entropy};
 use runner::nn::{Coordinates, LinearPlan, Network, Pass, Tape};
+use runner::ops::parallel;
 use runner::optim::{Optimizer, Sgd, SgdConfig};
 
 const WORKS: &str = "train:ARCH, input-gradient:ARCH, epoch:lenet5, epoch:mlp";
@@ -78,12 +79,14 @@ fn sgd(network: &Network, momentum: f64) -> Result<Sgd> {
 }
 
 fn step(network: &Network, optimizer: &mut Sgd, images: &Tensor, labels: &[u32]) -> Result<()> {
-    let pass = Pass::training(LinearPlan::none(), Coordinates::default());
-    let tape = Tape::new(pass);
-    let logits = network.forward(&tape, &tape.input(images))?;
-    let loss = cross_entropy(logits.tensor(), labels, Reduction::Mean)?;
-    let gradients = tape.backward(&logits, loss.gradient)?;
-    optimizer.step(&gradients, 0.005)
+    parallel::enter(|| {
+        let pass = Pass::training(LinearPlan::none(), Coordinates::default());
+        let tape = Tape::new(pass);
+        let logits = network.forward(&tape, &tape.input(images))?;
+        let loss = cross_entropy(logits.tensor(), labels, Reduction::Mean)?;
+        let gradients = tape.backward(&logits, loss.gradient)?;
+        optimizer.step(&gradients, 0.005)
+    })
 }
 
 /// One optimizer step with momentum on one batch of 32x32 colour images.

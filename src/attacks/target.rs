@@ -5,6 +5,7 @@ use candle_core::Tensor;
 use crate::Result;
 use crate::nn::loss::{Loss, Reduction, cross_entropy};
 use crate::nn::{Coordinates, LinearPlan, Mode, Network, Pass, Tape};
+use crate::ops::parallel;
 
 /// A model under attack. White-box attacks differentiate through it, by BP or LinBP as the plan says.
 pub struct Target<'a> {
@@ -44,16 +45,18 @@ impl Target<'_> {
     pub fn gradient(
         &self,
         images: &Tensor,
-        loss: impl FnOnce(&Tensor) -> Result<Loss>,
+        loss: impl FnOnce(&Tensor) -> Result<Loss> + Send,
     ) -> Result<Ascent> {
-        let tape = Tape::new(Pass::attack(self.plan.clone(), self.mode, self.at));
-        let logits = self.network.forward(&tape, &tape.input(images))?;
-        let loss = loss(logits.tensor())?;
-        let gradient = tape.backward(&logits, loss.gradient.clone())?.input()?;
-        Ok(Ascent {
-            logits: logits.tensor().clone(),
-            loss,
-            gradient,
+        parallel::enter(|| {
+            let tape = Tape::new(Pass::attack(self.plan.clone(), self.mode, self.at));
+            let logits = self.network.forward(&tape, &tape.input(images))?;
+            let loss = loss(logits.tensor())?;
+            let gradient = tape.backward(&logits, loss.gradient.clone())?.input()?;
+            Ok(Ascent {
+                logits: logits.tensor().clone(),
+                loss,
+                gradient,
+            })
         })
     }
 

@@ -10,6 +10,7 @@ use super::pass::Pass;
 use super::structure::enter;
 use super::tape::{Tape, Var};
 use crate::ops::image::Normalize;
+use crate::ops::parallel;
 use crate::{Error, Result};
 
 /// Tensors that do not fit which a message names: weights of another architecture miss hundreds.
@@ -70,9 +71,11 @@ impl Network {
 
     /// Logits in evaluation mode, without a tape.
     pub fn logits(&self, images: &Tensor) -> Result<Tensor> {
-        let tape = Tape::new(Pass::inference());
-        let logits = self.forward(&tape, &tape.input(images))?;
-        Ok(logits.tensor().clone())
+        parallel::enter(|| {
+            let tape = Tape::new(Pass::inference());
+            let logits = self.forward(&tape, &tape.input(images))?;
+            Ok(logits.tensor().clone())
+        })
     }
 
     /// What the optimizer moves, in order of definition.

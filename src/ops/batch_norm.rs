@@ -36,16 +36,10 @@ pub struct Saved {
     batch_statistics: bool,
 }
 
-/// Repeats channel values so that their number is a multiple of a vector's width: rows of few channels are then
-/// handled several pixels at a time, without remainders.
+/// Channel values as a tiled row of the kernels' type.
 fn tiled<T: Real>(values: &[f64]) -> Vec<T> {
-    let mut pixels = 1;
-    while !(pixels * values.len()).is_multiple_of(16) {
-        pixels *= 2;
-    }
-    (0..pixels)
-        .flat_map(|_| values.iter().map(|&v| T::of(v)))
-        .collect()
+    let values: Vec<T> = values.iter().map(|&v| T::of(v)).collect();
+    super::tile::tiled(&values)
 }
 
 /// The sums over all pixels of sums over tiled rows.

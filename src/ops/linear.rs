@@ -1,50 +1,66 @@
 //! Fully connected layer: `y = x W^T + b`, `x` of `(N, in)`, `W` of `(out, in)` as in torch.
 
+use std::borrow::Cow;
+
 use candle_core::Tensor;
 
 use super::Real;
+use super::elementwise::add_into;
 use super::matmul::{Matrix, matmul};
-use super::parallel::{chunks_mut, map, rows_per_task, sum_parts};
+use super::parallel::{chunks_mut, rows_per_task, sum_parts};
 use super::real::{scratch, tensor, view};
+use super::tile::{repeats, tiled};
+use super::transpose::transposed;
 use crate::{Error, Result, simd, with_real};
 
-/// Columns of a result that one task computes: batches are small and weights wide, so columns are what is split.
-const COLUMNS: usize = 64;
+/// Multiplications below which a product stays on one thread.
+const ALONE: usize = 1 << 18;
+/// Terms of a sum that one product adds up in one go, whatever its other sides are.
+const DEPTH: usize = 512;
+/// Rows of a result that one task computes.
+const ROWS: usize = 64;
 
-/// Splits `out = a b` (m x k times k x n) by columns of the result, computes the blocks in parallel and lays them
-/// side by side.
+/// `out = a b` (m x k times k x n), split by rows of the result.
 fn product<T: Real>(
     (m, k, n): (usize, usize, usize),
     a: Matrix<'_, T>,
     b: Matrix<'_, T>,
 ) -> Vec<T> {
     let mut out = scratch::<T>(m * n);
-    if n <= COLUMNS || m * n * k < 1 << 18 {
-        matmul((m, k, n), a, b, &mut out, n, false);
-        return out;
-    }
-    let blocks = map(n.div_ceil(COLUMNS), &|index| {
-        let start = index * COLUMNS;
-        let width = COLUMNS.min(n - start);
-        let b = Matrix {
-            data: &b.data[start * b.col..],
-            ..b
-        };
-        let mut block = scratch(m * width);
-        matmul((m, k, width), a, b, &mut block, width, false);
-        (start, width, block)
-    });
-    for (start, width, block) in blocks {
-        for (out, row) in out.chunks_exact_mut(n).zip(block.chunks_exact(width)) {
-            out[start..start + width].copy_from_slice(row);
+    let rows = if m * n * k < ALONE {
+        m
+    } else {
+        ROWS.min(m.div_ceil(2))
+    };
+    chunks_mut(&mut out, rows.max(1) * n, &|index, out| {
+        // Sums over more would be cut where the product's other sides say, and an example's logits depend on its batch.
+        for depth in (0..k).step_by(DEPTH) {
+            let a = Matrix {
+                data: &a.data[index * rows * a.row + depth * a.col..],
+                ..a
+            };
+            let b = Matrix {
+                data: &b.data[depth * b.row..],
+                ..b
+            };
+            let dims = (out.len() / n, DEPTH.min(k - depth), n);
+            matmul(dims, a, b, out, n, depth > 0);
         }
-    }
+    });
     out
+}
+
+/// The rows of a batch, a single one twice: products of a matrix and a vector sum in another order.
+fn at_least_two<T: Real>(rows: &[T], n: usize) -> Cow<'_, [T]> {
+    match n {
+        1 => Cow::Owned(rows.repeat(2)),
+        _ => Cow::Borrowed(rows),
+    }
 }
 
 simd! {
     fn add_row<T>(rows: &mut [T], bias: &[T]) {
-        for row in rows.chunks_exact_mut(bias.len()) {
+        for row in rows.chunks_mut(bias.len()) {
             for (y, &b) in row.iter_mut().zip(bias) {
                 *y += b;
             }
@@ -54,7 +70,7 @@ simd! {
 
 simd! {
     fn sum_rows<T>(rows: &[T], sums: &mut [T]) {
-        for row in rows.chunks_exact(sums.len()) {
+        for row in rows.chunks(sums.len()) {
             for (sum, &value) in sums.iter_mut().zip(row) {
                 *sum += value;
             }
@@ -64,8 +80,9 @@ simd! {
 
 /// Adds a bias to every row of `y`.
 pub(super) fn add_bias<T: Real>(y: &mut [T], bias: &[T]) {
+    let bias = tiled(bias);
     let step = rows_per_task(bias.len()) * bias.len();
-    chunks_mut(y, step, &|_, rows| add_row(rows, bias));
+    chunks_mut(y, step, &|_, rows| add_row(rows, &bias));
 }
 
 fn sizes(x: &[usize], weight: &[usize]) -> Result<(usize, usize, usize)> {
@@ -82,10 +99,15 @@ pub fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Ten
     let (n, features, out) = sizes(x.dims(), weight.dims())?;
     with_real!(x.dtype(), T => {
         let (x, w) = (view::<T>(x)?, view::<T>(weight)?);
-        let w = Matrix::rows(&w, features).t();
-        let mut y = product((n, features, out), Matrix::rows(&x, features), w);
+        // Rows of both factors run along the sum. The small one is turned, and the result with it.
+        let x = at_least_two(&x, n);
+        let rows = if n == 1 { 2 } else { n };
+        let x = transposed(&x, rows, features);
+        let turned = product((out, features, rows), Matrix::rows(&w, features), Matrix::rows(&x, rows));
+        let mut y = transposed(&turned, out, rows);
+        y.truncate(n * out);
         if let Some(bias) = bias {
-            add_row(&mut y, &view::<T>(bias)?);
+            add_bias(&mut y, &view::<T>(bias)?);
         }
         tensor(y, (n, out))
     })
@@ -97,7 +119,10 @@ pub fn backward_input(dy: &Tensor, weight: &Tensor) -> Result<Tensor> {
     let n = dy.dim(0)?;
     with_real!(dy.dtype(), T => {
         let (dy, w) = (view::<T>(dy)?, view::<T>(weight)?);
-        let dx = product((n, out, features), Matrix::rows(&dy, out), Matrix::rows(&w, features));
+        let dy = at_least_two(&dy, n);
+        let rows = if n == 1 { 2 } else { n };
+        let mut dx = product((rows, out, features), Matrix::rows(&dy, out), Matrix::rows(&w, features));
+        dx.truncate(n * features);
         tensor(dx, (n, features))
     })
 }
@@ -117,9 +142,16 @@ pub fn backward_bias(dy: &Tensor) -> Result<Tensor> {
     let width = dy.dim(candle_core::D::Minus1)?;
     with_real!(dy.dtype(), T => {
         let dy = &*view::<T>(dy)?;
-        let sums = sum_parts(dy.len() / width, 16, width, &|rows, sums| {
-            sum_rows(&dy[rows.start * width..rows.end * width], sums);
+        let pixels = repeats(width);
+        let wide = pixels * width;
+        let stretches = dy.len().div_ceil(wide);
+        let sums = sum_parts(stretches, stretches.div_ceil(64).min(16), wide, &|range, sums| {
+            sum_rows(&dy[range.start * wide..(range.end * wide).min(dy.len())], sums);
         });
-        tensor(sums, width)
+        let mut total = vec![T::ZERO; width];
+        for row in sums.chunks_exact(width) {
+            add_into(row, &mut total);
+        }
+        tensor(total, width)
     })
 }

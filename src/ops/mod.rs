@@ -24,5 +24,7 @@ pub mod pool;
 pub mod real;
 pub mod rescale;
 pub mod simd;
+mod tile;
+mod transpose;
 
 pub use real::Real;

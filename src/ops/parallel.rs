@@ -22,6 +22,12 @@ pub fn ranges(len: usize, parts: usize) -> Vec<Range<usize>> {
         .collect()
 }
 
+/// Runs `body` on a thread of the pool. Work that is split within it goes on at once, while every call from another
+/// thread is a hand-over and a wait: what consists of many small operations enters once.
+pub fn enter<R: Send>(body: impl FnOnce() -> R + Send) -> R {
+    rayon::scope(|_| body())
+}
+
 /// Calls `body(i, chunk)` for the `i`-th stretch of `step` elements of `out` (the last may be shorter), in parallel.
 pub fn chunks_mut<T: Send>(out: &mut [T], step: usize, body: &(dyn Fn(usize, &mut [T]) + Sync)) {
     if out.len() <= step {

@@ -17,6 +17,13 @@ pub struct Window {
 }
 
 impl Window {
+    /// Whether windows of 2 by 2 cover an image exactly.
+    fn pairs(&self, h: usize, w: usize) -> bool {
+        (self.kernel, self.stride, self.padding) == (2, 2, 0)
+            && h.is_multiple_of(2)
+            && w.is_multiple_of(2)
+    }
+
     fn output(&self, side: usize) -> Result<usize> {
         let Self {
             kernel,
@@ -74,6 +81,53 @@ simd! {
     }
 }
 
+simd! {
+    /// One image, windows of 2 by 2 side by side; the number of channels is known to the compiler where it is 6 or
+    /// 16, LeNet-5's.
+    fn max_pairs<T, const C: usize>(x: &[T], w: usize, c: usize, ow: usize, y: &mut [T], taps: &mut [u8]) {
+        let c = if C == 0 { c } else { C };
+        for (oy, (y, taps)) in y.chunks_exact_mut(ow * c).zip(taps.chunks_exact_mut(ow * c)).enumerate() {
+            let (top, bottom) = x[2 * oy * w * c..][..2 * w * c].split_at(w * c);
+            let windows = top.chunks_exact(2 * c).zip(bottom.chunks_exact(2 * c));
+            let outputs = y.chunks_exact_mut(c).zip(taps.chunks_exact_mut(c));
+            for ((top, bottom), (y, taps)) in windows.zip(outputs) {
+                let ((a, b), (d, e)) = (top.split_at(c), bottom.split_at(c));
+                for (((((y, tap), &a), &b), &d), &e) in y.iter_mut().zip(taps).zip(a).zip(b).zip(d).zip(e) {
+                    let (mut best, mut at) = (a, 0u8);
+                    for (x, tap) in [(b, 1), (d, 2), (e, 3)] {
+                        #[allow(clippy::eq_op)]
+                        let wins = x > best || x != x;
+                        best = if wins { x } else { best };
+                        at = if wins { tap } else { at };
+                    }
+                    *y = best;
+                    *tap = at;
+                }
+            }
+        }
+    }
+}
+
+simd! {
+    /// The gradient of [`max_pairs`] for one image: every input is written once.
+    fn max_pairs_backward<T, const C: usize>(dy: &[T], taps: &[u8], w: usize, c: usize, ow: usize, dx: &mut [T]) {
+        let c = if C == 0 { c } else { C };
+        for (dx, (dy, taps)) in dx.chunks_mut(2 * w * c).zip(dy.chunks_exact(ow * c).zip(taps.chunks_exact(ow * c))) {
+            let (top, bottom) = dx.split_at_mut(w * c);
+            let windows = top.chunks_exact_mut(2 * c).zip(bottom.chunks_exact_mut(2 * c));
+            for ((top, bottom), (dy, taps)) in windows.zip(dy.chunks_exact(c).zip(taps.chunks_exact(c))) {
+                let ((a, b), (d, e)) = (top.split_at_mut(c), bottom.split_at_mut(c));
+                for (((((&dy, &tap), a), b), d), e) in dy.iter().zip(taps).zip(a).zip(b).zip(d).zip(e) {
+                    *a = if tap == 0 { dy } else { T::ZERO };
+                    *b = if tap == 1 { dy } else { T::ZERO };
+                    *d = if tap == 2 { dy } else { T::ZERO };
+                    *e = if tap == 3 { dy } else { T::ZERO };
+                }
+            }
+        }
+    }
+}
+
 /// Max-pool. Returns the output `(N, OH, OW, C)` and the winning tap of each element (u8, same shape).
 pub fn max_forward(x: &Tensor, window: Window) -> Result<(Tensor, Tensor)> {
     let (n, h, w, c) = x.dims4()?;
@@ -84,17 +138,25 @@ pub fn max_forward(x: &Tensor, window: Window) -> Result<(Tensor, Tensor)> {
         padding,
     } = window;
     with_real!(x.dtype(), T => {
-            let input = &*view::<T>(x)?;
-            let mut y = scratch::<T>(n * oh * ow * c);
-            let mut taps = vec![0u8; y.len()];
-            let step = oh * ow * c;
-            chunks_mut2(&mut y, &mut taps, (step, step), &|i, y, taps| {
-                let x = chunk(input, h * w * c, i);
-    max_image(x, h, w, c, kernel, stride, padding, ow, y, taps);
-            });
-            let taps = Tensor::from_vec(taps, (n, oh, ow, c), &Device::Cpu)?;
-            Ok((tensor(y, (n, oh, ow, c))?, taps))
-        })
+        let input = &*view::<T>(x)?;
+        let mut y = scratch::<T>(n * oh * ow * c);
+        let mut taps = vec![0u8; y.len()];
+        let step = oh * ow * c;
+        chunks_mut2(&mut y, &mut taps, (step, step), &|i, y, taps| {
+            let x = chunk(input, h * w * c, i);
+            if window.pairs(h, w) {
+                match c {
+                    6 => max_pairs::<T, 6>(x, w, c, ow, y, taps),
+                    16 => max_pairs::<T, 16>(x, w, c, ow, y, taps),
+                    _ => max_pairs::<T, 0>(x, w, c, ow, y, taps),
+                }
+            } else {
+                max_image(x, h, w, c, kernel, stride, padding, ow, y, taps);
+            }
+        });
+        let taps = Tensor::from_vec(taps, (n, oh, ow, c), &Device::Cpu)?;
+        Ok((tensor(y, (n, oh, ow, c))?, taps))
+    })
 }
 
 /// The gradient of [`max_forward`] with respect to its input of shape `input`: each output's gradient goes to the
@@ -112,18 +174,27 @@ pub fn max_backward(dy: &Tensor, taps: &Tensor, input: &[usize], window: Window)
     let taps = taps.flatten_all()?.to_vec1::<u8>()?;
     with_real!(dy.dtype(), T => {
         let dy = &*view::<T>(dy)?;
-        let mut dx = vec![T::ZERO; input.iter().product()];
+        let pairs = window.pairs(h, w);
+        let len = input.iter().product();
+        let mut dx = if pairs { scratch(len) } else { vec![T::ZERO; len] };
         chunks_mut(&mut dx, h * w * c, &|i, dx| {
-                let (dy, taps) = (chunk(dy, oh * ow * c, i), chunk(&taps, oh * ow * c, i));
-                for (pixel, (dy, taps)) in dy.chunks_exact(c).zip(taps.chunks_exact(c)).enumerate() {
-                    let (oy, ox) = (pixel / ow, pixel % ow);
-                    for (channel, (&dy, &tap)) in dy.iter().zip(taps).enumerate() {
-                        let (ky, kx) = (tap as usize / kernel, tap as usize % kernel);
-                        let (iy, ix) = (oy * stride + ky - padding, ox * stride + kx - padding);
-                        dx[(iy * w + ix) * c + channel] += dy;
-                    }
+            let (dy, taps) = (chunk(dy, oh * ow * c, i), chunk(&taps, oh * ow * c, i));
+            if pairs {
+                return match c {
+                    6 => max_pairs_backward::<T, 6>(dy, taps, w, c, ow, dx),
+                    16 => max_pairs_backward::<T, 16>(dy, taps, w, c, ow, dx),
+                    _ => max_pairs_backward::<T, 0>(dy, taps, w, c, ow, dx),
+                };
+            }
+            for (pixel, (dy, taps)) in dy.chunks_exact(c).zip(taps.chunks_exact(c)).enumerate() {
+                let (oy, ox) = (pixel / ow, pixel % ow);
+                for (channel, (&dy, &tap)) in dy.iter().zip(taps).enumerate() {
+                    let (ky, kx) = (tap as usize / kernel, tap as usize % kernel);
+                    let (iy, ix) = (oy * stride + ky - padding, ox * stride + kx - padding);
+                    dx[(iy * w + ix) * c + channel] += dy;
                 }
-            });
+            }
+        });
         tensor(dx, input)
     })
 }

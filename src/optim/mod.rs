@@ -16,7 +16,7 @@ use crate::nn::{Gradients, Param};
 use crate::{Error, Result};
 
 /// A rule that turns gradients into updates of parameters, in place.
-pub trait Optimizer {
+pub trait Optimizer: Send {
     /// One update with the given learning rate. A parameter without gradient stays as it is.
     fn step(&mut self, gradients: &Gradients, learning_rate: f64) -> Result<()>;
 

@@ -12,8 +12,9 @@ use super::assemble::{self, section};
 use super::measure::{Evaluation, Tally};
 use crate::attacks::correct;
 use crate::data::{Augmentation, Batch, Dataset, Loader, Split};
-use crate::nn::loss::{Reduction, cross_entropy};
+use crate::nn::loss::{Loss, Reduction, cross_entropy};
 use crate::nn::{Coordinates, LinearPlan, Network, Pass, Tape};
+use crate::ops::parallel;
 use crate::optim::{Optimizer, Place, Schedule};
 use crate::run::{Checkpoint, CheckpointStore, Metrics, MetricsWriter, interrupt};
 use crate::spec::Interval;
@@ -168,9 +169,21 @@ impl<'a> Fit<'a> {
             batch: state.batch as u64,
         };
         let images = prepare(&self.network, batch, at)?;
-        let tape = Tape::new(Pass::training(self.plan.clone(), at));
-        let logits = self.network.forward(&tape, &tape.input(&images))?;
-        let loss = cross_entropy(logits.tensor(), &batch.label_values, Reduction::Mean)?;
+        let rate = self.learning_rate(batches);
+        let pass = Pass::training(self.plan.clone(), at);
+        let (network, optimizer) = (&self.network, &mut self.optimizer);
+        let labels = &batch.label_values;
+        let (loss, right) = parallel::enter(|| -> Result<(Loss, u64)> {
+            let tape = Tape::new(pass);
+            let logits = network.forward(&tape, &tape.input(&images))?;
+            let loss = cross_entropy(logits.tensor(), labels, Reduction::Mean)?;
+            let right = correct(logits.tensor(), labels)?;
+            if loss.mean().is_finite() {
+                let gradients = tape.backward(&logits, loss.gradient.clone())?;
+                optimizer.step(&gradients, rate)?;
+            }
+            Ok((loss, right))
+        })?;
         let mean = loss.mean();
         if !mean.is_finite() {
             return Err(Error::failed(format!(
@@ -182,10 +195,6 @@ impl<'a> Fit<'a> {
                 state.batch + 1,
             )));
         }
-        let right = correct(logits.tensor(), &batch.label_values)?;
-        let gradients = tape.backward(&logits, loss.gradient)?;
-        let rate = self.learning_rate(batches);
-        self.optimizer.step(&gradients, rate)?;
         let state = &mut self.state;
         state.batch += 1;
         state.step += 1;

@@ -186,22 +186,14 @@ simd! {
 pub(super) fn forward<T: Real>(sizes: &Sizes, x: &[T], weight: &[T]) -> Vec<T> {
     let filters = transposed(sizes, weight, false);
     let mut y = scratch(sizes.output_len());
-    convolve(sizes, x, &filters, &mut y, sizes.padding, sizes.stride);
+    convolve(sizes, x, &filters, &mut y);
     y
 }
 
-fn convolve<T: Real>(
-    sizes: &Sizes,
-    x: &[T],
-    filters: &[T],
-    y: &mut [T],
-    border: usize,
-    stride: usize,
-) {
-    let (h, w, c) = (sizes.h, sizes.w, sizes.c_in);
-    let out = |side: usize| (side + 2 * border - sizes.kh) / stride + 1;
-    let (oh, ow) = (out(h), out(w));
-    let padded = Padded::new(h, w, c, border);
+fn convolve<T: Real>(sizes: &Sizes, x: &[T], filters: &[T], y: &mut [T]) {
+    let (h, w, c, stride) = (sizes.h, sizes.w, sizes.c_in, sizes.stride);
+    let (oh, ow) = (sizes.oh, sizes.ow);
+    let padded = Padded::new(h, w, c, sizes.padding);
     chunks_mut_with(
         y,
         oh * ow * c,
@@ -221,18 +213,10 @@ fn convolve<T: Real>(
 
 pub(super) fn backward_input<T: Real>(sizes: &Sizes, dy: &[T], weight: &[T]) -> Vec<T> {
     let (c, k) = (sizes.c_in, sizes.kh);
-    if sizes.stride == 1 && sizes.padding < k {
-        // With stride 1 the gradient is a correlation of dy with the flipped filter: no scattered writes.
+    if sizes.turns_round() {
         let filters = transposed(sizes, weight, true);
-        let flipped = Sizes {
-            h: sizes.oh,
-            w: sizes.ow,
-            oh: sizes.h,
-            ow: sizes.w,
-            ..*sizes
-        };
         let mut dx = scratch(sizes.input_len());
-        convolve(&flipped, dy, &filters, &mut dx, k - 1 - sizes.padding, 1);
+        convolve(&sizes.turned_round(), dy, &filters, &mut dx);
         return dx;
     }
     let filters = transposed(sizes, weight, false);

@@ -1,16 +1,17 @@
 //! Two-dimensional convolution, dense, grouped and depthwise: forward and its two gradients.
 //!
-//! Activations are `(N, H, W, C)`, weights have torch's shape `(out, in/groups, kh, kw)`. Three algorithms: a 1x1
-//! convolution with stride 1 is one matrix product, a depthwise one runs directly over channels, everything else
-//! gathers patches by tiles and multiplies.
+//! Activations are `(N, H, W, C)`, weights have torch's shape `(out, in/groups, kh, kw)`. Four algorithms: a 1x1
+//! convolution with stride 1 is one matrix product, a depthwise one runs directly over channels, one of few channels
+//! along image rows, everything else gathers patches by tiles and multiplies.
 
 mod depthwise;
+mod filters;
 mod patches;
+mod planes;
 mod pointwise;
 
 use candle_core::Tensor;
 
-use super::Real;
 use super::real::{tensor, view};
 use crate::{Error, Result, with_real};
 
@@ -106,8 +107,30 @@ impl Sizes {
             Algorithm::Pointwise
         } else if self.groups == self.c_in && self.c_out == self.c_in && self.kh == self.kw {
             Algorithm::Depthwise
+        } else if self.groups == 1 && self.c_in <= planes::FEW_CHANNELS && planes::fits(self) {
+            Algorithm::Planes
         } else {
             Algorithm::Patches
+        }
+    }
+
+    /// Whether the gradient with respect to the input is a convolution of the output's gradient with filters turned
+    /// round: nothing is scattered then.
+    fn turns_round(&self) -> bool {
+        self.stride == 1 && self.kh == self.kw && self.padding < self.kh
+    }
+
+    /// That convolution, see [`Self::turns_round`].
+    fn turned_round(&self) -> Self {
+        Self {
+            h: self.oh,
+            w: self.ow,
+            c_in: self.c_out,
+            oh: self.h,
+            ow: self.w,
+            c_out: self.c_in,
+            padding: self.kh - 1 - self.padding,
+            ..*self
         }
     }
 }
@@ -116,6 +139,7 @@ impl Sizes {
 enum Algorithm {
     Pointwise,
     Depthwise,
+    Planes,
     Patches,
 }
 
@@ -129,13 +153,16 @@ pub fn forward(
     let sizes = Sizes::new(x.dims(), weight.dims(), geometry)?;
     with_real!(x.dtype(), T => {
         let (input, w) = (view::<T>(x)?, view::<T>(weight)?);
+        let bias = bias.map(view::<T>).transpose()?;
+        let bias = bias.as_deref();
         let mut y = match sizes.algorithm() {
             Algorithm::Pointwise => pointwise::forward(&sizes, &input, &w),
             Algorithm::Depthwise => depthwise::forward(&sizes, &input, &w),
+            Algorithm::Planes => planes::forward(&sizes, &input, &w, bias),
             Algorithm::Patches => patches::forward(&sizes, &input, &w),
         };
-        if let Some(bias) = bias {
-            super::linear::add_bias(&mut y, &view::<T>(bias)?);
+        if let (Some(bias), false) = (bias, sizes.algorithm() == Algorithm::Planes) {
+            super::linear::add_bias(&mut y, bias);
         }
         tensor(y, (sizes.n, sizes.oh, sizes.ow, sizes.c_out))
     })
@@ -155,6 +182,7 @@ pub fn backward_input(
         let dx = match sizes.algorithm() {
             Algorithm::Pointwise => pointwise::backward_input(&sizes, &dy, &w),
             Algorithm::Depthwise => depthwise::backward_input(&sizes, &dy, &w),
+            Algorithm::Planes => planes::backward_input(&sizes, &dy, &w),
             Algorithm::Patches => patches::backward_input(&sizes, &dy, &w),
         };
         tensor(dx, input)
@@ -175,6 +203,7 @@ pub fn backward_weight(
         let dw = match sizes.algorithm() {
             Algorithm::Pointwise => pointwise::backward_weight(&sizes, &x, &dy),
             Algorithm::Depthwise => depthwise::backward_weight(&sizes, &x, &dy),
+            Algorithm::Planes => planes::backward_weight(&sizes, &x, &dy),
             Algorithm::Patches => patches::backward_weight(&sizes, &x, &dy),
         };
         tensor(dw, weight)
@@ -188,40 +217,4 @@ fn check_len(found: usize, expected: usize) -> Result<()> {
     Err(Error::failed(format!(
         "a convolution's output gradient has {found} elements, expected {expected}"
     )))
-}
-
-/// Weights as the matrix that patches are multiplied with: `(groups, kh*kw*in/groups, out/groups)`, row-major.
-fn weight_matrices<T: Real>(sizes: &Sizes, weight: &[T]) -> Vec<T> {
-    let (per_in, per_out) = (sizes.c_in / sizes.groups, sizes.c_out / sizes.groups);
-    let taps = sizes.kh * sizes.kw;
-    let mut matrices = super::real::scratch(weight.len());
-    for o in 0..sizes.c_out {
-        let (group, column) = (o / per_out, o % per_out);
-        for i in 0..per_in {
-            for tap in 0..taps {
-                let row = tap * per_in + i;
-                matrices[(group * taps * per_in + row) * per_out + column] =
-                    weight[(o * per_in + i) * taps + tap];
-            }
-        }
-    }
-    matrices
-}
-
-/// The inverse of [`weight_matrices`], for gradients.
-fn weights_from_matrices<T: Real>(sizes: &Sizes, matrices: &[T]) -> Vec<T> {
-    let (per_in, per_out) = (sizes.c_in / sizes.groups, sizes.c_out / sizes.groups);
-    let taps = sizes.kh * sizes.kw;
-    let mut weight = super::real::scratch(matrices.len());
-    for o in 0..sizes.c_out {
-        let (group, column) = (o / per_out, o % per_out);
-        for i in 0..per_in {
-            for tap in 0..taps {
-                let row = tap * per_in + i;
-                weight[(o * per_in + i) * taps + tap] =
-                    matrices[(group * taps * per_in + row) * per_out + column];
-            }
-        }
-    }
-    weight
 }

@@ -6,14 +6,18 @@
 use std::ops::Range;
 
 use super::pointwise::weight_parts;
-use super::{Sizes, weight_matrices, weights_from_matrices};
+use super::{Sizes, filters};
 use crate::ops::Real;
 use crate::ops::matmul::{Matrix, matmul};
 use crate::ops::parallel::{chunks_mut_with, sum_parts};
 use crate::ops::real::scratch;
 
-/// Elements of one tile's patches.
-const TILE: usize = 1 << 17;
+/// Elements of one tile's patches, where that leaves enough pixels to make up for repacking the weights.
+const TILE: usize = 1 << 18;
+/// Pixels below which a tile's product is slow.
+const FEW_PIXELS: usize = 256;
+/// Tiles that a batch gives at least, so that every thread has some.
+const TILES: usize = 16;
 
 impl Sizes {
     fn depth(&self) -> usize {
@@ -22,7 +26,9 @@ impl Sizes {
 
     /// Output pixels in a tile.
     fn tile_pixels(&self) -> usize {
-        (TILE / self.depth()).clamp(16, 1024)
+        let all = self.n * self.oh * self.ow;
+        let few = FEW_PIXELS.min(all / TILES).max(16);
+        (TILE / self.depth()).clamp(few, 1024)
     }
 
     /// Images in a tile of whole images.
@@ -117,7 +123,11 @@ fn scatter<T: Real>(
 }
 
 pub(super) fn forward<T: Real>(sizes: &Sizes, x: &[T], weight: &[T]) -> Vec<T> {
-    let matrices = weight_matrices(sizes, weight);
+    multiply(sizes, x, &filters::matrices(sizes, weight))
+}
+
+/// Patches of `x` times `matrices` of `(groups, depth, out/groups)`.
+fn multiply<T: Real>(sizes: &Sizes, x: &[T], matrices: &[T]) -> Vec<T> {
     let (depth, c_out) = (sizes.depth(), sizes.c_out);
     let per_out = c_out / sizes.groups;
     let tile = sizes.tile_pixels();
@@ -148,7 +158,11 @@ pub(super) fn forward<T: Real>(sizes: &Sizes, x: &[T], weight: &[T]) -> Vec<T> {
 }
 
 pub(super) fn backward_input<T: Real>(sizes: &Sizes, dy: &[T], weight: &[T]) -> Vec<T> {
-    let matrices = weight_matrices(sizes, weight);
+    if sizes.turns_round() {
+        let matrices = filters::turned_round(sizes, weight);
+        return multiply(&sizes.turned_round(), dy, &matrices);
+    }
+    let rows = filters::rows(sizes, weight);
     let (depth, c_out) = (sizes.depth(), sizes.c_out);
     let per_out = c_out / sizes.groups;
     let image_pixels = sizes.oh * sizes.ow;
@@ -167,14 +181,14 @@ pub(super) fn backward_input<T: Real>(sizes: &Sizes, dy: &[T], weight: &[T]) -> 
                 let pixels = tile.min(end - start);
                 let patches = &mut patches[..pixels * depth];
                 for group in 0..sizes.groups {
-                    let w = &matrices[group * depth * per_out..(group + 1) * depth * per_out];
+                    let w = &rows[group * depth * per_out..(group + 1) * depth * per_out];
                     let dy = Matrix {
                         data: &dy[start * c_out + group * per_out..(start + pixels) * c_out],
                         row: c_out,
                         col: 1,
                     };
-                    let wt = Matrix::rows(w, per_out).t();
-                    matmul((pixels, per_out, depth), dy, wt, patches, depth, false);
+                    let w = Matrix::rows(w, depth);
+                    matmul((pixels, per_out, depth), dy, w, patches, depth, false);
                     scatter(
                         sizes,
                         patches,
@@ -209,10 +223,10 @@ pub(super) fn backward_weight<T: Real>(sizes: &Sizes, x: &[T], dy: &[T]) -> Vec<
                     row: c_out,
                     col: 1,
                 };
-                let patches = Matrix::rows(patches, depth).t();
-                matmul((depth, k, per_out), patches, dy, dw, per_out, true);
+                let patches = Matrix::rows(patches, depth);
+                matmul((per_out, k, depth), dy.t(), patches, dw, depth, true);
             }
         }
     });
-    weights_from_matrices(sizes, &dw)
+    filters::from_rows(sizes, &dw)
 }

@@ -5,6 +5,7 @@ use crate::ops::Real;
 use crate::ops::matmul::{Matrix, matmul};
 use crate::ops::parallel::{chunk, chunks_mut, sum_parts};
 use crate::ops::real::scratch;
+use crate::ops::transpose::transposed;
 
 /// Pixels that one matrix product takes: its operands and result stay in a core's cache.
 fn pixels_per_task(sizes: &Sizes) -> usize {
@@ -15,11 +16,12 @@ fn pixels_per_task(sizes: &Sizes) -> usize {
 pub(super) fn forward<T: Real>(sizes: &Sizes, x: &[T], weight: &[T]) -> Vec<T> {
     let (c_in, c_out) = (sizes.c_in, sizes.c_out);
     let rows = pixels_per_task(sizes);
+    let weight = transposed(weight, c_out, c_in);
     let mut y = scratch(sizes.output_len());
     chunks_mut(&mut y, rows * c_out, &|i, y| {
         let x = chunk(x, rows * c_in, i);
         let m = y.len() / c_out;
-        let w = Matrix::rows(weight, c_in).t();
+        let w = Matrix::rows(&weight, c_out);
         matmul((m, c_in, c_out), Matrix::rows(x, c_in), w, y, c_out, false);
     });
     y
