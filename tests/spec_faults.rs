@@ -246,6 +246,34 @@ fn single_faults() {
             "a.toml:10: linbp.layers: expected \"default\", \"all\", \"from:NAME\", or a list of names or globs such as \
              [\"layer4.*\"], found \"form:relu1\"",
         ),
+        (
+            "lr = 0.1",
+            "lr = 0.1\n[linbp]\ntrain = true\nlayers = [\"a[\"]",
+            "a.toml:10: linbp.layers: expected \"default\", \"all\", \"from:NAME\", or a list of names or globs such as \
+             [\"layer4.*\"], found [\"a[\"]; \"a[\" is no valid glob",
+        ),
+        (
+            "lr = 0.1",
+            "lr = 0.1\n[linbp.layers]\ntrian = \"all\"",
+            "a.toml:9: linbp.layers.trian: unknown key; did you mean \"train\"?",
+        ),
+        (
+            "lr = 0.1",
+            "lr = 0.1\n[linbp]\ntrain = true\nlayers = { train = \"all\", attack = 5 }",
+            "a.toml:10: linbp.layers.attack: expected \"default\", \"all\", \"from:NAME\", or a list of names or globs \
+             such as [\"layer4.*\"], found 5",
+        ),
+        (
+            "lr = 0.1",
+            "lr = 0.1\n[linbp]\ntrain = true\nvariant = \"rescale\"",
+            "a.toml:10: linbp.variant: expected one of \"plain\", \"rescaled\", found \"rescale\"; did you mean \
+             \"rescaled\"?",
+        ),
+        (
+            "arch = \"lenet5\"",
+            "arch = \"lenet5\"\nactivation = \"tanh\"",
+            "a.toml:6: model.activation: expected one of \"relu\", \"silu\", found \"tanh\"",
+        ),
     ] {
         assert!(TRAIN.contains(from), "{from}");
         assert_eq!(

@@ -295,7 +295,12 @@ proptest! {
         kind in prop::sample::select(vec!["sgd", "adam", "adamw"]),
         schedule in prop::sample::select(vec!["constant", "step", "exponential", "cosine", "one-cycle"]),
         linbp in any::<(bool, bool)>(),
-        layers in prop::sample::select(vec!["default", "all", "from:relu1", "[\"a*\", \"b.c\"]"]),
+        layers in prop::sample::select(vec![
+            "default", "all", "from:relu1", "[\"a*\", \"b.c\"]", "{ train = \"all\", attack = [\"a*\"] }",
+            "{ attack = \"from:relu1\" }",
+        ]),
+        variant in prop::sample::select(vec!["plain", "rescaled"]),
+        activation in prop::sample::select(vec!["relu", "silu"]),
         normalize in prop::sample::select(vec!["none", "mnist", "{ mean = [0.5], std = [0.25] }"]),
         every in prop::sample::select(vec!["2 epochs", "7 steps", "3 min"]),
     ) {
@@ -317,6 +322,8 @@ proptest! {
             &format!("linbp.train={}", linbp.0),
             &format!("linbp.attack={}", linbp.1),
             &format!("linbp.layers={layers}"),
+            &format!("linbp.variant={variant}"),
+            &format!("model.activation={activation}"),
             &format!("data.normalize={normalize}"),
             &format!("checkpoint.every={every}"),
         ], &[]);
@@ -340,4 +347,49 @@ proptest! {
         };
         prop_assert!(plan(&request).is_err(), "a key is either set or swept");
     }
+}
+
+#[test]
+fn layers_of_one_use_are_settings_of_their_own() {
+    let folder = Folder::new(&[(
+        "a.toml",
+        "task = \"adversarial-train\"\n[data]\nkind = \"digits\"\n[model]\narch = \"lenet5\"\n[optimizer]\nlr = 0.5\n\
+         [train]\nepochs = 2\n[attack]\nkind = \"fgsm\"\nepsilon = 0.1\n[linbp]\ntrain = true\nattack = true\n\
+         layers = { train = \"all\", attack = [\"relu*\"] }\n",
+    )]);
+    let both = folder.plan("a.toml", &["linbp.layers.attack=from:relu3"], &[]);
+    let (spec, text) = (&both.runs[0].spec, &both.runs[0].text);
+    let root = folder.0.path().display();
+    assert_eq!(
+        spec.provenance["linbp.layers.train"],
+        format!("spec {root}/a.toml:16")
+    );
+    assert_eq!(spec.provenance["linbp.layers.attack"], "command line");
+    assert!(
+        text.contains("train = \"all\"\nattack = \"from:relu3\""),
+        "{text}"
+    );
+    assert_eq!(both.warnings, [""; 0]);
+
+    // A use that is off makes no difference, and says so.
+    let off = folder.plan("a.toml", &["linbp.train=false"], &[]);
+    assert_eq!(
+        off.warnings,
+        [format!(
+            "{root}/a.toml:16: linbp.layers.train: has no effect: linbp.train is off"
+        )]
+    );
+    let single = folder.plan(
+        "a.toml",
+        &["linbp.train=false", "linbp.layers=[\"relu*\"]"],
+        &[],
+    );
+    assert_eq!(off.runs[0].hash, single.runs[0].hash);
+
+    let swept = folder.plan("a.toml", &[], &["linbp.layers.train=default,all"]);
+    assert_eq!(
+        labels(&swept),
+        ["linbp.layers.train=default", "linbp.layers.train=all"]
+    );
+    assert_ne!(swept.runs[0].hash, swept.runs[1].hash);
 }

@@ -5,6 +5,9 @@ use std::fmt;
 use serde::de::{self, Deserialize, Deserializer};
 use serde::{Serialize, Serializer};
 
+const EXPECTED: &str =
+    "\"default\", \"all\", \"from:NAME\", or a list of names or globs such as [\"layer4.*\"]";
+
 /// The activations that linear backpropagation makes linear, by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Layers {
@@ -35,7 +38,7 @@ impl<'de> Deserialize<'de> for Layers {
         impl<'de> de::Visitor<'de> for Words {
             type Value = Layers;
             fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("\"default\", \"all\", \"from:NAME\", or a list of names or globs such as [\"layer4.*\"]")
+                f.write_str(EXPECTED)
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Layers, E> {
                 match (text, text.strip_prefix("from:")) {
@@ -49,7 +52,9 @@ impl<'de> Deserialize<'de> for Layers {
                 let mut globs = Vec::new();
                 while let Some(glob) = seq.next_element::<String>()? {
                     if globset::Glob::new(&glob).is_err() {
-                        return Err(de::Error::custom(format!("\"{glob}\" is no valid glob")));
+                        return Err(de::Error::custom(format!(
+                            "{EXPECTED}; \"{glob}\" is no valid glob"
+                        )));
                     }
                     globs.push(glob);
                 }

@@ -7,6 +7,9 @@ use super::registry::Arch;
 use crate::nn::{LinearPlan, Network};
 use crate::{Error, Result};
 
+/// Names that a message about a misspelt one proposes.
+const NEAR_SHOWN: usize = 3;
+
 /// Which of its two uses LinBP is planned for; DenseNet's published choice differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinbpUse {
@@ -58,7 +61,8 @@ pub fn rescaled(arch: &str, plan: LinearPlan) -> Result<LinearPlan> {
         return Ok(plan.rescaled());
     }
     Err(Error::spec(format!(
-        "linbp.variant: \"rescaled\" rescales the residual branches of ResNets and ResNeXts, {arch} is none"
+        "linbp.variant: \"rescaled\" brings the residual branches of ResNets and ResNeXts to scale, and {arch} is none of \
+         them: choose \"plain\""
     )))
 }
 
@@ -115,10 +119,23 @@ fn matching(names: &[String], globs: &[impl AsRef<str>]) -> Result<Vec<bool>> {
 }
 
 fn unmatched(text: &str, names: &[String]) -> Error {
-    let nearest = names
+    let wanted = text.strip_prefix("from:").unwrap_or(text);
+    let mut near: Vec<(f64, &String)> = names
         .iter()
-        .max_by(|a, b| strsim::jaro_winkler(a, text).total_cmp(&strsim::jaro_winkler(b, text)));
-    let hint = nearest.map_or(String::new(), |name| format!("; the nearest is \"{name}\""));
+        .map(|name| (strsim::jaro_winkler(name, wanted), name))
+        .collect();
+    // Stable: of names that are equally near the first ones are shown.
+    near.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+    let near: Vec<String> = near
+        .iter()
+        .take(NEAR_SHOWN)
+        .map(|(_, name)| format!("\"{name}\""))
+        .collect();
+    let hint = match near.as_slice() {
+        [] => String::new(),
+        [only] => format!("; the only one is {only}"),
+        several => format!("; near are {}", several.join(", ")),
+    };
     Error::spec(format!(
         "linbp.layers: \"{text}\" matches no activation{hint} (`runner models ARCH` lists them)"
     ))
@@ -234,7 +251,10 @@ mod tests {
             assert!(rescaled(arch, plan()).unwrap().is_rescaled(), "{arch}");
         }
         let fault = rescaled("vgg16", plan()).unwrap_err().to_string();
-        assert!(fault.ends_with("vgg16 is none"), "{fault}");
+        assert!(
+            fault.ends_with("vgg16 is none of them: choose \"plain\""),
+            "{fault}"
+        );
     }
 
     #[test]
@@ -260,7 +280,7 @@ mod tests {
             let fault = plan(layers).unwrap_err();
             assert!(
                 fault.contains(
-                    "layer4.0.relu9\" matches no activation; the nearest is \"layer4.0.relu1\""
+                    "layer4.0.relu9\" matches no activation; near are \"layer4.0.relu1\", \"relu\""
                 ),
                 "{fault}"
             );

@@ -4,7 +4,7 @@ use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 
-use crate::spec::{ExperimentSpec, StageRef, StageSpec, WeightsRef};
+use crate::spec::{ExperimentSpec, LinbpVariant, StageRef, StageSpec, WeightsRef};
 
 /// The ways to write a graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -198,7 +198,10 @@ fn about(stage: &StageSpec) -> String {
         words.push(simulate.kind.to_string());
     }
     if let Some(model) = &stage.model {
-        words.push(model.arch.clone());
+        words.push(match model.activation {
+            Some(activation) => format!("{} with {activation}", model.arch),
+            None => model.arch.clone(),
+        });
     }
     if let Some(data) = &stage.data {
         words.push(format!("on {}", data.kind));
@@ -220,7 +223,11 @@ fn about(stage: &StageSpec) -> String {
         .map(|(name, _)| name)
         .collect();
     if !linear.is_empty() {
-        words.push(format!("(LinBP in {})", linear.join(" and ")));
+        let variant = match stage.linbp.variant {
+            LinbpVariant::Plain => "",
+            LinbpVariant::Rescaled => "rescaled ",
+        };
+        words.push(format!("({variant}LinBP in {})", linear.join(" and ")));
     }
     words.join(" ")
 }

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use candle_core::DType;
-
 use crate::data::{self, Source, Split};
-use crate::models::{self, LinbpUse, ModelConfig};
+use crate::models::{self, LinbpUse};
 use crate::spec::{DataSpec, PlannedRun, StageSpec, WeightsRef};
+use crate::stage::{linbp_plan, model_config};
 use crate::{Error, Result};
 
 /// The classes of a model that is built only to be looked at.
@@ -76,22 +75,14 @@ pub fn check_models(runs: &[PlannedRun]) -> Result<()> {
             .collect();
         let words = format!(
             "{} {:?} {shape:?} {:?} {uses:?}",
-            model.arch, model.widths, stage.linbp.layers
+            model.arch, model.widths, stage.linbp
         );
         if !seen.insert(words) {
             continue;
         }
-        let config = ModelConfig {
-            image: shape,
-            classes: CLASSES,
-            dropout: model.dropout,
-            widths: model.widths.clone(),
-            activation: None,
-            normalize: None,
-            seed: stage.seed,
-            dtype: DType::F32,
-        };
-        let network = match models::outline(&model.arch, &config) {
+        let outline = model_config(stage, shape, CLASSES)
+            .and_then(|config| models::outline(&model.arch, &config));
+        let network = match outline {
             Ok(network) => network,
             Err(error) => {
                 faults.note(Err(error));
@@ -99,9 +90,7 @@ pub fn check_models(runs: &[PlannedRun]) -> Result<()> {
             }
         };
         for r#use in uses {
-            faults.note(
-                models::linear_plan(&model.arch, &network, &stage.linbp.layers, r#use).map(drop),
-            );
+            faults.note(linbp_plan(&model.arch, &network, &stage.linbp, r#use).map(drop));
         }
     }
     faults.end(Error::Spec)

@@ -173,6 +173,12 @@ fn compare_with_sources(specs: &[StageSpec], links: &[Link], outcome: &mut Outco
                 link.place, link.key
             ));
         }
+        if model.activation != trained.activation {
+            outcome.remarks.push(format!(
+                "{}: {}: the model was trained with another model.activation than is set here",
+                link.place, link.key
+            ));
+        }
     }
 }
 

@@ -132,6 +132,73 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Whether the key's value is a table, whose parts are read by [`Self::optional_part`].
+    pub fn is_table(&self, key: &str) -> bool {
+        self.find(key)
+            .is_some_and(|(value, _)| value.as_dict().is_some())
+    }
+
+    /// Reads a part that may be missing from the table that a key holds.
+    pub fn optional_part<T: for<'de> Deserialize<'de>>(
+        &mut self,
+        key: &'static str,
+        part: &str,
+    ) -> Option<Option<T>> {
+        let full = join(&join(&self.path, key), part);
+        let Some((value, written, place)) = self.part(key, part) else {
+            return Some(None);
+        };
+        if self.used {
+            self.outcome.provenance.insert(full, place.provenance());
+            self.outcome
+                .effective_here
+                .extend(self.find(key).map(|(_, written)| written));
+            self.outcome.effective_here.insert(written.clone());
+        }
+        match value.deserialize() {
+            Ok(read) => Some(Some(read)),
+            Err(error) => {
+                let message = mismatch(&expected(&error.kind), value);
+                self.outcome.fault(&place, &written, &message);
+                None
+            }
+        }
+    }
+
+    fn part(&self, key: &str, part: &str) -> Option<(&'a Value, String, Location)> {
+        let (table, written) = self.find(key)?;
+        let value = table.as_dict()?.get(part)?;
+        let written = join(&written, part);
+        let place = self.places.locate(&written, value.tag());
+        Some((value, written, place))
+    }
+
+    /// Refuses the parts of a key's table that are not among those known; whether there was none.
+    pub fn refuse_unknown_parts(&mut self, key: &'static str, known: &[&str]) -> bool {
+        let Some((table, _)) = self.find(key) else {
+            return true;
+        };
+        let parts = table.as_dict().into_iter().flat_map(|dict| dict.keys());
+        let unknown: Vec<&String> = parts
+            .filter(|part| !known.contains(&part.as_str()))
+            .collect();
+        for part in &unknown {
+            if let Some((_, written, place)) = self.part(key, part) {
+                let message = unknown_key(part, known.iter().copied());
+                self.outcome.fault(&place, &written, &message);
+            }
+        }
+        unknown.is_empty()
+    }
+
+    /// Notes that a part of a key's table has no effect here.
+    pub fn idle_part(&mut self, key: &'static str, part: &str, why: &str) {
+        if let Some((_, written, place)) = self.part(key, part).filter(|_| self.used) {
+            let remark = format!("{place}: {written}: has no effect: {why}");
+            self.outcome.idle_here.insert(written, remark);
+        }
+    }
+
     /// Notes a fault where the key is missing although `why`.
     pub fn require_for<T>(&mut self, key: &'static str, read: &Option<Option<T>>, why: &str) {
         if matches!(read, Some(None)) && self.used {

@@ -28,7 +28,7 @@ const HEAD: &[Key] = &[
 ];
 
 /// What a stage that refers to another one's weights takes over from its model, where it does not say so itself.
-const FROM_MODEL: &[&str] = &["arch", "dropout", "widths"];
+const FROM_MODEL: &[&str] = &["arch", "activation", "dropout", "widths"];
 
 /// What a stage that judges on another one's images takes over from its data, where it does not say so itself.
 const FROM_DATA: &[&str] = &["kind", "dir", "image_size", "normalize", "test_limit"];

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use candle_core::DType;
 
 use super::StageContext;
-use crate::data::{self, Augmentation, Dataset, Source, SourceKind, Split};
+use crate::data::{self, Augmentation, Dataset, Source, Split};
 use crate::models::{self, LinbpUse, ModelConfig};
 use crate::nn::{LinearPlan, Network, Param};
+use crate::ops::activation::Activation;
 use crate::ops::image::Normalize;
 use crate::optim::{Adam, AdamConfig, Optimizer, Schedule, Sgd, SgdConfig, Shape};
 use crate::run::{adversarial_images, final_weights};
 use crate::spec::{
-    AugmentKind, DataKind, DataSpec, ModelSpec, OptimizerKind, OptimizerSpec, SchedulerKind,
-    StageSpec, WeightsRef,
+    AugmentKind, DataSpec, LinbpSpec, LinbpVariant, ModelSpec, OptimizerKind, OptimizerSpec,
+    Rectifier, SchedulerKind, StageSpec, WeightsRef,
 };
 use crate::weights;
 use crate::{Error, Result};
@@ -31,31 +32,25 @@ pub(super) fn dataset(ctx: &StageContext<'_>, split: Split) -> Result<Arc<Datase
     let spec = section(&ctx.spec.data, "data")?;
     if let (Split::Test, Some(stage)) = (split, &spec.adversarial) {
         let folder = input(ctx, &stage.0)?;
-        let classes = source_kind(spec.kind).classes().unwrap_or_default();
+        let classes = spec.kind.source().classes().unwrap_or_default();
         return Ok(Arc::new(data::read_adversarial(
             &adversarial_images(folder),
             &classes,
         )?));
     }
-    let limit = match split {
-        Split::Train => spec.train_limit,
-        Split::Test => spec.test_limit,
-    };
-    let source = Source {
-        limit,
-        image_size: spec.image_size,
-        ..Source::new(source_kind(spec.kind), spec.dir.as_deref())
-    };
+    let source = data_source(spec, split);
     Ok(Arc::new(data::load(&source, split)?))
 }
 
-fn source_kind(kind: DataKind) -> SourceKind {
-    match kind {
-        DataKind::Cifar10 => SourceKind::Cifar10,
-        DataKind::Mnist => SourceKind::Mnist,
-        DataKind::ImageFolder => SourceKind::ImageFolder,
-        DataKind::Shapes => SourceKind::Shapes,
-        DataKind::Digits => SourceKind::Digits,
+/// Where the images of a split come from.
+pub fn data_source(spec: &DataSpec, split: Split) -> Source {
+    Source {
+        limit: match split {
+            Split::Train => spec.train_limit,
+            Split::Test => spec.test_limit,
+        },
+        image_size: spec.image_size,
+        ..Source::new(spec.kind.source(), spec.dir.as_deref())
     }
 }
 
@@ -78,21 +73,33 @@ pub(super) fn augmentations(spec: &DataSpec) -> Vec<Augmentation> {
 /// The stage's network for images like those of `dataset`, with the weights that the spec names.
 pub(super) fn network(ctx: &StageContext<'_>, dataset: &Dataset) -> Result<Network> {
     let spec = section(&ctx.spec.model, "model")?;
-    let data = section(&ctx.spec.data, "data")?;
-    let normalize = data.normalize.statistics();
-    let config = ModelConfig {
-        image: dataset.shape,
-        classes: dataset.classes.len(),
-        dropout: spec.dropout,
-        widths: spec.widths.clone(),
-        activation: None,
-        normalize: normalize.map(|(mean, std)| Normalize { mean, std }),
-        seed: ctx.spec.seed,
-        dtype: DType::F32,
-    };
+    let config = model_config(ctx.spec, dataset.shape, dataset.classes.len())?;
     let network = models::build(&spec.arch, &config)?;
     load_weights(ctx, spec, &network)?;
     Ok(network)
+}
+
+/// What the stage's model is built from, for images of shape (channels, height, width).
+///
+/// # Errors
+/// A stage without model or data.
+pub fn model_config(stage: &StageSpec, image: [usize; 3], classes: usize) -> Result<ModelConfig> {
+    let spec = section(&stage.model, "model")?;
+    let data = section(&stage.data, "data")?;
+    let normalize = data.normalize.statistics();
+    Ok(ModelConfig {
+        image,
+        classes,
+        dropout: spec.dropout,
+        widths: spec.widths.clone(),
+        activation: spec.activation.map(|rectifier| match rectifier {
+            Rectifier::Relu => Activation::Relu,
+            Rectifier::Silu => Activation::Silu,
+        }),
+        normalize: normalize.map(|(mean, std)| Normalize { mean, std }),
+        seed: stage.seed,
+        dtype: DType::F32,
+    })
 }
 
 fn load_weights(ctx: &StageContext<'_>, spec: &ModelSpec, network: &Network) -> Result<()> {
@@ -137,7 +144,24 @@ fn plan(spec: &StageSpec, network: &Network, on: bool, r#use: LinbpUse) -> Resul
         return Ok(LinearPlan::none());
     }
     let model = section(&spec.model, "model")?;
-    models::linear_plan(&model.arch, network, &spec.linbp.layers, r#use)
+    linbp_plan(&model.arch, network, &spec.linbp, r#use)
+}
+
+/// The plan of the section for one of its uses, whether that is on or off.
+///
+/// # Errors
+/// Names that match no activation, and a variant that the architecture does not have.
+pub fn linbp_plan(
+    arch: &str,
+    network: &Network,
+    spec: &LinbpSpec,
+    r#use: LinbpUse,
+) -> Result<LinearPlan> {
+    let plan = models::linear_plan(arch, network, spec.layers.of(r#use), r#use)?;
+    match spec.variant {
+        LinbpVariant::Plain => Ok(plan),
+        LinbpVariant::Rescaled => models::rescaled(arch, plan),
+    }
 }
 
 /// The optimizer of the given parameters.

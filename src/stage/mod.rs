@@ -12,6 +12,8 @@ mod measure;
 mod simulate;
 mod train;
 
+pub use assemble::{data_source, linbp_plan, model_config};
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 

@@ -1,8 +1,70 @@
 //! `[linbp]`: where the backward pass skips the derivative of the activations.
 
-use crate::models::Layers;
+use serde::{Serialize, Serializer};
+
+use crate::models::{Layers, LinbpUse};
+use crate::spec::choice::choices;
+use crate::spec::fields::Fields;
 use crate::spec::section::section;
 use crate::spec::task::Task;
+
+choices! {
+    /// What becomes of the gradient besides the activations' derivatives.
+    LinbpVariant {
+        /// Nothing (arXiv 2112.11018).
+        Plain = "plain",
+        /// In residual blocks the gradient of the branch is brought to the norm that it has with the true derivatives
+        /// (Guo, Li and Chen, NeurIPS 2020, arXiv 2012.03528).
+        Rescaled = "rescaled",
+    }
+}
+
+/// The activations made linear, for each of the two uses of LinBP. Written as one value where both are the same,
+/// otherwise as a table of `train` and `attack`, in which "default" stands for the one that is missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayersByUse {
+    /// For the gradients of the weights.
+    pub train: Layers,
+    /// For the gradients of the images.
+    pub attack: Layers,
+}
+
+impl LayersByUse {
+    /// The same activations for both uses.
+    pub fn both(layers: Layers) -> Self {
+        Self {
+            train: layers.clone(),
+            attack: layers,
+        }
+    }
+
+    /// The activations for one use.
+    pub fn of(&self, r#use: LinbpUse) -> &Layers {
+        match r#use {
+            LinbpUse::Train => &self.train,
+            LinbpUse::Attack => &self.attack,
+        }
+    }
+}
+
+impl Default for LayersByUse {
+    fn default() -> Self {
+        Self::both(Layers::Default)
+    }
+}
+
+impl Serialize for LayersByUse {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeMap;
+        if self.train == self.attack {
+            return self.train.serialize(serializer);
+        }
+        let mut map = serializer.serialize_map(Some(2))?;
+        map.serialize_entry("train", &self.train)?;
+        map.serialize_entry("attack", &self.attack)?;
+        map.end()
+    }
+}
 
 section! {
     /// Where the backward pass skips the derivative of the activations (linear backpropagation).
@@ -11,8 +73,11 @@ section! {
         train: bool [or false],
         /// Linear backward pass for the gradients of the images, in attacks; default false.
         attack: bool [or false],
-        /// The activations made linear: "default" (the published choice), "all", "from:NAME", or a list of globs.
-        layers: Layers [or Layers::Default],
+        /// "plain", or "rescaled": branches of ResNets keep the norm of their true gradient; default "plain".
+        variant: LinbpVariant [or LinbpVariant::Plain],
+        /// The activations made linear: "default" (the published choice), "all", "from:NAME", or a list of globs; or
+        /// { train = ..., attack = ... } with one of these each.
+        layers: LayersByUse [by read_layers],
     }
     check(fields) {
         if !fields.task_is(&[Task::Train, Task::AdversarialTrain]) {
@@ -21,8 +86,26 @@ section! {
         if fields.attacks().is_empty() {
             fields.idle("attack", &mut attack, false, "nothing is attacked here");
         }
-        if (train, attack) == (Some(false), Some(false)) {
-            fields.idle("layers", &mut layers, Layers::Default, "linbp.train and linbp.attack are both off");
+        match (train, attack) {
+            (Some(false), Some(false)) => {
+                let why = "linbp.train and linbp.attack are both off";
+                fields.idle("variant", &mut variant, LinbpVariant::Plain, why);
+                fields.idle("layers", &mut layers, LayersByUse::default(), why);
+            }
+            // A use that is off makes no difference: it follows the other, and so changes no hash.
+            (Some(false), Some(true)) => if let Some(layers) = &mut layers
+                && layers.train != layers.attack
+            {
+                layers.train = layers.attack.clone();
+                fields.idle_part("layers", "train", "linbp.train is off");
+            }
+            (Some(true), Some(false)) => if let Some(layers) = &mut layers
+                && layers.train != layers.attack
+            {
+                layers.attack = layers.train.clone();
+                fields.idle_part("layers", "attack", "linbp.attack is off");
+            }
+            _ => {}
         }
     }
 }
@@ -32,7 +115,23 @@ impl Default for LinbpSpec {
         Self {
             train: false,
             attack: false,
-            layers: Layers::Default,
+            variant: LinbpVariant::Plain,
+            layers: LayersByUse::default(),
         }
     }
+}
+
+fn read_layers(fields: &mut Fields, key: &'static str) -> Option<LayersByUse> {
+    if !fields.is_table(key) {
+        let layers = fields.optional::<Layers>(key)?;
+        return Some(LayersByUse::both(layers.unwrap_or(Layers::Default)));
+    }
+    let known = fields.refuse_unknown_parts(key, &["train", "attack"]);
+    let train = fields.optional_part::<Layers>(key, "train");
+    let attack = fields.optional_part::<Layers>(key, "attack");
+    known.then_some(())?;
+    Some(LayersByUse {
+        train: train?.unwrap_or(Layers::Default),
+        attack: attack?.unwrap_or(Layers::Default),
+    })
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::de::{self, Deserialize, Deserializer};
 use serde::{Serialize, Serializer};
 
-use crate::spec::choice::nearest;
+use crate::spec::choice::{choices, nearest};
 use crate::spec::fields::Fields;
 use crate::spec::range::{Count, Share};
 use crate::spec::section::section;
@@ -82,6 +82,16 @@ impl<'de> Deserialize<'de> for WeightsRef {
     }
 }
 
+choices! {
+    /// The functions that can stand in for a network's ReLUs.
+    Rectifier {
+        /// `max(z, 0)`
+        Relu = "relu",
+        /// `z / (1 + exp(-z))`, smooth (Elfwing et al., arXiv 1702.03118).
+        Silu = "silu",
+    }
+}
+
 section! {
     /// The network.
     ModelSpec {
@@ -89,6 +99,8 @@ section! {
         arch: String [by read_arch],
         /// Initial weights: a file relative to the working directory, or "@id" of a training stage; default random.
         weights: Option<WeightsRef> [optional],
+        /// Stands in for every ReLU and ReLU6: "relu" or "silu"; default the architecture's own.
+        activation: Option<Rectifier> [optional],
         /// Dropout rate in [0, 1), where the architecture has dropout; default the architecture's own.
         dropout: Option<f64> [optional as Share],
         /// Widths of the hidden layers of an mlp; default [400, 200, 100].
