@@ -2,6 +2,7 @@
 
 mod check;
 mod completions;
+mod data;
 mod graph;
 mod list;
 mod models;
@@ -23,6 +24,7 @@ Examples:
   runner a.toml --smoke                            shrink any spec to seconds
   runner a.toml --dry-run                          check everything, show what would run
   runner check experiments/*.toml                  every fault of a spec at once
+  runner data get mnist                            fetch and verify a data set, into data/mnist
 
 Layers of a spec, weakest first: defaults, the file it extends, the spec, RUNNER_ATTACK__K=10 in the
 environment, KEY=VALUE on the command line. Paths in a spec are relative to the working directory.
@@ -58,6 +60,8 @@ enum Command {
     Report(report::ReportArgs),
     /// Architectures; for one: its activations by name, and which LinBP makes linear by default
     Models(models::ModelsArgs),
+    /// Fetch a data set, or say what the data of a spec comes to
+    Data(data::DataArgs),
     /// Look into a file of weights, or convert it to .safetensors
     Weights(weights::WeightsArgs),
     /// A completion script for a shell
@@ -91,6 +95,7 @@ pub fn main() -> Result<()> {
         Some(Command::List(args)) => list::list(args),
         Some(Command::Report(args)) => report::report(args),
         Some(Command::Models(args)) => models::models(args),
+        Some(Command::Data(args)) => data::data(args),
         Some(Command::Weights(args)) => weights::weights(args),
         Some(Command::Completions(args)) => completions::completions(args),
     }

@@ -1,6 +1,7 @@
 //! Which format the files of a folder have.
 
-use super::{cifar, cifar_pickle, idx, image_folder};
+use super::{cifar, cifar_pickle, class_folders, idx};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// A format, with the folder that holds its files: the one given or a folder of the archive's name inside it.
@@ -12,8 +13,20 @@ pub enum Format {
     CifarPickle(PathBuf),
     /// `train-images-idx3-ubyte`, ...: see [`idx`].
     Idx(PathBuf),
-    /// `train/<class>/*.png`, ...: see [`image_folder`].
+    /// `train/<class>/*.png`, ...: see [`super::image_folder`].
     ImageFolder(PathBuf),
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (words, folder) = match self {
+            Self::CifarBinary(folder) => ("CIFAR-10's binary batches", folder),
+            Self::CifarPickle(folder) => ("CIFAR-10's Python batches", folder),
+            Self::Idx(folder) => ("MNIST's IDX files", folder),
+            Self::ImageFolder(folder) => ("images in class folders", folder),
+        };
+        write!(f, "{words} in {}", folder.display())
+    }
 }
 
 /// Recognises the format by the names of the files, in the order of the variants of [`Format`].
@@ -27,7 +40,7 @@ pub fn detect(dir: &Path) -> Option<Format> {
     if let Some(folder) = idx::find(dir) {
         return Some(Format::Idx(folder));
     }
-    image_folder::is_image_folder(dir).then(|| Format::ImageFolder(dir.to_path_buf()))
+    class_folders::is_image_folder(dir).then(|| Format::ImageFolder(dir.to_path_buf()))
 }
 
 #[cfg(test)]

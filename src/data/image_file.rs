@@ -8,6 +8,9 @@ use std::path::Path;
 
 /// A side that no training image comes near; larger ones are refused before anything is decoded.
 const MAX_SIDE: u32 = 8192;
+/// Pixels that a byte of a file can stand for at the very most: deflate makes 1032 bytes of one, and a byte of a PNG
+/// holds up to eight pixels. A JPEG needs a bit for each block of 64.
+const MAX_PIXELS_A_BYTE: u64 = 8 * 1032;
 /// A compressed image beyond this is not one of a training set.
 const MAX_FILE_BYTES: u64 = 256 << 20;
 
@@ -38,9 +41,17 @@ fn decoder(path: &Path) -> Result<impl ImageDecoder> {
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
     reader.limits(limits);
-    reader
+    let decoder = reader
         .into_decoder()
-        .map_err(|error| unreadable(path, &error))
+        .map_err(|error| unreadable(path, &error))?;
+    let (width, height) = decoder.dimensions();
+    if u64::from(width) * u64::from(height) > length * MAX_PIXELS_A_BYTE {
+        return Err(unreadable(
+            path,
+            &format!("it announces {width}x{height} pixels, which {length} bytes cannot hold"),
+        ));
+    }
+    Ok(decoder)
 }
 
 /// Height and width of an image, from its header.

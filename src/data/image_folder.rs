@@ -1,14 +1,14 @@
 //! Images in class folders: `<dir>/train/<class>/*` and `<dir>/test/<class>/*`, or `<dir>/<class>/*` for a test split
 //! alone. PNG and JPEG; red, green, blue in this order.
 
+use super::class_folders::{class_folders, class_names, list_images, split_folder};
 use super::dataset::limited_indices;
 use super::image_file;
 use super::{Dataset, Pixels, Split};
 use crate::{Error, Result};
 use rayon::prelude::*;
 use std::collections::HashSet;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What the images of a folder must be.
 #[derive(Clone, Debug)]
@@ -22,32 +22,6 @@ pub struct Expectation {
     pub classes: Option<Vec<String>>,
     /// Decode at most so many images, chosen as in [`Dataset::limit`].
     pub limit: Option<usize>,
-}
-
-struct ImageFile {
-    path: PathBuf,
-    name: String,
-    label: u32,
-}
-
-/// Whether the folder has class folders: a `train` or `test` folder, or folders with images in them.
-pub fn is_image_folder(dir: &Path) -> bool {
-    if ["train", "test"]
-        .iter()
-        .any(|split| dir.join(split).is_dir())
-    {
-        return true;
-    }
-    let has_image = |folder: PathBuf| {
-        fs::read_dir(folder)
-            .is_ok_and(|entries| entries.flatten().any(|entry| is_image_name(&entry.path())))
-    };
-    fs::read_dir(dir).is_ok_and(|entries| {
-        entries
-            .flatten()
-            .map(|entry| entry.path())
-            .any(|path| path.is_dir() && has_image(path))
-    })
 }
 
 /// Reads one split. Images are decoded in parallel; their order is that of class and file name.
@@ -64,7 +38,7 @@ pub fn read(dir: &Path, split: Split, expected: &Expectation) -> Result<Dataset>
             split_dir.display(),
         )));
     }
-    let classes = class_names(dir, &split_dir, &folders, expected)?;
+    let classes = class_names(dir, &split_dir, &folders, expected.classes.as_deref())?;
     let mut files = Vec::new();
     // By label, so that the limit can see that the set is sorted by class.
     for (label, class) in classes.iter().enumerate() {
@@ -114,156 +88,11 @@ pub fn read(dir: &Path, split: Split, expected: &Expectation) -> Result<Dataset>
     })
 }
 
-fn split_folder(dir: &Path, split: Split) -> Result<PathBuf> {
-    let folder = dir.join(split.name());
-    if folder.is_dir() {
-        return Ok(folder);
-    }
-    let flat = !dir.join("train").is_dir() && !dir.join("test").is_dir();
-    match split {
-        Split::Test if flat => Ok(dir.to_path_buf()),
-        Split::Train if flat => Err(Error::failed(format!(
-            "{}: class folders without a train folder serve as a test split only; put training images into {}",
-            dir.display(),
-            folder.join("<class>").display(),
-        ))),
-        _ => Err(Error::failed(format!(
-            "{}: no such folder; put the {} images into {}",
-            folder.display(),
-            split.name(),
-            folder.join("<class>").display(),
-        ))),
-    }
-}
-
-/// The names of the folders in `dir`, sorted; hidden ones do not count.
-fn class_folders(dir: &Path) -> Result<Vec<String>> {
-    let mut names = Vec::new();
-    for path in entries(dir)? {
-        if path.is_dir() {
-            let name = path
-                .file_name()
-                .and_then(|name| name.to_str())
-                .ok_or_else(|| {
-                    Error::failed(format!(
-                        "{}: a class folder's name must be UTF-8; rename it",
-                        path.display()
-                    ))
-                })?;
-            names.push(name.to_string());
-        }
-    }
-    Ok(names)
-}
-
-/// The classes in the order of their labels.
-///
-/// A test split takes its classes from the train folder beside it: a class that the test split lacks must not shift
-/// the labels of the others.
-fn class_names(
-    dir: &Path,
-    split_dir: &Path,
-    folders: &[String],
-    expected: &Expectation,
-) -> Result<Vec<String>> {
-    let (classes, source) = match &expected.classes {
-        Some(classes) => (
-            classes.clone(),
-            "the classes of this kind of data".to_string(),
-        ),
-        None => {
-            let train = dir.join("train");
-            if !train.is_dir() || train == split_dir {
-                return Ok(folders.to_vec());
-            }
-            (
-                class_folders(&train)?,
-                format!("the folders in {}", train.display()),
-            )
-        }
-    };
-    match folders.iter().find(|folder| !classes.contains(folder)) {
-        None => Ok(classes),
-        Some(unknown) => Err(Error::failed(format!(
-            "{}: not one of {source} ({}); rename or remove that folder",
-            split_dir.join(unknown).display(),
-            abridged(&classes),
-        ))),
-    }
-}
-
-fn abridged(names: &[String]) -> String {
-    const SHOWN: usize = 12;
-    let mut text = names
-        .iter()
-        .take(SHOWN)
-        .cloned()
-        .collect::<Vec<_>>()
-        .join(", ");
-    if names.len() > SHOWN {
-        text.push_str(&format!(" and {} more", names.len() - SHOWN));
-    }
-    text
-}
-
-/// The paths in `dir`, sorted by name; names with a leading dot and what file managers leave behind do not count.
-fn entries(dir: &Path) -> Result<Vec<PathBuf>> {
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(dir).map_err(Error::io("list", dir))? {
-        let entry = entry.map_err(Error::io("list", dir))?;
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if !name.starts_with('.') && name != "Thumbs.db" && name != "desktop.ini" {
-            paths.push(entry.path());
-        }
-    }
-    paths.sort();
-    Ok(paths)
-}
-
-fn is_image_name(path: &Path) -> bool {
-    path.extension()
-        .and_then(|extension| extension.to_str())
-        .is_some_and(|extension| {
-            ["png", "jpg", "jpeg"].contains(&extension.to_ascii_lowercase().as_str())
-        })
-}
-
-fn list_images(folder: &Path, label: u32, files: &mut Vec<ImageFile>) -> Result<()> {
-    let paths = entries(folder)?;
-    if paths.is_empty() {
-        return Err(Error::failed(format!(
-            "{}: the class folder is empty; put the images of the class there or remove the folder",
-            folder.display(),
-        )));
-    }
-    let mut stems = HashSet::new();
-    for path in paths {
-        if !is_image_name(&path) || !path.is_file() {
-            return Err(Error::failed(format!(
-                "{}: only PNG and JPEG files (.png, .jpg, .jpeg) belong into a class folder; convert or remove it",
-                path.display(),
-            )));
-        }
-        let text = |part: Option<&std::ffi::OsStr>| {
-            part.unwrap_or_default().to_string_lossy().into_owned()
-        };
-        let stem = text(path.file_stem());
-        // `a.png` beside `a.jpg`: the second keeps its extension, so that names stay unique within a class.
-        let name = if stems.insert(stem.clone()) {
-            stem
-        } else {
-            text(path.file_name())
-        };
-        files.push(ImageFile { path, name, label });
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use image::{ImageBuffer, Rgb};
+    use std::fs;
 
     fn expectation() -> Expectation {
         Expectation {

@@ -86,12 +86,12 @@ impl SourceKind {
     fn remedy(self) -> &'static str {
         match self {
             Self::Cifar10 => {
-                "put one of these there: data_batch_1.bin to data_batch_5.bin and test_batch.bin (unpacked from \
+                "run `runner data get cifar10`, or put one of these there: data_batch_1.bin to data_batch_5.bin and test_batch.bin (unpacked from \
                  cifar-10-binary.tar.gz), the same without .bin (from cifar-10-python.tar.gz), or images \
                  as train/<class>/*.png and test/<class>/*.png (or .jpg)"
             }
             Self::Mnist => {
-                "put MNIST's four IDX files there: train-images-idx3-ubyte, train-labels-idx1-ubyte, \
+                "run `runner data get mnist`, or put MNIST's four IDX files there: train-images-idx3-ubyte, train-labels-idx1-ubyte, \
                  t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte, plain or with .gz"
             }
             Self::ImageFolder | Self::Shapes | Self::Digits => {
@@ -239,8 +239,8 @@ mod tests {
         assert_eq!(
             message(SourceKind::Mnist, Some(dir.path())),
             format!(
-                "{}: nothing that the kind `mnist` could read (data.dir); put MNIST's four IDX files there: \
-                 train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte, \
+                "{}: nothing that the kind `mnist` could read (data.dir); run `runner data get mnist`, or put MNIST's four IDX files \
+                 there: train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte, \
                  plain or with .gz",
                 dir.path().display()
             )

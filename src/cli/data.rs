@@ -1,0 +1,62 @@
+//! `runner data get NAME` and `runner data info SPEC`
+
+mod get;
+mod info;
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::Overrides;
+use crate::Result;
+use crate::data::download::Published;
+
+#[derive(Debug, Args)]
+pub struct DataArgs {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Download a data set, verify it by its checksum and unpack it; a broken download goes on where it stopped
+    Get {
+        #[arg(value_parser = clap::builder::PossibleValuesParser::new(Published::NAMES))]
+        name: String,
+        /// The folder for it; default data/NAME
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+        /// Take the files from this folder, or this archive, instead of the web
+        #[arg(long, value_name = "DIR|FILE", conflicts_with = "mirror")]
+        from: Option<PathBuf>,
+        /// Fetch from URL/FILE alone, instead of the mirrors that are known (repeatable, tried in order)
+        #[arg(long, value_name = "URL")]
+        mirror: Vec<String>,
+    },
+    /// What the data of a spec comes to: format, images a class, shape, mean and deviation
+    Info {
+        /// The spec
+        spec: PathBuf,
+        #[command(flatten)]
+        overrides: Overrides,
+    },
+}
+
+/// Fetches data, or describes it.
+///
+/// # Errors
+/// Data that cannot be fetched or read.
+pub fn data(args: DataArgs) -> Result<()> {
+    match args.action {
+        Action::Get {
+            name,
+            dir,
+            from,
+            mirror,
+        } => {
+            let dir = dir.unwrap_or_else(|| PathBuf::from("data").join(&name));
+            get::get(&name, &dir, from.as_deref(), &mirror)
+        }
+        Action::Info { spec, overrides } => info::info(&spec, &overrides),
+    }
+}

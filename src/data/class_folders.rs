@@ -1,0 +1,183 @@
+//! How images lie in class folders: which folder is a split, which are its classes, which files are images.
+
+use super::Split;
+use crate::{Error, Result};
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// An image that a class folder holds.
+pub(super) struct ImageFile {
+    pub path: PathBuf,
+    /// Without the ending, unless another image of the class has the same name without it.
+    pub name: String,
+    pub label: u32,
+}
+
+/// Whether the folder has class folders: a `train` or `test` folder, or folders with images in them.
+pub fn is_image_folder(dir: &Path) -> bool {
+    if ["train", "test"]
+        .iter()
+        .any(|split| dir.join(split).is_dir())
+    {
+        return true;
+    }
+    let has_image = |folder: PathBuf| {
+        fs::read_dir(folder)
+            .is_ok_and(|entries| entries.flatten().any(|entry| is_image_name(&entry.path())))
+    };
+    fs::read_dir(dir).is_ok_and(|entries| {
+        entries
+            .flatten()
+            .map(|entry| entry.path())
+            .any(|path| path.is_dir() && has_image(path))
+    })
+}
+
+/// The folder of a split: its own, or `dir` where that has class folders and no splits.
+pub(super) fn split_folder(dir: &Path, split: Split) -> Result<PathBuf> {
+    let folder = dir.join(split.name());
+    if folder.is_dir() {
+        return Ok(folder);
+    }
+    let flat = !dir.join("train").is_dir() && !dir.join("test").is_dir();
+    match split {
+        Split::Test if flat => Ok(dir.to_path_buf()),
+        Split::Train if flat => Err(Error::failed(format!(
+            "{}: class folders without a train folder serve as a test split only; put training images into {}",
+            dir.display(),
+            folder.join("<class>").display(),
+        ))),
+        _ => Err(Error::failed(format!(
+            "{}: no such folder; put the {} images into {}",
+            folder.display(),
+            split.name(),
+            folder.join("<class>").display(),
+        ))),
+    }
+}
+
+/// The names of the folders in `dir`, sorted; hidden ones do not count.
+pub(super) fn class_folders(dir: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for path in entries(dir)? {
+        if path.is_dir() {
+            let name = path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .ok_or_else(|| {
+                    Error::failed(format!(
+                        "{}: a class folder's name must be UTF-8; rename it",
+                        path.display()
+                    ))
+                })?;
+            names.push(name.to_string());
+        }
+    }
+    Ok(names)
+}
+
+/// The classes in the order of their labels.
+///
+/// A test split takes its classes from the train folder beside it: a class that the test split lacks must not shift
+/// the labels of the others.
+pub(super) fn class_names(
+    dir: &Path,
+    split_dir: &Path,
+    folders: &[String],
+    expected: Option<&[String]>,
+) -> Result<Vec<String>> {
+    let (classes, source) = match expected {
+        Some(classes) => (
+            classes.to_vec(),
+            "the classes of this kind of data".to_string(),
+        ),
+        None => {
+            let train = dir.join("train");
+            if !train.is_dir() || train == split_dir {
+                return Ok(folders.to_vec());
+            }
+            (
+                class_folders(&train)?,
+                format!("the folders in {}", train.display()),
+            )
+        }
+    };
+    match folders.iter().find(|folder| !classes.contains(folder)) {
+        None => Ok(classes),
+        Some(unknown) => Err(Error::failed(format!(
+            "{}: not one of {source} ({}); rename or remove that folder",
+            split_dir.join(unknown).display(),
+            abridged(&classes),
+        ))),
+    }
+}
+
+fn abridged(names: &[String]) -> String {
+    const SHOWN: usize = 12;
+    let mut text = names
+        .iter()
+        .take(SHOWN)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join(", ");
+    if names.len() > SHOWN {
+        text.push_str(&format!(" and {} more", names.len() - SHOWN));
+    }
+    text
+}
+
+/// The paths in `dir`, sorted by name; names with a leading dot and what file managers leave behind do not count.
+fn entries(dir: &Path) -> Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(dir).map_err(Error::io("list", dir))? {
+        let entry = entry.map_err(Error::io("list", dir))?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if !name.starts_with('.') && name != "Thumbs.db" && name != "desktop.ini" {
+            paths.push(entry.path());
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+fn is_image_name(path: &Path) -> bool {
+    path.extension()
+        .and_then(|extension| extension.to_str())
+        .is_some_and(|extension| {
+            ["png", "jpg", "jpeg"].contains(&extension.to_ascii_lowercase().as_str())
+        })
+}
+
+/// Adds the images of one class, in the order of their names.
+pub(super) fn list_images(folder: &Path, label: u32, files: &mut Vec<ImageFile>) -> Result<()> {
+    let paths = entries(folder)?;
+    if paths.is_empty() {
+        return Err(Error::failed(format!(
+            "{}: the class folder is empty; put the images of the class there or remove the folder",
+            folder.display(),
+        )));
+    }
+    let mut stems = HashSet::new();
+    for path in paths {
+        if !is_image_name(&path) || !path.is_file() {
+            return Err(Error::failed(format!(
+                "{}: only PNG and JPEG files (.png, .jpg, .jpeg) belong into a class folder; convert or remove it",
+                path.display(),
+            )));
+        }
+        let text = |part: Option<&std::ffi::OsStr>| {
+            part.unwrap_or_default().to_string_lossy().into_owned()
+        };
+        let stem = text(path.file_stem());
+        // `a.png` beside `a.jpg`: the second keeps its extension, so that names stay unique within a class.
+        let name = if stems.insert(stem.clone()) {
+            stem
+        } else {
+            text(path.file_name())
+        };
+        files.push(ImageFile { path, name, label });
+    }
+    Ok(())
+}
