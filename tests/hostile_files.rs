@@ -1,15 +1,17 @@
 //! Thousands of damaged files: every reader returns, with data that keeps its promises or with an error, and never
 //! panics or allocates what a file merely announces. The damage is drawn from a fixed seed.
 
+use candle_core::{Device, Tensor};
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use image::{ImageFormat, Rgb, RgbImage};
 use rand::Rng;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use runner::data::{self, Dataset, Source, SourceKind, Split};
 use runner::weights::pickle::Pickle;
 use runner::weights::{inspect, load_tensors, save_safetensors};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 use zip::write::SimpleFileOptions;
@@ -246,6 +248,34 @@ fn damaged_files_are_read_or_refused_within_bounds() {
         );
     }
 
+    for (folder, format) in [("png", ImageFormat::Png), ("jpg", ImageFormat::Jpeg)] {
+        let picture = RgbImage::from_fn(16, 12, |x, y| Rgb([16 * x as u8, 20 * y as u8, 77]));
+        let mut original = Cursor::new(Vec::new());
+        picture.write_to(&mut original, format).unwrap();
+        attack_dataset(
+            SourceKind::ImageFolder,
+            &path(folder),
+            &format!("test/class/1.{folder}"),
+            original.get_ref(),
+            2000,
+        );
+    }
+
+    let images = Tensor::full(0.5f32, (2, 1, 3, 3), &Device::Cpu).unwrap();
+    let labels = Tensor::new(&[1u32, 0], &Device::Cpu).unwrap();
+    let stored = BTreeMap::from([
+        ("images".to_string(), images),
+        ("labels".to_string(), labels),
+    ]);
+    let adversarial = path("adversarial.safetensors");
+    save_safetensors(&adversarial, &stored, HashMap::new()).unwrap();
+    let classes = ["a".to_string(), "b".to_string()];
+    let original = std::fs::read(&adversarial).unwrap();
+    attack(&adversarial, &original, 2000, || {
+        let read = data::read_adversarial(&adversarial, &classes);
+        read.inspect(check_dataset).is_ok()
+    });
+
     for name in [
         "kinds.pt",
         "wrapped.pt",
@@ -255,7 +285,7 @@ fn damaged_files_are_read_or_refused_within_bounds() {
         attack_weights(&path(name), &fixture(name), 2000);
     }
     let tensors: BTreeMap<_, _> = load_tensors(&path("kinds.pt")).unwrap();
-    save_safetensors(&path("kinds.safetensors"), &tensors).unwrap();
+    save_safetensors(&path("kinds.safetensors"), &tensors, HashMap::new()).unwrap();
     let whole = std::fs::read(path("kinds.safetensors")).unwrap();
     attack_weights(&path("kinds.safetensors"), &whole, 3000);
 

@@ -1,5 +1,6 @@
 //! `runner weights inspect FILE` and `runner weights convert IN OUT`
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -71,7 +72,7 @@ pub fn weights(args: WeightsArgs) -> Result<()> {
                 )));
             }
             let tensors = load_tensors(&from)?;
-            save_safetensors(&to, &tensors)?;
+            save_safetensors(&to, &tensors, HashMap::new())?;
             out(&format!("{}: {} tensors\n", to.display(), tensors.len()))
         }
     }

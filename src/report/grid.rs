@@ -8,7 +8,8 @@ use candle_core::{DType, Device, Tensor};
 
 use super::data_uri;
 use crate::error::{Error, Result};
-use crate::run::{ExampleRow, adversarial_images, files, table, tensors};
+use crate::run::{ExampleRow, adversarial_images, files, table};
+use crate::weights::load_safetensors;
 
 const COLUMNS: usize = 6;
 const MAX_IMAGES: usize = 18;
@@ -36,7 +37,7 @@ pub fn svg(title: &str, stage: &Path) -> Result<Option<String>> {
     if !path.exists() {
         return Ok(None);
     }
-    let (found, _) = tensors::load(&path, &Device::Cpu)?;
+    let (found, _) = load_safetensors(&path, &Device::Cpu)?;
     let wrong = |what: &str| Error::failed(format!("{}: {what}", path.display()));
     let images = found
         .get("images")
@@ -178,7 +179,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::tensors::Tensors;
+    use crate::weights::{Tensors, save_safetensors};
     use std::collections::HashMap;
 
     fn attack(folder: &Path, with_originals: bool) {
@@ -187,7 +188,7 @@ mod tests {
         if with_originals {
             stored.insert("originals".to_owned(), images);
         }
-        tensors::save(&adversarial_images(folder), &stored, HashMap::new()).unwrap();
+        save_safetensors(&adversarial_images(folder), &stored, HashMap::new()).unwrap();
         let row = |index, prediction, broken: bool| ExampleRow {
             index,
             name: format!("test-{index}"),
@@ -236,7 +237,7 @@ mod tests {
         assert!(svg("exp", folder.path()).unwrap().is_none());
         let tensor = Tensor::zeros((2, 2), DType::F32, &Device::Cpu).unwrap();
         let stored = Tensors::from([("images".to_owned(), tensor)]);
-        tensors::save(&adversarial_images(folder.path()), &stored, HashMap::new()).unwrap();
+        save_safetensors(&adversarial_images(folder.path()), &stored, HashMap::new()).unwrap();
         let message = svg("exp", folder.path()).unwrap_err().to_string();
         assert!(
             message.contains("images are not f32 (N,C,H,W)"),

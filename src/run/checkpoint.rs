@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use super::files::FORMAT_VERSION;
 use super::retention::Stamp;
-use super::tensors::{self, Tensors};
 use crate::error::{Error, Result};
+use crate::weights::{Tensors, load_safetensors, save_safetensors};
 
 /// The one entry of the file's metadata.
 const METADATA_KEY: &str = "checkpoint";
@@ -49,13 +49,13 @@ impl Checkpoint {
         let text = serde_json::to_string(&header)
             .map_err(|error| Error::failed(format!("{}: cannot write: {error}", path.display())))?;
         let metadata = HashMap::from([(METADATA_KEY.to_owned(), text)]);
-        tensors::save(path, &self.tensors, metadata)
+        save_safetensors(path, &self.tensors, metadata)
     }
 
     /// Reads the checkpoint at `path`, its tensors to `device`, and its score. Errors when it is damaged or written
     /// by a newer version.
     pub fn load(path: &Path, device: &Device) -> Result<(Self, Option<f64>)> {
-        let (tensors, metadata) = tensors::load(path, device)?;
+        let (tensors, metadata) = load_safetensors(path, device)?;
         let refused = |why: String| Error::failed(format!("{}: {why}", path.display()));
         let text = metadata
             .get(METADATA_KEY)
@@ -162,7 +162,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("c.safetensors");
         let tensors = checkpoint(Value::Null).tensors;
-        tensors::save(&path, &tensors, HashMap::new()).unwrap();
+        save_safetensors(&path, &tensors, HashMap::new()).unwrap();
         let message = Checkpoint::load(&path, &Device::Cpu)
             .unwrap_err()
             .to_string();
@@ -174,7 +174,7 @@ mod tests {
             METADATA_KEY.to_owned(),
             r#"{"format_version":99}"#.to_owned(),
         )]);
-        tensors::save(&path, &tensors, newer).unwrap();
+        save_safetensors(&path, &tensors, newer).unwrap();
         let message = Checkpoint::load(&path, &Device::Cpu)
             .unwrap_err()
             .to_string();

@@ -10,7 +10,8 @@ mod list;
 mod lock;
 pub mod log;
 mod metrics;
-pub mod progress;
+pub mod pace;
+mod progress;
 mod provenance;
 mod record;
 mod retention;
@@ -18,7 +19,6 @@ mod simulation;
 mod stage_folder;
 mod store;
 pub mod table;
-pub mod tensors;
 
 pub use checkpoint::Checkpoint;
 pub use examples::ExampleRow;

@@ -14,10 +14,10 @@ use super::metrics::MetricsWriter;
 use super::record::{FinishedStage, Metrics, RunState, finite, to_json};
 use super::simulation::SimulationWriter;
 use super::store::CheckpointStore;
-use super::tensors::{self, Tensors};
 use super::{clock, table};
 use crate::atomic;
 use crate::error::{Error, Result};
+use crate::weights::{Tensors, save_safetensors};
 
 /// A stage's folder, owned by this process until dropped: paths and writers of what the stage leaves.
 #[derive(Debug)]
@@ -92,12 +92,12 @@ impl StageFolder {
         let folder = self.file(files::CHECKPOINTS);
         fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
         let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-        tensors::save(&folder.join(files::FINAL_WEIGHTS), weights, metadata)
+        save_safetensors(&folder.join(files::FINAL_WEIGHTS), weights, metadata)
     }
 
     /// Writes tensors to one of the files named in [`files`].
     pub fn write_tensors(&self, name: &str, tensors: &Tensors) -> Result<()> {
-        tensors::save(&self.file(name), tensors, HashMap::new())
+        save_safetensors(&self.file(name), tensors, HashMap::new())
     }
 
     /// What `stage.json` says, if the stage with `key` is finished here.
@@ -132,6 +132,7 @@ pub fn adversarial_images(stage: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::weights::load_safetensors;
     use candle_core::Tensor;
 
     #[test]
@@ -173,7 +174,7 @@ mod tests {
         stage
             .write_final_weights(&Tensors::from([("fc.weight".to_owned(), weight)]))
             .unwrap();
-        let (read, _) = tensors::load(&final_weights(stage.path()), &Device::Cpu).unwrap();
+        let (read, _) = load_safetensors(&final_weights(stage.path()), &Device::Cpu).unwrap();
         assert_eq!(read["fc.weight"].to_vec1::<f32>().unwrap(), [1.0]);
     }
 }

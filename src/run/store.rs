@@ -144,7 +144,7 @@ fn stamps(folder: &Path) -> Result<Vec<Stamp>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::tensors::Tensors;
+    use crate::weights::Tensors;
     use candle_core::Tensor;
     use serde_json::json;
 

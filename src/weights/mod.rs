@@ -13,11 +13,10 @@ mod state_dict;
 mod torch_legacy;
 mod torch_zip;
 
-pub use safetensors_file::save_safetensors;
+pub use safetensors_file::{Tensors, load_safetensors, save_safetensors};
 
 use crate::{Error, Result};
-use candle_core::{DType, Tensor};
-use std::collections::BTreeMap;
+use candle_core::DType;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -49,7 +48,7 @@ enum Format {
 /// # Errors
 /// Files that are damaged or of another format, hold no tensors, or refer to any Python object that is not plain data;
 /// the message names the file and what to do.
-pub fn load_tensors(path: &Path) -> Result<BTreeMap<String, Tensor>> {
+pub fn load_tensors(path: &Path) -> Result<Tensors> {
     let tensors = match format(path)? {
         Format::Safetensors => safetensors_file::read(path)?,
         Format::TorchZip => torch_zip::read(path)?,

@@ -5,9 +5,9 @@ use super::element::Element;
 use crate::atomic;
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};
-use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
-use std::collections::BTreeMap;
+use safetensors::{SafeTensorError, SafeTensors};
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
 
@@ -16,13 +16,36 @@ pub(super) fn recognise(start: &[u8]) -> bool {
     start.len() > 8 && start[8] == b'{'
 }
 
-/// All tensors of the file, on the CPU.
-pub(super) fn read(path: &Path) -> Result<BTreeMap<String, Tensor>> {
+/// Named tensors, in the order of their names.
+pub type Tensors = BTreeMap<String, Tensor>;
+
+/// Reads all tensors of a safetensors file to `device`, in their own types, and the file's metadata.
+///
+/// # Errors
+/// A file that is no whole safetensors file; the message names it, and the caller says what to do about it.
+pub fn load_safetensors(
+    path: &Path,
+    device: &Device,
+) -> Result<(Tensors, HashMap<String, String>)> {
     let bytes = fs::read(path).map_err(Error::io("read", path))?;
+    let (_, header) =
+        SafeTensors::read_metadata(&bytes).map_err(|error| damaged(path, &error, ""))?;
+    let metadata = header.metadata().clone().unwrap_or_default();
+    let file = SafeTensors::deserialize(&bytes).map_err(|error| damaged(path, &error, ""))?;
+    Ok((tensors(path, &file, device)?, metadata))
+}
+
+/// All tensors of the file, on the CPU.
+pub(super) fn read(path: &Path) -> Result<Tensors> {
+    let bytes = fs::read(path).map_err(Error::io("read", path))?;
+    tensors(path, &parse(path, &bytes)?, &Device::Cpu)
+}
+
+fn tensors(path: &Path, file: &SafeTensors, device: &Device) -> Result<Tensors> {
     let mut tensors = BTreeMap::new();
-    for (name, view) in parse(path, &bytes)?.iter() {
+    for (name, view) in file.iter() {
         let tensor = element(path, name, &view)?.tensor(view.data(), view.shape())?;
-        tensors.insert(name.to_string(), tensor);
+        tensors.insert(name.to_string(), tensor.to_device(device)?);
     }
     Ok(tensors)
 }
@@ -43,30 +66,37 @@ pub(super) fn inspect(path: &Path) -> Result<Vec<TensorInfo>> {
         .collect()
 }
 
-/// Writes tensors to a safetensors file. A file of that name is replaced at the end, as a whole: at no time is there
-/// half a file under `path`. Tensors may lie on any device and need not be contiguous.
-pub fn save_safetensors(path: &Path, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
-    let mut host = BTreeMap::new();
+/// Writes tensors and metadata to a safetensors file. A file of that name is replaced at the end, as a whole: at no time
+/// is there half a file under `path`. Tensors may lie on any device and need not be contiguous.
+///
+/// With more than one entry in `metadata` the file's bytes are not a function of its content, since the format keeps
+/// metadata in no order.
+pub fn save_safetensors(
+    path: &Path,
+    tensors: &Tensors,
+    metadata: HashMap<String, String>,
+) -> Result<()> {
+    let mut host = Vec::with_capacity(tensors.len());
     for (name, tensor) in tensors {
-        host.insert(name.as_str(), tensor.to_device(&Device::Cpu)?.contiguous()?);
+        host.push((name.as_str(), tensor.to_device(&Device::Cpu)?.contiguous()?));
     }
-    let bytes = safetensors::serialize(&host, None).map_err(|error| {
-        Error::failed(format!(
-            "{}: cannot be written as safetensors ({error})",
-            path.display()
-        ))
-    })?;
-
-    atomic::write(path, &bytes)
+    let metadata = (!metadata.is_empty()).then_some(metadata);
+    atomic::replace(path, |temporary| {
+        safetensors::serialize_to_file(host, metadata, temporary)
+            .map_err(|error| Error::failed(format!("{}: cannot write: {error}", path.display())))
+    })
 }
 
 fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<SafeTensors<'a>> {
-    SafeTensors::deserialize(bytes).map_err(|error| {
-        Error::failed(format!(
-            "{}: cannot be read as a safetensors file ({error}); it is truncated or damaged, fetch or write it again",
-            path.display(),
-        ))
-    })
+    SafeTensors::deserialize(bytes)
+        .map_err(|error| damaged(path, &error, "; fetch or write it again"))
+}
+
+fn damaged(path: &Path, error: &SafeTensorError, remedy: &str) -> Error {
+    Error::failed(format!(
+        "{}: damaged or not a safetensors file ({error}){remedy}",
+        path.display()
+    ))
 }
 
 fn element(path: &Path, name: &str, view: &TensorView) -> Result<Element> {
@@ -105,7 +135,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("w.safetensors");
         fs::write(&path, "an older file").unwrap();
-        save_safetensors(&path, &tensors()).unwrap();
+        save_safetensors(&path, &tensors(), HashMap::new()).unwrap();
         let read = load_tensors(&path).unwrap();
         assert_eq!(
             read.keys().collect::<Vec<_>>(),
@@ -136,7 +166,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let taken = dir.path().join("taken");
         fs::create_dir(&taken).unwrap();
-        let message = save_safetensors(&taken, &tensors())
+        let message = save_safetensors(&taken, &tensors(), HashMap::new())
             .unwrap_err()
             .to_string();
         assert!(
@@ -150,13 +180,13 @@ mod tests {
     fn a_cut_file_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("w.safetensors");
-        save_safetensors(&path, &tensors()).unwrap();
+        save_safetensors(&path, &tensors(), HashMap::new()).unwrap();
         let whole = fs::read(&path).unwrap();
         for length in [whole.len() - 1, 60, 9] {
             fs::write(&path, &whole[..length]).unwrap();
             let message = load_tensors(&path).unwrap_err().to_string();
             assert!(
-                message.contains("w.safetensors: cannot be read as a safetensors file ("),
+                message.contains("w.safetensors: damaged or not a safetensors file ("),
                 "{message}"
             );
         }
@@ -164,5 +194,69 @@ mod tests {
         huge[..8].copy_from_slice(&99_999_999u64.to_le_bytes());
         fs::write(&path, huge).unwrap();
         assert!(load_tensors(&path).is_err());
+    }
+
+    #[test]
+    fn every_type_round_trips_bit_for_bit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.safetensors");
+        let device = Device::Cpu;
+        let special = [f64::MIN_POSITIVE, -0.0, 1.0 / 3.0, f64::INFINITY];
+        let matrix = Tensor::new(&[[1f32, 2.0], [3.0, 4.0], [5.0, 6.0]], &device).unwrap();
+        let tensors = Tensors::from([
+            ("f64".to_owned(), Tensor::new(&special, &device).unwrap()),
+            ("transposed".to_owned(), matrix.t().unwrap()),
+            ("scalar".to_owned(), Tensor::new(7i64, &device).unwrap()),
+            ("u32".to_owned(), Tensor::new(&[u32::MAX], &device).unwrap()),
+            ("u8".to_owned(), Tensor::new(&[255u8], &device).unwrap()),
+            (
+                "empty".to_owned(),
+                Tensor::zeros((0, 3), DType::F32, &device).unwrap(),
+            ),
+        ]);
+        let metadata = HashMap::from([("a".to_owned(), "b".to_owned())]);
+        save_safetensors(&path, &tensors, metadata.clone()).unwrap();
+        let (read, read_metadata) = load_safetensors(&path, &device).unwrap();
+        assert_eq!(read_metadata, metadata);
+        assert_eq!(
+            read.keys().collect::<Vec<_>>(),
+            tensors.keys().collect::<Vec<_>>()
+        );
+        let bits: Vec<u64> = read["f64"]
+            .to_vec1::<f64>()
+            .unwrap()
+            .into_iter()
+            .map(f64::to_bits)
+            .collect();
+        assert_eq!(bits, special.map(f64::to_bits));
+        assert_eq!(
+            read["transposed"].to_vec2::<f32>().unwrap(),
+            [[1.0, 3.0, 5.0], [2.0, 4.0, 6.0]]
+        );
+        assert_eq!(read["scalar"].to_scalar::<i64>().unwrap(), 7);
+        assert_eq!(read["u32"].to_vec1::<u32>().unwrap(), [u32::MAX]);
+        assert_eq!(read["u8"].to_vec1::<u8>().unwrap(), [255]);
+        assert_eq!(read["empty"].dims(), [0, 3]);
+    }
+
+    #[test]
+    fn a_file_cut_anywhere_is_refused_with_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.safetensors");
+        let tensor = Tensor::new(&[1f32, 2.0], &Device::Cpu).unwrap();
+        save_safetensors(
+            &path,
+            &Tensors::from([("t".into(), tensor)]),
+            HashMap::new(),
+        )
+        .unwrap();
+        let whole = fs::read(&path).unwrap();
+        for cut in 0..whole.len() {
+            fs::write(&path, &whole[..cut]).unwrap();
+            let message = load_safetensors(&path, &Device::Cpu)
+                .unwrap_err()
+                .to_string();
+            assert!(message.contains("t.safetensors: damaged"), "{message}");
+        }
     }
 }
