@@ -514,3 +514,39 @@ fn weights_are_inspected_and_converted() {
         "{said}"
     );
 }
+
+#[test]
+fn data_is_described() {
+    let folder = tempfile::tempdir().unwrap();
+    let quickstart = repository().join("experiments/quickstart.toml");
+    let args = ["data", "info", quickstart.to_str().unwrap(), "--smoke"];
+    let (code, out, err) = run(folder.path(), &args);
+    assert_eq!(code, 0, "{err}");
+    let lines: Vec<&str> = out.lines().collect();
+    assert!(lines[0].starts_with("data of train"), "{out}");
+    assert_eq!(lines[1], "digits: drawn by the program");
+    assert!(
+        lines[2].starts_with("train: 128 images of 1x28x28 (channels x height x width); 0 "),
+        "{out}"
+    );
+    assert!(
+        lines[2].ends_with("; first train-000000, train-000001, train-000002"),
+        "{out}"
+    );
+    assert!(out.contains("\n\ndata of attack-bp, attack-linbp"), "{out}");
+
+    let folder = simulation();
+    let (code, out, _) = run(folder.path(), &["data", "info", "sim.toml"]);
+    assert_eq!((code, out.as_str()), (0, "sim.toml: reads no data\n"));
+    let text = "task = \"train\"\ndata = { kind = \"mnist\", dir = \"none\" }\nmodel.arch = \"mlp\"\n\
+                optimizer.lr = 0.1\ntrain.epochs = 1\n";
+    std::fs::write(folder.path().join("mnist.toml"), text).unwrap();
+    let (code, out, err) = run(folder.path(), &["data", "info", "mnist.toml"]);
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(
+        err.starts_with(
+            "error: none: no such folder (data.dir, kind `mnist`); run `runner data get mnist --dir none`, or put there "
+        ),
+        "{err}"
+    );
+}

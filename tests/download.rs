@@ -642,9 +642,17 @@ fn real_files_are_recognised() {
     let (code, out, err) = runner(&["data", "info", spec.to_str().unwrap()]);
     assert_eq!(code, 0, "{err}");
     assert!(
-        out.contains("train: 60000 images (0 5923, 1 6742, 2 5958, "),
+        out.contains(
+            "train: 60000 images of 1x28x28 (channels x height x width); 0 5923, 1 6742, 2 5958, "
+        ),
         "{out}"
     );
-    assert!(out.contains("test: 10000 images (0 980, 1 1135, "), "{out}");
-    assert!(out.contains("mean [0.1307], std [0.3081]"), "{out}");
+    assert!(
+        out.contains("test: 10000 images of 1x28x28 (channels x height x width); 0 980, 1 1135, "),
+        "{out}"
+    );
+    assert!(
+        out.contains("train pixels in [0, 1], by channel: mean [0.1307], std [0.3081]"),
+        "{out}"
+    );
 }

@@ -82,21 +82,28 @@ impl SourceKind {
         matches!(self, Self::Shapes | Self::Digits)
     }
 
-    /// What has to lie where, for messages about data that is missing.
-    fn remedy(self) -> &'static str {
-        match self {
+    /// How to come by the data, for messages about data that is missing from `dir`.
+    fn remedy(self, dir: &Path) -> String {
+        let files = match self {
             Self::Cifar10 => {
-                "run `runner data get cifar10`, or put one of these there: data_batch_1.bin to data_batch_5.bin and test_batch.bin (unpacked from \
+                "one of these: data_batch_1.bin to data_batch_5.bin and test_batch.bin (unpacked from \
                  cifar-10-binary.tar.gz), the same without .bin (from cifar-10-python.tar.gz), or images \
                  as train/<class>/*.png and test/<class>/*.png (or .jpg)"
             }
             Self::Mnist => {
-                "run `runner data get mnist`, or put MNIST's four IDX files there: train-images-idx3-ubyte, train-labels-idx1-ubyte, \
-                 t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte, plain or with .gz"
+                "MNIST's four IDX files: train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, \
+                 t10k-labels-idx1-ubyte, plain or with .gz"
             }
             Self::ImageFolder | Self::Shapes | Self::Digits => {
-                "put images there as train/<class>/*.png and test/<class>/*.png (or .jpg)"
+                "images as train/<class>/*.png and test/<class>/*.png (or .jpg)"
             }
+        };
+        match self {
+            Self::Cifar10 | Self::Mnist => format!(
+                "run `runner data get {self} --dir {}`, or put there {files}",
+                dir.display()
+            ),
+            _ => format!("put there {files}"),
         }
     }
 }
@@ -166,9 +173,9 @@ pub fn load(source: &Source, split: Split) -> Result<Dataset> {
     };
     if !dir.is_dir() {
         return Err(Error::failed(format!(
-            "{}: no such folder (data.dir, kind `{kind}`); create it and {}",
+            "{}: no such folder (data.dir, kind `{kind}`); {}",
             dir.display(),
-            kind.remedy(),
+            kind.remedy(dir),
         )));
     }
     let expected = expected_shape(source);
@@ -191,7 +198,7 @@ pub fn load(source: &Source, split: Split) -> Result<Dataset> {
             return Err(Error::failed(format!(
                 "{}: nothing that the kind `{kind}` could read (data.dir); {}",
                 dir.display(),
-                kind.remedy(),
+                kind.remedy(dir),
             )));
         }
     };
@@ -239,9 +246,9 @@ mod tests {
         assert_eq!(
             message(SourceKind::Mnist, Some(dir.path())),
             format!(
-                "{}: nothing that the kind `mnist` could read (data.dir); run `runner data get mnist`, or put MNIST's four IDX files \
-                 there: train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte, \
-                 plain or with .gz",
+                "{0}: nothing that the kind `mnist` could read (data.dir); run `runner data get mnist --dir {0}`, or put \
+                 there MNIST's four IDX files: train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, \
+                 t10k-labels-idx1-ubyte, plain or with .gz",
                 dir.path().display()
             )
         );

@@ -7,7 +7,7 @@ use crate::cli::Overrides;
 use crate::cli::output::{out, remark};
 use crate::cli::request::request;
 use crate::data::{self, Description, Split, format};
-use crate::spec::{DataSpec, StageSpec, plan};
+use crate::spec::{DataSpec, Normalize, PlannedRun, StageSpec, plan};
 use crate::stage::data_source;
 
 /// Describes every data set that the runs of a spec read, each once.
@@ -19,83 +19,102 @@ pub fn info(spec: &Path, overrides: &Overrides) -> Result<()> {
     for warning in &plan.warnings {
         remark("warning", warning);
     }
-    let mut described: Vec<(DataSpec, bool)> = Vec::new();
-    for stage in plan.runs.iter().flat_map(|run| &run.spec.stages) {
-        let Some(data) = &stage.data else { continue };
-        let key = (essence(data), stage.task.is_training());
-        if described.contains(&key) {
-            continue;
-        }
-        if !described.is_empty() {
+    let sets = sets(&plan.runs);
+    for (number, set) in sets.iter().enumerate() {
+        if number > 0 {
             out("\n")?;
         }
-        described.push(key);
-        out(&describe(stage, data)?)?;
+        if !set.stages.is_empty() {
+            out(&format!("data of {}\n", set.stages.join(", ")))?;
+        }
+        out(&describe(set)?)?;
     }
-    if described.is_empty() {
+    if sets.is_empty() {
         out(&format!("{}: reads no data\n", spec.display()))?;
     }
     Ok(())
 }
 
-/// The settings that decide which images there are.
-fn essence(data: &DataSpec) -> DataSpec {
+/// Data that some stages read.
+struct Set<'a> {
+    data: &'a DataSpec,
+    /// Whether a stage trains on it.
+    training: bool,
+    /// The ids of the stages; empty in a spec of one task.
+    stages: Vec<&'a str>,
+}
+
+fn sets(runs: &[PlannedRun]) -> Vec<Set<'_>> {
+    let mut sets: Vec<Set> = Vec::new();
+    for stage in runs.iter().flat_map(|run| &run.spec.stages) {
+        let Some(data) = &stage.data else { continue };
+        let training = stage.task.is_training();
+        let same =
+            |set: &&mut Set| set.training == training && images_of(set.data) == images_of(data);
+        let id = (stage.id != StageSpec::MAIN).then_some(stage.id.as_str());
+        match sets.iter_mut().find(same) {
+            Some(set) => {
+                let new = id.filter(|id| !set.stages.contains(id));
+                set.stages.extend(new);
+            }
+            None => sets.push(Set {
+                data,
+                training,
+                stages: id.into_iter().collect(),
+            }),
+        }
+    }
+    sets
+}
+
+/// The settings that decide which images there are; the others are put alike.
+fn images_of(data: &DataSpec) -> DataSpec {
     DataSpec {
         augment: Vec::new(),
-        normalize: crate::spec::Normalize::None,
+        normalize: Normalize::None,
         batch_size: 1,
         eval_batch_size: 1,
         ..data.clone()
     }
 }
 
-fn describe(stage: &StageSpec, data: &DataSpec) -> Result<String> {
-    let mut text = match &data.dir {
-        Some(dir) => match format::detect(dir) {
-            Some(format) => format!("{}: {format}\n", data.kind),
-            None => format!("{}: {}\n", data.kind, dir.display()),
-        },
+fn describe(set: &Set) -> Result<String> {
+    let data = set.data;
+    let load = |split| -> Result<Description> {
+        let set = data::load(&data_source(data, split), split)?;
+        Ok(Description::of(&set))
+    };
+    let train = set.training.then(|| load(Split::Train)).transpose()?;
+    let test = match data.adversarial {
+        Some(_) => None,
+        None => Some(load(Split::Test)?),
+    };
+    let mut text = match data.dir.as_deref().and_then(format::detect) {
+        Some(format) => format!("{}: {format}\n", data.kind),
         None => format!("{}: drawn by the program\n", data.kind),
     };
-    // What the task does not read need not be there.
-    let train = data::load(&data_source(data, Split::Train), Split::Train);
-    let train = match (train, stage.task.is_training()) {
-        (Ok(set), _) => Some(Description::of(&set)),
-        (Err(error), true) => return Err(error),
-        (Err(_), false) => None,
-    };
-    let test = match &data.adversarial {
-        Some(from) => {
-            text.push_str(&format!(
-                "test: the adversarial images of the stage \"{}\"\n",
-                from.0
-            ));
-            None
-        }
-        None => Some(Description::of(&data::load(
-            &data_source(data, Split::Test),
-            Split::Test,
-        )?)),
-    };
-    if let Some(any) = train.as_ref().or(test.as_ref()) {
-        let [channels, height, width] = any.shape;
+    let splits = [(Split::Train, &train), (Split::Test, &test)];
+    let found: Vec<(Split, &Description)> = splits
+        .into_iter()
+        .filter_map(|(split, found)| Some((split, found.as_ref()?)))
+        .collect();
+    for (split, found) in &found {
+        text.push_str(&of_split(*split, found));
+    }
+    if let Some(from) = &data.adversarial {
         text.push_str(&format!(
-            "images: {channels}x{height}x{width} (channels x height x width), {} classes\n",
-            any.classes.len()
+            "test: the adversarial images of the stage \"{}\"\n",
+            from.0
         ));
     }
-    for (split, found) in [(Split::Train, &train), (Split::Test, &test)] {
-        if let Some(found) = found {
-            text.push_str(&of_split(split, found));
-        }
-    }
-    match &train {
-        Some(train) => text.push_str(&format!(
-            "training pixels in [0, 1], by channel: mean [{}], std [{}]\n",
-            numbers(&train.mean),
-            numbers(&train.std)
-        )),
-        None => text.push_str("train: no images, and this task needs none\n"),
+    // The training images where there are any: their statistics are those that `data.normalize` takes.
+    if let Some((split, found)) = found.first() {
+        text.push_str(&format!(
+            "{} pixels in [0, 1], by channel: mean [{}], std [{}]\n",
+            split.name(),
+            numbers(&found.mean),
+            numbers(&found.std)
+        ));
     }
     Ok(text)
 }
@@ -106,8 +125,9 @@ fn of_split(split: Split, found: &Description) -> String {
         .iter()
         .map(|(name, count)| format!("{name} {count}"))
         .collect();
+    let [channels, height, width] = found.shape;
     format!(
-        "{}: {} images ({}); first: {}\n",
+        "{}: {} images of {channels}x{height}x{width} (channels x height x width); {}; first {}\n",
         split.name(),
         found.images,
         classes.join(", "),

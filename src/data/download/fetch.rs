@@ -155,7 +155,8 @@ fn attempt(
     }
     let response = match request.call() {
         Ok(response) => response,
-        Err(error) => return Ok(Outcome::Broken(error.to_string())),
+        // Nobody answers: asking again at once would change nothing.
+        Err(error) => return Ok(Outcome::Useless(error.to_string())),
     };
     let status = response.status();
     let header = |name: &str| {
