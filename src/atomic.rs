@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::error::{Error, Result};
 
 const SUFFIX: &str = ".tmp";
+/// How the temporary file begins that the safetensors crate makes beside the file that it is told to write.
+const SAFETENSORS_PREFIX: &str = ".tmp";
 
 /// Replaces the file at `path` with `bytes`. Errors when it cannot be written; the old file then still stands.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
@@ -82,7 +84,10 @@ fn temporary_path(path: &Path) -> PathBuf {
 fn is_temporary(path: &Path) -> bool {
     path.file_name()
         .and_then(|name| name.to_str())
-        .is_some_and(|name| name.starts_with('.') && name.ends_with(SUFFIX))
+        .is_some_and(|name| {
+            let ours = name.starts_with('.') && name.ends_with(SUFFIX);
+            ours || name.starts_with(SAFETENSORS_PREFIX)
+        })
 }
 
 #[cfg(test)]
@@ -127,6 +132,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let leftover = temporary_path(&folder.path().join("a.json"));
         fs::write(&leftover, b"half").unwrap();
+        fs::write(folder.path().join(".tmpAb1Cd2"), b"half").unwrap();
         fs::write(folder.path().join("a.json"), b"whole").unwrap();
         fs::write(folder.path().join(".lock"), b"1").unwrap();
         clean(folder.path()).unwrap();

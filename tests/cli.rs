@@ -181,6 +181,12 @@ fn models_are_listed_with_their_activations() {
         .map(|line| line.ends_with("linear by default"))
         .collect();
     assert_eq!(linear, [false, true, true], "{out}");
+    let (_, out, _) = run(&repository(), &["models", "densenet121"]);
+    let marked = |mark: &str| out.lines().filter(|line| line.ends_with(mark)).count();
+    assert_eq!(marked("  linear by default"), 2 * 16 + 1, "{out}");
+    let transition = "features.transition3.relu                linear by default in attacks";
+    assert!(out.lines().any(|line| line == transition), "{out}");
+    assert_eq!(marked("in attacks"), 1);
     let (code, _, err) = run(&repository(), &["models", "mpl"]);
     assert_eq!(code, 2);
     assert!(
@@ -378,7 +384,7 @@ fn missing_data_is_known_before_anything_runs() {
     assert_eq!(code, 1);
     assert!(
         err.contains("data/cifar10: ")
-            && err.contains("weights/mobilenet_v2.safetensors: cannot read"),
+            && err.contains("weights/mobilenet_v2.safetensors: cannot open the weights: "),
         "{err}"
     );
 }
@@ -549,4 +555,33 @@ fn data_is_described() {
         ),
         "{err}"
     );
+}
+
+/// One folder without permissions hides its own runs and no others.
+#[cfg(unix)]
+#[test]
+fn unreadable_folders_are_listed_as_such() {
+    use std::io::Write;
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = simulation();
+    assert_eq!(run(folder.path(), &["sim.toml"]).0, 0);
+    let locked = folder.path().join("results/locked");
+    std::fs::create_dir(&locked).unwrap();
+    std::fs::set_permissions(&locked, PermissionsExt::from_mode(0o000)).unwrap();
+    if std::fs::read_dir(&locked).is_ok() {
+        // Past the capture of the test harness: a skipped test must be seen.
+        writeln!(
+            std::io::stderr(),
+            "skipped: permissions do not hold for this user"
+        )
+        .unwrap();
+        return;
+    }
+    let (code, out, _) = run(folder.path(), &["list"]);
+    std::fs::set_permissions(&locked, PermissionsExt::from_mode(0o755)).unwrap();
+    assert_eq!(code, 0);
+    assert!(out.contains("sim "), "{out}");
+    assert!(out.contains("unreadable"), "{out}");
+    assert!(out.contains("results/locked: cannot read: "), "{out}");
 }

@@ -370,6 +370,28 @@ fn files_that_are_no_specs() {
         faults(&format!("#{}", "x".repeat(2 << 20)), &[], &[])[0]
             .contains("a spec has at most 1048576 bytes")
     );
+    let folder = tempfile::tempdir().unwrap();
+    let spec = folder.path().join("a.toml");
+    std::fs::write(&spec, b"task = \"\xff\"").unwrap();
+    let request = |spec: &Path| Request {
+        spec: spec.to_path_buf(),
+        ..Request::default()
+    };
+    let message = plan(&request(&spec)).unwrap_err().to_string();
+    assert!(
+        message.ends_with("a.toml: not UTF-8 text (byte 8)"),
+        "{message}"
+    );
+    if cfg!(unix) {
+        // It has no end, and says that it has no bytes.
+        let message = plan(&request(Path::new("/dev/zero")))
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            message,
+            "/dev/zero: a spec has at most 1048576 bytes, this file has more"
+        );
+    }
 }
 
 #[test]

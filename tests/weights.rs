@@ -197,6 +197,14 @@ fn other_files_are_refused_in_words() {
         folder.ends_with("is a folder, a file of weights was expected"),
         "{folder}"
     );
+    let device = load_tensors(Path::new("/dev/null"));
+    if cfg!(unix) {
+        let message = device.unwrap_err().to_string();
+        assert_eq!(
+            message,
+            "/dev/null: is no plain file, a file of weights was expected"
+        );
+    }
     let absent = load_tensors(&dir.path().join("absent.pt"))
         .unwrap_err()
         .to_string();

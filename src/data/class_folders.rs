@@ -161,7 +161,13 @@ pub(super) fn list_images(folder: &Path, label: u32, files: &mut Vec<ImageFile>)
     }
     let mut stems = HashSet::new();
     for path in paths {
-        if !is_image_name(&path) || !path.is_file() {
+        if is_image_name(&path) && !path.is_file() {
+            return Err(Error::failed(format!(
+                "{}: is no file, or a link that leads nowhere; remove it",
+                path.display(),
+            )));
+        }
+        if !is_image_name(&path) {
             return Err(Error::failed(format!(
                 "{}: only PNG and JPEG files (.png, .jpg, .jpeg) belong into a class folder; convert or remove it",
                 path.display(),

@@ -178,6 +178,8 @@ pub fn load(source: &Source, split: Split) -> Result<Dataset> {
             kind.remedy(dir),
         )));
     }
+    // What may not be listed would look empty below.
+    std::fs::read_dir(dir).map_err(Error::io("list", dir))?;
     let expected = expected_shape(source);
     let set = match format::detect(dir) {
         Some(Format::CifarBinary(folder)) => cifar::read(&folder, split, source.limit)?,

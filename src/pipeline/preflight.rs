@@ -6,18 +6,21 @@ use crate::data::{self, Source, Split};
 use crate::models::{self, LinbpUse};
 use crate::spec::{DataSpec, PlannedRun, StageSpec, WeightsRef};
 use crate::stage::{linbp_plan, model_config};
+use crate::weights;
 use crate::{Error, Result};
 
 /// The classes of a model that is built only to be looked at.
 const CLASSES: usize = 10;
 
-/// Checks that the files which the runs read are there: one image of each data set, and every weights file.
+/// Checks that the files which the runs read are there and can be read: one image of each data set, and what each weights
+/// file says of its tensors.
 ///
 /// # Errors
 /// All that is missing, one line each.
 pub fn check_data(runs: &[PlannedRun]) -> Result<()> {
     let mut faults = Faults::default();
     let mut seen: Vec<DataSpec> = Vec::new();
+    let mut files = BTreeSet::new();
     for stage in stages(runs) {
         if let Some(spec) = stage
             .data
@@ -40,9 +43,9 @@ pub fn check_data(runs: &[PlannedRun]) -> Result<()> {
             .model
             .as_ref()
             .and_then(|model| model.weights.as_ref())
+            && files.insert(path)
         {
-            let found = std::fs::File::open(path).map(drop);
-            faults.note(found.map_err(Error::io("read the weights", path)));
+            faults.note(weights::inspect(path).map(drop));
         }
     }
     faults.end(Error::Failed)

@@ -122,7 +122,21 @@ pub fn runs(results: &Path, name: Option<&str>) -> Result<Vec<ListedRun>> {
         .filter(|found| name.is_none_or(|name| name == *found))
     {
         let named = results.join(experiment);
-        for run in folders(&named)? {
+        let runs = match folders(&named) {
+            Ok(runs) => runs,
+            // One folder that cannot be read hides nothing but its own runs.
+            Err(error) if name.is_none() => {
+                found.push(ListedRun {
+                    name: experiment.clone(),
+                    run: String::new(),
+                    folder: named,
+                    record: Err(error),
+                });
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        for run in runs {
             let folder = named.join(&run);
             let record = match RunRecord::read(&folder) {
                 Ok(Some(record)) => Ok(record),

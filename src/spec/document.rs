@@ -1,6 +1,8 @@
 //! One TOML file of a spec: its values, and the line of each.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use figment::value::{Dict, Num, Tag, Value};
@@ -31,16 +33,21 @@ pub(crate) struct Document {
 impl Document {
     /// Reads a file. Returned is why it cannot be read; faults of its text are noted, and it is nothing without sound TOML.
     pub fn read(path: &Path, layer: &str, outcome: &mut Outcome) -> Result<Option<Self>, String> {
-        let size = std::fs::metadata(path)
-            .map_err(|error| format!("cannot read: {error}"))?
-            .len();
-        if size > MAX_BYTES {
+        let unreadable = |error: std::io::Error| format!("cannot read: {error}");
+        let file = File::open(path).map_err(unreadable)?;
+        let mut bytes = Vec::new();
+        // Devices and pipes tell no size: what is read is bounded, whatever it is.
+        file.take(MAX_BYTES + 1)
+            .read_to_end(&mut bytes)
+            .map_err(unreadable)?;
+        if bytes.len() as u64 > MAX_BYTES {
             return Err(format!(
-                "a spec has at most {MAX_BYTES} bytes, this file has {size}"
+                "a spec has at most {MAX_BYTES} bytes, this file has more"
             ));
         }
-        let text =
-            std::fs::read_to_string(path).map_err(|error| format!("cannot read: {error}"))?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            format!("not UTF-8 text (byte {})", error.utf8_error().valid_up_to())
+        })?;
         Ok(Self::parse(path, &text, layer, outcome))
     }
 

@@ -83,8 +83,15 @@ fn format(path: &Path) -> Result<Format> {
             path.display()
         )));
     }
+    // A pipe would keep its reader waiting, and can be read only once.
+    if std::fs::metadata(path).is_ok_and(|data| !data.is_file()) {
+        return Err(Error::failed(format!(
+            "{}: is no plain file, a file of weights was expected",
+            path.display()
+        )));
+    }
     let mut start = Vec::new();
-    let file = File::open(path).map_err(Error::io("open", path))?;
+    let file = File::open(path).map_err(Error::io("open the weights", path))?;
     file.take(16)
         .read_to_end(&mut start)
         .map_err(Error::io("read", path))?;

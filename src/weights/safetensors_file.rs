@@ -82,8 +82,11 @@ pub fn save_safetensors(
     }
     let metadata = (!metadata.is_empty()).then_some(metadata);
     atomic::replace(path, |temporary| {
-        safetensors::serialize_to_file(host, metadata, temporary)
-            .map_err(|error| Error::failed(format!("{}: cannot write: {error}", path.display())))
+        safetensors::serialize_to_file(host, metadata, temporary).map_err(|error| match error {
+            // Its own words name a temporary file.
+            SafeTensorError::IoError(error) => Error::io("write", path)(error.kind().into()),
+            error => Error::failed(format!("{}: cannot write: {error}", path.display())),
+        })
     })
 }
 
