@@ -54,16 +54,23 @@ pub fn linear_plan(
 }
 
 /// The plan with its residual branches rescaled, see [`LinearPlan::rescaled`]. An error for architectures that do not say
-/// where their branches are. The paper's own experiments leave the ReLUs after the additions true, and start in
+/// where their branches are, and for plans that change none. The paper's own experiments leave the ReLUs after the additions true, and start in
 /// `layer3.1`: for a ResNet-50 the layers `["layer3.[1-9].relu[12]", "layer4.*.relu[12]"]`.
-pub fn rescaled(arch: &str, plan: LinearPlan) -> Result<LinearPlan> {
-    if Arch::find(arch)?.has_residual_branches() {
-        return Ok(plan.rescaled());
+pub fn rescaled(arch: &str, network: &Network, plan: LinearPlan) -> Result<LinearPlan> {
+    let Some(branches) = Arch::find(arch)?.residual_branches() else {
+        return Err(Error::spec(format!(
+            "linbp.variant: \"rescaled\" brings the residual branches of ResNets and ResNeXts to scale, and {arch} is none \
+             of them: choose \"plain\""
+        )));
+    };
+    let mut names = network.activations().iter().enumerate();
+    if !names.any(|(index, name)| plan.is_linear(index) && branches.is_in_branch(name)) {
+        return Err(Error::spec(
+            "linbp.variant: \"rescaled\" changes nothing here: linbp.layers makes no activation inside a residual branch \
+             linear, such as layer4.0.relu1",
+        ));
     }
-    Err(Error::spec(format!(
-        "linbp.variant: \"rescaled\" brings the residual branches of ResNets and ResNeXts to scale, and {arch} is none of \
-         them: choose \"plain\""
-    )))
+    Ok(plan.rescaled())
 }
 
 /// For each activation whether `layers` makes it linear. A name that matches nothing is an error, and so is a default
@@ -144,6 +151,7 @@ fn unmatched(text: &str, names: &[String]) -> Error {
 #[cfg(test)]
 mod tests {
     use super::super::describe::describe;
+    use super::super::registry::{ModelConfig, outline};
     use super::*;
 
     fn linear(arch: &str, r#use: LinbpUse) -> Vec<String> {
@@ -246,15 +254,28 @@ mod tests {
 
     #[test]
     fn branches_are_rescaled_where_there_are_any() {
-        let plan = || LinearPlan::new(vec![true]);
+        let fault = |arch: &str, layers: Layers| {
+            let image = Arch::find(arch).unwrap().usual_image();
+            let network = outline(arch, &ModelConfig::new(image, 10)).unwrap();
+            let plan = linear_plan(arch, &network, &layers, LinbpUse::Attack).unwrap();
+            match rescaled(arch, &network, plan) {
+                Ok(plan) => {
+                    assert!(plan.is_rescaled());
+                    String::new()
+                }
+                Err(error) => error.to_string(),
+            }
+        };
+        let named = |glob: &str| Layers::Names(vec![glob.into()]);
         for arch in ["resnet18", "resnext50_32x4d"] {
-            assert!(rescaled(arch, plan()).unwrap().is_rescaled(), "{arch}");
+            assert_eq!(fault(arch, Layers::Default), "", "{arch}");
+            assert_eq!(fault(arch, named("layer1.0.relu1")), "", "{arch}");
+            assert!(fault(arch, named("relu")).contains("changes nothing here"));
         }
-        let fault = rescaled("vgg16", plan()).unwrap_err().to_string();
-        assert!(
-            fault.ends_with("vgg16 is none of them: choose \"plain\""),
-            "{fault}"
-        );
+        assert!(fault("resnet18", named("layer?.*.relu2")).contains("changes nothing here"));
+        assert_eq!(fault("resnet50", named("layer?.*.relu2")), "");
+        assert!(fault("resnet50", named("layer?.*.relu3")).contains("changes nothing here"));
+        assert!(fault("vgg16", Layers::All).ends_with("vgg16 is none of them: choose \"plain\""));
     }
 
     #[test]

@@ -156,9 +156,12 @@ impl Arch {
         }
     }
 
-    /// Whether its residual branches can be rescaled backwards.
-    pub(super) fn has_residual_branches(&self) -> bool {
-        matches!(self.family, Family::ResNet(_))
+    /// Where its residual branches are; nothing where they cannot be rescaled backwards.
+    pub(super) fn residual_branches(&self) -> Option<resnet::Variant> {
+        match self.family {
+            Family::ResNet(variant) => Some(variant),
+            _ => None,
+        }
     }
 
     fn define(&self, b: &Builder, config: &ModelConfig) -> Result<Box<dyn Module>> {

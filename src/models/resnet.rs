@@ -42,6 +42,18 @@ const fn bottleneck(blocks: [usize; 4], groups: usize, width: usize) -> Variant 
     }
 }
 
+impl Variant {
+    /// Whether the activation of this name lies inside a residual branch: every one of a block but its last, which
+    /// follows the addition.
+    pub(super) fn is_in_branch(self, activation: &str) -> bool {
+        let after_addition = match self.block {
+            Block::Basic => ".relu2",
+            Block::Bottleneck { .. } => ".relu3",
+        };
+        activation.starts_with("layer") && !activation.ends_with(after_addition)
+    }
+}
+
 pub(super) const VARIANTS: &[(&str, Variant)] = &[
     ("resnet18", basic([2, 2, 2, 2])),
     ("resnet34", basic([3, 4, 6, 3])),

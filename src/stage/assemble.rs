@@ -160,7 +160,7 @@ pub fn linbp_plan(
     let plan = models::linear_plan(arch, network, spec.layers.of(r#use), r#use)?;
     match spec.variant {
         LinbpVariant::Plain => Ok(plan),
-        LinbpVariant::Rescaled => models::rescaled(arch, plan),
+        LinbpVariant::Rescaled => models::rescaled(arch, network, plan),
     }
 }
 

@@ -17,6 +17,12 @@ use crate::{Error, Result};
 pub fn get(name: &str, dir: &Path, from: Option<&Path>, mirrors: &[String]) -> Result<()> {
     let set = Published::find(name)
         .ok_or_else(|| Error::spec(format!("data get: no data set \"{name}\" is known")))?;
+    let is_url = |text: &&String| text.starts_with("https://") || text.starts_with("http://");
+    if let Some(other) = mirrors.iter().find(|mirror| !is_url(mirror)) {
+        return Err(Error::spec(format!(
+            "--mirror {other}: expected an address that begins with https:// or http://"
+        )));
+    }
     let set = match mirrors {
         [] => set,
         _ => set.from_mirrors(mirrors),
