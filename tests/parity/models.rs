@@ -104,7 +104,7 @@ impl<'a> Side<'a> {
         let linear = linear_plan(self.arch, &self.network, &Layers::Default, r#use).unwrap();
         match variant {
             "bp" => LinearPlan::none(),
-            "rescaled" => rescaled(self.arch, linear).unwrap(),
+            "rescaled" => rescaled(self.arch, &self.network, linear).unwrap(),
             _ => linear,
         }
     }
