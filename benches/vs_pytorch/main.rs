@@ -1,7 +1,9 @@
 //! Our side of the comparison with PyTorch: times one piece of work and prints a line of JSON.
 //!
-//! `vs_pytorch WORK BATCH THREADS SECONDS`, where WORK is one of [`WORKS`]. `compare.py` beside this file runs both
-//! sides in turn.
+//! `vs_pytorch WORK BATCH THREADS SECONDS [stock]`, where WORK is one of [`WORKS`]; `stock` does the same in Candle as
+//! it comes. `compare.py` beside this file runs both sides in turn.
+
+mod stock_candle;
 
 use std::time::Instant;
 
@@ -14,17 +16,24 @@ use runner::nn::{Coordinates, LinearPlan, Network, Pass, Tape};
 use runner::ops::parallel;
 use runner::optim::{Optimizer, Sgd, SgdConfig};
 
-const WORKS: &str = "train:ARCH, input-gradient:ARCH, epoch:lenet5, epoch:mlp";
+const WORKS: &str =
+    "train:ARCH, input-gradient:ARCH, epoch:lenet5, epoch:mlp, simulation:one-layer";
 
 fn main() {
     let arguments: Vec<String> = std::env::args()
         .skip(1)
         .filter(|a| a != "--bench")
         .collect();
-    let [work, batch, threads, seconds] = arguments.as_slice() else {
-        // `cargo test` and a bare `cargo bench` come here too: there is nothing to measure without a choice.
-        println!("usage: vs_pytorch WORK BATCH THREADS SECONDS; WORK: {WORKS}");
-        return;
+    let (work, batch, threads, seconds, stock) = match arguments.as_slice() {
+        [work, batch, threads, seconds] => (work, batch, threads, seconds, false),
+        [work, batch, threads, seconds, stock] if stock == "stock" => {
+            (work, batch, threads, seconds, true)
+        }
+        _ => {
+            // `cargo test` and a bare `cargo bench` come here too: there is nothing to measure without a choice.
+            println!("usage: vs_pytorch WORK BATCH THREADS SECONDS [stock]; WORK: {WORKS}");
+            return;
+        }
     };
     let number = |text: &String| text.parse::<usize>().expect("a whole number");
     rayon::ThreadPoolBuilder::new()
@@ -34,6 +43,8 @@ fn main() {
     let (kind, arch) = work.split_once(':').expect("WORK is KIND:ARCH");
     let seconds = number(seconds) as f64;
     let times = match kind {
+        _ if stock => stock_times(kind, arch, number(batch), seconds),
+        "simulation" => simulation(seconds),
         "train" => train(arch, number(batch), seconds),
         "input-gradient" => input_gradient(arch, number(batch), seconds),
         "epoch" => epoch(arch, number(batch), seconds),
@@ -126,6 +137,58 @@ fn epoch(arch: &str, batch: usize, seconds: f64) -> Result<Vec<f64>> {
         }
         Ok(())
     })
+}
+
+/// The work in stock Candle.
+fn stock_times(kind: &str, arch: &str, batch: usize, seconds: f64) -> Result<Vec<f64>> {
+    let network = stock_candle::Stock::new(arch).expect("stock Candle can run the network")?;
+    let mut optimizer = network.optimizer()?;
+    let image = if kind == "epoch" {
+        [1, 28, 28]
+    } else {
+        [3, 32, 32]
+    };
+    let count = if kind == "epoch" { 60_000 } else { batch };
+    let (images, labels) = images(count, image)?;
+    let labels = Tensor::new(labels, &Device::Cpu)?;
+    repeat(seconds, || {
+        match kind {
+            "train" => network.step(&mut optimizer, &images, &labels)?,
+            "input-gradient" => drop(network.input_gradient(&images, &labels)?),
+            _ => {
+                for start in (0..count).step_by(batch) {
+                    let n = batch.min(count - start);
+                    let (x, y) = (images.narrow(0, start, n)?, labels.narrow(0, start, n)?);
+                    network.step(&mut optimizer, &x, &y)?;
+                }
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Ten repeats of 10,000 steps of the one-layer simulation, by the program itself: `simulation.csv` and figures too.
+fn simulation(seconds: f64) -> Result<Vec<f64>> {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let results = std::env::temp_dir().join(format!("vs_pytorch-{}", std::process::id()));
+    let threads = rayon::current_num_threads().to_string();
+    let times = repeat(seconds, || {
+        let done = std::process::Command::new(env!("CARGO_BIN_EXE_runner"))
+            .arg(root.join("experiments/sim_one_layer_training.toml"))
+            .args(["--fresh", "--quiet", "--results"])
+            .arg(&results)
+            .env("RAYON_NUM_THREADS", &threads)
+            .output()
+            .expect("the program starts");
+        assert!(
+            done.status.success(),
+            "{}",
+            String::from_utf8_lossy(&done.stderr)
+        );
+        Ok(())
+    });
+    let _ = std::fs::remove_dir_all(&results);
+    times
 }
 
 /// The most memory that the process has held, in MiB.

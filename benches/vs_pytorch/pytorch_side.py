@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -30,6 +31,25 @@ def repeat(seconds, work):
     return times
 
 
+def one_layer_simulation(repeats=10, steps=10_000, rows=100, width=10, rate=0.001):
+    """The one-layer training simulation in NumPy, both methods from the same draws, as one would write it."""
+    generator = np.random.default_rng(0)
+    for _ in range(repeats):
+        teacher = 1 + 3 * generator.standard_normal(width)
+        students = {"bp": generator.standard_normal(width)}
+        students["linbp"] = students["bp"].copy()
+        curves = {method: np.empty((steps, 2)) for method in students}
+        for step in range(steps):
+            x = generator.standard_normal((rows, width))
+            wanted = np.maximum(x @ teacher, 0)
+            for method, w in students.items():
+                z = x @ w
+                error = np.maximum(z, 0) - wanted
+                curves[method][step] = np.abs(w - teacher).sum(), 0.5 * (error**2).sum() / rows
+                back = error * (z > 0) if method == "bp" else error
+                w -= rate * (x.T @ back) / rows
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("work")
@@ -41,6 +61,8 @@ def main():
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     kind, arch = options.work.split(":")
+    if kind == "simulation":
+        return report(repeat(options.seconds, one_layer_simulation))
     model = architectures.make(arch)
     side, channels, count = (28, 1, 60_000) if kind == "epoch" else (32, 3, options.batch)
     images = torch.rand(count, channels, side, side)
@@ -76,7 +98,10 @@ def main():
     if kind == "input-gradient":
         model.eval()
         model.requires_grad_(False)
-    times = repeat(options.seconds, work)
+    report(repeat(options.seconds, work))
+
+
+def report(times):
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     print(json.dumps({"times": times, "peak_mib": peak}))
 

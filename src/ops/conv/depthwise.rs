@@ -1,7 +1,7 @@
 //! Depthwise convolution: one square filter a channel, directly over channels.
 //!
-//! Blocks of [`LANES`] channels keep a filter's taps in registers while the image is walked. An image is first copied
-//! into a buffer with its zero border, so that the inner loops have no edge cases; the buffer stays in the cache.
+//! Blocks of [`LANES`] channels keep a filter's taps in registers while a strip of rows is walked. A strip is first
+//! copied into a buffer with its zero border, so that the inner loops have no edge cases; the buffer stays in the cache.
 
 use super::Sizes;
 use crate::ops::Real;
@@ -11,6 +11,9 @@ use crate::simd;
 
 /// Channels that one pass of the inner loops handles.
 const LANES: usize = 16;
+
+/// Elements of a strip, so that it stays in a core's cache beside what streams through.
+const STRIP: usize = 1 << 15;
 
 /// Filters as `(taps, C rounded up to LANES)`, so that a block of channels is contiguous for each tap.
 fn transposed<T: Real>(sizes: &Sizes, weight: &[T], flip: bool) -> Vec<T> {
@@ -26,15 +29,15 @@ fn transposed<T: Real>(sizes: &Sizes, weight: &[T], flip: bool) -> Vec<T> {
     out
 }
 
-/// An image inside a border of zeros and with its channels padded to whole blocks.
+/// Rows of an image inside a border of zeros and with their channels padded to whole blocks.
 struct Padded {
     h: usize,
     w: usize,
     c: usize,
     border: usize,
-    /// Elements of a row of the padded image.
+    /// Elements of a row with its border.
     row: usize,
-    /// Elements of a pixel of the padded image.
+    /// Elements of a pixel.
     pixel: usize,
 }
 
@@ -51,29 +54,45 @@ impl Padded {
         }
     }
 
+    /// Output rows whose inputs make up a strip.
+    fn rows_of_strip(&self, sizes: &Sizes) -> usize {
+        let rows = (STRIP / self.row).saturating_sub(sizes.kh) / sizes.stride + 1;
+        rows.min(sizes.oh)
+    }
+
+    /// Elements of the rows that `outputs` output rows look at.
+    fn strip_len(&self, sizes: &Sizes, outputs: usize) -> usize {
+        ((outputs - 1) * sizes.stride + sizes.kh) * self.row
+    }
+
+    /// Elements of the whole image with its border.
     fn len(&self) -> usize {
         (self.h + 2 * self.border) * self.row
     }
 
-    /// Copies `image` inside; the border and the padding channels are zero already and stay so.
-    fn fill<T: Real>(&self, image: &[T], padded: &mut [T]) {
-        for (y, line) in image.chunks_exact(self.w * self.c).enumerate() {
-            let start = (y + self.border) * self.row + self.border * self.pixel;
-            let to = &mut padded[start..start + self.w * self.pixel];
+    /// Copies the rows of `image` that start with padded row `first` into `strip`; what is left and right of them is
+    /// zero already and stays so.
+    fn fill<T: Real>(&self, image: &[T], first: usize, strip: &mut [T]) {
+        for (y, line) in (first..).zip(strip.chunks_exact_mut(self.row)) {
+            let inside = self.border * self.pixel..(self.border + self.w) * self.pixel;
+            let to = &mut line[inside];
+            let Some(y) = y.checked_sub(self.border).filter(|&y| y < self.h) else {
+                to.fill(T::ZERO);
+                continue;
+            };
+            let from = &image[y * self.w * self.c..(y + 1) * self.w * self.c];
             if self.pixel == self.c {
-                to.copy_from_slice(line);
+                to.copy_from_slice(from);
             } else {
-                for (to, from) in to
-                    .chunks_exact_mut(self.pixel)
-                    .zip(line.chunks_exact(self.c))
-                {
+                let pixels = to.chunks_exact_mut(self.pixel);
+                for (to, from) in pixels.zip(from.chunks_exact(self.c)) {
                     to[..self.c].copy_from_slice(from);
                 }
             }
         }
     }
 
-    /// Copies the inside back out.
+    /// Copies the inside of a whole padded image back out.
     fn extract<T: Real>(&self, padded: &[T], image: &mut [T]) {
         for (y, line) in image.chunks_exact_mut(self.w * self.c).enumerate() {
             let start = (y + self.border) * self.row + self.border * self.pixel;
@@ -89,12 +108,18 @@ impl Padded {
 }
 
 simd! {
-    /// One image: every output pixel from its `K x K` window, `K` known to the compiler where it is 3.
+    /// A strip: every output pixel from its `K x K` window, `K` known to the compiler where it is 3.
     fn correlate<T, const K: usize>(
-        padded: &[T], row: usize, pixel: usize, filters: &[T], kernel: usize, stride: usize,
+        strip: &[T], row: usize, pixel: usize, filters: &[T], kernel: usize, stride: usize,
         ow: usize, channels: usize, out: &mut [T],
     ) {
         let kernel = if K == 0 { kernel } else { K };
+        let (oh, taps) = (out.len() / (ow * channels), kernel * kernel);
+        let reach = ((oh - 1) * stride + kernel - 1) * row + ((ow - 1) * stride + kernel) * pixel;
+        assert!(
+            reach <= strip.len() && taps * pixel <= filters.len() && channels <= pixel && pixel.is_multiple_of(LANES),
+            "every window is inside the strip"
+        );
         for start in (0..channels).step_by(LANES) {
             let width = LANES.min(channels - start);
             for (oy, line) in out.chunks_exact_mut(ow * channels).enumerate() {
@@ -103,9 +128,15 @@ simd! {
                     for ky in 0..kernel {
                         for kx in 0..kernel {
                             let at = (oy * stride + ky) * row + (ox * stride + kx) * pixel + start;
-                            let x: &[T; LANES] = padded[at..at + LANES].try_into().expect("one block");
-                            let at = (ky * kernel + kx) * pixel + start;
-                            let w: &[T; LANES] = filters[at..at + LANES].try_into().expect("one block");
+                            let tap = (ky * kernel + kx) * pixel + start;
+                            // SAFETY: `start` is below `pixel` and both are whole blocks, so that the block ends
+                            // within the window's last pixel and the last filter, which the assertion bounds.
+                            let (x, w) = unsafe {
+                                (
+                                    &*strip.as_ptr().add(at).cast::<[T; LANES]>(),
+                                    &*filters.as_ptr().add(tap).cast::<[T; LANES]>(),
+                                )
+                            };
                             for lane in 0..LANES {
                                 sums[lane] = fma!(x[lane], w[lane], sums[lane]);
                             }
@@ -145,38 +176,52 @@ simd! {
 }
 
 simd! {
-    /// One image: adds its share of the filters' gradient to `sums`, `(taps, padded channels)`.
+    /// A strip: adds its share of the filters' gradient to `sums`, `(taps, padded channels)`.
     fn correlate_weights<T, const K: usize>(
-        padded: &[T], row: usize, pixel: usize, dy: &[T], kernel: usize, stride: usize,
+        strip: &[T], row: usize, pixel: usize, dy: &[T], kernel: usize, stride: usize,
         ow: usize, channels: usize, sums: &mut [T],
     ) {
         let kernel = if K == 0 { kernel } else { K };
+        let oh = dy.len() / (ow * channels);
+        let reach = ((oh - 1) * stride + kernel - 1) * row + ((ow - 1) * stride + kernel) * pixel;
+        assert!(
+            reach <= strip.len() && channels <= pixel && pixel.is_multiple_of(LANES),
+            "every window is inside the strip"
+        );
         for start in (0..channels).step_by(LANES) {
             let width = LANES.min(channels - start);
             for ky in 0..kernel {
-                for (oy, line) in dy.chunks_exact(ow * channels).enumerate() {
-                    for kx in 0..kernel {
-                        let tap = (ky * kernel + kx) * pixel + start;
-                        let total: &mut [T; LANES] = (&mut sums[tap..tap + LANES]).try_into().expect("one block");
-                        let mut lanes = [T::ZERO; LANES];
+                let mut kx = 0;
+                // Three taps of a filter's row at a time, so that each gradient is read once for them.
+                while kx < kernel {
+                    let taps = 3.min(kernel - kx);
+                    let mut lanes = [[T::ZERO; LANES]; 3];
+                    for (oy, line) in dy.chunks_exact(ow * channels).enumerate() {
                         for (ox, dy) in line.chunks_exact(channels).enumerate() {
-                            let at = (oy * stride + ky) * row + (ox * stride + kx) * pixel + start;
-                            let x: &[T; LANES] = padded[at..at + LANES].try_into().expect("one block");
+                            let mut block = [T::ZERO; LANES];
                             if width == LANES {
-                                let dy: &[T; LANES] = dy[start..start + LANES].try_into().expect("one block");
-                                for lane in 0..LANES {
-                                    lanes[lane] = fma!(x[lane], dy[lane], lanes[lane]);
-                                }
+                                block.copy_from_slice(&dy[start..start + LANES]);
                             } else {
-                                for (lane, &dy) in dy[start..start + width].iter().enumerate() {
-                                    lanes[lane] = fma!(x[lane], dy, lanes[lane]);
+                                block[..width].copy_from_slice(&dy[start..start + width]);
+                            }
+                            let at = (oy * stride + ky) * row + (ox * stride + kx) * pixel + start;
+                            for (tap, lanes) in lanes.iter_mut().enumerate().take(taps) {
+                                // SAFETY: `start` is below `pixel` and both are whole blocks, so that the block ends
+                                // within the window's last pixel, which the assertion bounds.
+                                let x = unsafe { &*strip.as_ptr().add(at + tap * pixel).cast::<[T; LANES]>() };
+                                for lane in 0..LANES {
+                                    lanes[lane] = fma!(x[lane], block[lane], lanes[lane]);
                                 }
                             }
                         }
-                        for lane in 0..LANES {
-                            total[lane] += lanes[lane];
+                    }
+                    for (tap, lanes) in (kx..).zip(&lanes[..taps]) {
+                        let at = (ky * kernel + tap) * pixel + start;
+                        for (sum, &lane) in sums[at..at + LANES].iter_mut().zip(lanes) {
+                            *sum += lane;
                         }
                     }
+                    kx += taps;
                 }
             }
         }
@@ -194,18 +239,23 @@ fn convolve<T: Real>(sizes: &Sizes, x: &[T], filters: &[T], y: &mut [T]) {
     let (h, w, c, stride) = (sizes.h, sizes.w, sizes.c_in, sizes.stride);
     let (oh, ow) = (sizes.oh, sizes.ow);
     let padded = Padded::new(h, w, c, sizes.padding);
+    let rows = padded.rows_of_strip(sizes);
     chunks_mut_with(
         y,
         oh * ow * c,
-        &|| vec![T::ZERO; padded.len()],
+        &|| vec![T::ZERO; padded.strip_len(sizes, rows)],
         &|i, y, buffer| {
             let x = chunk(x, h * w * c, i);
-            padded.fill(x, buffer);
-            let (row, pixel) = (padded.row, padded.pixel);
-            if sizes.kh == 3 {
-                correlate::<T, 3>(buffer, row, pixel, filters, 3, stride, ow, c, y);
-            } else {
-                correlate::<T, 0>(buffer, row, pixel, filters, sizes.kh, stride, ow, c, y);
+            for (strip, y) in y.chunks_mut(rows * ow * c).enumerate() {
+                let inputs = padded.strip_len(sizes, y.len() / (ow * c));
+                let buffer = &mut buffer[..inputs];
+                padded.fill(x, strip * rows * stride, buffer);
+                let (row, pixel) = (padded.row, padded.pixel);
+                if sizes.kh == 3 {
+                    correlate::<T, 3>(buffer, row, pixel, filters, 3, stride, ow, c, y);
+                } else {
+                    correlate::<T, 0>(buffer, row, pixel, filters, sizes.kh, stride, ow, c, y);
+                }
             }
         },
     );
@@ -250,18 +300,24 @@ pub(super) fn backward_input<T: Real>(sizes: &Sizes, dy: &[T], weight: &[T]) -> 
 pub(super) fn backward_weight<T: Real>(sizes: &Sizes, x: &[T], dy: &[T]) -> Vec<T> {
     let (c, taps) = (sizes.c_in, sizes.kh * sizes.kw);
     let padded = Padded::new(sizes.h, sizes.w, c, sizes.padding);
-    let (row, pixel) = (padded.row, padded.pixel);
+    let (row, pixel, rows) = (padded.row, padded.pixel, padded.rows_of_strip(sizes));
     let sums = crate::ops::parallel::sum_parts(sizes.n, 16, taps * pixel, &|images, sums| {
-        let mut buffer = vec![T::ZERO; padded.len()];
+        let mut buffer = vec![T::ZERO; padded.strip_len(sizes, rows)];
+        let (stride, ow) = (sizes.stride, sizes.ow);
         for image in images {
-            let (input, output) = (sizes.h * sizes.w * c, sizes.oh * sizes.ow * c);
-            padded.fill(&x[image * input..(image + 1) * input], &mut buffer);
+            let (input, output) = (sizes.h * sizes.w * c, sizes.oh * ow * c);
+            let x = &x[image * input..(image + 1) * input];
             let dy = &dy[image * output..(image + 1) * output];
-            let (stride, ow) = (sizes.stride, sizes.ow);
-            if sizes.kh == 3 {
-                correlate_weights::<T, 3>(&buffer, row, pixel, dy, 3, stride, ow, c, sums);
-            } else {
-                correlate_weights::<T, 0>(&buffer, row, pixel, dy, sizes.kh, stride, ow, c, sums);
+            for (strip, dy) in dy.chunks(rows * ow * c).enumerate() {
+                let inputs = padded.strip_len(sizes, dy.len() / (ow * c));
+                let buffer = &mut buffer[..inputs];
+                padded.fill(x, strip * rows * stride, buffer);
+                if sizes.kh == 3 {
+                    correlate_weights::<T, 3>(buffer, row, pixel, dy, 3, stride, ow, c, sums);
+                } else {
+                    let kernel = sizes.kh;
+                    correlate_weights::<T, 0>(buffer, row, pixel, dy, kernel, stride, ow, c, sums);
+                }
             }
         }
     });
