@@ -180,14 +180,14 @@ fn single_faults() {
         (
             "task = \"train\"",
             "task = \"trian\"",
-            "a.toml:1: task: expected one of \"simulate\", \"train\", \"adversarial-train\", \"attack\", \"evaluate\", \
+            "a.toml:1: task: expected one of \"simulate\", \"train\", \"adversarial-train\", \"attack\", \"evaluate\", \"transfer\", \
              found \"trian\"; did you mean \"train\"?",
         ),
         (
             "task = \"train\"",
             "",
-            "a.toml: task: missing; what the stage does: \"simulate\", \"train\", \"adversarial-train\", \"attack\" or \
-             \"evaluate\"",
+            "a.toml: task: missing; what the stage does: \"simulate\", \"train\", \"adversarial-train\", \"attack\", \
+             \"evaluate\" or \"transfer\"",
         ),
         (
             "epochs = 2",

@@ -15,6 +15,8 @@ pub struct Target<'a> {
     /// The mode in which the model answers while it is attacked.
     pub mode: Mode,
     pub at: Coordinates,
+    /// Called before every pass: an error from it, such as that the user interrupts, ends the attack.
+    pub check: fn() -> Result<()>,
 }
 
 /// A gradient with respect to the images, and what came with it.
@@ -33,11 +35,13 @@ impl Target<'_> {
             plan,
             mode: Mode::Eval,
             at: Coordinates::default(),
+            check: || Ok(()),
         }
     }
 
     /// Logits of images, in evaluation mode.
     pub fn logits(&self, images: &Tensor) -> Result<Tensor> {
+        (self.check)()?;
         self.network.logits(images)
     }
 
@@ -47,6 +51,7 @@ impl Target<'_> {
         images: &Tensor,
         loss: impl FnOnce(&Tensor) -> Result<Loss> + Send,
     ) -> Result<Ascent> {
+        (self.check)()?;
         parallel::enter(|| {
             let tape = Tape::new(Pass::attack(self.plan.clone(), self.mode, self.at));
             let logits = self.network.forward(&tape, &tape.input(images))?;

@@ -174,12 +174,12 @@ impl Graph {
 /// The stages that a stage refers to, and what it uses of each.
 fn references(stage: &StageSpec) -> Vec<(&'static str, &str)> {
     let mut references = Vec::new();
-    if let Some(WeightsRef::Stage(id)) = stage
-        .model
-        .as_ref()
-        .and_then(|model| model.weights.as_ref())
-    {
-        references.push(("weights", id.as_str()));
+    let own = stage.model.iter();
+    let transfer = stage.transfer.iter();
+    for model in own.chain(transfer.flat_map(|transfer| transfer.models.values())) {
+        if let Some(WeightsRef::Stage(id)) = &model.weights {
+            references.push(("weights", id.as_str()));
+        }
     }
     if let Some(StageRef(id)) = stage
         .data
@@ -203,10 +203,21 @@ fn about(stage: &StageSpec) -> String {
             None => model.arch.clone(),
         });
     }
+    if let Some(transfer) = &stage.transfer {
+        let names: Vec<&str> = transfer.models.keys().map(String::as_str).collect();
+        words.push(format!("between {}", names.join(", ")));
+    }
     if let Some(data) = &stage.data {
         words.push(format!("on {}", data.kind));
     }
-    if let Some(attack) = stage
+    let transfer = stage
+        .transfer
+        .as_ref()
+        .and_then(|transfer| transfer.attacks.as_ref());
+    if let Some(attacks) = transfer {
+        let names: Vec<&str> = attacks.iter().map(|attack| attack.name()).collect();
+        words.push(format!("by {}", names.join(", ")));
+    } else if let Some(attack) = stage
         .attack
         .as_ref()
         .filter(|_| !stage.task.uses_attack_to_evaluate_only())

@@ -17,10 +17,12 @@ pub fn stage_keys(spec: &ExperimentSpec, graph: &Graph) -> Result<Vec<String>> {
             let source = spec.stages.iter().position(|stage| stage.id == id);
             source.map_or_else(|| id.to_owned(), |source| keys[source].clone())
         };
-        if let Some(Some(WeightsRef::Stage(id))) =
-            stage.model.as_mut().map(|model| model.weights.as_mut())
-        {
-            *id = key_of(id);
+        let own = stage.model.iter_mut();
+        let transfer = stage.transfer.iter_mut();
+        for model in own.chain(transfer.flat_map(|transfer| transfer.models.values_mut())) {
+            if let Some(WeightsRef::Stage(id)) = &mut model.weights {
+                *id = key_of(id);
+            }
         }
         if let Some(Some(StageRef(id))) = stage.data.as_mut().map(|data| data.adversarial.as_mut())
         {

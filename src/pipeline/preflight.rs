@@ -21,7 +21,8 @@ pub fn check_data(runs: &[PlannedRun]) -> Result<()> {
     let mut faults = Faults::default();
     let mut seen: Vec<DataSpec> = Vec::new();
     let mut files = BTreeSet::new();
-    for stage in stages(runs) {
+    let stages = stages(runs);
+    for stage in &stages {
         if let Some(spec) = stage
             .data
             .as_ref()
@@ -58,7 +59,8 @@ pub fn check_data(runs: &[PlannedRun]) -> Result<()> {
 pub fn check_models(runs: &[PlannedRun]) -> Result<()> {
     let mut faults = Faults::default();
     let mut seen = BTreeSet::new();
-    for stage in stages(runs) {
+    let stages = stages(runs);
+    for stage in &stages {
         let (Some(model), Some(data)) = (&stage.model, &stage.data) else {
             continue;
         };
@@ -99,8 +101,10 @@ pub fn check_models(runs: &[PlannedRun]) -> Result<()> {
     faults.end(Error::Spec)
 }
 
-fn stages(runs: &[PlannedRun]) -> impl Iterator<Item = &StageSpec> {
-    runs.iter().flat_map(|run| &run.spec.stages)
+/// The stages of all runs, each once a model.
+fn stages(runs: &[PlannedRun]) -> Vec<StageSpec> {
+    let stages = runs.iter().flat_map(|run| &run.spec.stages);
+    stages.flat_map(StageSpec::by_model).collect()
 }
 
 /// The faults of a check, each once.

@@ -9,14 +9,14 @@ use super::palette::{Look, grey};
 use crate::error::{Error, Result};
 
 /// Everything is drawn at twice its size and shown at half, since the backend rounds to whole units.
-const SCALE: i32 = 2;
+pub(super) const SCALE: i32 = 2;
 const PLOT_WIDTH: i32 = 560;
 const HEIGHT: i32 = 380;
 const MARGIN: i32 = 12;
 const TITLE: i32 = 40;
 const Y_LABELS: i32 = 62;
 const FONT: &str = "sans-serif";
-const INK: RGBColor = RGBColor(35, 35, 35);
+pub(super) const INK: RGBColor = RGBColor(35, 35, 35);
 /// Estimated width of a letter of the legend: there is no font to ask, and there should be none.
 const LETTER: i32 = 7;
 const MAX_LEGEND: i32 = 320;
@@ -222,7 +222,7 @@ struct Ranges {
     y: (f64, f64),
 }
 
-fn font(size: i32) -> TextStyle<'static> {
+pub(super) fn font(size: i32) -> TextStyle<'static> {
     let size = f64::from(size * SCALE) * FONT_FACTOR;
     TextStyle::from((FONT, size).into_font()).color(&INK)
 }
@@ -259,7 +259,7 @@ pub fn number(value: f64) -> String {
     }
 }
 
-fn shortened(text: &str, max: usize) -> String {
+pub(super) fn shortened(text: &str, max: usize) -> String {
     match text.chars().count() > max {
         true => text.chars().take(max - 1).chain(['\u{2026}']).collect(),
         false => text.to_owned(),
@@ -267,7 +267,7 @@ fn shortened(text: &str, max: usize) -> String {
 }
 
 /// Replaces the size in the first tag; the view box keeps the drawing's own units.
-fn shown_at_half(svg: &str, width: i32, height: i32) -> String {
+pub(super) fn shown_at_half(svg: &str, width: i32, height: i32) -> String {
     let drawn = format!("width=\"{}\" height=\"{}\"", width * SCALE, height * SCALE);
     let shown = format!("width=\"{width}\" height=\"{height}\"");
     svg.replacen(&drawn, &shown, 1)

@@ -4,6 +4,7 @@ mod chart;
 mod curves;
 mod data_uri;
 mod grid;
+mod heatmap;
 mod palette;
 mod settings;
 mod simulations;
@@ -15,11 +16,11 @@ use std::path::{Path, PathBuf};
 
 use crate::atomic;
 use crate::error::{Error, Result};
-use crate::run::{MetricsRow, RunRecord, SimulationRow, files, runs, table};
+use crate::run::{MetricsRow, RunRecord, SimulationRow, TransferRow, files, runs, table};
 use summary::Summary;
 
 /// Draws what the run in `folder` has to show into its `figures/`: accuracy and loss curves, simulation curves, a grid
-/// of adversarial images. Gives the files written; figures of a run with several stages are named after the stage.
+/// of adversarial images, heat maps of transfer. Gives the files written; figures of a run with several stages are named after the stage.
 pub fn figures(folder: &Path) -> Result<Vec<PathBuf>> {
     let record = RunRecord::read(folder)?.ok_or_else(|| {
         Error::failed(format!("{}: no run, it has no run.json", folder.display()))
@@ -43,10 +44,13 @@ pub fn figures(folder: &Path) -> Result<Vec<PathBuf>> {
         let stage_folder = folder.join(&stage.folder);
         let simulation: Vec<SimulationRow> = table::read(&stage_folder.join(files::SIMULATION))?;
         let grid = grid::svg(&title, &stage_folder)?.map(|svg| ("adversarial", svg));
+        let transfer: Vec<TransferRow> = table::read(&stage_folder.join(files::TRANSFER))?;
         let found = curves::charts(&title, &mine)?
             .into_iter()
             .chain(simulations::charts(&title, &simulation)?)
-            .chain(grid);
+            .chain(grid)
+            .map(|(name, svg)| (name.to_owned(), svg))
+            .chain(heatmap::charts(&title, &transfer)?);
         for (name, svg) in found {
             written.push(write(folder, &format!("{name}{suffix}"), &svg)?);
         }

@@ -15,6 +15,8 @@ pub const METRICS: &str = "metrics.csv";
 pub const SIMULATION: &str = "simulation.csv";
 /// One row an attacked example.
 pub const EXAMPLES: &str = "examples.csv";
+/// Accuracy of each model on images made on each.
+pub const TRANSFER: &str = "transfer.csv";
 /// Adversarial images as floats: `images` f32 (N,C,H,W) in \[0,1\], `labels` u32 (N).
 pub const ADVERSARIAL: &str = "adversarial.safetensors";
 /// Adversarial images as `<class>/<name>.png`.

@@ -19,6 +19,7 @@ mod simulation;
 mod stage_folder;
 mod store;
 pub mod table;
+mod transfer;
 
 pub use checkpoint::Checkpoint;
 pub use examples::ExampleRow;
@@ -32,3 +33,4 @@ pub use record::{FinishedStage, Metrics, RunRecord, RunState, StageRecord};
 pub use simulation::{Method, Point, RepeatLines, SimulationRow, SimulationWriter, Trajectories};
 pub use stage_folder::{StageFolder, adversarial_images, final_weights};
 pub use store::CheckpointStore;
+pub use transfer::TransferRow;

@@ -14,6 +14,7 @@ use super::metrics::MetricsWriter;
 use super::record::{FinishedStage, Metrics, RunState, finite, to_json};
 use super::simulation::SimulationWriter;
 use super::store::CheckpointStore;
+use super::transfer::TransferRow;
 use super::{clock, table};
 use crate::atomic;
 use crate::error::{Error, Result};
@@ -80,6 +81,11 @@ impl StageFolder {
     /// Writes `examples.csv` as a whole.
     pub fn write_examples(&self, rows: &[ExampleRow]) -> Result<()> {
         table::write(&self.file(files::EXAMPLES), rows)
+    }
+
+    /// Writes `transfer.csv` as a whole.
+    pub fn write_transfer(&self, rows: &[TransferRow]) -> Result<()> {
+        table::write(&self.file(files::TRANSFER), rows)
     }
 
     /// The checkpoints, of which `keep` newest ones and the best one stay.

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::sections::{
     AttackSpec, CheckpointSpec, DataSpec, EvaluateSpec, LinbpSpec, ModelSpec, OptimizerSpec,
-    SchedulerSpec, SimulateSpec, TrainSpec,
+    SchedulerSpec, SimulateSpec, TrainSpec, TransferSpec,
 };
 use super::task::Task;
 
@@ -42,9 +42,29 @@ pub struct StageSpec {
     pub evaluate: EvaluateSpec,
     pub checkpoint: CheckpointSpec,
     pub simulate: Option<SimulateSpec>,
+    pub transfer: Option<TransferSpec>,
 }
 
 impl StageSpec {
     /// The id of the stage of a spec that lists none.
     pub const MAIN: &'static str = "main";
+
+    /// The stage once for each model that it uses, as its own one: several for a transfer, which differ in nothing else.
+    /// LinBP in attacks is on where some of the stage's attacks use it.
+    pub fn by_model(&self) -> Vec<Self> {
+        let Some(transfer) = &self.transfer else {
+            return vec![self.clone()];
+        };
+        let models = transfer.models.values();
+        let models = models.map(|model| self.with_model(model, transfer.linbp.contains(&true)));
+        models.collect()
+    }
+
+    /// The stage with another model, and LinBP in attacks on or off.
+    pub fn with_model(&self, model: &ModelSpec, linbp: bool) -> Self {
+        let mut stage = self.clone();
+        stage.model = Some(model.clone());
+        stage.linbp.attack = linbp;
+        stage
+    }
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::experiment::{ExperimentSpec, StageSpec};
 use super::sections::{
     AttackSpec, CheckpointSpec, DataSpec, EvaluateSpec, LinbpSpec, ModelSpec, OptimizerSpec,
-    SchedulerSpec, SimulateSpec, TrainSpec,
+    SchedulerSpec, SimulateSpec, TrainSpec, TransferSpec,
 };
 use super::task::Task;
 use crate::{Error, Result};
@@ -35,6 +35,7 @@ struct Resolved<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     checkpoint: Option<&'a CheckpointSpec>,
     simulate: Option<&'a SimulateSpec>,
+    transfer: Option<&'a TransferSpec>,
 }
 
 #[derive(Serialize)]
@@ -61,6 +62,7 @@ impl<'a> Resolved<'a> {
             evaluate: uses("evaluate").then_some(&stage.evaluate),
             checkpoint: uses("checkpoint").then_some(&stage.checkpoint),
             simulate: stage.simulate.as_ref(),
+            transfer: stage.transfer.as_ref(),
         }
     }
 }

@@ -19,7 +19,7 @@ use super::task::Task;
 const HEAD: &[Key] = &[
     Key {
         name: "task",
-        doc: "what the stage does: \"simulate\", \"train\", \"adversarial-train\", \"attack\" or \"evaluate\"",
+        doc: "what the stage does: \"simulate\", \"train\", \"adversarial-train\", \"attack\", \"evaluate\" or \"transfer\"",
     },
     Key {
         name: "seed",
@@ -86,6 +86,7 @@ impl<'a> StageReader<'a> {
         let evaluate = self.section(&scope, "evaluate");
         let checkpoint = self.section(&scope, "checkpoint");
         let simulate = self.section(&scope, "simulate");
+        let transfer = self.section(&scope, "transfer");
         self.outcome.end_stage();
 
         let spec = || {
@@ -112,6 +113,7 @@ impl<'a> StageReader<'a> {
                 evaluate: used_or_default::<EvaluateSpec>(evaluate, uses("evaluate"))?,
                 checkpoint: used_or_default::<CheckpointSpec>(checkpoint, uses("checkpoint"))?,
                 simulate: need(simulate, uses("simulate"))?,
+                transfer: need(transfer, uses("transfer"))?,
             })
         };
         ReadStage {
@@ -279,6 +281,12 @@ impl<'a> StageReader<'a> {
                 peek("attack", "kind").and_then(|kind| kind.deserialize::<AttackKind>().ok());
             attacks.extend(kind);
         }
+        if task == Some(Task::Transfer) {
+            let list = peek("transfer", "attacks")
+                .and_then(|list| list.deserialize::<Vec<AttackKind>>().ok());
+            // The kind of [attack] is one of several only where the list names it.
+            attacks = list.filter(|list| !list.is_empty()).unwrap_or(attacks);
+        }
         if task.is_none_or(|task| task.uses("evaluate", false)) {
             let evaluations = peek("evaluate", "attacks")
                 .and_then(|list| list.deserialize::<Vec<EvalAttack>>().ok());
@@ -316,6 +324,36 @@ impl<'a> StageReader<'a> {
                     target,
                     wants,
                 });
+            }
+        }
+        if used("transfer") {
+            links.extend(self.transfer_links(scope));
+        }
+        links
+    }
+
+    /// The references among the models of a transfer.
+    fn transfer_links(&self, scope: &Scope<'a>) -> Vec<Link> {
+        let mut links = Vec::new();
+        let mut seen = Vec::new();
+        for table in self.chain(scope.id, "transfer", &mut Vec::new()) {
+            let models = table.dict.get("models").and_then(|models| models.as_dict());
+            for (name, model) in models.into_iter().flatten() {
+                let weights = model.as_dict().and_then(|model| model.get("weights"));
+                let Some(weights) = weights.filter(|_| !seen.contains(&name)) else {
+                    continue;
+                };
+                seen.push(name);
+                if let Ok(StageRef(target)) = weights.deserialize() {
+                    let key = join(&table.path, &format!("models.{name}.weights"));
+                    links.push(Link {
+                        from: scope.id.to_owned(),
+                        place: self.places.locate(&key, weights.tag()),
+                        key,
+                        target,
+                        wants: Wants::Weights,
+                    });
+                }
             }
         }
         links

@@ -15,6 +15,8 @@ choices! {
         Attack = "attack",
         /// Measure a model on clean, attacked or another stage's adversarial images.
         Evaluate = "evaluate",
+        /// Make adversarial images on each of several models and measure all of them on these.
+        Transfer = "transfer",
     }
 }
 
@@ -23,9 +25,13 @@ impl Task {
     pub(crate) fn uses(self, section: &str, attacks: bool) -> bool {
         match section {
             "simulate" => self == Self::Simulate,
-            "data" | "model" | "linbp" => self != Self::Simulate,
+            "data" | "linbp" => self != Self::Simulate,
+            "model" => !matches!(self, Self::Simulate | Self::Transfer),
+            "transfer" => self == Self::Transfer,
             "optimizer" | "scheduler" | "train" | "checkpoint" => self.is_training(),
-            "attack" => matches!(self, Self::Attack | Self::AdversarialTrain) || attacks,
+            "attack" => {
+                matches!(self, Self::Attack | Self::AdversarialTrain | Self::Transfer) || attacks
+            }
             "evaluate" => self.is_training() || self == Self::Evaluate,
             _ => false,
         }

@@ -31,6 +31,8 @@ pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
             plan: plan.clone(),
             mode,
             at,
+            // Ctrl-C ends training between steps, where there is something to save.
+            check: || Ok(()),
         };
         let originals = Originals {
             images: &batch.images,

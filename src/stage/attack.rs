@@ -16,7 +16,7 @@ use crate::Result;
 use crate::attacks::{Attack, Campaign, Start, Target, Threat, predictions, sanity, to_8bit};
 use crate::data::{Dataset, Split};
 use crate::nn::loss::{Reduction, cross_entropy};
-use crate::run::{ExampleRow, Metrics, files};
+use crate::run::{ExampleRow, Metrics, files, interrupt};
 
 /// Accuracy as the examples stand: as floats, and after rounding to 8 bits. An example that was wrong before counts as
 /// wrong, with the loss of its clean image.
@@ -37,7 +37,10 @@ pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
     let attacks = attacks(spec, spec.kind, data)?;
     let network = assemble::network(ctx, &dataset)?;
     let plan = assemble::attack_plan(ctx.spec, &network)?;
-    let target = Target::new(&network, plan);
+    let target = Target {
+        check: interrupt::check,
+        ..Target::new(&network, plan)
+    };
     ctx.progress.stage(&ctx.spec.id, 1);
     let examples = Examples::load(Arc::clone(&dataset), data.eval_batch_size, ctx.device)?;
     let start = Start {

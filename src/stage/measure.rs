@@ -114,7 +114,10 @@ impl Evaluation {
         epoch: u64,
         mut seen: impl FnMut(&'static str, &Tensor, &[u32]),
     ) -> Result<Vec<(&'static str, Tally)>> {
-        let target = Target::new(network, self.plan.clone());
+        let target = Target {
+            check: interrupt::check,
+            ..Target::new(network, self.plan.clone())
+        };
         let start = Start {
             seed: self.seed,
             epoch,

@@ -11,6 +11,7 @@ mod images;
 mod measure;
 mod simulate;
 mod train;
+mod transfer;
 
 pub use assemble::{data_source, linbp_plan, model_config};
 
@@ -48,6 +49,7 @@ pub fn run(ctx: &StageContext<'_>) -> Result<StageSummary> {
         Task::AdversarialTrain => adversarial_train::run(ctx)?,
         Task::Attack => attack::run(ctx)?,
         Task::Evaluate => evaluate::run(ctx)?,
+        Task::Transfer => transfer::run(ctx)?,
     };
     Ok(StageSummary { metrics })
 }

@@ -1,6 +1,7 @@
 //! Numbers against PyTorch's: of ops and layers, from fixtures that tests/parity/make_op_fixtures.py wrote; of whole
 //! models, from a PyTorch that is asked on the fly.
 
+mod attacks;
 mod models;
 mod ops;
 mod pytorch;

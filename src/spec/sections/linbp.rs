@@ -86,7 +86,12 @@ section! {
         if fields.attacks().is_empty() {
             fields.idle("attack", &mut attack, false, "nothing is attacked here");
         }
-        match (train, attack) {
+        let mut in_attacks = attack;
+        if fields.uses.task == Some(Task::Transfer) {
+            fields.idle("attack", &mut attack, false, "transfer.linbp says with and without, or which");
+            in_attacks = Some(true);
+        }
+        match (train, in_attacks) {
             (Some(false), Some(false)) => {
                 let why = "linbp.train and linbp.attack are both off";
                 fields.idle("variant", &mut variant, LinbpVariant::Plain, why);

@@ -12,6 +12,7 @@ mod optimizer;
 mod scheduler;
 mod simulate;
 mod train;
+mod transfer;
 
 pub use attack::{AttackSpec, ModelMode, Norm};
 pub use attack_kind::{AttackKind, AttackLoss, Compat, EnsembleMember};
@@ -25,6 +26,7 @@ pub use optimizer::{OptimizerKind, OptimizerSpec};
 pub use scheduler::{SchedulerKind, SchedulerSpec};
 pub use simulate::{SimulateSpec, SimulationKind, StepRule};
 pub use train::TrainSpec;
+pub use transfer::TransferSpec;
 
 use super::section::{Key, Section};
 
@@ -40,4 +42,5 @@ pub const SECTIONS: &[(&str, &[Key])] = &[
     ("evaluate", EvaluateSpec::KEYS),
     ("checkpoint", CheckpointSpec::KEYS),
     ("simulate", SimulateSpec::KEYS),
+    ("transfer", TransferSpec::KEYS),
 ];

@@ -118,7 +118,7 @@ section! {
         if widths.as_ref().is_some_and(|widths| widths.as_ref().is_some_and(Vec::is_empty)) {
             fields.fault("widths", "expected at least one width, found []");
         }
-        if weights == Some(None) && fields.task_is(&[Task::Attack, Task::Evaluate]) {
+        if weights == Some(None) && fields.task_is(&[Task::Attack, Task::Evaluate, Task::Transfer]) {
             fields.warn("weights", "not set: the model is random, which is hardly worth an attack or an evaluation");
         }
     }

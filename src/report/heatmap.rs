@@ -1,0 +1,185 @@
+//! Heat maps of transfer: a square a pair of models, its colour the accuracy.
+
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+use super::chart::{INK, SCALE, font, shortened, shown_at_half};
+use crate::error::{Error, Result};
+use crate::run::TransferRow;
+
+const CELL: i32 = 74;
+const LEFT: i32 = 150;
+const TOP: i32 = 76;
+const MARGIN: i32 = 16;
+const BOTTOM: i32 = 52;
+/// Letters of a model's name beside a row and above a column; longer ones are cut.
+const MAX_ROW: usize = 19;
+const MAX_COLUMN: usize = 11;
+const MAX_TITLE: usize = 60;
+
+/// The colours of an accuracy of 0 and of 1: dark for what is broken, light for what withstands, readable in grey too.
+const LOW: (f64, f64, f64) = (0.0, 68.0, 112.0);
+const HIGH: (f64, f64, f64) = (250.0, 240.0, 200.0);
+
+fn color(accuracy: f64) -> RGBColor {
+    let mix = |low: f64, high: f64| (low + (high - low) * accuracy.clamp(0.0, 1.0)).round() as u8;
+    RGBColor(mix(LOW.0, HIGH.0), mix(LOW.1, HIGH.1), mix(LOW.2, HIGH.2))
+}
+
+/// A map for each attack with and without LinBP, under the name of its file.
+pub fn charts(title: &str, rows: &[TransferRow]) -> Result<Vec<(String, String)>> {
+    let mut kinds: Vec<(&str, bool)> = Vec::new();
+    for row in rows {
+        let kind = (row.attack.as_str(), row.linbp);
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+    }
+    let charts = kinds.into_iter().map(|(attack, linbp)| {
+        let rows: Vec<&TransferRow> = rows
+            .iter()
+            .filter(|row| (row.attack.as_str(), row.linbp) == (attack, linbp))
+            .collect();
+        let rule = if linbp { "LinBP" } else { "BP" };
+        let name = format!("transfer-{attack}-{}", rule.to_lowercase());
+        Ok((name, svg(&format!("{title}: {attack} by {rule}"), &rows)?))
+    });
+    charts.collect()
+}
+
+/// The models in the order of the rows.
+fn names<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut found: Vec<&str> = Vec::new();
+    for name in names {
+        if !found.contains(&name) {
+            found.push(name);
+        }
+    }
+    found
+}
+
+fn svg(title: &str, rows: &[&TransferRow]) -> Result<String> {
+    let from = names(rows.iter().map(|row| row.from.as_str()));
+    let to = names(rows.iter().map(|row| row.to.as_str()));
+    let width = (LEFT + CELL * to.len() as i32 + MARGIN).max(360);
+    let height = TOP + CELL * from.len() as i32 + BOTTOM;
+    let mut text = String::new();
+    {
+        let size = ((width * SCALE) as u32, (height * SCALE) as u32);
+        let root = SVGBackend::with_string(&mut text, size).into_drawing_area();
+        let drawn = draw(&root, title, rows, &from, &to);
+        drawn
+            .and_then(|()| root.present().map_err(|error| error.to_string()))
+            .map_err(|error| Error::failed(format!("cannot draw {title:?}: {error}")))?;
+    }
+    Ok(shown_at_half(&text, width, height))
+}
+
+fn draw(
+    root: &DrawingArea<SVGBackend, plotters::coord::Shift>,
+    title: &str,
+    rows: &[&TransferRow],
+    from: &[&str],
+    to: &[&str],
+) -> Result<(), String> {
+    let words = |error: DrawingAreaErrorKind<_>| -> String { format!("{error}") };
+    let write = |text: &str, (x, y): (i32, i32), style: TextStyle<'static>, across: HPos| {
+        let style = style.pos(Pos::new(across, VPos::Center));
+        let text = Text::new(text.to_owned(), (x * SCALE, y * SCALE), style);
+        root.draw(&text).map_err(words)
+    };
+    root.fill(&WHITE).map_err(words)?;
+    write(
+        &shortened(title, MAX_TITLE),
+        (MARGIN, 20),
+        font(15),
+        HPos::Left,
+    )?;
+    let middle = |place: usize, start: i32| start + CELL * place as i32 + CELL / 2;
+    write("made on", (LEFT - 8, TOP - 14), font(11), HPos::Right)?;
+    for (row, name) in from.iter().enumerate() {
+        let name = shortened(name, MAX_ROW);
+        write(&name, (LEFT - 8, middle(row, TOP)), font(12), HPos::Right)?;
+    }
+    for (column, name) in to.iter().enumerate() {
+        let name = shortened(name, MAX_COLUMN);
+        write(
+            &name,
+            (middle(column, LEFT), TOP - 14),
+            font(11),
+            HPos::Center,
+        )?;
+    }
+    write("judged by", (LEFT, TOP - 32), font(11), HPos::Left)?;
+    for cell in rows {
+        let row = from.iter().position(|name| *name == cell.from).unwrap_or(0);
+        let column = to.iter().position(|name| *name == cell.to).unwrap_or(0);
+        let corner = (LEFT + CELL * column as i32, TOP + CELL * row as i32);
+        let corners = [
+            (corner.0 * SCALE, corner.1 * SCALE),
+            ((corner.0 + CELL - 2) * SCALE, (corner.1 + CELL - 2) * SCALE),
+        ];
+        let square = Rectangle::new(corners, color(cell.accuracy).filled());
+        root.draw(&square).map_err(words)?;
+        let ink: &'static RGBColor = if cell.accuracy < 0.5 { &WHITE } else { &INK };
+        let value = format!("{:.1}", 100.0 * cell.accuracy);
+        let place = (middle(column, LEFT), middle(row, TOP));
+        write(&value, place, font(13).color(ink), HPos::Center)?;
+    }
+    let below = TOP + CELL * from.len() as i32 + 24;
+    write(
+        "accuracy (%) after the attack",
+        (LEFT, below),
+        font(11),
+        HPos::Left,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(from: &str, to: &str, linbp: bool, accuracy: f64) -> TransferRow {
+        TransferRow {
+            from: from.into(),
+            to: to.into(),
+            attack: "pgd".into(),
+            linbp,
+            accuracy,
+            ..TransferRow::default()
+        }
+    }
+
+    #[test]
+    fn every_cell_is_drawn_in_its_colour_with_its_number() {
+        let rows = [
+            row("a", "a", false, 0.0),
+            row("a", "b<", false, 0.5),
+            row("b<", "a", false, 1.0),
+            row("b<", "b<", false, 0.125),
+            row("a", "a", true, 0.25),
+        ];
+        let charts = charts("t", &rows).unwrap();
+        let files: Vec<&str> = charts.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(files, ["transfer-pgd-bp", "transfer-pgd-linbp"]);
+        let svg = &charts[0].1;
+        for text in [
+            "0.0",
+            "50.0",
+            "100.0",
+            "12.5",
+            "b&lt;",
+            "judged by",
+            "#004470",
+            "#FAF0C8",
+        ] {
+            assert!(svg.contains(text), "{text}\n{svg}");
+        }
+        assert!(!charts[1].1.contains("12.5") && charts[1].1.contains("25.0"));
+    }
+
+    #[test]
+    fn no_rows_are_no_chart() {
+        assert!(charts("t", &[]).unwrap().is_empty());
+    }
+}

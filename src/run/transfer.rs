@@ -1,0 +1,70 @@
+//! `transfer.csv`: how each model does on images that were made on each.
+
+use serde::{Deserialize, Serialize};
+
+use super::table::Row;
+
+/// One attack on one model, judged by one model.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TransferRow {
+    /// The model that the images were made on.
+    pub from: String,
+    /// The model that judges them.
+    pub to: String,
+    /// The attack.
+    pub attack: String,
+    /// Whether the attack's gradients came by LinBP.
+    pub linbp: bool,
+    /// Share of all images that `to` classifies correctly after the attack. Images that `from` had wrong before are not
+    /// attacked.
+    pub accuracy: f64,
+    /// The same after rounding the images to 8 bits.
+    pub accuracy_8bit: f64,
+    /// Of the attacked images that `to` has right without an attack, the share that it has wrong after; missing where
+    /// there are none.
+    pub success_rate: Option<f64>,
+}
+
+impl Row for TransferRow {
+    const COLUMNS: &'static [&'static str] = &[
+        "from",
+        "to",
+        "attack",
+        "linbp",
+        "accuracy",
+        "accuracy_8bit",
+        "success_rate",
+    ];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::table;
+
+    #[test]
+    fn golden_text() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("transfer.csv");
+        let rows = [
+            TransferRow {
+                from: "a".into(),
+                to: "b".into(),
+                attack: "pgd".into(),
+                linbp: true,
+                accuracy: 0.25,
+                accuracy_8bit: 0.5,
+                success_rate: Some(0.75),
+            },
+            TransferRow::default(),
+        ];
+        table::write(&path, &rows).unwrap();
+        assert_eq!(
+            std::fs::read_to_string(&path).unwrap(),
+            "from,to,attack,linbp,accuracy,accuracy_8bit,success_rate\n\
+             a,b,pgd,true,0.25,0.5,0.75\n\
+             ,,,false,0.0,0.0,\n"
+        );
+        assert_eq!(table::read::<TransferRow>(&path).unwrap(), rows);
+    }
+}

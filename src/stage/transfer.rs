@@ -1,0 +1,221 @@
+//! Task `transfer`: images made on each of several models, judged by all of them.
+
+use std::collections::BTreeMap;
+
+use candle_core::Tensor;
+
+use super::StageContext;
+use super::assemble::{self, section};
+use super::attacks::attacks;
+use super::examples::Examples;
+use crate::Result;
+use crate::attacks::{Campaign, Start, Target, predictions, to_8bit};
+use crate::data::Split;
+use crate::nn::Network;
+use crate::run::{Metrics, TransferRow, files, interrupt, table};
+use crate::spec::{AttackKind, ModelSpec, StageSpec};
+
+/// A model that images are made on and judged by.
+struct Entrant<'a> {
+    name: &'a str,
+    spec: &'a ModelSpec,
+    network: Network,
+    /// Its answers to the images without an attack.
+    clean: Vec<u32>,
+}
+
+/// What one attack on one model left.
+struct Made {
+    images: Tensor,
+    /// Places of the images that were attacked.
+    attacked: Vec<usize>,
+}
+
+/// Fills the matrix, row by row as `transfer.csv` has them; rows that stand are not computed again.
+pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
+    let spec = section(&ctx.spec.transfer, "transfer")?;
+    let attack = section(&ctx.spec.attack, "attack")?;
+    let data = section(&ctx.spec.data, "data")?;
+    let kinds = spec.attacks.clone().unwrap_or_else(|| vec![attack.kind]);
+    let dataset = assemble::dataset(ctx, Split::Test)?;
+    let mut entrants = Vec::new();
+    let examples = Examples::load(dataset.clone(), data.eval_batch_size, ctx.device)?;
+    for (name, model) in &spec.models {
+        let stage = ctx.spec.with_model(model, false);
+        let network = assemble::network(&with_spec(ctx, &stage), &dataset)?;
+        let clean = answers(&network, &examples.images, data.eval_batch_size)?;
+        entrants.push(Entrant {
+            name,
+            spec: model,
+            network,
+            clean,
+        });
+    }
+    ctx.progress.stage(&ctx.spec.id, 1);
+    let mut rows: Vec<TransferRow> = table::read(&ctx.folder.file(files::TRANSFER))?;
+    for &kind in &kinds {
+        for &linbp in &spec.linbp {
+            for from in &entrants {
+                let stands = |to: &Entrant<'_>| {
+                    let place = (from.name, to.name, kind.name(), linbp);
+                    let mut rows = rows.iter();
+                    rows.any(|row| (&*row.from, &*row.to, &*row.attack, row.linbp) == place)
+                };
+                if entrants.iter().all(stands) {
+                    continue;
+                }
+                let made = make(ctx, from, &examples, kind, linbp)?;
+                let rounded = to_8bit(&made.images)?;
+                for to in &entrants {
+                    let judge =
+                        |images: &Tensor| answers(&to.network, images, data.eval_batch_size);
+                    let (floats, rounded) = (judge(&made.images)?, judge(&rounded)?);
+                    rows.push(row(
+                        from.name,
+                        to,
+                        kind,
+                        linbp,
+                        &made.attacked,
+                        &examples.labels,
+                        [floats, rounded],
+                    ));
+                }
+                ctx.folder.write_transfer(&rows)?;
+            }
+        }
+    }
+    let metrics = report(ctx, &entrants, &examples.labels, &rows);
+    ctx.progress.finish();
+    Ok(metrics)
+}
+
+fn with_spec<'a>(ctx: &StageContext<'a>, spec: &'a StageSpec) -> StageContext<'a> {
+    StageContext {
+        spec,
+        folder: ctx.folder,
+        inputs: ctx.inputs,
+        device: ctx.device,
+        progress: ctx.progress,
+    }
+}
+
+/// Attacks the images that `from` classifies correctly.
+fn make(
+    ctx: &StageContext<'_>,
+    from: &Entrant<'_>,
+    examples: &Examples,
+    kind: AttackKind,
+    linbp: bool,
+) -> Result<Made> {
+    let attack = section(&ctx.spec.attack, "attack")?;
+    let data = section(&ctx.spec.data, "data")?;
+    let stage = ctx.spec.with_model(from.spec, linbp);
+    let plan = assemble::attack_plan(&stage, &from.network)?;
+    let target = Target {
+        check: interrupt::check,
+        ..Target::new(&from.network, plan)
+    };
+    let start = Start {
+        seed: ctx.spec.seed,
+        ..Start::default()
+    };
+    if !linbp {
+        for warning in examples.examine(&target, start, data.eval_batch_size)? {
+            tracing::warn!(model = from.name, "about the following warning");
+            warning.emit();
+        }
+    }
+    let batch_size = data.eval_batch_size;
+    let mut campaign = Campaign::new(&target, examples.originals(start), batch_size)?;
+    let attacked = campaign.correct();
+    for member in attacks(attack, kind, data)? {
+        let rule = if linbp { "LinBP" } else { "BP" };
+        let batches = attacked.len().div_ceil(batch_size) as u64;
+        let name = format!("{} on {} by {rule}", member.name(), from.name);
+        ctx.progress.phase(&name, batches);
+        campaign.attack(member.as_ref(), &attacked, |_, seen, _| {
+            ctx.progress
+                .batch(seen.div_ceil(batch_size) as u64, None, batch_size as u64);
+        })?;
+    }
+    Ok(Made {
+        images: campaign.images().clone(),
+        attacked,
+    })
+}
+
+fn answers(network: &Network, images: &Tensor, batch_size: usize) -> Result<Vec<u32>> {
+    let n = images.dim(0)?;
+    let mut answers = Vec::with_capacity(n);
+    for first in (0..n).step_by(batch_size) {
+        interrupt::check()?;
+        let batch = images.narrow(0, first, batch_size.min(n - first))?;
+        answers.extend(predictions(&network.logits(&batch)?)?);
+    }
+    Ok(answers)
+}
+
+fn row(
+    from: &str,
+    to: &Entrant<'_>,
+    kind: AttackKind,
+    linbp: bool,
+    attacked: &[usize],
+    labels: &[u32],
+    [floats, rounded]: [Vec<u32>; 2],
+) -> TransferRow {
+    let at_stake: Vec<usize> = attacked
+        .iter()
+        .copied()
+        .filter(|&i| to.clean[i] == labels[i])
+        .collect();
+    let fooled = at_stake.iter().filter(|&&i| floats[i] != labels[i]).count();
+    TransferRow {
+        from: from.to_owned(),
+        to: to.name.to_owned(),
+        attack: kind.name().to_owned(),
+        linbp,
+        accuracy: accuracy(&floats, labels),
+        accuracy_8bit: accuracy(&rounded, labels),
+        success_rate: (!at_stake.is_empty()).then(|| fooled as f64 / at_stake.len() as f64),
+    }
+}
+
+fn accuracy(answers: &[u32], labels: &[u32]) -> f64 {
+    let right = answers.iter().zip(labels).filter(|(a, b)| a == b).count();
+    right as f64 / labels.len().max(1) as f64
+}
+
+/// The clean accuracy of each model, and for each attack the mean accuracy of the models that the images were not made on.
+fn report(
+    ctx: &StageContext<'_>,
+    entrants: &[Entrant<'_>],
+    labels: &[u32],
+    rows: &[TransferRow],
+) -> Metrics {
+    let mut metrics = Metrics::new();
+    for entrant in entrants {
+        let clean = accuracy(&entrant.clean, labels);
+        ctx.progress.line(&format!(
+            "{}: accuracy {:.2} % without attack",
+            entrant.name,
+            100.0 * clean
+        ));
+        metrics.insert(format!("{}_accuracy", entrant.name), clean);
+    }
+    let mut others: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    for row in rows.iter().filter(|row| row.from != row.to) {
+        let rule = if row.linbp { "_linbp" } else { "" };
+        let name = format!("transfer_{}{rule}_accuracy", row.attack);
+        others.entry(name).or_default().push(row.accuracy);
+    }
+    for (name, values) in others {
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        ctx.progress.line(&format!(
+            "{name}: {:.2} % on average over other models",
+            100.0 * mean
+        ));
+        metrics.insert(name, mean);
+    }
+    metrics
+}

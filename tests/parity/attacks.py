@@ -1,0 +1,119 @@
+"""What PyTorch, and torchattacks 3.5.1 where it is installed, make of attacks, for the Rust side to compare with.
+
+    python tests/parity/attacks.py FOLDER ARCH ...
+
+writes for each architecture `FOLDER/ARCH.pt`, a state dict, and `FOLDER/ARCH.safetensors`:
+
+- `images` in [0, 1], `labels`: the network's own answers, so that every example stands at first;
+- `pgd`, `pgd.f32`: five PGD steps of 2/255 in an 8/255 ball without random start, written out in PyTorch, in f64 and f32;
+- `dlr`, `dlr.gradient`, `dlr_t`, `dlr_t.gradient`, `targets`: the DLR losses and their gradients with respect to the images;
+- `torchattacks.NAME`, for small networks: the images of its attacks of that name: fgsm, i-fgsm, mi-fgsm, pgd, pgd-l2, fab, fab-l2 (all without
+  random numbers), and apgd-ce, apgd-l2, square. The steps of fixed size are computed in f64, the others in f32.
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch.nn import functional as F
+
+from models import shape, weights
+
+EPSILON, STEP = 8 / 255, 2 / 255
+EPSILON_L2, STEP_L2 = 0.5, 0.2
+COUNT = 8
+# FAB differentiates every class at every step, so that a network of any size takes minutes.
+SMALL = ("wide_resnet10_1",)
+
+
+def pgd(network, images, labels):
+    x = images.clone()
+    for _ in range(5):
+        x.requires_grad_()
+        (gradient,) = torch.autograd.grad(F.cross_entropy(network(x), labels, reduction="sum"), x)
+        x = x.detach() + STEP * gradient.sign()
+        x = (images + (x - images).clamp(-EPSILON, EPSILON)).clamp(0, 1)
+    return x
+
+
+def dlr(z, y):
+    top, order = z.sort(dim=1, descending=True)
+    own = z.gather(1, y[:, None])[:, 0]
+    other = torch.where(order[:, 0] == y, top[:, 1], top[:, 0])
+    return -(own - other) / (top[:, 0] - top[:, 2])
+
+
+def dlr_t(z, y, t):
+    top = z.sort(dim=1, descending=True)[0]
+    own, aim = z.gather(1, y[:, None])[:, 0], z.gather(1, t[:, None])[:, 0]
+    return -(own - aim) / (top[:, 0] - 0.5 * (top[:, 2] + top[:, 3]))
+
+
+def of_torchattacks(network, images, labels):
+    try:
+        import torchattacks as ta
+    except ImportError:
+        return {}
+    linf = {"eps": EPSILON, "alpha": STEP}
+    free = {"eps": 10.0, "steps": 10}
+    fixed = {
+        "fgsm": ta.FGSM(network, eps=EPSILON),
+        "i-fgsm": ta.BIM(network, **linf, steps=5),
+        "mi-fgsm": ta.MIFGSM(network, **linf, steps=5, decay=1.0),
+        "pgd": ta.PGD(network, **linf, steps=5, random_start=False),
+        "pgd-l2": ta.PGDL2(network, eps=EPSILON_L2, alpha=STEP_L2, steps=5, random_start=False),
+    }
+    chosen = {
+        "fab": ta.FAB(network, norm="Linf", **free),
+        "fab-l2": ta.FAB(network, norm="L2", **free),
+        "apgd-ce": ta.APGD(network, norm="Linf", eps=EPSILON, steps=25),
+        "apgd-l2": ta.APGD(network, norm="L2", eps=EPSILON_L2, steps=25),
+        "square": ta.Square(network, norm="Linf", eps=EPSILON, n_queries=200),
+    }
+    network.double()
+    found = {name: attack(images.double(), labels).float() for name, attack in fixed.items()}
+    network.float()
+    for name, attack in chosen.items():
+        if name.startswith("apgd"):
+            # The images of the highest loss, also of examples that withstand.
+            found[name] = attack.perturb(images, labels, best_loss=True)[1]
+        elif name == "square":
+            attack.init_hyperparam(images)
+            torch.manual_seed(0)
+            found[name] = attack.attack_single_run(images, labels)[1]
+        else:
+            found[name] = attack(images, labels)
+    return {f"torchattacks.{name}": images.detach() for name, images in found.items()}
+
+
+def main():
+    folder = Path(sys.argv[1])
+    for name in sys.argv[2:]:
+        network = weights(name).eval()
+        for parameter in network.parameters():
+            parameter.requires_grad_(False)
+        torch.save(network.state_dict(), folder / f"{name}.pt")
+        torch.manual_seed(2)
+        images = torch.rand(COUNT, *shape(name))
+        with torch.no_grad():
+            labels = network(images).argmax(1)
+        out = {"images": images, "labels": labels.to(torch.uint8), "pgd.f32": pgd(network, images, labels)}
+        network.double()
+        out["pgd"] = pgd(network, images.double(), labels)
+        with torch.no_grad():
+            targets = network(images.double()).topk(3, dim=1)[1][:, 2]
+        out["targets"] = targets.to(torch.uint8)
+        for key, loss in (("dlr", lambda z: dlr(z, labels)), ("dlr_t", lambda z: dlr_t(z, labels, targets))):
+            x = images.double().requires_grad_()
+            value = loss(network(x))
+            out[key] = value.detach()
+            (out[f"{key}.gradient"],) = torch.autograd.grad(value.sum(), x)
+        network.float()
+        if name in SMALL:
+            out.update(of_torchattacks(network, images, labels))
+        save_file({key: (value.float() if value.is_floating_point() else value).contiguous() for key, value in out.items()}, folder / f"{name}.safetensors")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,354 @@
+//! Attacks against PyTorch's, and against torchattacks 3.5.1 where the interpreter has it.
+//!
+//! Where no random number is drawn, images have to agree pixel by pixel after rounding to 8 bits. Both sides compute that
+//! in f64: in f32 a gradient within a rounding error of zero has either sign in either implementation, and five steps
+//! multiply it; that figure stands beside what PyTorch's own f32 makes of it. Where random numbers are drawn, what has to
+//! agree is how far the attack gets.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+use candle_core::{DType, Tensor};
+use runner::attacks::{
+    Apgd, ApgdLoss, Attack, Fab, Fgsm, Goal, IFgsm, MiFgsm, Norm, Objective, Originals, Pgd,
+    Square, Start, Target, Threat, craft, predictions, to_8bit,
+};
+use runner::models::{ModelConfig, build};
+use runner::nn::loss::{Reduction, cross_entropy};
+use runner::nn::{LinearPlan, Network};
+use runner::weights::load_tensors;
+
+use crate::pytorch::{interpreter, say};
+
+/// A small network, which goes through all attacks, and a deep one.
+const SMALL: &str = "wide_resnet10_1";
+const ARCHS: [&str; 2] = [SMALL, "mobilenet_v2"];
+const LINF: Threat = Threat {
+    norm: Norm::Linf,
+    epsilon: 8.0 / 255.0,
+};
+const L2: Threat = Threat {
+    norm: Norm::L2,
+    epsilon: 0.5,
+};
+
+/// One network with its examples and what Python made of them.
+struct Side {
+    arch: &'static str,
+    network: Network,
+    reference: BTreeMap<String, Tensor>,
+    labels: Vec<u32>,
+    indices: Vec<usize>,
+}
+
+impl Side {
+    fn read(folder: &Path, arch: &'static str, dtype: DType) -> Self {
+        let mut reference = load_tensors(&folder.join(format!("{arch}.safetensors"))).unwrap();
+        let images = reference["images"].to_dtype(dtype).unwrap();
+        reference.insert("images".to_owned(), images);
+        let config = ModelConfig {
+            dropout: Some(0.0),
+            dtype,
+            ..ModelConfig::new([3, 32, 32], 10)
+        };
+        let network = build(arch, &config).unwrap();
+        network
+            .load(&load_tensors(&folder.join(format!("{arch}.pt"))).unwrap())
+            .unwrap();
+        let labels = classes(&reference["labels"]);
+        Self {
+            arch,
+            network,
+            indices: (0..labels.len()).collect(),
+            labels,
+            reference,
+        }
+    }
+
+    fn images(&self) -> &Tensor {
+        &self.reference["images"]
+    }
+
+    fn target(&self) -> Target<'_> {
+        Target::new(&self.network, LinearPlan::none())
+    }
+
+    fn craft(&self, attack: &dyn Attack) -> Tensor {
+        let originals = Originals {
+            images: self.images(),
+            labels: &self.labels,
+            indices: &self.indices,
+            start: Start::default(),
+        };
+        craft(attack, &self.target(), originals).unwrap()
+    }
+
+    fn theirs(&self, name: &str) -> &Tensor {
+        &self.reference[&format!("torchattacks.{name}")]
+    }
+
+    /// Mean cross-entropy and share of wrong answers on images.
+    fn outcome(&self, images: &Tensor) -> (f64, f64) {
+        let logits = self.network.logits(images).unwrap();
+        let loss = cross_entropy(&logits, &self.labels, Reduction::Sum)
+            .unwrap()
+            .mean();
+        let wrong = predictions(&logits).unwrap();
+        let wrong = wrong
+            .iter()
+            .zip(&self.labels)
+            .filter(|(a, b)| a != b)
+            .count();
+        (loss, wrong as f64 / self.labels.len() as f64)
+    }
+}
+
+fn classes(tensor: &Tensor) -> Vec<u32> {
+    tensor.to_dtype(DType::U32).unwrap().to_vec1().unwrap()
+}
+
+fn numbers(tensor: &Tensor) -> Vec<f32> {
+    let tensor = tensor.to_dtype(DType::F32).unwrap();
+    tensor.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+/// The share of pixels that are the same after rounding to 8 bits.
+fn same_pixels(a: &Tensor, b: &Tensor) -> f64 {
+    let (a, b) = (numbers(&to_8bit(a).unwrap()), numbers(&to_8bit(b).unwrap()));
+    let same = a
+        .iter()
+        .zip(&b)
+        .filter(|(a, b)| (*a - *b).abs() < 1e-4)
+        .count();
+    same as f64 / a.len() as f64
+}
+
+fn relative(a: &Tensor, b: &Tensor) -> f64 {
+    let (a, b) = (numbers(a), numbers(b));
+    let length = |values: &mut dyn Iterator<Item = f32>| {
+        values.map(|v| f64::from(v).powi(2)).sum::<f64>().sqrt()
+    };
+    length(&mut a.iter().zip(&b).map(|(a, b)| a - b)) / length(&mut b.iter().copied())
+}
+
+fn pgd(threat: Threat, step_size: f64) -> Pgd {
+    Pgd {
+        threat,
+        step_size,
+        k: 5,
+        random_start: false,
+        restarts: 1,
+        objective: Objective::CrossEntropy,
+        goal: Goal::Misclassify,
+    }
+}
+
+/// The losses of APGD and their gradients through the network.
+fn losses(side: &Side) {
+    let targets = classes(&side.reference["targets"]);
+    for (name, objective, targets) in [
+        ("dlr", Objective::Dlr, None),
+        ("dlr_t", Objective::TargetedDlr, Some(&*targets)),
+    ] {
+        let ascent = side
+            .target()
+            .gradient(side.images(), |logits| {
+                objective.evaluate(logits, &side.labels, targets)
+            })
+            .unwrap();
+        let expected = numbers(&side.reference[name]);
+        for (found, expected) in ascent.loss.per_example.iter().zip(expected) {
+            assert!(
+                (found - f64::from(expected)).abs() < 1e-3,
+                "{} {name}: {found} {expected}",
+                side.arch
+            );
+        }
+        let error = relative(
+            &ascent.gradient,
+            &side.reference[&format!("{name}.gradient")],
+        );
+        say(&format!(
+            "{}: gradient of {name} off by {error:.0e}",
+            side.arch
+        ));
+        assert!(error < 1e-2, "{} {name}: {error}", side.arch);
+    }
+}
+
+/// Attacks without random numbers, pixel by pixel.
+fn pixels(side: &Side) {
+    let step_size = 2.0 / 255.0;
+    let (threat, k, random_start, restarts) = (LINF, 5, false, 1);
+    let (objective, goal) = (Objective::CrossEntropy, Goal::Misclassify);
+    let attacks: [(&str, Box<dyn Attack>); 5] = [
+        (
+            "fgsm",
+            Box::new(Fgsm {
+                threat,
+                random_start,
+                restarts,
+                objective,
+                goal,
+            }),
+        ),
+        (
+            "i-fgsm",
+            Box::new(IFgsm {
+                threat,
+                step_size,
+                k,
+                random_start,
+                restarts,
+                objective,
+                goal,
+            }),
+        ),
+        (
+            "mi-fgsm",
+            Box::new(MiFgsm {
+                threat,
+                step_size,
+                k,
+                decay: 1.0,
+                random_start,
+                restarts,
+                objective,
+                goal,
+            }),
+        ),
+        ("pgd", Box::new(pgd(LINF, step_size))),
+        ("pgd-l2", Box::new(pgd(L2, 0.2))),
+    ];
+    for (name, attack) in attacks {
+        let same = same_pixels(&side.craft(attack.as_ref()), side.theirs(name));
+        say(&format!(
+            "{}: {name}: {:.3} % of the 8-bit pixels as in torchattacks",
+            side.arch,
+            100.0 * same
+        ));
+        assert!(same >= 0.999, "{} {name}: {same}", side.arch);
+    }
+}
+
+/// The distances that FAB finds: the same algorithm without random numbers, in a ball that is no bound.
+fn distances(side: &Side) {
+    for (name, norm, epsilon) in [("fab", Norm::Linf, 1.0), ("fab-l2", Norm::L2, 10.0)] {
+        let threat = Threat { norm, epsilon };
+        let fab = Fab {
+            name: "fab",
+            threat,
+            k: 10,
+            restarts: 1,
+            targets: None,
+            stop_at_success: false,
+        };
+        let of = |images: &Tensor| -> Vec<f64> {
+            let distances = Threat::distances(images, side.images()).unwrap();
+            distances
+                .iter()
+                .map(|d| if norm == Norm::L2 { d.l2 } else { d.linf })
+                .collect()
+        };
+        let (ours, theirs) = (of(&side.craft(&fab)), of(side.theirs(name)));
+        let mut ratios: Vec<f64> = ours.iter().zip(&theirs).map(|(a, b)| a / b).collect();
+        ratios.sort_by(f64::total_cmp);
+        let middle = ratios[ratios.len() / 2];
+        say(&format!(
+            "{}: {name}: distance ours / torchattacks {middle:.4} ({:.4} to {:.4})",
+            side.arch,
+            ratios[0],
+            ratios[ratios.len() - 1]
+        ));
+        assert!(
+            (middle - 1.0).abs() < 0.01 && ratios[ratios.len() - 1] < 1.1,
+            "{} {name}: {ratios:?}",
+            side.arch
+        );
+    }
+}
+
+/// Attacks that start at random: how high the loss gets, and how many answers are wrong.
+fn strength(side: &Side) {
+    let apgd = |threat| Apgd {
+        name: "apgd",
+        threat,
+        k: 25,
+        restarts: 1,
+        loss: ApgdLoss::CrossEntropy,
+        stop_at_success: false,
+    };
+    let attacks: [(&str, Box<dyn Attack>); 3] = [
+        ("apgd-ce", Box::new(apgd(LINF))),
+        ("apgd-l2", Box::new(apgd(L2))),
+        (
+            "square",
+            Box::new(Square {
+                threat: LINF,
+                queries: 200,
+                restarts: 1,
+            }),
+        ),
+    ];
+    for (name, attack) in attacks {
+        let (loss, wrong) = side.outcome(&side.craft(attack.as_ref()));
+        let (their_loss, their_wrong) = side.outcome(side.theirs(name));
+        say(&format!(
+            "{}: {name}: loss {loss:.3} ({their_loss:.3}), wrong {wrong:.3} ({their_wrong:.3})",
+            side.arch
+        ));
+        assert!(
+            wrong >= their_wrong - 0.26,
+            "{} {name}: {wrong} {their_wrong}",
+            side.arch
+        );
+        // Square is left at success, at whatever loss.
+        assert!(
+            name == "square" || loss > 0.95 * their_loss,
+            "{} {name}: {loss} {their_loss}",
+            side.arch
+        );
+    }
+}
+
+#[test]
+fn attacks() {
+    let Some(python) = interpreter() else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/attacks.py");
+    let status = Command::new(python)
+        .arg(script)
+        .arg(folder.path())
+        .args(ARCHS)
+        .status()
+        .unwrap();
+    assert!(status.success(), "attacks.py failed");
+    for arch in ARCHS {
+        let [single, double] =
+            [DType::F32, DType::F64].map(|dtype| Side::read(folder.path(), arch, dtype));
+        let attack = pgd(LINF, 2.0 / 255.0);
+        let [theirs, theirs_f32] = ["pgd", "pgd.f32"].map(|name| &double.reference[name]);
+        let same = same_pixels(&double.craft(&attack), theirs);
+        let f32_same = same_pixels(&single.craft(&attack), theirs);
+        say(&format!(
+            "{arch}: five steps of PGD: {:.3} % of the 8-bit pixels as in PyTorch; in f32 {:.3} % (PyTorch's own {:.3} %)",
+            100.0 * same,
+            100.0 * f32_same,
+            100.0 * same_pixels(theirs_f32, theirs)
+        ));
+        assert!(same >= 0.999, "{arch}: {same}");
+        losses(&double);
+        if single.reference.contains_key("torchattacks.fgsm") {
+            pixels(&double);
+            distances(&single);
+            strength(&single);
+        } else if arch == SMALL {
+            say(&format!(
+                "SKIPPED the comparison of {arch} with torchattacks: it is not installed beside torch"
+            ));
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Task `transfer`, from two models trained in the same spec to the matrix, its figures and its faults.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use runner::spec::{Request, plan};
+
+const SPEC: &str = r#"
+name = "t"
+seed = 1
+data = { kind = "digits", train_limit = 2000, test_limit = 60, batch_size = 50, eval_batch_size = 25 }
+optimizer = { lr = 0.05, momentum = 0.9 }
+train = { epochs = 1 }
+attack = { kind = "pgd", epsilon = 0.2, step_size = 0.05, k = 5 }
+[[stage]]
+id = "lenet"
+task = "train"
+model = { arch = "lenet5" }
+[[stage]]
+id = "mlp"
+task = "train"
+model = { arch = "mlp" }
+[[stage]]
+id = "matrix"
+task = "transfer"
+[stage.transfer]
+attacks = ["fgsm", "pgd"]
+[stage.transfer.models.conv]
+arch = "lenet5"
+weights = "@lenet"
+[stage.transfer.models.dense]
+arch = "mlp"
+weights = "@mlp"
+"#;
+
+fn run(folder: &Path) -> Output {
+    let output = Command::new(env!("CARGO_BIN_EXE_runner"))
+        .current_dir(folder)
+        .args(["t.toml", "--results", "results"])
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}
+
+/// The one file of that name under a folder.
+fn find(folder: &Path, name: &str) -> std::path::PathBuf {
+    let mut open = vec![folder.to_path_buf()];
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.file_name().is_some_and(|found| found == name) {
+                return path;
+            }
+            if path.is_dir() {
+                open.push(path);
+            }
+        }
+    }
+    panic!("there is no {name}");
+}
+
+#[test]
+fn the_matrix_of_two_trained_models() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("t.toml"), SPEC).unwrap();
+    run(folder.path());
+    let table = std::fs::read_to_string(find(folder.path(), "transfer.csv")).unwrap();
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .map(|line| line.split(',').collect())
+        .collect();
+    assert_eq!(
+        rows[0],
+        [
+            "from",
+            "to",
+            "attack",
+            "linbp",
+            "accuracy",
+            "accuracy_8bit",
+            "success_rate"
+        ]
+    );
+    assert_eq!(rows.len(), 1 + 2 * 2 * 2 * 2, "{table}");
+    let number = |text: &str| text.parse::<f64>().unwrap();
+    let mean = |from: &str, to: &str| {
+        let rows = rows[1..]
+            .iter()
+            .filter(|row| row[0] == from && row[1] == to);
+        let values: Vec<f64> = rows.map(|row| number(row[4])).collect();
+        assert_eq!(values.len(), 4);
+        values.iter().sum::<f64>() / 4.0
+    };
+    for (one, other) in [("conv", "dense"), ("dense", "conv")] {
+        assert!(
+            mean(one, one) < mean(one, other),
+            "an attack hits the model that it was made on hardest:\n{table}"
+        );
+    }
+    for row in &rows[1..] {
+        for value in &row[4..] {
+            assert!((0.0..=1.0).contains(&number(value)), "{table}");
+        }
+    }
+    for figure in [
+        "transfer-fgsm-bp",
+        "transfer-fgsm-linbp",
+        "transfer-pgd-bp",
+        "transfer-pgd-linbp",
+    ] {
+        let svg =
+            std::fs::read_to_string(find(folder.path(), &format!("{figure}-matrix.svg"))).unwrap();
+        assert!(svg.contains("conv") && svg.contains("dense"), "{figure}");
+    }
+}
+
+fn remarks(text: &str) -> Result<Vec<String>, Vec<String>> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.toml");
+    std::fs::write(&file, text).unwrap();
+    let prefix = format!("{}/", folder.path().display());
+    let lines = |text: &str| -> Vec<String> {
+        text.replace(&prefix, "")
+            .lines()
+            .map(str::to_owned)
+            .collect()
+    };
+    match plan(&Request {
+        spec: file,
+        ..Request::default()
+    }) {
+        Ok(plan) => Ok(lines(&plan.warnings.join("\n"))),
+        Err(error) => Err(lines(&error.to_string())),
+    }
+}
+
+#[test]
+fn bad_specs_and_their_words() {
+    let base = "task = \"transfer\"\ndata = { kind = \"digits\" }\nattack = { kind = \"fgsm\", epsilon = 0.1 }\n";
+    for (text, expected) in [
+        (
+            "",
+            "a.toml: transfer.models: missing; The models, each a table with the keys of [model] under its name: \
+             transfer.models.NAME.arch and so on",
+        ),
+        (
+            "[transfer]\nmodels = [\"a\"]\n",
+            "a.toml:5: transfer.models: expected at least one table NAME = { arch = ..., weights = ... }, found [\"a\"]",
+        ),
+        (
+            "[transfer.models.a]\narch = \"resnet5\"\nweights = \"w\"\n",
+            "a.toml:5: transfer.models.a.arch: expected an architecture that `runner models` lists, found \"resnet5\"; did you mean \
+             \"resnet50\"?",
+        ),
+        (
+            "[transfer.models.a]\narch = \"lenet5\"\nweight = \"w\"\n",
+            "a.toml:6: transfer.models.a.weight: unknown key; did you mean \"weights\"?",
+        ),
+        (
+            "[transfer.models.a]\narch = \"lenet5\"\nweights = \"@b\"\n",
+            "a.toml:6: transfer.models.a.weights: refers to the stage \"b\", and this spec lists no [[stage]]",
+        ),
+        (
+            "[transfer]\nlinbp = []\nmodels.a = { arch = \"lenet5\", weights = \"w\" }\n",
+            "a.toml:5: transfer.linbp: expected [false], [true] or [false, true]",
+        ),
+        (
+            "[transfer]\nattacks = [\"pgd\", \"pgd\"]\nmodels.a = { arch = \"lenet5\", weights = \"w\" }\n",
+            "a.toml:5: transfer.attacks: expected each attack at most once",
+        ),
+    ] {
+        let faults = remarks(&format!("{base}{text}")).unwrap_err();
+        assert!(
+            faults.iter().any(|fault| fault == expected),
+            "{faults:#?}\n{expected}"
+        );
+    }
+    let sound = format!("{base}[transfer.models.a]\narch = \"lenet5\"\nweights = \"w\"\n");
+    assert_eq!(remarks(&sound), Ok(vec![]));
+    let idle = format!("{sound}[linbp]\nattack = true\n");
+    assert_eq!(
+        remarks(&idle),
+        Ok(vec![
+            "a.toml:8: linbp.attack: has no effect: transfer.linbp says with and without, or which"
+                .into()
+        ])
+    );
+    let staged = SPEC.replace("@mlp", "@matrix");
+    let faults = remarks(&staged).unwrap_err();
+    assert!(
+        faults[0].ends_with(
+            "stage.matrix.transfer.models.dense.weights: refers to its own stage \"matrix\""
+        ),
+        "{faults:?}"
+    );
+}
