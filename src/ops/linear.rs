@@ -15,8 +15,6 @@ use crate::{Error, Result, simd, with_real};
 
 /// Multiplications below which a product stays on one thread.
 const ALONE: usize = 1 << 18;
-/// Terms of a sum that one product adds up in one go, whatever its other sides are.
-const DEPTH: usize = 512;
 /// Rows of a result that one task computes.
 const ROWS: usize = 64;
 
@@ -33,19 +31,11 @@ fn product<T: Real>(
         ROWS.min(m.div_ceil(2))
     };
     chunks_mut(&mut out, rows.max(1) * n, &|index, out| {
-        // Sums over more would be cut where the product's other sides say, and an example's logits depend on its batch.
-        for depth in (0..k).step_by(DEPTH) {
-            let a = Matrix {
-                data: &a.data[index * rows * a.row + depth * a.col..],
-                ..a
-            };
-            let b = Matrix {
-                data: &b.data[depth * b.row..],
-                ..b
-            };
-            let dims = (out.len() / n, DEPTH.min(k - depth), n);
-            matmul(dims, a, b, out, n, depth > 0);
-        }
+        let a = Matrix {
+            data: &a.data[index * rows * a.row..],
+            ..a
+        };
+        matmul((out.len() / n, k, n), a, b, out, n, false);
     });
     out
 }

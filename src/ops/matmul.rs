@@ -34,6 +34,10 @@ impl<'a, T> Matrix<'a, T> {
     }
 }
 
+/// Terms of a sum that are added up in one go. Where a longer sum is cut would depend on the product's other sides, and
+/// an example's logits on the batch that it is in.
+const DEPTH: usize = 512;
+
 /// `out = a b` or `out += a b` for `a` of m x k and `b` of k x n; `out` has m rows that start `out_row` apart.
 pub fn matmul<T: Real>(
     (m, k, n): (usize, usize, usize),
@@ -54,30 +58,33 @@ pub fn matmul<T: Real>(
         n <= out_row && (m - 1) * out_row + n <= out.len(),
         "the result fits"
     );
-    // SAFETY: the assertions above bound every index that the product computes: rows below m, columns below n and
-    // depth below k, each times its stride; `out` is borrowed mutably, so it overlaps neither operand.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            out.as_mut_ptr(),
-            1,
-            out_row as isize,
-            accumulate,
-            a.data.as_ptr(),
-            a.col as isize,
-            a.row as isize,
-            b.data.as_ptr(),
-            b.col as isize,
-            b.row as isize,
-            T::ONE,
-            T::ONE,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
+    let depth = k.div_ceil(k.div_ceil(DEPTH).max(1)).max(1);
+    for start in (0..k.max(1)).step_by(depth) {
+        // SAFETY: the assertions above bound every index that the product computes: rows below m, columns below n and
+        // depth below k, each times its stride; `out` is borrowed mutably, so it overlaps neither operand.
+        unsafe {
+            gemm::gemm(
+                m,
+                n,
+                depth.min(k - start),
+                out.as_mut_ptr(),
+                1,
+                out_row as isize,
+                accumulate || start > 0,
+                a.data.as_ptr().add(start * a.col),
+                a.col as isize,
+                a.row as isize,
+                b.data.as_ptr().add(start * b.row),
+                b.col as isize,
+                b.row as isize,
+                T::ONE,
+                T::ONE,
+                false,
+                false,
+                false,
+                gemm::Parallelism::None,
+            );
+        }
     }
 }
 
