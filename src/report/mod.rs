@@ -16,7 +16,8 @@ use std::path::{Path, PathBuf};
 
 use crate::atomic;
 use crate::error::{Error, Result};
-use crate::run::{MetricsRow, RunRecord, SimulationRow, TransferRow, files, runs, table};
+use crate::run::{MetricsRow, RunRecord, TransferRow, files, fold_simulation, runs, table};
+use simulations::Sums;
 use summary::Summary;
 
 /// Draws what the run in `folder` has to show into its `figures/`: accuracy and loss curves, simulation curves, a grid
@@ -42,7 +43,7 @@ pub fn figures(folder: &Path) -> Result<Vec<PathBuf>> {
             .cloned()
             .collect();
         let stage_folder = folder.join(&stage.folder);
-        let simulation: Vec<SimulationRow> = table::read(&stage_folder.join(files::SIMULATION))?;
+        let simulation = fold_simulation(&stage_folder.join(files::SIMULATION), Sums::add)?;
         let grid = grid::svg(&title, &stage_folder)?.map(|svg| ("adversarial", svg));
         let transfer: Vec<TransferRow> = table::read(&stage_folder.join(files::TRANSFER))?;
         let found = curves::charts(&title, &mine)?

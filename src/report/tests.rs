@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::run::{Method, Metrics, RunFolder, RunStart, RunState, StageRecord};
+use crate::run::{Method, Metrics, RunFolder, RunStart, RunState, SimulationRow, StageRecord};
 
 fn stage(id: &str, folder: &str) -> StageRecord {
     StageRecord {

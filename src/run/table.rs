@@ -33,7 +33,7 @@ fn lines<R: Row>(path: &Path, rows: &[R]) -> Result<Vec<u8>> {
 }
 
 /// The header of `R` as a line.
-fn header<R: Row>() -> String {
+pub(super) fn header<R: Row>() -> String {
     R::COLUMNS.join(",") + "\n"
 }
 
@@ -145,10 +145,19 @@ impl<R: Row> Appender<R> {
 
     /// Appends lines that the caller formatted, and waits until they are on the disk.
     pub fn append_lines(&mut self, bytes: &[u8]) -> Result<()> {
-        debug_assert!(bytes.is_empty() || bytes.ends_with(b"\n"));
+        self.append_parts([bytes])
+    }
+
+    /// Appends parts of whole lines, one after the other, and waits until all are on the disk.
+    pub fn append_parts<'a>(&mut self, parts: impl IntoIterator<Item = &'a [u8]>) -> Result<()> {
+        for bytes in parts {
+            debug_assert!(bytes.is_empty() || bytes.ends_with(b"\n"));
+            self.file
+                .write_all(bytes)
+                .map_err(Error::io("append to", &self.path))?;
+        }
         self.file
-            .write_all(bytes)
-            .and_then(|()| self.file.sync_data())
+            .sync_data()
             .map_err(Error::io("append to", &self.path))
     }
 

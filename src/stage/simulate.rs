@@ -6,6 +6,13 @@
 mod normals;
 mod one_layer_training;
 mod two_layer_attack;
+mod wide_chacha;
+mod ziggurat;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::thread;
 
 use rayon::prelude::*;
 
@@ -14,11 +21,10 @@ use super::assemble::section;
 use super::{StageContext, StageSummary};
 use crate::error::{Error, Result};
 use crate::rng::{Purpose, stream};
-use crate::run::{Method, Metrics, Progress, RepeatLines, StageFolder, Trajectories, interrupt};
+use crate::run::{
+    Method, Metrics, Progress, RepeatLines, SimulationWriter, StageFolder, Trajectories, interrupt,
+};
 use crate::spec::{SimulateSpec, SimulationKind};
-
-/// Rows that are computed before they are written, at most, unless one repeat has more.
-const ROWS_AT_A_TIME: usize = 400_000;
 
 /// Numbers that a repeat may hold at once: 1 GiB of them.
 const MAX_NUMBERS: u128 = 1 << 27;
@@ -47,23 +53,74 @@ fn simulate_all(
     refuse_too_large(spec)?;
     let steps = recorded_steps(spec);
     let mut writer = folder.simulation(&steps)?;
-    progress.epoch(1, spec.repeats as u64);
-    let at_a_time = (ROWS_AT_A_TIME / (2 * steps.len())).max(rayon::current_num_threads()) as u64;
+    let repeats = spec.repeats as u64;
+    progress.epoch(1, repeats);
+    progress.batch(writer.repeats_done(), None, 0);
+    let next = AtomicU64::new(writer.repeats_done());
+    let threads = rayon::current_num_threads();
+    let (finished, to_write) = mpsc::sync_channel(threads);
+    // The next repeats are computed while the last ones are written, which is mostly waiting for the disk.
+    let (computed, written) = thread::scope(|scope| {
+        let writer = &mut writer;
+        let writing = scope.spawn(move || write_in_order(writer, &to_write, progress));
+        let computed = (0..threads)
+            .into_par_iter()
+            .try_for_each_with(finished, |finished, _| {
+                compute(spec, seed, &next, finished).inspect_err(|_| {
+                    // No thread begins another one.
+                    next.store(repeats, Ordering::Relaxed);
+                })
+            });
+        (computed, writing.join())
+    });
+    match written {
+        Ok(written) => written?,
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+    computed?;
+    Ok(final_means(writer.final_points()))
+}
+
+/// Computes one repeat after the other, each the next that nobody has begun, until none is left.
+fn compute(
+    spec: &SimulateSpec,
+    seed: u64,
+    next: &AtomicU64,
+    finished: &SyncSender<RepeatLines>,
+) -> Result<()> {
     loop {
-        let done = writer.repeats_done();
-        progress.batch(done, None, 0);
-        if done >= spec.repeats as u64 {
-            break;
+        let repeat = next.fetch_add(1, Ordering::Relaxed);
+        if repeat >= spec.repeats as u64 {
+            return Ok(());
         }
         interrupt::check()?;
-        let next = done..(done + at_a_time).min(spec.repeats as u64);
-        let repeats = next
-            .into_par_iter()
-            .map(|repeat| Ok(RepeatLines::new(repeat, &simulate(spec, seed, repeat)?)))
-            .collect::<Result<Vec<_>>>()?;
-        writer.append(&repeats)?;
+        let lines = RepeatLines::new(repeat, &simulate(spec, seed, repeat)?);
+        if finished.send(lines).is_err() {
+            // Writing has failed, and says why.
+            return Ok(());
+        }
     }
-    Ok(final_means(writer.final_points()))
+}
+
+/// Writes the repeats in their order, whatever the order they come in, as many at a time as there are.
+fn write_in_order(
+    writer: &mut SimulationWriter,
+    finished: &Receiver<RepeatLines>,
+    progress: &Progress,
+) -> Result<()> {
+    let mut early: BTreeMap<u64, RepeatLines> = BTreeMap::new();
+    while let Ok(first) = finished.recv() {
+        let come = std::iter::once(first).chain(finished.try_iter());
+        early.extend(come.map(|lines| (lines.repeat(), lines)));
+        let ready: Vec<RepeatLines> = (writer.repeats_done()..)
+            .map_while(|repeat| early.remove(&repeat))
+            .collect();
+        if !ready.is_empty() {
+            writer.append(&ready)?;
+            progress.batch(writer.repeats_done(), None, 0);
+        }
+    }
+    Ok(())
 }
 
 /// One repeat, both methods.
@@ -110,6 +167,11 @@ fn check_step(step: u64, bp_loss: f64, linbp_loss: f64) -> Result<(), Stop> {
 /// Whether `step`, from 1, is recorded: every n-th and the last.
 fn is_recorded(spec: &SimulateSpec, step: u64) -> bool {
     step.is_multiple_of(spec.record_every as u64) || step == spec.steps as u64
+}
+
+/// No points yet, with room for all of a repeat.
+fn no_points(spec: &SimulateSpec) -> Trajectories {
+    Trajectories::with_capacity(spec.steps / spec.record_every + 1)
 }
 
 fn recorded_steps(spec: &SimulateSpec) -> Vec<u64> {

@@ -7,7 +7,7 @@
 //! instruction works on one column of a block. The surplus rows of a last block are drawn and not used.
 
 use super::normals::Normals;
-use super::{Stop, check_step, is_recorded};
+use super::{Stop, check_step, is_recorded, no_points};
 use crate::run::{Point, Trajectories};
 use crate::spec::SimulateSpec;
 
@@ -36,7 +36,7 @@ fn train(spec: &SimulateSpec, inputs: usize, mut normals: Normals) -> Result<Tra
     let mut pair = Pair::new(&student);
     let mut rows = vec![[0.0; LANES]; spec.batch.div_ceil(LANES) * inputs];
     let surplus = rows.len() / inputs * LANES - spec.batch;
-    let mut recorded = Trajectories::default();
+    let mut recorded = no_points(spec);
     for step in 1..=spec.steps as u64 {
         normals.fill(rows.as_flattened_mut());
         if surplus > 0 {

@@ -2,10 +2,6 @@
 
 use std::path::Path;
 
-use rand::Rng;
-use rand_chacha::ChaCha8Rng;
-use rand_distr::StandardNormal;
-
 use super::*;
 use crate::run::{Point, SimulationRow, table};
 use crate::spec::StepRule;
@@ -46,13 +42,15 @@ pub(super) fn spec(kind: &str, changes: &str) -> SimulateSpec {
 
 type Matrix = Vec<Vec<f64>>;
 
-fn normal(rng: &mut ChaCha8Rng) -> f64 {
-    rng.sample(StandardNormal)
+fn normal(normals: &mut Normals) -> f64 {
+    let mut one = [0.0];
+    normals.fill(&mut one);
+    one[0]
 }
 
-fn matrix(rng: &mut ChaCha8Rng, rows: usize, columns: usize) -> Matrix {
+fn matrix(normals: &mut Normals, rows: usize, columns: usize) -> Matrix {
     (0..rows)
-        .map(|_| (0..columns).map(|_| normal(rng)).collect())
+        .map(|_| (0..columns).map(|_| normal(normals)).collect())
         .collect()
 }
 
@@ -95,11 +93,11 @@ fn l1(x: &[f64]) -> f64 {
     x.iter().map(|x| x.abs()).sum()
 }
 
-fn naive_two_layer(spec: &SimulateSpec, rng: &mut ChaCha8Rng, linear: bool) -> Vec<[f64; 2]> {
-    let w = matrix(rng, 20, 100);
-    let v = matrix(rng, 10, 20);
-    let target: Vec<f64> = (0..100).map(|_| 1.0 + 2.0 * normal(rng)).collect();
-    let start: Vec<f64> = (0..100).map(|_| normal(rng)).collect();
+fn naive_two_layer(spec: &SimulateSpec, normals: &mut Normals, linear: bool) -> Vec<[f64; 2]> {
+    let w = matrix(normals, 20, 100);
+    let v = matrix(normals, 10, 20);
+    let target: Vec<f64> = (0..100).map(|_| 1.0 + 2.0 * normal(normals)).collect();
+    let start: Vec<f64> = (0..100).map(|_| normal(normals)).collect();
     let f = |x: &[f64]| times(&v, &relu(&times(&w, x)));
     let mut x = start.clone();
     let mut record = Vec::new();
@@ -125,17 +123,17 @@ fn naive_two_layer(spec: &SimulateSpec, rng: &mut ChaCha8Rng, linear: bool) -> V
     record
 }
 
-fn naive_one_layer(spec: &SimulateSpec, rng: &mut ChaCha8Rng, linear: bool) -> Vec<[f64; 2]> {
+fn naive_one_layer(spec: &SimulateSpec, normals: &mut Normals, linear: bool) -> Vec<[f64; 2]> {
     let (n, d) = (spec.batch, spec.inputs);
-    let teacher: Vec<f64> = (0..d).map(|_| 1.0 + 3.0 * normal(rng)).collect();
-    let mut w: Vec<f64> = (0..d).map(|_| normal(rng)).collect();
+    let teacher: Vec<f64> = (0..d).map(|_| 1.0 + 3.0 * normal(normals)).collect();
+    let mut w: Vec<f64> = (0..d).map(|_| normal(normals)).collect();
     let mut record = Vec::new();
     for _ in 0..spec.steps {
         let mut x = vec![vec![0.0; d]; n.div_ceil(4) * 4];
         for block in x.chunks_mut(4) {
             for column in 0..d {
                 for row in block.iter_mut() {
-                    row[column] = normal(rng);
+                    row[column] = normal(normals);
                 }
             }
         }
@@ -153,10 +151,10 @@ fn naive_one_layer(spec: &SimulateSpec, rng: &mut ChaCha8Rng, linear: bool) -> V
 }
 
 fn naive(spec: &SimulateSpec, seed: u64, repeat: u64, linear: bool) -> Vec<[f64; 2]> {
-    let mut rng = stream(seed, Purpose::Simulation, 0, 0, repeat);
+    let mut normals = Normals::new(stream(seed, Purpose::Simulation, 0, 0, repeat));
     match spec.kind {
-        SimulationKind::TwoLayerAttack => naive_two_layer(spec, &mut rng, linear),
-        SimulationKind::OneLayerTraining => naive_one_layer(spec, &mut rng, linear),
+        SimulationKind::TwoLayerAttack => naive_two_layer(spec, &mut normals, linear),
+        SimulationKind::OneLayerTraining => naive_one_layer(spec, &mut normals, linear),
     }
 }
 

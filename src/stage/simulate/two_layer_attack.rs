@@ -4,7 +4,7 @@
 //! Draws, in order: `W` and `V` row by row, the target `x*` from N(1, 2^2), the start `x0` from N(0, 1).
 
 use super::normals::Normals;
-use super::{Stop, check_step, is_recorded};
+use super::{Stop, check_step, is_recorded, no_points};
 use crate::run::{Method, Point, Trajectories};
 use crate::spec::{SimulateSpec, StepRule};
 
@@ -36,7 +36,7 @@ struct Walk {
 pub fn simulate(spec: &SimulateSpec, mut normals: Normals) -> Result<Trajectories, Stop> {
     let draws = Draws::new(spec, &mut normals);
     let [mut bp, mut linbp] = [Method::Bp, Method::Linbp].map(|method| Walk::new(method, &draws));
-    let mut recorded = Trajectories::default();
+    let mut recorded = no_points(spec);
     for step in 1..=spec.steps as u64 {
         let bp_loss = bp.step(spec, &draws);
         let linbp_loss = linbp.step(spec, &draws);
