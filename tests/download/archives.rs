@@ -99,11 +99,7 @@ fn hostile_archives_write_nothing() {
     let cut = gzip(&tar(whole), 6);
     for (archive, expected) in [
         (
-            with(&[
-                ("../evil", b"x"),
-                ("/tmp/evil", b"x"),
-                ("two/../../evil", b"x"),
-            ]),
+            with(&[("../evil", b"x"), ("/evil", b"x"), ("two/../../evil", b"x")]),
             None,
         ),
         (with(&[("two/a.bin", &a)]), Some("two/a.bin comes twice")),

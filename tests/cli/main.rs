@@ -1,0 +1,7 @@
+//! The built program from outside: exit codes, words, files.
+
+mod inspection;
+mod program;
+mod runs;
+mod specs;
+mod usage;

@@ -1,0 +1,78 @@
+//! Help, bad usage, exit codes, pipes.
+
+use std::process::Stdio;
+
+use crate::program::{repository, run, runner, simulation, words};
+
+#[test]
+fn help_teaches() {
+    let (code, out, _) = run(&repository(), &["--help"]);
+    assert_eq!(code, 0);
+    for words in [
+        "Examples:",
+        "--sweep",
+        "Exit codes: 0 done, 1 failed, 2 bad usage or spec, 130",
+        "check",
+        "graph",
+    ] {
+        assert!(out.contains(words), "{words}: {out}");
+    }
+}
+
+#[test]
+fn bad_usage_and_bad_specs_exit_with_2() {
+    let folder = simulation();
+    for args in [
+        &[][..],
+        &["--jobs", "0", "sim.toml"],
+        &["sim.toml", "--device", "gpu"],
+        &["check"],
+    ] {
+        assert_eq!(run(folder.path(), args).0, 2, "{args:?}");
+    }
+    let (code, out, err) = run(
+        folder.path(),
+        &["sim.toml", "simulate.step=1", "simulate.repeats=0"],
+    );
+    assert_eq!((code, out.as_str()), (2, ""));
+    assert_eq!(
+        err,
+        "error: command line: simulate.repeats: expected a whole number from 1 to 1000000000, found 0\n\
+         error: command line: simulate.step: unknown key; did you mean \"steps\"?\n"
+    );
+    assert!(
+        !folder.path().join("results").exists(),
+        "nothing is written for a bad spec"
+    );
+    let (code, _, err) = run(folder.path(), &["none.toml"]);
+    assert_eq!(
+        (code, err.as_str()),
+        (
+            2,
+            "error: none.toml: cannot read: No such file or directory (os error 2)\n"
+        )
+    );
+}
+
+#[test]
+fn a_closed_pipe_is_quiet() {
+    for args in [&["completions", "bash"][..], &["models", "mobilenet_v2"]] {
+        let mut child = runner(&repository(), args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let (code, _, err) = words(child.wait_with_output().unwrap());
+        assert_eq!((code, err.as_str()), (0, ""), "{args:?}");
+    }
+}
+
+#[test]
+fn a_spec_named_like_a_command_is_reachable() {
+    let folder = simulation();
+    std::fs::rename(folder.path().join("sim.toml"), folder.path().join("check")).unwrap();
+    let (code, out, _) = run(folder.path(), &["./check", "--dry-run"]);
+    assert_eq!(code, 0);
+    assert!(out.contains("results/sim/"), "{out}");
+}

@@ -1,0 +1,145 @@
+//! The settings of attacks.
+
+use runner::spec::{Request, plan};
+
+use crate::harness::{TRAIN, attack, faults};
+
+#[test]
+fn attack_settings() {
+    let apgd = "kind = \"apgd\"\nepsilon = 0.1\n";
+    let ensemble = "kind = \"auto-attack\"\nepsilon = 0.1\n";
+    let pgd = "kind = \"pgd\"\nepsilon = 0.1\nstep_size = 0.1\nk = 5\n";
+    for (base, line, expected) in [
+        (
+            apgd,
+            "loss = \"cw\"",
+            "a.toml:10: attack.loss: expected one of \"ce\", \"dlr\", found \"cw\"; did you mean \"ce\"?",
+        ),
+        (
+            apgd,
+            "restarts = 0",
+            "a.toml:10: attack.restarts: expected a whole number from 1 to 1000, found 0",
+        ),
+        (
+            apgd,
+            "k = 0",
+            "a.toml:10: attack.k: expected a whole number from 1 to 1000000, found 0",
+        ),
+        (
+            ensemble,
+            "attacks = []",
+            "a.toml:10: attack.attacks: expected at least one of \"apgd-ce\", \"apgd-dlr\", \"apgd-t\", \"fab\", \
+             \"fab-t\", \"square\"",
+        ),
+        (
+            ensemble,
+            "attacks = [\"square\", \"square\"]",
+            "a.toml:10: attack.attacks: expected each attack at most once",
+        ),
+        (
+            ensemble,
+            "n_queries = 0",
+            "a.toml:10: attack.n_queries: expected a whole number from 1 to 1000000000, found 0",
+        ),
+        (
+            pgd,
+            "target = \"likely\"",
+            "a.toml:12: attack.target: expected \"none\", \"next-likely\", \"least-likely\" or the number of a class, found \
+             \"likely\"",
+        ),
+        (
+            pgd,
+            "target = -1",
+            "a.toml:12: attack.target: expected \"none\", \"next-likely\", \"least-likely\" or the number of a class, found -1",
+        ),
+        (
+            pgd,
+            "compat = \"original\"\nnorm = \"l2\"",
+            "a.toml:13: attack.norm: expected \"linf\" with attack.compat = \"original\", found \"l2\"",
+        ),
+        (
+            "kind = \"mi-fgsm\"\nepsilon = 0.1\nstep_size = 0.1\nk = 5\n",
+            "decay = -1",
+            "a.toml:12: attack.decay: expected a number of at least 0, found -1",
+        ),
+    ] {
+        assert_eq!(
+            faults(&attack(&format!("{base}{line}\n")), &[], &[]),
+            [expected]
+        );
+    }
+    let trained = format!(
+        "{}[attack]\n{ensemble}",
+        TRAIN.replace("\"train\"", "\"adversarial-train\"")
+    );
+    assert_eq!(
+        faults(&trained, &[], &[]),
+        [
+            "a.toml:11: attack.kind: expected an attack that ascends a loss (fgsm, i-fgsm, mi-fgsm, pgd, apgd, apgd-t) to \
+             train on, found \"auto-attack\""
+        ]
+    );
+}
+
+#[test]
+fn attack_settings_without_effect() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.toml");
+    for (lines, expected) in [
+        (
+            "kind = \"apgd\"\nepsilon = 0.1\nstep_size = 0.1\ndecay = 0.5\n",
+            vec![
+                "attack.step_size: has no effect: the attack chooses the size of its steps",
+                "attack.decay: has no effect: only mi-fgsm uses it",
+            ],
+        ),
+        (
+            "kind = \"square\"\nepsilon = 0.1\nk = 3\nloss = \"dlr\"\ntarget = 3\n",
+            vec![
+                "attack.k: has no effect: the attack counts queries, not steps: n_queries",
+                "attack.loss: has no effect: only apgd uses it",
+                "attack.target: has no effect: only fgsm, i-fgsm, mi-fgsm and pgd take it",
+            ],
+        ),
+        (
+            "kind = \"i-fgsm\"\nepsilon = 0.1\nstep_size = 0.1\nk = 3\nrestarts = 5\nn_queries = 7\nn_target_classes = 2\n",
+            vec![
+                "attack.restarts: has no effect: every start is the same without random_start",
+                "attack.n_queries: has no effect: only square and auto-attack use it",
+                "attack.n_target_classes: has no effect: only apgd-t, fab-t and auto-attack use it",
+            ],
+        ),
+        (
+            "kind = \"fab\"\nepsilon = 0.1\ncompat = \"original\"\nattacks = [\"square\"]\n",
+            vec![
+                "attack.compat: has no effect: only fgsm, i-fgsm and pgd have units of the reference",
+                "attack.attacks: has no effect: only auto-attack has members",
+            ],
+        ),
+        (
+            "kind = \"auto-attack\"\nepsilon = 0.1\nk = 20\nn_queries = 10\nattacks = [\"fab-t\"]\n",
+            vec![],
+        ),
+    ] {
+        std::fs::write(&file, attack(lines)).unwrap();
+        let request = Request {
+            spec: file.clone(),
+            ..Request::default()
+        };
+        let mut found: Vec<String> = plan(&request)
+            .unwrap()
+            .warnings
+            .iter()
+            .map(|line| {
+                line.split_once(": ")
+                    .expect("a place and a remark")
+                    .1
+                    .to_owned()
+            })
+            .collect();
+        found.sort();
+        let mut expected = expected;
+        expected.sort_unstable();
+        assert_eq!(found, expected);
+    }
+}

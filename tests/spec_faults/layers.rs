@@ -1,0 +1,164 @@
+//! Faults of the command line, of files and of sweeps.
+
+use std::path::Path;
+
+use runner::spec::{Request, plan};
+
+use crate::harness::{TRAIN, faults};
+
+#[test]
+fn the_command_line_is_named() {
+    for (given, expected) in [
+        (
+            "optimizer.lr=0",
+            "command line: optimizer.lr: expected a number above 0, found 0",
+        ),
+        (
+            "optimizer.rl=1",
+            "command line: optimizer.rl: unknown key; did you mean \"lr\"?",
+        ),
+        (
+            "optimiser.lr=1",
+            "command line: optimiser: unknown key; did you mean \"optimizer\"?",
+        ),
+        (
+            "optimizer=1",
+            "command line: optimizer: expected a table, found 1",
+        ),
+        (
+            "lr",
+            "command line: lr: expected KEY=VALUE, such as attack.k=10, found \"lr\"",
+        ),
+        (
+            "stage.a.seed=1",
+            "command line: stage.a: this spec lists no [[stage]]",
+        ),
+        (
+            "sweep.seed=[1]",
+            "command line: sweep.seed: is set by --sweep KEY=V1,V2",
+        ),
+    ] {
+        assert_eq!(faults(TRAIN, &[given], &[]), [expected], "{given}");
+    }
+}
+
+#[test]
+fn files_that_are_no_specs() {
+    assert!(faults("a = = 1", &[], &[])[0].starts_with("a.toml:1: not valid TOML: "));
+    assert_eq!(
+        faults("extends = \"base.toml\"", &[], &[]),
+        ["a.toml:1: extends: base.toml: cannot read: No such file or directory (os error 2)"]
+    );
+    assert_eq!(
+        faults("extends = \"a.toml\"", &[], &[]),
+        ["a.toml:1: extends: a.toml: extends itself in a circle"]
+    );
+    let missing = plan(&Request {
+        spec: Path::new("no/such.toml").into(),
+        ..Request::default()
+    });
+    assert_eq!(
+        missing.unwrap_err().to_string(),
+        "no/such.toml: cannot read: No such file or directory (os error 2)"
+    );
+    assert!(
+        faults(&format!("#{}", "x".repeat(2 << 20)), &[], &[])[0]
+            .contains("a spec has at most 1048576 bytes")
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let spec = folder.path().join("a.toml");
+    std::fs::write(&spec, b"task = \"\xff\"").unwrap();
+    let request = |spec: &Path| Request {
+        spec: spec.to_path_buf(),
+        ..Request::default()
+    };
+    let message = plan(&request(&spec)).unwrap_err().to_string();
+    assert!(
+        message.ends_with("a.toml: not UTF-8 text (byte 8)"),
+        "{message}"
+    );
+    if cfg!(unix) {
+        // It has no end, and says that it has no bytes.
+        let message = plan(&request(Path::new("/dev/zero")))
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            message,
+            "/dev/zero: a spec has at most 1048576 bytes, this file has more"
+        );
+    }
+}
+
+#[test]
+fn sweeps_are_refused_in_words() {
+    for (sweep, expected) in [
+        (
+            "seed = []",
+            "a.toml:11: sweep.seed: an empty list makes no runs; write at least one value",
+        ),
+        (
+            "seed = 5",
+            "a.toml:11: sweep.seed: expected a list of values, found 5",
+        ),
+        (
+            "seed = [1, 1]",
+            "a.toml:11: sweep.seed: the value 1 appears twice",
+        ),
+        (
+            "\"optimizer.rl\" = [1]",
+            "a.toml:11: optimizer.rl: unknown key; did you mean \"lr\"?",
+        ),
+        (
+            "optimizer.lr = [1, 0]",
+            "a.toml:11: optimizer.lr: expected a number above 0, found 0",
+        ),
+        ("name = [\"a\"]", "a.toml:11: sweep.name: cannot be swept"),
+        (
+            "optimizer.lr = [1, 1.0]",
+            "sweep: optimizer.lr=1 and optimizer.lr=1.0 are the same run",
+        ),
+        (
+            "seed = [1, 2]\nzip = [[\"seed\", \"train.epochs\"]]",
+            "a.toml:12: sweep.zip: \"train.epochs\" is not swept here",
+        ),
+        (
+            "seed = [1, 2]\n\"train.epochs\" = [1]\nzip = [[\"seed\", \"train.epochs\"]]",
+            "a.toml:13: sweep.zip: pairs lists of one length, and \"seed\" has 2 values, \"train.epochs\" 1",
+        ),
+        (
+            "seed = [1]\nexclude = [{ seed = 2 }]",
+            "a.toml:12: sweep.exclude: \"seed\" never is 2",
+        ),
+        (
+            "seed = [1]\nexclude = [{ seed = 1 }]",
+            "a.toml:11: sweep.exclude: leaves out every run",
+        ),
+    ] {
+        assert_eq!(
+            faults(&format!("{TRAIN}[sweep]\n{sweep}\n"), &[], &[]),
+            [expected],
+            "{sweep}"
+        );
+    }
+    let numbers = |count: usize| {
+        (0..count)
+            .map(|number| number.to_string())
+            .collect::<Vec<_>>()
+            .join(",")
+    };
+    assert_eq!(
+        faults(
+            TRAIN,
+            &[],
+            &[
+                &format!("seed={}", numbers(101)),
+                &format!("train.epochs={}", numbers(101)[2..].to_owned())
+            ]
+        ),
+        ["command line: sweep: makes 10100 runs, more than the 10000 that one sweep may have"]
+    );
+    assert_eq!(
+        faults(TRAIN, &["seed=1"], &["seed=1,2"]),
+        ["command line: seed: is both set to one value and swept"]
+    );
+}

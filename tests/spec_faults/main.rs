@@ -1,0 +1,7 @@
+//! Bad specs and the exact words that they are refused with.
+
+mod attacks;
+mod harness;
+mod keys;
+mod layers;
+mod stages;
