@@ -73,8 +73,7 @@ fn large(layout: Layout) -> Option<(usize, Layout)> {
         return None;
     }
     let (index, size) = class(layout.size())?;
-    let alignment = if size < HUGE { ALIGNMENT } else { HUGE };
-    Some((index, Layout::from_size_align(size, alignment).ok()?))
+    Some((index, block_of(size)?))
 }
 
 /// The size of the blocks of a class: the inverse of [`class`].
@@ -83,24 +82,19 @@ fn size_of_class(index: usize) -> usize {
     power + index % STEPS * (power / STEPS)
 }
 
-/// The index and layout of a class, for giving one of its blocks back.
-fn layout_of_class(index: usize) -> Option<(usize, Layout)> {
-    large(Layout::from_size_align(size_of_class(index), ALIGNMENT).ok()?)
+/// The layout of a block of so many bytes, a class's size.
+fn block_of(size: usize) -> Option<Layout> {
+    let alignment = if size < HUGE { ALIGNMENT } else { HUGE };
+    Layout::from_size_align(size, alignment).ok()
 }
 
-/// A fresh block of the system.
+/// A fresh block of the system. Huge pages are asked for before anybody touches it.
 ///
 /// # Safety
 /// The layout is not of size zero.
-unsafe fn fresh(block: Layout, zeroed: bool) -> *mut u8 {
+unsafe fn fresh(block: Layout) -> *mut u8 {
     // SAFETY: the caller's promise is passed on.
-    let pointer = unsafe {
-        if zeroed {
-            System.alloc_zeroed(block)
-        } else {
-            System.alloc(block)
-        }
-    };
+    let pointer = unsafe { System.alloc(block) };
     #[cfg(target_os = "linux")]
     if block.size() >= HUGE && !pointer.is_null() {
         // SAFETY: the range is ours and starts at a page. This is advice: where it is refused, nothing changes.
@@ -162,7 +156,7 @@ impl Cache {
             match self.pop(index - 1) {
                 None => index -= 1,
                 Some(block) => {
-                    if let Some((_, layout)) = layout_of_class(index - 1) {
+                    if let Some(layout) = block_of(size_of_class(index - 1)) {
                         // SAFETY: the block was made with the layout of its class and nobody uses it.
                         unsafe { System.dealloc(block, layout) };
                     }
@@ -182,24 +176,23 @@ unsafe impl GlobalAlloc for Reusing {
             Some((index, block)) => match self.take(index, block.size()) {
                 Some(kept) => kept,
                 // SAFETY: the layout is not of size zero.
-                None => unsafe { fresh(block, false) },
+                None => unsafe { fresh(block) },
             },
         }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        match large(layout) {
+        if large(layout).is_none() {
             // SAFETY: the caller's promise is passed on.
-            None => unsafe { System.alloc_zeroed(layout) },
-            Some((index, block)) => match self.take(index, block.size()) {
-                Some(kept) => {
-                    // SAFETY: the block has at least as many bytes as were asked for.
-                    unsafe { ptr::write_bytes(kept, 0, layout.size()) };
-                    kept
-                }
-                // SAFETY: the layout is not of size zero.
-                None => unsafe { fresh(block, true) },
-            },
+            return unsafe { System.alloc_zeroed(layout) };
+        }
+        // SAFETY: as above; a block has at least as many bytes as were asked for.
+        unsafe {
+            let block = self.alloc(layout);
+            if !block.is_null() {
+                ptr::write_bytes(block, 0, layout.size());
+            }
+            block
         }
     }
 

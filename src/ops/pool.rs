@@ -82,10 +82,8 @@ simd! {
 }
 
 simd! {
-    /// One image, windows of 2 by 2 side by side; the number of channels is known to the compiler where it is 6 or
-    /// 16, LeNet-5's.
-    fn max_pairs<T, const C: usize>(x: &[T], w: usize, c: usize, ow: usize, y: &mut [T], taps: &mut [u8]) {
-        let c = if C == 0 { c } else { C };
+    /// One image, windows of 2 by 2 side by side: all four taps of a channel at once.
+    fn max_pairs<T>(x: &[T], w: usize, c: usize, ow: usize, y: &mut [T], taps: &mut [u8]) {
         for (oy, (y, taps)) in y.chunks_exact_mut(ow * c).zip(taps.chunks_exact_mut(ow * c)).enumerate() {
             let (top, bottom) = x[2 * oy * w * c..][..2 * w * c].split_at(w * c);
             let windows = top.chunks_exact(2 * c).zip(bottom.chunks_exact(2 * c));
@@ -110,8 +108,7 @@ simd! {
 
 simd! {
     /// The gradient of [`max_pairs`] for one image: every input is written once.
-    fn max_pairs_backward<T, const C: usize>(dy: &[T], taps: &[u8], w: usize, c: usize, ow: usize, dx: &mut [T]) {
-        let c = if C == 0 { c } else { C };
+    fn max_pairs_backward<T>(dy: &[T], taps: &[u8], w: usize, c: usize, ow: usize, dx: &mut [T]) {
         for (dx, (dy, taps)) in dx.chunks_mut(2 * w * c).zip(dy.chunks_exact(ow * c).zip(taps.chunks_exact(ow * c))) {
             let (top, bottom) = dx.split_at_mut(w * c);
             let windows = top.chunks_exact_mut(2 * c).zip(bottom.chunks_exact_mut(2 * c));
@@ -145,11 +142,7 @@ pub fn max_forward(x: &Tensor, window: Window) -> Result<(Tensor, Tensor)> {
         chunks_mut2(&mut y, &mut taps, (step, step), &|i, y, taps| {
             let x = chunk(input, h * w * c, i);
             if window.pairs(h, w) {
-                match c {
-                    6 => max_pairs::<T, 6>(x, w, c, ow, y, taps),
-                    16 => max_pairs::<T, 16>(x, w, c, ow, y, taps),
-                    _ => max_pairs::<T, 0>(x, w, c, ow, y, taps),
-                }
+                max_pairs(x, w, c, ow, y, taps);
             } else {
                 max_image(x, h, w, c, kernel, stride, padding, ow, y, taps);
             }
@@ -180,11 +173,7 @@ pub fn max_backward(dy: &Tensor, taps: &Tensor, input: &[usize], window: Window)
         chunks_mut(&mut dx, h * w * c, &|i, dx| {
             let (dy, taps) = (chunk(dy, oh * ow * c, i), chunk(&taps, oh * ow * c, i));
             if pairs {
-                return match c {
-                    6 => max_pairs_backward::<T, 6>(dy, taps, w, c, ow, dx),
-                    16 => max_pairs_backward::<T, 16>(dy, taps, w, c, ow, dx),
-                    _ => max_pairs_backward::<T, 0>(dy, taps, w, c, ow, dx),
-                };
+                return max_pairs_backward(dy, taps, w, c, ow, dx);
             }
             for (pixel, (dy, taps)) in dy.chunks_exact(c).zip(taps.chunks_exact(c)).enumerate() {
                 let (oy, ox) = (pixel / ow, pixel % ow);

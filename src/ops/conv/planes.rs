@@ -4,6 +4,8 @@
 //! In a plane the input of tap `(ky, kx)` lies a constant distance behind the output, so that a vector of neighbouring
 //! outputs reads a vector of neighbouring inputs; what is computed between the rows is dropped.
 
+use std::ops::Range;
+
 use super::Sizes;
 use crate::ops::Real;
 use crate::ops::parallel::{chunk, chunks_mut_with, sum_parts};
@@ -109,14 +111,32 @@ impl Planes {
     }
 }
 
-/// How many outputs of an image go through the inner loops together: as many as registers hold sums for.
-fn block(channels: usize) -> usize {
-    match channels {
-        6.. => 6,
-        4.. => 4,
-        2.. => 2,
-        _ => 1,
-    }
+/// The outputs that go through the inner loops together: as many as registers hold sums for, 6, 4, 2 or 1.
+fn blocks(channels: usize) -> impl Iterator<Item = Range<usize>> {
+    let mut first = 0;
+    std::iter::from_fn(move || {
+        let width = match channels - first {
+            0 => return None,
+            6.. => 6,
+            4.. => 4,
+            2.. => 2,
+            _ => 1,
+        };
+        first += width;
+        Some(first - width..first)
+    })
+}
+
+/// Calls a kernel with the width of one of [`blocks`] as its constant `O`.
+macro_rules! with_block {
+    ($block:expr, $kernel:ident($($argument:expr),* $(,)?)) => {
+        match $block.len() {
+            6 => $kernel::<T, 6>($($argument),*),
+            4 => $kernel::<T, 4>($($argument),*),
+            2 => $kernel::<T, 2>($($argument),*),
+            _ => $kernel::<T, 1>($($argument),*),
+        }
+    };
 }
 
 simd! {
@@ -149,7 +169,7 @@ simd! {
         x: &[T], offsets: [usize; 2], dy: &[T], plane: usize, image: usize, images: usize, span: usize, out: &mut [T],
     ) {
         let mut sums = [[[T::ZERO; LANES]; O]; 2];
-        let end = (images - 1) * image + span;
+        let end = images.saturating_sub(1) * image + span;
         let inside = offsets[0].max(offsets[1]) + end <= x.len() && (O - 1) * plane + end <= dy.len();
         assert!(images > 0 && span.is_multiple_of(LANES) && inside, "every vector is inside the planes");
         for start in (0..images).map(|i| i * image) {
@@ -170,60 +190,58 @@ simd! {
                 }
             }
         }
-        for (out, lanes) in out.iter_mut().zip(sums.as_flattened()) {
-            let mut total = T::ZERO;
-            for &lane in lanes {
-                total += lane;
+        for (out, lanes) in out.iter_mut().zip(sums.as_flattened_mut()) {
+            // Halves onto each other: one sum after the other would take longer than the products.
+            let mut half = LANES / 2;
+            while half > 0 {
+                let (low, high) = lanes.split_at_mut(half);
+                for (low, &mut high) in low.iter_mut().zip(high) {
+                    *low += high;
+                }
+                half /= 2;
             }
-            *out = total;
+            *out = lanes[0];
         }
     }
 }
 
-/// Weights `(out, in, kh, kw)` block by block of outputs: `(block)(in, kh, kw, o)`. For the gradient with respect to
-/// the input, outputs and inputs change places and the taps are turned round.
-fn blocks<T: Real>(sizes: &Sizes, weight: &[T], backward: bool) -> Vec<T> {
+/// Weights `(out, in, kh, kw)` in [`blocks`] of outputs, each `(in, kh, kw, o)`. For the gradient with respect to the
+/// input, outputs and inputs change places and the taps are turned round.
+fn in_blocks<T: Real>(sizes: &Sizes, weight: &[T], backward: bool) -> Vec<T> {
     let taps = sizes.kh * sizes.kw;
     let (outputs, inputs) = match backward {
         false => (sizes.c_out, sizes.c_in),
         true => (sizes.c_in, sizes.c_out),
     };
-    let mut blocks = Vec::with_capacity(weight.len());
-    let mut first = 0;
-    while first < outputs {
-        let width = block(outputs - first);
-        for i in 0..inputs {
-            for tap in 0..taps {
-                for o in first..first + width {
-                    blocks.push(match backward {
-                        false => weight[(o * inputs + i) * taps + tap],
-                        true => weight[(i * outputs + o) * taps + taps - 1 - tap],
-                    });
-                }
+    let mut ordered = Vec::with_capacity(weight.len());
+    for block in blocks(outputs) {
+        for (i, tap) in (0..inputs).flat_map(|i| (0..taps).map(move |tap| (i, tap))) {
+            for o in block.clone() {
+                ordered.push(match backward {
+                    false => weight[(o * inputs + i) * taps + tap],
+                    true => weight[(i * outputs + o) * taps + taps - 1 - tap],
+                });
             }
         }
-        first += width;
     }
-    blocks
+    ordered
 }
 
-/// Convolves `x` of `c_in` channels to `y` of `c_out` with weights from [`blocks`].
-#[allow(clippy::too_many_arguments)]
+/// Convolves `x` of `c_in` channels to `y` of `c_out` with weights from [`in_blocks`].
 fn convolve<T: Real>(
     planes: Planes,
-    x: &[T],
-    c_in: usize,
+    (x, c_in): (&[T], usize),
     weights: &[T],
     bias: Option<&[T]>,
-    y: &mut [T],
-    c_out: usize,
+    (y, c_out): (&mut [T], usize),
 ) {
     let (oh, ow) = planes.output();
-    let (h, w, span) = (planes.h, planes.w, planes.span());
+    let (row, span) = (planes.row, planes.span());
     let offsets = planes.offsets(c_in);
+    let depth = offsets.len();
     let zeros = vec![T::ZERO; c_out];
     let bias = bias.unwrap_or(&zeros);
-    let per_task = planes.images * h * w * c_in;
+    let per_task = planes.images * planes.h * planes.w * c_in;
     chunks_mut_with(
         y,
         planes.images * oh * ow * c_out,
@@ -233,57 +251,12 @@ fn convolve<T: Real>(
             planes.fill(chunk(x, per_task, task), c_in, inputs);
             for (i, y) in y.chunks_exact_mut(oh * ow * c_out).enumerate() {
                 let x = &inputs[i * planes.image..];
-                let mut first = 0;
-                while first < c_out {
-                    let width = block(c_out - first);
-                    let depth = offsets.len();
-                    let w = &weights[first * depth..(first + width) * depth];
-                    let out = &mut outputs[..width * span];
-                    match width {
-                        6 => correlate::<T, 6>(x, &offsets, w, out, span),
-                        4 => correlate::<T, 4>(x, &offsets, w, out, span),
-                        2 => correlate::<T, 2>(x, &offsets, w, out, span),
-                        _ => correlate::<T, 1>(x, &offsets, w, out, span),
-                    }
-                    match width {
-                        6 => interleave::<T, 6>(
-                            out,
-                            &bias[first..],
-                            span,
-                            planes.row,
-                            ow,
-                            c_out,
-                            &mut y[first..],
-                        ),
-                        4 => interleave::<T, 4>(
-                            out,
-                            &bias[first..],
-                            span,
-                            planes.row,
-                            ow,
-                            c_out,
-                            &mut y[first..],
-                        ),
-                        2 => interleave::<T, 2>(
-                            out,
-                            &bias[first..],
-                            span,
-                            planes.row,
-                            ow,
-                            c_out,
-                            &mut y[first..],
-                        ),
-                        _ => interleave::<T, 1>(
-                            out,
-                            &bias[first..],
-                            span,
-                            planes.row,
-                            ow,
-                            c_out,
-                            &mut y[first..],
-                        ),
-                    }
-                    first += width;
+                for block in blocks(c_out) {
+                    let weights = &weights[block.start * depth..block.end * depth];
+                    let out = &mut outputs[..block.len() * span];
+                    with_block!(block, correlate(x, &offsets, weights, out, span));
+                    let (bias, y) = (&bias[block.start..], &mut y[block.start..]);
+                    with_block!(block, interleave(out, bias, span, row, ow, c_out, y));
                 }
             }
         },
@@ -319,8 +292,14 @@ pub(super) fn forward<T: Real>(sizes: &Sizes, x: &[T], weight: &[T], bias: Optio
     let kernel = (sizes.kh, sizes.kw);
     let planes = Planes::new(sizes.h, sizes.w, sizes.padding, kernel);
     let mut y = scratch(sizes.output_len());
-    let weights = blocks(sizes, weight, false);
-    convolve(planes, x, sizes.c_in, &weights, bias, &mut y, sizes.c_out);
+    let weights = in_blocks(sizes, weight, false);
+    convolve(
+        planes,
+        (x, sizes.c_in),
+        &weights,
+        bias,
+        (&mut y, sizes.c_out),
+    );
     y
 }
 
@@ -328,15 +307,13 @@ pub(super) fn backward_input<T: Real>(sizes: &Sizes, dy: &[T], weight: &[T]) -> 
     let turned = sizes.turned_round();
     let planes = Planes::new(turned.h, turned.w, turned.padding, (turned.kh, turned.kw));
     let mut dx = scratch(sizes.input_len());
-    let weights = blocks(sizes, weight, true);
+    let weights = in_blocks(sizes, weight, true);
     convolve(
         planes,
-        dy,
-        turned.c_in,
+        (dy, turned.c_in),
         &weights,
         None,
-        &mut dx,
-        turned.c_out,
+        (&mut dx, turned.c_out),
     );
     dx
 }
@@ -362,35 +339,22 @@ pub(super) fn backward_weight<T: Real>(sizes: &Sizes, x: &[T], dy: &[T]) -> Vec<
             let end = start + images;
             planes.fill(&x[start * input..end * input], c_in, &mut inputs);
             outputs.fill(&dy[start * output..end * output], c_out, &mut gradients);
-            let mut first = 0;
-            while first < c_out {
-                let width = block(c_out - first);
-                let dy = &gradients[first * planes.len..];
+            for block in blocks(c_out) {
+                let dy = &gradients[block.start * planes.len..];
                 for tap in (0..depth).step_by(2) {
                     let pair = [offsets[tap], offsets[(tap + 1).min(depth - 1)]];
                     let mut sums = [T::ZERO; 12];
                     let (plane, image, span) = (planes.len, planes.image, planes.span());
-                    match width {
-                        6 => products::<T, 6>(
-                            &inputs, pair, dy, plane, image, images, span, &mut sums,
-                        ),
-                        4 => products::<T, 4>(
-                            &inputs, pair, dy, plane, image, images, span, &mut sums,
-                        ),
-                        2 => products::<T, 2>(
-                            &inputs, pair, dy, plane, image, images, span, &mut sums,
-                        ),
-                        _ => products::<T, 1>(
-                            &inputs, pair, dy, plane, image, images, span, &mut sums,
-                        ),
-                    }
-                    for (tap, sums) in (tap..depth).zip(sums.chunks_exact(width)) {
-                        for (o, &sum) in (first..).zip(sums) {
+                    with_block!(
+                        block,
+                        products(&inputs, pair, dy, plane, image, images, span, &mut sums)
+                    );
+                    for (tap, sums) in (tap..depth).zip(sums.chunks_exact(block.len())) {
+                        for (o, &sum) in block.clone().zip(sums) {
                             dw[o * depth + tap] += sum;
                         }
                     }
                 }
-                first += width;
             }
         }
     })
