@@ -11,7 +11,7 @@ use super::task::Task;
 use crate::{Error, Result};
 
 /// Part of every hash: raised when the same settings come to mean something else.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 const HEADER: &str = "# Every setting of this run. Running this file again reproduces the run.\n\n";
 
