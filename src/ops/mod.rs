@@ -13,6 +13,8 @@ pub mod batch_norm;
 pub mod concat;
 pub mod conv;
 pub mod cross_entropy;
+#[cfg(any(feature = "cuda", test))]
+pub mod cuda;
 pub mod dropout;
 pub mod elementwise;
 pub mod image;

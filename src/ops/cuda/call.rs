@@ -1,0 +1,108 @@
+//! One launch of a kernel: its name, its grid and its arguments in the order of the source.
+
+use super::THREADS;
+
+/// An argument, of exactly the type that the kernel's source has in its place.
+#[derive(Clone, Copy, Debug)]
+pub enum Arg {
+    /// `T *`, an address on the card
+    Pointer(u64),
+    /// `size_t`
+    Size(usize),
+    /// `uint64_t`
+    Word(u64),
+    /// `int`
+    Int(i32),
+    /// `float`
+    Float(f32),
+    /// `double`
+    Double(f64),
+}
+
+/// A kernel's launch.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The kernel file's name without its ending.
+    pub module: &'static str,
+    pub kernel: &'static str,
+    /// What follows the kernel's name: a type of activations, or nothing.
+    pub suffix: &'static str,
+    /// Blocks along x, y and z.
+    pub grid: [u32; 3],
+    /// Threads of a block.
+    pub block: u32,
+    pub args: Vec<Arg>,
+}
+
+/// Blocks beyond which a kernel goes round its elements several times.
+const MOST_BLOCKS: usize = 1 << 14;
+
+impl Call {
+    /// A kernel that goes through `n` elements by itself, in whatever number of blocks.
+    pub fn elements(module: &'static str, kernel: &'static str, n: usize) -> Self {
+        let blocks = n.div_ceil(THREADS as usize).clamp(1, MOST_BLOCKS) as u32;
+        Self::blocks(module, kernel, [blocks, 1, 1])
+    }
+
+    /// A kernel with a block for each part of its work.
+    pub fn blocks(module: &'static str, kernel: &'static str, grid: [u32; 3]) -> Self {
+        Self {
+            module,
+            kernel,
+            suffix: "",
+            grid,
+            block: THREADS,
+            args: Vec::new(),
+        }
+    }
+
+    /// The variant for a type of activations, see [`super::suffix`].
+    pub fn of(mut self, suffix: &'static str) -> Self {
+        self.suffix = suffix;
+        self
+    }
+
+    /// Another number of threads in a block.
+    pub fn threads(mut self, threads: u32) -> Self {
+        self.block = threads;
+        self
+    }
+
+    pub fn pointer(mut self, address: u64) -> Self {
+        self.args.push(Arg::Pointer(address));
+        self
+    }
+
+    pub fn size(mut self, value: usize) -> Self {
+        self.args.push(Arg::Size(value));
+        self
+    }
+
+    pub fn word(mut self, value: u64) -> Self {
+        self.args.push(Arg::Word(value));
+        self
+    }
+
+    pub fn int(mut self, value: usize) -> Self {
+        self.args.push(Arg::Int(value as i32));
+        self
+    }
+
+    pub fn float(mut self, value: f64) -> Self {
+        self.args.push(Arg::Float(value as f32));
+        self
+    }
+
+    pub fn double(mut self, value: f64) -> Self {
+        self.args.push(Arg::Double(value));
+        self
+    }
+
+    /// The kernel's whole name.
+    pub fn name(&self) -> String {
+        match self.suffix {
+            "" => self.kernel.to_string(),
+            suffix => format!("{}_{suffix}", self.kernel),
+        }
+    }
+}

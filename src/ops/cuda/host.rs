@@ -1,0 +1,193 @@
+//! The kernels as plain C++ on the host, for tests: the same launches, on the memory of CPU tensors.
+
+use std::collections::HashMap;
+use std::ffi::c_void;
+use std::path::Path;
+use std::process::Command;
+use std::sync::{Mutex, OnceLock};
+
+use candle_core::{CpuStorage, DType, Device, Storage, Tensor};
+use rand::Rng;
+
+use super::{Arg, Call, Card};
+use crate::rng::{Purpose, stream};
+use crate::{Error, Result};
+
+type Launch = unsafe extern "C" fn(*const u32, u32, *mut *mut c_void);
+
+/// The host as a card.
+pub struct Host {
+    libraries: HashMap<String, libloading::Library>,
+}
+
+/// The one host of this process; none, and a line that says so, where there is no C++ compiler.
+pub fn host() -> Option<&'static Host> {
+    static HOST: OnceLock<Option<Host>> = OnceLock::new();
+    static SAID: Mutex<bool> = Mutex::new(false);
+    let found = HOST.get_or_init(build).as_ref();
+    if found.is_none() && !std::mem::replace(&mut *SAID.lock().unwrap(), true) {
+        eprintln!(
+            "SKIPPED: no C++ compiler (c++, or the one that CXX names), so the card's kernels are not tested"
+        );
+    }
+    found
+}
+
+/// Compiles every kernel file. A file that does not compile is a failed test, no compiler at all is none.
+fn build() -> Option<Host> {
+    let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".into());
+    Command::new(&compiler).arg("--version").output().ok()?;
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/ops/cuda/kernels");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut libraries = HashMap::new();
+    for entry in std::fs::read_dir(&sources).expect("the kernels' folder") {
+        let source = entry.expect("a file").path();
+        if source.extension().is_none_or(|ending| ending != "cu") {
+            continue;
+        }
+        let module = source
+            .file_stem()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned();
+        let library = folder.path().join(format!("{module}.so"));
+        let done = Command::new(&compiler)
+            .args([
+                "-std=c++17",
+                "-O1",
+                "-Wall",
+                "-Wextra",
+                "-Werror",
+                "-ffp-contract=off",
+            ])
+            .args(["-shared", "-fPIC", "-x", "c++"])
+            .arg(&source)
+            .arg("-o")
+            .arg(&library)
+            .output()
+            .expect("the compiler runs");
+        assert!(
+            done.status.success(),
+            "{}",
+            String::from_utf8_lossy(&done.stderr)
+        );
+        // SAFETY: the library was compiled right here and runs nothing when it is loaded.
+        let loaded = unsafe { libloading::Library::new(&library) }.expect("the library loads");
+        libraries.insert(module, loaded);
+    }
+    Some(Host { libraries })
+}
+
+impl Card for Host {
+    fn device(&self) -> &Device {
+        &Device::Cpu
+    }
+
+    fn launch(&self, call: &Call) -> Result<()> {
+        let library = self
+            .libraries
+            .get(call.module)
+            .ok_or_else(|| Error::failed(format!("no kernel file {}.cu", call.module)))?;
+        let name = format!("launch_{}", call.name());
+        // SAFETY: the symbol is a launch function made by host.h, whose type this is.
+        let launch = unsafe { library.get::<Launch>(name.as_bytes()) }
+            .map_err(|e| Error::failed(format!("{name}: {e}")))?;
+        let mut values: Vec<u64> = call
+            .args
+            .iter()
+            .map(|arg| match *arg {
+                Arg::Pointer(v) | Arg::Word(v) => v,
+                Arg::Size(v) => v as u64,
+                Arg::Int(v) => v as u32 as u64,
+                Arg::Float(v) => u64::from(v.to_bits()),
+                Arg::Double(v) => v.to_bits(),
+            })
+            .collect();
+        let mut pointers: Vec<*mut c_void> =
+            values.iter_mut().map(|v| (v as *mut u64).cast()).collect();
+        // SAFETY: as many arguments as the kernel has and of its types, which is what these tests are there to show.
+        unsafe { launch(call.grid.as_ptr(), call.block, pointers.as_mut_ptr()) };
+        Ok(())
+    }
+
+    fn address(&self, tensor: &Tensor) -> Result<u64> {
+        let (storage, layout) = tensor.storage_and_layout();
+        let (start, _) = layout
+            .contiguous_offsets()
+            .ok_or_else(|| Error::failed("expected a contiguous tensor"))?;
+        let Storage::Cpu(storage) = &*storage else {
+            return Err(Error::failed("the host has CPU tensors alone"));
+        };
+        let (address, size) = match storage {
+            CpuStorage::F32(v) => (v.as_ptr() as u64, 4),
+            CpuStorage::F64(v) => (v.as_ptr() as u64, 8),
+            CpuStorage::BF16(v) => (v.as_ptr() as u64, 2),
+            CpuStorage::U8(v) => (v.as_ptr() as u64, 1),
+            CpuStorage::U32(v) => (v.as_ptr() as u64, 4),
+            CpuStorage::I64(v) => (v.as_ptr() as u64, 8),
+            _ => return Err(Error::failed("no kernel takes this type")),
+        };
+        Ok(address + (start * size) as u64)
+    }
+}
+
+impl Host {
+    /// A tensor of the type that kernels get.
+    pub fn tensor(&self, values: &[f32], shape: &[usize], dtype: DType) -> Tensor {
+        Tensor::from_slice(values, shape, &Device::Cpu)
+            .unwrap()
+            .to_dtype(dtype)
+            .unwrap()
+    }
+
+    /// The same numbers in float64, for the CPU's op.
+    pub fn wide(&self, tensor: &Tensor) -> Tensor {
+        tensor.to_dtype(DType::F64).unwrap()
+    }
+}
+
+/// Runs a test for each type of activations.
+pub fn each_type(test: impl Fn(&Host, DType)) {
+    if let Some(host) = host() {
+        test(host, DType::F32);
+        test(host, DType::BF16);
+    }
+}
+
+/// Numbers between -size and size.
+pub fn numbers(shape: &[usize], seed: u64, size: f32) -> Vec<f32> {
+    let mut rng = stream(seed, Purpose::Generate, 0, 0, 0);
+    (0..shape.iter().product::<usize>())
+        .map(|_| rng.random_range(-size..size))
+        .collect()
+}
+
+/// Fails unless the kernel's result is the float64 one but for the rounding of its type, relative to the largest.
+pub fn close(found: &Tensor, expected: &Tensor, dtype: DType) {
+    let bound = match dtype {
+        DType::BF16 => 6e-3,
+        _ => 2e-6,
+    };
+    within(found, expected, bound);
+}
+
+/// The same with a bound of the test's own.
+pub fn within(found: &Tensor, expected: &Tensor, bound: f64) {
+    assert_eq!(found.dims(), expected.dims());
+    let flat = |t: &Tensor| {
+        t.to_dtype(DType::F64)
+            .unwrap()
+            .flatten_all()
+            .unwrap()
+            .to_vec1::<f64>()
+            .unwrap()
+    };
+    let (found, expected) = (flat(found), flat(expected));
+    let largest = expected.iter().fold(1e-30, |max: f64, v| max.max(v.abs()));
+    for (i, (f, e)) in found.iter().zip(&expected).enumerate() {
+        assert!(
+            (f - e).abs() <= bound * largest,
+            "element {i}: {f}, expected {e} (largest {largest})"
+        );
+    }
+}
