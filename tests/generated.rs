@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use runner::Result;
 use runner::attacks::correct;
-use runner::data::{Loader, Source, SourceKind, Split, load};
+use runner::data::{Loader, Placed, Source, SourceKind, Split, load};
 use runner::models::{self, ModelConfig};
 use runner::nn::loss::{Reduction, cross_entropy};
 use runner::nn::{Coordinates, LinearPlan, Network, Pass, Tape};
@@ -43,7 +43,7 @@ fn accuracy(kind: SourceKind, network: &Network) -> Result<f64> {
     };
     let mut optimizer = Adam::new(config, network.parameters())?;
     for epoch in 0..EPOCHS {
-        for batch in Loader::train(Arc::clone(&train), 32, &[], 1, epoch, 0, &Device::Cpu)? {
+        for batch in Loader::train(&Placed::on_cpu(Arc::clone(&train)), 32, &[], 1, epoch, 0)? {
             let batch = batch?;
             let tape = Tape::new(Pass::training(LinearPlan::none(), Coordinates::default()));
             let logits = network.forward(&tape, &tape.input(&middle(&batch.images)?))?;
@@ -53,7 +53,7 @@ fn accuracy(kind: SourceKind, network: &Network) -> Result<f64> {
         }
     }
     let mut right = 0;
-    for batch in Loader::eval(test, 250, &Device::Cpu)? {
+    for batch in Loader::eval(&Placed::on_cpu(test), 250)? {
         let batch = batch?;
         right += correct(
             &network.logits(&middle(&batch.images)?)?,

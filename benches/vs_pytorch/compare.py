@@ -1,8 +1,10 @@
 """Runs our side and PyTorch's in turn, A B A B, and prints medians and their ratio, a row a piece of work.
 
 compare.py [--rounds 5] [--threads 2] [--seconds 4] [--batch N] [--compile] [--tcmalloc PATH] [WORK ...]
+compare.py --device cuda [--rounds 5] [--seconds 4] [--batch N] [WORK ...]
 
-The interpreter that runs this script must have torch. Build our side first: `cargo bench --no-run --bench vs_pytorch`.
+The interpreter that runs this script must have torch. Build our side first: `cargo bench --no-run --bench vs_pytorch`; on a
+card with `--features cuda,cudnn`, and name what it made by `--ours` where PyTorch's machine has no cargo.
 """
 
 import argparse
@@ -25,9 +27,13 @@ WORKS = {
 }
 
 
-def our_binary():
+ON_CARD = ["adversarial:mobilenet_v2", "adversarial:resnet50", "pgd20:resnet50"]
+CARD_BATCHES = [128, 512]
+
+
+def our_binary(features=()):
     build = subprocess.run(
-        ["cargo", "bench", "--no-run", "--bench", "vs_pytorch", "--message-format=json"],
+        ["cargo", "bench", "--no-run", "--bench", "vs_pytorch", "--message-format=json", *features],
         cwd=ROOT, check=True, capture_output=True, text=True,
     )
     messages = [json.loads(line) for line in build.stdout.splitlines() if line.startswith("{")]
@@ -42,9 +48,37 @@ def measure(command, environment=None):
     return statistics.median(result["times"]), result["peak_mib"]
 
 
+def compare_on_card(options):
+    """Ours in tf32 and bf16 beside PyTorch's eager tf32 and its compiled bf16."""
+    ours = options.ours or our_binary(["--features", "cuda,cudnn"])
+    theirs = [sys.executable, Path(__file__).with_name("pytorch_side.py")]
+    sides = {
+        "tf32": lambda job: [ours, *job, "cuda", "tf32"],
+        "eager tf32": lambda job: [*theirs, *job, "--cuda", "tf32"],
+        "bf16": lambda job: [ours, *job, "cuda", "bf16"],
+        "compiled bf16": lambda job: [*theirs, *job, "--cuda", "bf16", "--compile"],
+    }
+    print("| work | batch | ours tf32 s | PyTorch eager tf32 s | ratio | ours bf16 s | PyTorch compiled bf16 s | ratio |")
+    print("|---|---|---|---|---|---|---|---|")
+    for work in options.works or ON_CARD:
+        for batch in [options.batch] if options.batch else CARD_BATCHES:
+            job = [work, str(batch), str(options.threads), str(options.seconds)]
+            times = {side: [] for side in sides}
+            for _ in range(options.rounds):
+                for side, command in sides.items():
+                    times[side].append(measure(command(job))[0])
+            median = {side: statistics.median(values) for side, values in times.items()}
+            cells = [f"{median[side]:.4f}" for side in sides]
+            cells.insert(2, f"{median['tf32'] / median['eager tf32']:.2f}")
+            cells.append(f"{median['bf16'] / median['compiled bf16']:.2f}")
+            print(f"| {work} | {batch} | {' | '.join(cells)} |", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("works", nargs="*", default=list(WORKS))
+    parser.add_argument("works", nargs="*")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--ours", help="our side's binary, where it is built already")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seconds", type=int, default=4)
@@ -52,14 +86,16 @@ def main():
     parser.add_argument("--compile", action="store_true", help="let PyTorch at its best try torch.compile too")
     parser.add_argument("--tcmalloc", help="libtcmalloc_minimal.so.4, preloaded for PyTorch at its best")
     options = parser.parse_args()
-    ours = our_binary()
+    if options.device == "cuda":
+        return compare_on_card(options)
+    ours = options.ours or our_binary()
     theirs = [sys.executable, Path(__file__).with_name("pytorch_side.py")]
     best = dict(os.environ)
     if options.tcmalloc:
         best["LD_PRELOAD"] = options.tcmalloc
     print("| work | ours s | PyTorch s | ratio | at its best s | ratio | peak MiB ours / PyTorch |")
     print("|---|---|---|---|---|---|---|")
-    for work in options.works:
+    for work in options.works or WORKS:
         batch = options.batch or WORKS[work]
         job = [work, str(batch), str(options.threads), str(options.seconds)]
         rows = {"ours": [], "plain": [], "best": []}

@@ -1,8 +1,10 @@
 //! Our side of the comparison with PyTorch: times one piece of work and prints a line of JSON.
 //!
-//! `vs_pytorch WORK BATCH THREADS SECONDS [stock]`, where WORK is one of [`WORKS`]; `stock` does the same in Candle as
-//! it comes. `compare.py` beside this file runs both sides in turn.
+//! `vs_pytorch WORK BATCH THREADS SECONDS [stock | cuda PRECISION]`, where WORK is one of [`WORKS`]; `stock` does the same
+//! in Candle as it comes, `cuda` does the work of [`card`] on the first card. `compare.py` beside this file runs both
+//! sides in turn.
 
+mod card;
 mod stock_candle;
 
 use std::time::Instant;
@@ -24,14 +26,18 @@ fn main() {
         .skip(1)
         .filter(|a| a != "--bench")
         .collect();
-    let (work, batch, threads, seconds, stock) = match arguments.as_slice() {
-        [work, batch, threads, seconds] => (work, batch, threads, seconds, false),
-        [work, batch, threads, seconds, stock] if stock == "stock" => {
-            (work, batch, threads, seconds, true)
+    let (job, place) = arguments.split_at(arguments.len().min(4));
+    let place: Vec<&str> = place.iter().map(String::as_str).collect();
+    let (work, batch, threads, seconds) = match (job, place.as_slice()) {
+        ([work, batch, threads, seconds], [] | ["stock"] | ["cuda", _]) => {
+            (work, batch, threads, seconds)
         }
         _ => {
             // `cargo test` and a bare `cargo bench` come here too: there is nothing to measure without a choice.
-            println!("usage: vs_pytorch WORK BATCH THREADS SECONDS [stock]; WORK: {WORKS}");
+            println!(
+                "usage: vs_pytorch WORK BATCH THREADS SECONDS [stock | cuda PRECISION]; WORK: {WORKS}; on a card \
+                 adversarial:ARCH, pgd20:ARCH"
+            );
             return;
         }
     };
@@ -43,7 +49,8 @@ fn main() {
     let (kind, arch) = work.split_once(':').expect("WORK is KIND:ARCH");
     let seconds = number(seconds) as f64;
     let times = match kind {
-        _ if stock => stock_times(kind, arch, number(batch), seconds),
+        _ if place == ["stock"] => stock_times(kind, arch, number(batch), seconds),
+        _ if place.len() == 2 => card::times(kind, arch, number(batch), seconds, place[1]),
         "simulation" => simulation(seconds),
         "train" => train(arch, number(batch), seconds),
         "input-gradient" => input_gradient(arch, number(batch), seconds),

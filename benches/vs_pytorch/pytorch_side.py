@@ -1,9 +1,10 @@
 """PyTorch's side of the comparison: times one piece of work and prints a line of JSON.
 
-pytorch_side.py WORK BATCH THREADS SECONDS [--best]
+pytorch_side.py WORK BATCH THREADS SECONDS [--best] [--cuda PRECISION]
 
 --best: channels-last, and torch.compile where it is faster (pass --compile to try it); preload tcmalloc from outside.
-The architectures are those of tests/parity, which the parity tests hold against ours.
+--cuda: the work of card.rs on the first card, channels-last, with cudnn.benchmark; tf32 or f32 as said, bf16 by
+autocast. The architectures are those of tests/parity, which the parity tests hold against ours.
 """
 
 import argparse
@@ -50,6 +51,51 @@ def one_layer_simulation(repeats=10, steps=10_000, rows=100, width=10, rate=0.00
                 w -= rate * (x.T @ back) / rows
 
 
+def on_card(kind, arch, batch, seconds, precision, compiled):
+    """An adversarial training step with five attack steps, or a PGD attack of 20 steps on 10,000 images."""
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = precision != "f32"
+    device, together = torch.device("cuda"), 10
+    model = architectures.make(arch).to(device, memory_format=torch.channels_last)
+    network = torch.compile(model) if compiled else model
+    count = 10_000 if kind == "pgd20" else batch
+    images = torch.rand(count, 3, 32, 32, device=device).to(memory_format=torch.channels_last)
+    labels = torch.arange(count, device=device) % 10
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.005, momentum=0.9, weight_decay=5e-4)
+    half = torch.autocast("cuda", torch.bfloat16, enabled=precision == "bf16")
+
+    def attack(originals, y, k):
+        model.eval()
+        x = originals
+        for _ in range(k):
+            x = x.detach().requires_grad_()
+            with half:
+                loss = nn.functional.cross_entropy(network(x), y, reduction="sum")
+            (gradient,) = torch.autograd.grad(loss, x)
+            moved = x.detach() + 2 / 255 * gradient.sign()
+            x = torch.clamp(torch.min(torch.max(moved, originals - 8 / 255), originals + 8 / 255), 0, 1)
+        return x
+
+    def adversarial():
+        for _ in range(together):
+            x = attack(images, labels, 5)
+            model.train()
+            optimizer.zero_grad(set_to_none=True)
+            with half:
+                loss = nn.functional.cross_entropy(network(x), labels)
+            loss.backward()
+            optimizer.step()
+        torch.cuda.synchronize()
+
+    def pgd20():
+        for start in range(0, count, batch):
+            attack(images[start : start + batch], labels[start : start + batch], 20)
+        torch.cuda.synchronize()
+
+    times = repeat(seconds, {"adversarial": adversarial, "pgd20": pgd20}[kind])
+    return [t / together for t in times] if kind == "adversarial" else times
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("work")
@@ -58,9 +104,12 @@ def main():
     parser.add_argument("seconds", type=float)
     parser.add_argument("--best", action="store_true")
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--cuda", choices=["f32", "tf32", "bf16"])
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     kind, arch = options.work.split(":")
+    if options.cuda:
+        return report(on_card(kind, arch, options.batch, options.seconds, options.cuda, options.compile))
     if kind == "simulation":
         return report(repeat(options.seconds, one_layer_simulation))
     model = architectures.make(arch)

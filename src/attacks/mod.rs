@@ -14,6 +14,8 @@ mod hyperplane;
 mod i_fgsm;
 mod mi_fgsm;
 mod objective;
+#[cfg(any(feature = "cuda", test))]
+mod on_card;
 mod pgd;
 mod rows;
 pub mod sanity;
@@ -39,7 +41,7 @@ pub use pgd::Pgd;
 pub use square::Square;
 pub use start::Start;
 pub use target::Target;
-pub use threat::{Distance, Norm, Threat};
+pub use threat::{Distance, Norm, Threat, settle};
 
 use candle_core::Tensor;
 

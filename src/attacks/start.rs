@@ -1,5 +1,7 @@
 //! Where the random numbers of an attack come from: pure functions of the example, never of how examples are batched.
 
+#[cfg(any(feature = "cuda", test))]
+use candle_core::Device;
 use candle_core::Tensor;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -8,6 +10,9 @@ use super::ball::{direction, into_l2, into_linf};
 use super::threat::{image_len, plane_len};
 use super::{Norm, Threat};
 use crate::ops::Real;
+#[cfg(any(feature = "cuda", test))]
+use crate::ops::cuda::Card;
+use crate::ops::on_card;
 use crate::ops::parallel::{chunk, chunks_mut};
 use crate::ops::real::{scratch, tensor, view};
 use crate::rng::{Purpose, stream};
@@ -31,18 +36,53 @@ pub struct Start {
 impl Start {
     /// The generator of the example at `index`.
     pub(super) fn rng(&self, purpose: Purpose, index: usize) -> ChaCha8Rng {
-        let parts = [self.round, self.attack, self.restart, self.target];
-        let place = parts
+        stream(self.seed, purpose, self.epoch, self.place(), index as u64)
+    }
+
+    /// All that an epoch has several of, in one number.
+    pub(crate) fn place(&self) -> u64 {
+        [self.round, self.attack, self.restart, self.target]
             .iter()
             .rev()
-            .fold(0u64, |place, &part| place << 16 | u64::from(part));
-        stream(self.seed, purpose, self.epoch, place, index as u64)
+            .fold(0, |place, &part| place << 16 | u64::from(part))
     }
 }
 
 impl Threat {
     /// The originals, each moved to a point drawn uniformly from its ball, within the pixel range.
     pub fn random_start(
+        &self,
+        originals: &Tensor,
+        indices: &[usize],
+        start: Start,
+    ) -> Result<Tensor> {
+        on_card!(originals, card => self.start_on_card(card, originals, indices, start));
+        self.random_start_here(originals, indices, start)
+    }
+
+    /// [`Self::random_start`] for originals on a card. In l2 the numbers are drawn on the CPU: each normal number depends on
+    /// how many words those before it took.
+    #[cfg(any(feature = "cuda", test))]
+    fn start_on_card(
+        &self,
+        card: &dyn Card,
+        originals: &Tensor,
+        indices: &[usize],
+        start: Start,
+    ) -> Result<Tensor> {
+        if self.norm == Norm::L2 {
+            let moved = originals.to_device(&Device::Cpu)?;
+            return Ok(self
+                .random_start_here(&moved, indices, start)?
+                .to_device(card.device())?);
+        }
+        let places: Vec<i64> = indices.iter().map(|&index| index as i64).collect();
+        let places = Tensor::from_vec(places, indices.len(), card.device())?;
+        super::on_card::start::random_start(card, *self, originals, &places, start)
+    }
+
+    /// [`Self::random_start`] on the CPU.
+    fn random_start_here(
         &self,
         originals: &Tensor,
         indices: &[usize],

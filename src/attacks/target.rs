@@ -2,10 +2,10 @@
 
 use candle_core::Tensor;
 
-use crate::Result;
 use crate::nn::loss::{Loss, Reduction, cross_entropy};
 use crate::nn::{Coordinates, LinearPlan, Mode, Network, Pass, Tape};
 use crate::ops::parallel;
+use crate::{Error, Result};
 
 /// A model under attack. White-box attacks differentiate through it, by BP or LinBP as the plan says.
 pub struct Target<'a> {
@@ -51,18 +51,41 @@ impl Target<'_> {
         images: &Tensor,
         loss: impl FnOnce(&Tensor) -> Result<Loss> + Send,
     ) -> Result<Ascent> {
-        (self.check)()?;
-        parallel::enter(|| {
-            let tape = Tape::new(Pass::attack(self.plan.clone(), self.mode, self.at));
-            let logits = self.network.forward(&tape, &tape.input(images))?;
-            let loss = loss(logits.tensor())?;
-            let gradient = tape.backward(&logits, loss.gradient.clone())?.input()?;
-            Ok(Ascent {
-                logits: logits.tensor().clone(),
-                loss,
-                gradient,
-            })
+        let mut seen = None;
+        let gradient = self.input_gradient(images, |logits| {
+            let loss = loss(logits)?;
+            let start = loss.gradient.clone();
+            seen = Some((logits.clone(), loss));
+            Ok(start)
+        })?;
+        let (logits, loss) =
+            seen.ok_or_else(|| Error::failed("a pass ended without having a loss"))?;
+        Ok(Ascent {
+            logits,
+            loss,
+            gradient,
         })
+    }
+
+    /// The gradient with respect to the images alone, of whatever has the slope that `slope` computes from the logits.
+    /// Logits and slope lie where the images do and have their type; where that is a card, nothing is waited for.
+    pub fn input_gradient(
+        &self,
+        images: &Tensor,
+        slope: impl FnOnce(&Tensor) -> Result<Tensor> + Send,
+    ) -> Result<Tensor> {
+        (self.check)()?;
+        let (here, there) = (images.device(), self.network.device());
+        let x = images.to_device(there)?;
+        let gradient = parallel::enter_for(there, || -> Result<Tensor> {
+            let tape = Tape::new(Pass::attack(self.plan.clone(), self.mode, self.at));
+            let logits = self.network.forward(&tape, &tape.input(&x))?;
+            let found = logits.tensor();
+            let slope = slope(&found.to_dtype(images.dtype())?.to_device(here)?)?;
+            let slope = slope.to_device(there)?.to_dtype(found.dtype())?;
+            tape.backward(&logits, slope)?.input()
+        })?;
+        Ok(gradient.to_device(here)?)
     }
 
     /// The gradient of the cross-entropy with the true labels, which an untargeted attack ascends.

@@ -3,9 +3,9 @@
 use candle_core::Tensor;
 
 use super::ball::{distance, length, step_l2, step_linf};
-use crate::ops::Real;
 use crate::ops::parallel::{chunk, chunks_mut, map};
 use crate::ops::real::{scratch, tensor, view};
+use crate::ops::{Real, on_card};
 use crate::{Error, Result, with_real};
 
 /// The norm that bounds a perturbation.
@@ -22,7 +22,7 @@ pub enum Norm {
 
 impl Norm {
     /// How much of a pixel value is one unit of the norm in channel `channel`.
-    pub(super) fn unit(&self, channel: usize) -> f64 {
+    pub(crate) fn unit(&self, channel: usize) -> f64 {
         match self {
             Self::Linf | Self::L2 => 1.0,
             Self::ChannelLinf(units) => units[channel.min(units.len() - 1)],
@@ -55,6 +55,9 @@ impl Threat {
         gradient: &Tensor,
         step_size: f64,
     ) -> Result<Tensor> {
+        on_card!(originals, card => {
+            super::on_card::perturbation::step(card, *self, images, originals, gradient, step_size)
+        });
         with_real!(originals.dtype(), T => {
             let (x, o, g) = (&*view::<T>(images)?, &*view::<T>(originals)?, &*view::<T>(gradient)?);
             let (image, plane) = (image_len(originals)?, plane_len(originals)?);
@@ -94,8 +97,14 @@ impl Threat {
         })
     }
 
+    /// How far outside the ball an image may lie: pixels are rounded to f32, and a sum of squares of some thousand of
+    /// them is off by as many half units.
+    pub(crate) fn slack(&self) -> f64 {
+        1e-6 * (1.0 + self.epsilon)
+    }
+
     /// Whether every image is finite, within the pixel range and within the ball. A violation is a defect of an
-    /// attack: the error names it, and no result is counted.
+    /// attack: the error names it, and no result is counted. On a card the answer waits for [`settle`].
     pub fn check(&self, attack: &str, images: &Tensor, originals: &Tensor) -> Result<()> {
         if images.dims() != originals.dims() {
             return Err(Error::failed(format!(
@@ -104,6 +113,7 @@ impl Threat {
                 originals.dims()
             )));
         }
+        on_card!(originals, card => super::on_card::faults::note(card, *self, images, originals));
         with_real!(images.dtype(), T => {
             let x = view::<T>(images)?;
             match x.iter().find(|v| !(T::ZERO..=T::ONE).contains(*v)) {
@@ -113,8 +123,6 @@ impl Threat {
                 None => Ok(()),
             }
         })?;
-        // Pixels are rounded to f32: a sum of squares of some thousand of them is off by as many half units.
-        let slack = 1e-6 * (1.0 + self.epsilon);
         let (image, plane) = (image_len(originals)?, plane_len(originals)?);
         let found = with_real!(originals.dtype(), T => {
             let (x, o) = (&*view::<T>(images)?, &*view::<T>(originals)?);
@@ -123,7 +131,7 @@ impl Threat {
             }))
         })?;
         for (i, found) in found.into_iter().enumerate() {
-            if found > self.epsilon + slack {
+            if found > self.epsilon + self.slack() {
                 return Err(Error::failed(format!(
                     "{attack}: image {i} of a batch is {found} from its original in {:?}, outside the ball of {}",
                     self.norm, self.epsilon
@@ -132,6 +140,16 @@ impl Threat {
         }
         Ok(())
     }
+}
+
+/// Waits for the checks that were made on cards by this thread, see [`Threat::check`].
+///
+/// # Errors
+/// An attack left the pixel range or its ball: a defect, and no result may be counted.
+pub fn settle() -> Result<()> {
+    #[cfg(any(feature = "cuda", test))]
+    super::on_card::faults::settle()?;
+    Ok(())
 }
 
 /// Values of an image.

@@ -3,6 +3,7 @@
 mod check;
 mod completions;
 mod data;
+mod devices;
 mod graph;
 mod list;
 mod models;
@@ -60,6 +61,8 @@ enum Command {
     Report(report::ReportArgs),
     /// Architectures; for one: its activations by name, and which LinBP makes linear by default
     Models(models::ModelsArgs),
+    /// What --device can name on this machine
+    Devices(devices::DevicesArgs),
     /// Fetch a data set, or say what the data of a spec comes to
     Data(data::DataArgs),
     /// Look into a file of weights, or convert it to .safetensors
@@ -95,6 +98,7 @@ pub fn main() -> Result<()> {
         Some(Command::List(args)) => list::list(args),
         Some(Command::Report(args)) => report::report(args),
         Some(Command::Models(args)) => models::models(args),
+        Some(Command::Devices(args)) => devices::devices(args),
         Some(Command::Data(args)) => data::data(args),
         Some(Command::Weights(args)) => weights::weights(args),
         Some(Command::Completions(args)) => completions::completions(args),

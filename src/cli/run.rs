@@ -8,8 +8,8 @@ use super::Overrides;
 use super::output::{out, remark};
 use super::request::request;
 use crate::pipeline::{
-    DeviceChoice, Graph, Options, Outcome, RunResult, check_data, check_models, execute_all,
-    run_folder,
+    DeviceChoice, Graph, Options, Outcome, RunResult, check_data, check_models, described,
+    execute_all, run_folder,
 };
 use crate::run::log::{self, Verbosity};
 use crate::run::{Metrics, Progress, RunRecord, interrupt};
@@ -71,6 +71,9 @@ pub fn run(args: RunArgs) -> Result<()> {
     }
     check_data(&plan.runs)?;
     let (device, device_name) = args.device.open()?;
+    for run in &plan.runs {
+        described(&device_name, &run.spec.stages, &device)?;
+    }
     interrupt::install()?;
     if !plan.swept.is_empty() {
         progress.line(&format!(

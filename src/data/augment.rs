@@ -3,6 +3,8 @@
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
+use crate::{Error, Result};
+
 /// A random change that keeps an image's size and label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Augmentation {
@@ -27,10 +29,7 @@ impl Augmentation {
     ) {
         match self {
             Self::RandomCrop { padding } => {
-                // 64-bit ranges: the same draws on every platform.
-                let span = 0..=2 * padding as u64;
-                let down = rng.random_range(span.clone()) as usize;
-                let right = rng.random_range(span) as usize;
+                let [down, right] = offsets(padding, rng);
                 shift(image, [height, width], [down, right], padding, scratch);
             }
             Self::HorizontalFlip => {
@@ -40,6 +39,70 @@ impl Augmentation {
             }
         }
     }
+}
+
+/// What a list of augmentations does to one image, said as one crop and a flip after it: how a card applies them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CropFlip {
+    /// Rows and columns that the window lies below and right of the corner of the padded image.
+    pub down: usize,
+    pub right: usize,
+    pub flip: bool,
+}
+
+impl CropFlip {
+    /// The zeros around an image that crops of a list leave room for.
+    ///
+    /// # Errors
+    /// A list in which a kind comes twice.
+    pub fn padding(list: &[Augmentation]) -> Result<usize> {
+        let paddings = || {
+            list.iter().filter_map(|augmentation| match *augmentation {
+                Augmentation::RandomCrop { padding } => Some(padding),
+                Augmentation::HorizontalFlip => None,
+            })
+        };
+        if paddings().count() > 1 || list.len() - paddings().count() > 1 {
+            return Err(Error::spec(
+                "data.augment: on a card each kind may come once, expected at most one random-crop and one \
+                 horizontal-flip",
+            ));
+        }
+        Ok(paddings().next().unwrap_or(0))
+    }
+
+    /// Draws as [`Augmentation::apply`] does, from the same generator.
+    pub fn draw(list: &[Augmentation], rng: &mut ChaCha8Rng) -> Self {
+        let mut drawn = Self {
+            down: 0,
+            right: 0,
+            flip: false,
+        };
+        for augmentation in list {
+            match *augmentation {
+                Augmentation::RandomCrop { padding } => {
+                    let [down, right] = offsets(padding, rng);
+                    drawn.down = down;
+                    // A flip that came before is put off: the window then lies as far from the other side.
+                    drawn.right = if drawn.flip {
+                        2 * padding - right
+                    } else {
+                        right
+                    };
+                }
+                Augmentation::HorizontalFlip => drawn.flip = rng.random(),
+            }
+        }
+        drawn
+    }
+}
+
+/// Where a crop's window lies.
+fn offsets(padding: usize, rng: &mut ChaCha8Rng) -> [usize; 2] {
+    // 64-bit ranges: the same draws on every platform.
+    let span = 0..=2 * padding as u64;
+    let down = rng.random_range(span.clone()) as usize;
+    [down, rng.random_range(span) as usize]
 }
 
 /// Moves the window: output (y, x) is input (y + down - padding, x + right - padding), or zero outside.
@@ -166,5 +229,42 @@ mod tests {
         }
         assert_eq!(seen.len(), 9);
         assert!((900..1100).contains(&flipped), "{flipped} of 2000");
+    }
+
+    proptest! {
+        #[test]
+        fn one_crop_and_a_flip_say_what_a_list_does(index: u64, order in 0usize..5) {
+            let crop = Augmentation::RandomCrop { padding: 2 };
+            let lists: [&[Augmentation]; 5] = [
+                &[],
+                &[crop],
+                &[Augmentation::HorizontalFlip],
+                &[crop, Augmentation::HorizontalFlip],
+                &[Augmentation::HorizontalFlip, crop],
+            ];
+            let (list, shape) = (lists[order], [2, 4, 5]);
+            let mut image = numbered(shape);
+            let mut rng = stream(3, Purpose::Augment, 0, 0, index);
+            for augmentation in list {
+                augmentation.apply(&mut image, shape, &mut Vec::new(), &mut rng);
+            }
+            let drawn = CropFlip::draw(list, &mut stream(3, Purpose::Augment, 0, 0, index));
+            let mut found = cropped(&numbered(shape), shape, [drawn.down, drawn.right], CropFlip::padding(list).unwrap());
+            if drawn.flip {
+                found.chunks_exact_mut(shape[2]).for_each(<[f32]>::reverse);
+            }
+            prop_assert_eq!(found, image);
+        }
+    }
+
+    #[test]
+    fn a_kind_that_comes_twice_is_refused() {
+        let twice = [Augmentation::HorizontalFlip; 2];
+        assert!(
+            CropFlip::padding(&twice)
+                .unwrap_err()
+                .to_string()
+                .contains("data.augment")
+        );
     }
 }

@@ -1,9 +1,10 @@
 //! Batches of a data set, prepared one step ahead in a background thread.
 
-use super::{Augmentation, Dataset};
+use super::augment::CropFlip;
+use super::{Augmentation, Dataset, Placed};
 use crate::rng::{Purpose, stream};
 use crate::{Error, Result};
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use rand::seq::SliceRandom;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -17,9 +18,7 @@ const PREFETCHED: usize = 2;
 pub struct Batch {
     /// f32 (N, C, H, W), intensities in [0, 1].
     pub images: Tensor,
-    /// u32 (N).
-    pub labels: Tensor,
-    /// The labels again, on the host.
+    /// The class of each example.
     pub label_values: Vec<u32>,
     /// The position of each example in the data set.
     pub indices: Vec<usize>,
@@ -27,9 +26,15 @@ pub struct Batch {
 
 /// A batch on the host, as the background thread hands it over.
 struct Prepared {
-    pixels: Vec<f32>,
+    images: Images,
     labels: Vec<u32>,
     indices: Vec<usize>,
+}
+
+/// The images of a batch: their pixels, or how a card makes them of the set that lies on it.
+enum Images {
+    Pixels(Vec<f32>),
+    Moves(Vec<CropFlip>),
 }
 
 /// Deals out one pass over a data set; the last batch may be smaller.
@@ -38,8 +43,8 @@ struct Prepared {
 pub struct Loader {
     receiver: Option<Receiver<Prepared>>,
     producer: Option<JoinHandle<()>>,
-    device: Device,
-    shape: [usize; 3],
+    placed: Placed,
+    padding: usize,
     next: usize,
     batches: usize,
 }
@@ -50,38 +55,39 @@ impl Loader {
     /// The order is a function of `seed` and `epoch`, the augmentation of an example one of `seed`, `epoch` and its
     /// index: an epoch taken up at `first_batch` goes on as if it had never been left.
     pub fn train(
-        dataset: Arc<Dataset>,
+        placed: &Placed,
         batch_size: usize,
         augment: &[Augmentation],
         seed: u64,
         epoch: u64,
         first_batch: usize,
-        device: &Device,
     ) -> Result<Self> {
-        let order = shuffled(dataset.len(), seed, epoch);
+        let order = shuffled(placed.dataset.len(), seed, epoch);
         let recipe = Recipe {
-            dataset,
+            dataset: Arc::clone(&placed.dataset),
+            on_card: placed.pixels.is_some(),
             order,
             batch_size,
             augment: augment.to_vec(),
             seed,
             epoch,
         };
-        Self::start(recipe, first_batch, device)
+        Self::start(recipe, first_batch, placed)
     }
 
     /// The batches of an evaluation: every example once, in the set's own order, unchanged.
-    pub fn eval(dataset: Arc<Dataset>, batch_size: usize, device: &Device) -> Result<Self> {
-        let order = (0..dataset.len()).collect();
+    pub fn eval(placed: &Placed, batch_size: usize) -> Result<Self> {
+        let order = (0..placed.dataset.len()).collect();
         let recipe = Recipe {
-            dataset,
+            dataset: Arc::clone(&placed.dataset),
+            on_card: placed.pixels.is_some(),
             order,
             batch_size,
             augment: Vec::new(),
             seed: 0,
             epoch: 0,
         };
-        Self::start(recipe, 0, device)
+        Self::start(recipe, 0, placed)
     }
 
     /// The number of batches of the whole pass, those before `first_batch` included.
@@ -89,7 +95,7 @@ impl Loader {
         self.batches
     }
 
-    fn start(recipe: Recipe, first_batch: usize, device: &Device) -> Result<Self> {
+    fn start(recipe: Recipe, first_batch: usize, placed: &Placed) -> Result<Self> {
         if recipe.batch_size == 0 {
             return Err(Error::spec(
                 "data.batch_size: a batch of 0 examples; give 1 or more",
@@ -102,7 +108,10 @@ impl Loader {
                  data or another batch size; restore those or start afresh",
             )));
         }
-        let shape = recipe.dataset.shape;
+        let padding = match recipe.on_card {
+            true => CropFlip::padding(&recipe.augment)?,
+            false => 0,
+        };
         let (sender, receiver) = sync_channel(PREFETCHED);
         let producer = thread::Builder::new()
             .name("loader".into())
@@ -113,27 +122,54 @@ impl Loader {
         Ok(Self {
             receiver: Some(receiver),
             producer: Some(producer),
-            device: device.clone(),
-            shape,
+            placed: placed.clone(),
+            padding,
             next: first_batch,
             batches,
         })
     }
 
     fn upload(&self, prepared: Prepared) -> Result<Batch> {
-        let [channels, height, width] = self.shape;
-        let count = prepared.labels.len();
         // Tensors are made on the caller's thread, where the device's context is current.
+        let images = match &prepared.images {
+            Images::Pixels(pixels) => {
+                let [channels, height, width] = self.placed.dataset.shape;
+                let shape = (prepared.labels.len(), channels, height, width);
+                Tensor::from_slice(pixels, shape, &self.placed.device)?
+            }
+            Images::Moves(moves) => self.on_card(&prepared.indices, moves)?,
+        };
         Ok(Batch {
-            images: Tensor::from_vec(
-                prepared.pixels,
-                (count, channels, height, width),
-                &self.device,
-            )?,
-            labels: Tensor::from_slice(&prepared.labels, count, &self.device)?,
+            images,
             label_values: prepared.labels,
             indices: prepared.indices,
         })
+    }
+
+    /// Gathers, crops and flips on the card.
+    fn on_card(&self, indices: &[usize], moves: &[CropFlip]) -> Result<Tensor> {
+        #[cfg(any(feature = "cuda", test))]
+        if let Some(pixels) = &self.placed.pixels {
+            use crate::ops::cuda;
+            let card = cuda::required(pixels)?;
+            let table: Vec<u32> = indices
+                .iter()
+                .zip(moves)
+                .flat_map(|(&index, m)| {
+                    [
+                        index as u32,
+                        m.down as u32,
+                        m.right as u32,
+                        u32::from(m.flip),
+                    ]
+                })
+                .collect();
+            let table = Tensor::from_vec(table, (indices.len(), 4), &self.placed.device)?;
+            let shape = self.placed.dataset.shape;
+            return cuda::augment::crop_flip(&*card, pixels, &table, shape, self.padding);
+        }
+        let _ = (indices, moves, self.padding);
+        Err(Error::failed("the data set does not lie on a card"))
     }
 }
 
@@ -176,6 +212,7 @@ impl Drop for Loader {
 /// All that decides the content of every batch of an epoch.
 struct Recipe {
     dataset: Arc<Dataset>,
+    on_card: bool,
     order: Vec<usize>,
     batch_size: usize,
     augment: Vec<Augmentation>,
@@ -194,20 +231,27 @@ impl Recipe {
     }
 
     fn prepare(&self, indices: &[usize], scratch: &mut Vec<f32>) -> Prepared {
-        let size = self.dataset.image_len();
-        let mut pixels = vec![0.0; indices.len() * size];
-        for (position, &index) in indices.iter().enumerate() {
-            let image = &mut pixels[position * size..(position + 1) * size];
-            self.dataset.image_f32(index, image);
-            if !self.augment.is_empty() {
-                let mut rng = stream(self.seed, Purpose::Augment, self.epoch, 0, index as u64);
-                for augmentation in &self.augment {
-                    augmentation.apply(image, self.dataset.shape, scratch, &mut rng);
+        let generator =
+            |index: usize| stream(self.seed, Purpose::Augment, self.epoch, 0, index as u64);
+        let images = if self.on_card {
+            let draw = |&index: &usize| CropFlip::draw(&self.augment, &mut generator(index));
+            Images::Moves(indices.iter().map(draw).collect())
+        } else {
+            let size = self.dataset.image_len();
+            let mut pixels = vec![0.0; indices.len() * size];
+            for (image, &index) in pixels.chunks_exact_mut(size).zip(indices) {
+                self.dataset.image_f32(index, image);
+                if !self.augment.is_empty() {
+                    let mut rng = generator(index);
+                    for augmentation in &self.augment {
+                        augmentation.apply(image, self.dataset.shape, scratch, &mut rng);
+                    }
                 }
             }
-        }
+            Images::Pixels(pixels)
+        };
         Prepared {
-            pixels,
+            images,
             labels: indices
                 .iter()
                 .map(|&index| self.dataset.labels[index])
@@ -227,6 +271,7 @@ fn shuffled(len: usize, seed: u64, epoch: u64) -> Vec<usize> {
 mod tests {
     use super::*;
     use crate::data::Pixels;
+    use crate::ops::cuda::host::on_host;
     use proptest::prelude::*;
 
     const AUGMENT: [Augmentation; 2] = [Augmentation::RANDOM_CROP, Augmentation::HorizontalFlip];
@@ -251,7 +296,6 @@ mod tests {
         loader
             .map(|batch| {
                 let batch = batch.unwrap();
-                assert_eq!(batch.labels.to_vec1::<u32>().unwrap(), batch.label_values);
                 (
                     batch.indices.clone(),
                     batch.label_values.clone(),
@@ -264,13 +308,12 @@ mod tests {
     fn epoch(count: usize, batch: usize, seed: u64, epoch: u64, first: usize) -> Collected {
         collect(
             Loader::train(
-                set(count),
+                &Placed::on_cpu(set(count)),
                 batch,
                 &AUGMENT,
                 seed,
                 epoch,
                 first,
-                &Device::Cpu,
             )
             .unwrap(),
         )
@@ -278,7 +321,7 @@ mod tests {
 
     #[test]
     fn an_evaluation_shows_the_set_as_it_is() {
-        let loader = Loader::eval(set(7), 3, &Device::Cpu).unwrap();
+        let loader = Loader::eval(&Placed::on_cpu(set(7)), 3).unwrap();
         assert_eq!((loader.batches(), loader.len()), (3, 3));
         let batches = collect(loader);
         assert_eq!(batches[2].0, [6]);
@@ -348,9 +391,11 @@ mod tests {
     #[test]
     fn dropping_a_loader_midway_ends_its_thread() {
         let data = set(1000);
-        let mut loader = Loader::train(data.clone(), 1, &AUGMENT, 0, 0, 0, &Device::Cpu).unwrap();
+        let mut loader =
+            Loader::train(&Placed::on_cpu(data.clone()), 1, &AUGMENT, 0, 0, 0).unwrap();
         loader.next().unwrap().unwrap();
-        assert_eq!(Arc::strong_count(&data), 2);
+        // The test, the loader and its thread.
+        assert_eq!(Arc::strong_count(&data), 3);
         drop(loader);
         assert_eq!(
             Arc::strong_count(&data),
@@ -363,7 +408,7 @@ mod tests {
     fn a_thread_that_dies_is_an_error_and_not_a_short_epoch() {
         let mut broken = (*set(4)).clone();
         broken.pixels = Pixels::U8(vec![0; 6]);
-        let mut loader = Loader::eval(Arc::new(broken), 1, &Device::Cpu).unwrap();
+        let mut loader = Loader::eval(&Placed::on_cpu(Arc::new(broken)), 1).unwrap();
         assert!(loader.next().unwrap().is_ok());
         let message = loader.next().unwrap().unwrap_err().to_string();
         assert!(message.contains("ended before the epoch did"), "{message}");
@@ -378,8 +423,19 @@ mod tests {
                 .map(|error| error.to_string())
                 .unwrap_or_default()
         };
-        assert!(message(Loader::eval(set(3), 0, &Device::Cpu)).contains("data.batch_size"));
-        let beyond = Loader::train(set(3), 2, &[], 0, 0, 3, &Device::Cpu);
+        assert!(message(Loader::eval(&Placed::on_cpu(set(3)), 0)).contains("data.batch_size"));
+        let beyond = Loader::train(&Placed::on_cpu(set(3)), 2, &[], 0, 0, 3);
         assert!(message(beyond).contains("cannot go on at batch 3 of an epoch of 2"));
+    }
+
+    #[test]
+    fn a_set_on_a_card_gives_the_batches_of_the_cpu() {
+        let expected = epoch(23, 5, 3, 1, 0);
+        on_host(|| {
+            let placed = Placed::new(set(23), &candle_core::Device::Cpu).unwrap();
+            assert!(placed.pixels.is_some());
+            let loader = Loader::train(&placed, 5, &AUGMENT, 3, 1, 0).unwrap();
+            assert_eq!(collect(loader), expected);
+        });
     }
 }

@@ -18,6 +18,7 @@ pub mod idx;
 mod image_file;
 pub mod image_folder;
 pub mod loader;
+mod placed;
 pub mod png;
 pub mod source;
 
@@ -26,4 +27,5 @@ pub use augment::Augmentation;
 pub use dataset::{Dataset, Pixels};
 pub use description::Description;
 pub use loader::{Batch, Loader};
+pub use placed::Placed;
 pub use source::{Source, SourceKind, Split, load};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 use super::preset::{LinbpUse, Preset};
 use super::{densenet, lenet5, mlp, mobilenet_v2, resnet, squeezenet, vgg, wide_resnet};
@@ -27,6 +27,8 @@ pub struct ModelConfig {
     /// Seed of the initial weights.
     pub seed: u64,
     pub dtype: DType,
+    /// Where the network computes.
+    pub device: Device,
 }
 
 impl ModelConfig {
@@ -41,6 +43,7 @@ impl ModelConfig {
             normalize: None,
             seed: 0,
             dtype: DType::F32,
+            device: Device::Cpu,
         }
     }
 }
@@ -198,9 +201,13 @@ impl Arch {
 /// Builds the architecture called `arch`.
 pub fn build(arch: &str, config: &ModelConfig) -> Result<Network> {
     let arch = Arch::find(arch)?;
-    Network::build(config.seed, config.dtype, config.normalize.clone(), |b| {
-        arch.define(b, config)
-    })
+    Network::build(
+        config.seed,
+        config.dtype,
+        &config.device,
+        config.normalize.clone(),
+        |b| arch.define(b, config),
+    )
 }
 
 /// The same network with names and shapes but without numbers: quick to build, to be asked and not to be run.

@@ -7,11 +7,9 @@ use super::param::Param;
 use super::pass::Mode;
 use super::sink::{Grad, Rule};
 use super::tape::{Tape, Var};
-use crate::ops::Real;
+use crate::Result;
 use crate::ops::activation::{self, Activation};
-use crate::ops::batch_norm::{self as op, Moments, Norm};
-use crate::ops::real::{view, with_mut};
-use crate::{Result, with_real};
+use crate::ops::batch_norm::{self as op, Affine};
 
 /// torch's defaults, which every network here uses.
 const EPS: f64 = 1e-5;
@@ -59,20 +57,12 @@ impl BatchNorm2d {
     }
 
     fn run(&self, tape: &Tape, x: &Var, residual: Option<&Var>, act: Option<&Act>) -> Result<Var> {
-        let batch_statistics = tape.pass().mode == Mode::Train;
-        let moments = if batch_statistics {
-            let moments = op::moments(x.tensor())?;
-            self.update_running(&moments)?;
-            moments
-        } else {
-            self.running_moments()?
-        };
-        let norm = Norm {
+        let affine = Affine {
             gamma: self.weight.tensor(),
             beta: self.bias.tensor(),
-            moments: &moments,
+            running_mean: self.running_mean.tensor(),
+            running_var: self.running_var.tensor(),
             eps: EPS,
-            batch_statistics,
         };
         let kind = act.map_or(Activation::Identity, Act::kind);
         let rule = act.map_or(Rule::True, |act| act.rule(tape));
@@ -81,7 +71,11 @@ impl BatchNorm2d {
         let pulled = residual.is_some() && rule != Rule::Linear && kind != Activation::Identity;
         let apart = pulled && !kind.derivative_from_output();
         let fused = if apart { Activation::Identity } else { kind };
-        let (z, saved) = op::forward(x.tensor(), &norm, residual.map(Var::tensor), fused)?;
+        let sum = residual.map(Var::tensor);
+        let (z, saved) = match tape.pass().mode {
+            Mode::Train => op::train(x.tensor(), &affine, MOMENTUM, sum, fused)?,
+            Mode::Eval => op::evaluate(x.tensor(), &affine, sum, fused)?,
+        };
         let y = if apart {
             activation::forward(&z, kind)?
         } else {
@@ -117,39 +111,5 @@ impl BatchNorm2d {
                 None => Ok(()),
             }
         }))
-    }
-
-    fn running_moments(&self) -> Result<Moments> {
-        let read = |param: &Param| -> Result<Vec<f64>> {
-            with_real!(param.tensor().dtype(), T => {
-                let values = view::<T>(param.tensor())?;
-                Ok(values.iter().map(|&v| v.wide()).collect())
-            })
-        };
-        Ok(Moments {
-            mean: read(&self.running_mean)?,
-            variance: read(&self.running_var)?,
-            count: 0,
-        })
-    }
-
-    fn update_running(&self, moments: &Moments) -> Result<()> {
-        let n = moments.count as f64;
-        // One element has no unbiased variance; torch refuses such a batch, a spec's last batch may hold one image.
-        let unbias = if n > 1.0 { n / (n - 1.0) } else { 1.0 };
-        for (param, batch, factor) in [
-            (&self.running_mean, &moments.mean, 1.0),
-            (&self.running_var, &moments.variance, unbias),
-        ] {
-            with_real!(param.tensor().dtype(), T => {
-                with_mut::<T, _>(param.tensor(), |running| {
-                    for (running, batch) in running.iter_mut().zip(batch) {
-                        let old = running.wide();
-                        *running = T::of(old + MOMENTUM * (batch * factor - old));
-                    }
-                })
-            })?;
-        }
-        Ok(())
     }
 }

@@ -19,7 +19,6 @@ pub struct Builder {
 }
 
 /// Everything that a builder has collected, in order of definition.
-#[derive(Default)]
 pub(super) struct Parts {
     pub parameters: Vec<Param>,
     pub buffers: Vec<Param>,
@@ -27,15 +26,31 @@ pub(super) struct Parts {
     seed: u64,
     /// None: shapes alone matter, no numbers are drawn or stored.
     dtype: Option<DType>,
+    pub device: Device,
     rectifier: Option<Activation>,
+}
+
+impl Default for Parts {
+    fn default() -> Self {
+        Self {
+            parameters: Vec::new(),
+            buffers: Vec::new(),
+            activations: Vec::new(),
+            seed: 0,
+            dtype: None,
+            device: Device::Cpu,
+            rectifier: None,
+        }
+    }
 }
 
 impl Builder {
     /// A builder at the root of a network, whose initial weights follow from `seed`.
-    pub fn new(seed: u64, dtype: DType) -> Self {
+    pub fn new(seed: u64, dtype: DType, device: &Device) -> Self {
         Self::root(Parts {
             seed,
             dtype: Some(dtype),
+            device: device.clone(),
             ..Parts::default()
         })
     }
@@ -75,12 +90,13 @@ impl Builder {
 
     fn tensor(&self, name: &str, shape: &[usize], init: Init, index: usize) -> Result<Param> {
         let name = self.child(name);
-        let (seed, dtype) = {
+        let (seed, dtype, device) = {
             let parts = self.parts.borrow();
-            (parts.seed, parts.dtype)
+            (parts.seed, parts.dtype, parts.device.clone())
         };
         let tensor = match dtype {
-            Some(dtype) => init.tensor(shape, &name, seed, dtype)?,
+            // Drawn on the CPU: the same numbers wherever the network computes.
+            Some(dtype) => init.tensor(shape, &name, seed, dtype)?.to_device(&device)?,
             None => Tensor::zeros((), DType::F32, &Device::Cpu)?.broadcast_as(shape)?,
         };
         Ok(Param::new(name, index, tensor))

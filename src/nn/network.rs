@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 use super::builder::Builder;
 use super::param::Param;
@@ -29,6 +29,7 @@ pub struct Network {
     parameters: Vec<Param>,
     buffers: Vec<Param>,
     activations: Vec<String>,
+    device: Device,
 }
 
 impl Network {
@@ -36,10 +37,11 @@ impl Network {
     pub fn build(
         seed: u64,
         dtype: DType,
+        device: &Device,
         normalize: Option<Normalize>,
         define: impl FnOnce(&Builder) -> Result<Box<dyn Module>>,
     ) -> Result<Self> {
-        Self::collect(Builder::new(seed, dtype), normalize, define)
+        Self::collect(Builder::new(seed, dtype, device), normalize, define)
     }
 
     /// A network with names and shapes but without numbers, to be asked and not to be run.
@@ -60,6 +62,7 @@ impl Network {
             parameters: parts.parameters,
             buffers: parts.buffers,
             activations: parts.activations,
+            device: parts.device,
         })
     }
 
@@ -71,11 +74,18 @@ impl Network {
 
     /// Logits in evaluation mode, without a tape.
     pub fn logits(&self, images: &Tensor) -> Result<Tensor> {
-        parallel::enter(|| {
+        let x = images.to_device(&self.device)?;
+        parallel::enter_for(&self.device, || {
             let tape = Tape::new(Pass::inference());
-            let logits = self.forward(&tape, &tape.input(images))?;
-            Ok(logits.tensor().clone())
+            let logits = self.forward(&tape, &tape.input(&x))?;
+            let logits = logits.tensor().to_dtype(images.dtype())?;
+            Ok(logits.to_device(images.device())?)
         })
+    }
+
+    /// Where the network computes.
+    pub fn device(&self) -> &Device {
+        &self.device
     }
 
     /// What the optimizer moves, in order of definition.

@@ -57,6 +57,9 @@ impl Param {
             .to_dtype(target.dtype())?
             .to_device(target.device())?
             .contiguous()?;
+        if target.device().is_cuda() {
+            return Ok(target.slice_set(&values, 0, 0)?);
+        }
         with_real!(target.dtype(), T => {
             let values = view::<T>(&values)?;
             with_mut::<T, _>(target, |numbers| numbers.copy_from_slice(&values))

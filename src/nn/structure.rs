@@ -5,7 +5,7 @@ use candle_core::Tensor;
 use super::sink::Grad;
 use super::tape::{Tape, Var};
 use crate::Result;
-use crate::ops::image::{Normalize, to_channels_first, to_channels_last};
+use crate::ops::image::{self, Normalize, to_channels_first, to_channels_last};
 use crate::ops::{concat, elementwise};
 
 /// `a + b`
@@ -64,10 +64,12 @@ pub fn flatten(tape: &Tape, x: &Var) -> Result<Var> {
 
 /// Images `(N, C, H, W)` with pixels in [0, 1] to normalised activations `(N, H, W, C)`.
 pub fn enter(tape: &Tape, images: &Var, normalize: Option<&Normalize>) -> Result<Var> {
-    let y = to_channels_last(images.tensor(), normalize)?;
+    let y = image::enter(images.tensor(), normalize)?;
     let (id, normalize) = (images.id(), normalize.cloned());
     Ok(tape.record(y, id.is_some(), move |dy, sink| {
-        let dx = to_channels_first(dy.tensor(), normalize.as_ref())?;
-        sink.add(id, Grad::new(dx))
+        sink.add(
+            id,
+            Grad::new(image::leave(dy.tensor(), normalize.as_ref())?),
+        )
     }))
 }

@@ -5,9 +5,9 @@
 
 use candle_core::Tensor;
 
-use super::Real;
 use super::parallel::{GRAIN, chunk, chunks_mut};
 use super::real::{scratch, tensor, view};
+use super::{Real, on_card};
 use crate::{Result, simd, with_real};
 
 /// An activation function.
@@ -131,6 +131,7 @@ simd! {
 
 /// The activation of every element.
 pub fn forward(x: &Tensor, activation: Activation) -> Result<Tensor> {
+    on_card!(x, card => super::cuda::activation::forward(card, x, activation));
     with_real!(x.dtype(), T => {
         let input = &*view::<T>(x)?;
         let mut y = scratch(input.len());
@@ -143,6 +144,7 @@ pub fn forward(x: &Tensor, activation: Activation) -> Result<Tensor> {
 /// The gradient with respect to the input; `saved` is the output where [`Activation::derivative_from_output`], else
 /// the input.
 pub fn backward(dy: &Tensor, saved: &Tensor, activation: Activation) -> Result<Tensor> {
+    on_card!(dy, card => super::cuda::activation::backward(card, dy, saved, activation));
     with_real!(dy.dtype(), T => {
         let (gradient, z) = (&*view::<T>(dy)?, &*view::<T>(saved)?);
         let mut dx = scratch(gradient.len());

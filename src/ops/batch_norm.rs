@@ -9,9 +9,10 @@ use candle_core::Tensor;
 
 use super::Real;
 use super::activation::{Activation, pull, value, with_activation};
+use super::on_card;
 use super::parallel::{chunk, chunks_mut, rows_per_task, sum_parts};
-use super::real::{scratch, tensor, view};
-use crate::{Result, simd, with_real};
+use super::real::{scratch, tensor, view, with_mut};
+use crate::{Error, Result, simd, with_real};
 
 /// Mean and biased variance of each channel.
 #[derive(Clone, Debug)]
@@ -24,7 +25,17 @@ pub struct Moments {
 
 /// What the backward pass needs besides `x` (and `y` where there was a residual).
 #[derive(Clone, Debug)]
-pub struct Saved {
+pub enum Saved {
+    /// Of a pass on the CPU.
+    Host(HostSaved),
+    /// Of a pass on a card.
+    #[cfg(any(feature = "cuda", test))]
+    Card(super::cuda::batch_norm::Saved),
+}
+
+/// See [`Saved`].
+#[derive(Clone, Debug)]
+pub struct HostSaved {
     /// `gamma / sqrt(var + eps)` and `beta - mean * scale`: the forward pass as one multiplication and addition.
     scale: Vec<f64>,
     shift: Vec<f64>,
@@ -193,6 +204,91 @@ fn column_sums<T: Real>(
     })
 }
 
+/// A layer's parameters and running statistics, each of one value a channel.
+#[derive(Clone, Copy)]
+pub struct Affine<'a> {
+    pub gamma: &'a Tensor,
+    pub beta: &'a Tensor,
+    pub running_mean: &'a Tensor,
+    pub running_var: &'a Tensor,
+    /// Added to the variance.
+    pub eps: f64,
+}
+
+/// The forward pass in training: with the batch's statistics, which the running ones move towards by `momentum`.
+pub fn train(
+    x: &Tensor,
+    affine: &Affine<'_>,
+    momentum: f64,
+    residual: Option<&Tensor>,
+    activation: Activation,
+) -> Result<(Tensor, Saved)> {
+    on_card!(x, card => {
+        let (y, saved) = super::cuda::batch_norm::train(card, x, affine, momentum, residual, activation)?;
+        Ok((y, Saved::Card(saved)))
+    });
+    let moments = moments(x)?;
+    move_running(affine, &moments, momentum)?;
+    forward(x, &affine.norm(&moments, true), residual, activation)
+}
+
+/// The forward pass in evaluation: with the running statistics.
+pub fn evaluate(
+    x: &Tensor,
+    affine: &Affine<'_>,
+    residual: Option<&Tensor>,
+    activation: Activation,
+) -> Result<(Tensor, Saved)> {
+    on_card!(x, card => {
+        let (y, saved) = super::cuda::batch_norm::evaluate(card, x, affine, residual, activation)?;
+        Ok((y, Saved::Card(saved)))
+    });
+    let read = |statistics: &Tensor| -> Result<Vec<f64>> {
+        with_real!(statistics.dtype(), T => {
+            Ok(view::<T>(statistics)?.iter().map(|&v| v.wide()).collect())
+        })
+    };
+    let moments = Moments {
+        mean: read(affine.running_mean)?,
+        variance: read(affine.running_var)?,
+        count: 0,
+    };
+    forward(x, &affine.norm(&moments, false), residual, activation)
+}
+
+/// `running += momentum (batch - running)`, with the unbiased variance, as torch does.
+fn move_running(affine: &Affine<'_>, moments: &Moments, momentum: f64) -> Result<()> {
+    let n = moments.count as f64;
+    // One element has no unbiased variance; torch refuses such a batch, a spec's last batch may hold one image.
+    let unbias = if n > 1.0 { n / (n - 1.0) } else { 1.0 };
+    for (running, batch, factor) in [
+        (affine.running_mean, &moments.mean, 1.0),
+        (affine.running_var, &moments.variance, unbias),
+    ] {
+        with_real!(running.dtype(), T => {
+            with_mut::<T, _>(running, |running| {
+                for (running, batch) in running.iter_mut().zip(batch) {
+                    let old = running.wide();
+                    *running = T::of(old + momentum * (batch * factor - old));
+                }
+            })
+        })?;
+    }
+    Ok(())
+}
+
+impl<'a> Affine<'a> {
+    fn norm(&self, moments: &'a Moments, batch_statistics: bool) -> Norm<'a> {
+        Norm {
+            gamma: self.gamma,
+            beta: self.beta,
+            moments,
+            eps: self.eps,
+            batch_statistics,
+        }
+    }
+}
+
 /// What a batch normalisation multiplies and adds.
 pub struct Norm<'a> {
     pub gamma: &'a Tensor,
@@ -203,7 +299,7 @@ pub struct Norm<'a> {
     pub batch_statistics: bool,
 }
 
-/// The forward pass. `residual` has x's shape and is added before the activation.
+/// The forward pass with given moments, on the CPU. `residual` has x's shape and is added before the activation.
 pub fn forward(
     x: &Tensor,
     norm: &Norm<'_>,
@@ -238,7 +334,7 @@ pub fn forward(
                 });
             }
         }
-        let saved = Saved {
+        let saved = Saved::Host(HostSaved {
             scale,
             shift,
             mean: moments.mean.clone(),
@@ -246,7 +342,7 @@ pub fn forward(
             count: moments.count,
             activation,
             batch_statistics: norm.batch_statistics,
-        };
+        });
         Ok((tensor(y, x.shape())?, saved))
     })
 }
@@ -270,6 +366,26 @@ pub fn backward(
     want_input: bool,
     want_parameters: bool,
 ) -> Result<Gradients> {
+    #[cfg(any(feature = "cuda", test))]
+    if let Saved::Card(saved) = saved {
+        let card = super::cuda::required(dy)?;
+        return super::cuda::batch_norm::backward(
+            &*card,
+            dy,
+            x,
+            saved,
+            linear,
+            want_input,
+            want_parameters,
+        );
+    }
+    #[allow(
+        irrefutable_let_patterns,
+        reason = "without the feature `cuda` there is no other"
+    )]
+    let Saved::Host(saved) = saved else {
+        return Err(Error::failed("a pass on a card ended on the CPU"));
+    };
     let activation = if linear {
         Activation::Identity
     } else {

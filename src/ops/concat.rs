@@ -2,12 +2,16 @@
 
 use candle_core::Tensor;
 
+#[cfg(any(feature = "cuda", test))]
+use super::cuda;
+use super::on_card;
 use super::parallel::{chunks_mut, rows_per_task};
 use super::real::{View, scratch, tensor, view};
 use crate::{Error, Result, with_real};
 
 /// Joins `(N, H, W, C_i)` tensors along channels.
 pub fn forward(parts: &[&Tensor]) -> Result<Tensor> {
+    on_card!(parts.first().copied().ok_or_else(|| Error::failed("nothing to join"))?, card => cuda::concat::forward(card, parts));
     let first = parts
         .first()
         .ok_or_else(|| Error::failed("nothing to join"))?;
@@ -46,6 +50,7 @@ pub fn forward(parts: &[&Tensor]) -> Result<Tensor> {
 
 /// The channels `start..start + width` of a gradient.
 pub fn slice(dy: &Tensor, start: usize, width: usize) -> Result<Tensor> {
+    on_card!(dy, card => cuda::concat::slice(card, dy, start, width));
     let (n, h, w, c) = dy.dims4()?;
     if start + width > c {
         return Err(Error::failed(format!(

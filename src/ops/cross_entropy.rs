@@ -3,15 +3,34 @@
 use candle_core::Tensor;
 
 use super::Real;
+#[cfg(any(feature = "cuda", test))]
+use super::cuda;
+use super::on_card;
 use super::real::{tensor, view};
 use crate::{Error, Result, with_real};
 
-/// Losses of each example and the gradient of their sum with respect to the logits `(N, classes)`, times `weight`.
-pub fn forward_backward(
+/// The gradient alone of what [`forward_backward`] computes. On a card nothing is waited for.
+pub fn gradient(logits: &Tensor, labels: &[u32], weight: f64) -> Result<Tensor> {
+    on_card!(logits, card => {
+        let labels = on_the_card(card, logits, labels)?;
+        Ok(cuda::cross_entropy::forward_backward(card, logits, &labels, weight)?.1)
+    });
+    Ok(forward_backward(logits, labels, weight)?.1)
+}
+
+/// Labels beside the logits that they belong to.
+#[cfg(any(feature = "cuda", test))]
+pub(crate) fn on_the_card(
+    card: &dyn cuda::Card,
     logits: &Tensor,
     labels: &[u32],
-    weight: f64,
-) -> Result<(Vec<f64>, Tensor)> {
+) -> Result<Tensor> {
+    check(logits, labels)?;
+    Ok(Tensor::from_slice(labels, labels.len(), card.device())?)
+}
+
+/// Every example has a label, and every label a logit.
+fn check(logits: &Tensor, labels: &[u32]) -> Result<()> {
     let (n, classes) = logits.dims2()?;
     if labels.len() != n {
         return Err(Error::failed(format!(
@@ -24,6 +43,22 @@ pub fn forward_backward(
             "label {label} does not fit a model with {classes} classes"
         )));
     }
+    Ok(())
+}
+
+/// Losses of each example and the gradient of their sum with respect to the logits `(N, classes)`, times `weight`.
+pub fn forward_backward(
+    logits: &Tensor,
+    labels: &[u32],
+    weight: f64,
+) -> Result<(Vec<f64>, Tensor)> {
+    on_card!(logits, card => {
+        let labels = on_the_card(card, logits, labels)?;
+        let (losses, gradient) = cuda::cross_entropy::forward_backward(card, logits, &labels, weight)?;
+        Ok((losses.to_vec1()?, gradient))
+    });
+    check(logits, labels)?;
+    let (n, classes) = logits.dims2()?;
     with_real!(logits.dtype(), T => {
         let z = view::<T>(logits)?;
         let mut gradient = Vec::with_capacity(n * classes);

@@ -4,6 +4,9 @@ use candle_core::Tensor;
 use rand_chacha::rand_core::RngCore;
 
 use super::Real;
+#[cfg(any(feature = "cuda", test))]
+use super::cuda;
+use super::on_card;
 use super::parallel::{chunk, chunks_mut};
 use super::real::{scratch, tensor, view};
 use crate::rng::{Purpose, stream};
@@ -26,6 +29,7 @@ const STRETCH: usize = 1 << 12;
 
 /// `x` with the mask applied. The same call on the output's gradient gives the input's gradient.
 pub fn apply(x: &Tensor, mask: Mask) -> Result<Tensor> {
+    on_card!(x, card => cuda::dropout::apply(card, x, mask));
     let keep = 1.0 / (1.0 - mask.p);
     // An element is dropped when its 32 random bits, read as a fraction, lie below p.
     let threshold = (mask.p * 4_294_967_296.0) as u64;

@@ -2,6 +2,9 @@
 
 use candle_core::Tensor;
 
+#[cfg(any(feature = "cuda", test))]
+use super::cuda;
+use super::on_card;
 use super::parallel::{GRAIN, chunk, chunks_mut};
 use super::real::{scratch, tensor, view, with_mut};
 use crate::{Result, simd, with_real};
@@ -25,6 +28,7 @@ simd! {
 
 /// `a + b` for tensors of the same shape.
 pub fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    on_card!(a, card => cuda::elementwise::add(card, a, b));
     if a.dims() != b.dims() {
         return Err(shape_mismatch(a, b));
     }
@@ -38,6 +42,7 @@ pub fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 
 /// `target += x`, in place. Nobody else may read `target`.
 pub fn add_assign(target: &Tensor, x: &Tensor) -> Result<()> {
+    on_card!(target, card => cuda::elementwise::add_assign(card, target, x));
     if target.dims() != x.dims() {
         return Err(shape_mismatch(target, x));
     }

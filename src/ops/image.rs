@@ -3,6 +3,9 @@
 use candle_core::Tensor;
 
 use super::Real;
+#[cfg(any(feature = "cuda", test))]
+use super::cuda;
+use super::on_card;
 use super::parallel::{chunk, chunks_mut};
 use super::real::{scratch, tensor, view};
 use crate::{Error, Result, with_real};
@@ -15,7 +18,7 @@ pub struct Normalize {
 }
 
 impl Normalize {
-    fn check(&self, channels: usize) -> Result<()> {
+    pub(crate) fn check(&self, channels: usize) -> Result<()> {
         if self.mean.len() != channels || self.std.len() != channels {
             return Err(Error::failed(format!(
                 "images have {channels} channels, data.normalize has {} means and {} standard deviations",
@@ -38,8 +41,24 @@ impl Normalize {
     }
 }
 
+/// Images as a network takes them: normalised, channels last and, on a card, in the type of the run's activations.
+pub fn enter(images: &Tensor, normalize: Option<&Normalize>) -> Result<Tensor> {
+    on_card!(images, card => {
+        let dtype = super::precision::current().activations();
+        cuda::image::to_channels_last(card, images, normalize, dtype)
+    });
+    to_channels_last(images, normalize)
+}
+
+/// The gradient of [`enter`] with respect to the images.
+pub fn leave(dy: &Tensor, normalize: Option<&Normalize>) -> Result<Tensor> {
+    on_card!(dy, card => cuda::image::to_channels_first(card, dy, normalize, candle_core::DType::F32));
+    to_channels_first(dy, normalize)
+}
+
 /// Images `(N, C, H, W)` to normalised activations `(N, H, W, C)`.
 pub fn to_channels_last(x: &Tensor, normalize: Option<&Normalize>) -> Result<Tensor> {
+    on_card!(x, card => cuda::image::to_channels_last(card, x, normalize, x.dtype()));
     let (n, c, h, w) = x.dims4()?;
     if c == 1 && normalize.is_none() {
         return Ok(x.reshape((n, h, w, c))?);
@@ -63,6 +82,7 @@ pub fn to_channels_last(x: &Tensor, normalize: Option<&Normalize>) -> Result<Ten
 
 /// The gradient of [`to_channels_last`]: `(N, H, W, C)` to `(N, C, H, W)`, divided by std.
 pub fn to_channels_first(dy: &Tensor, normalize: Option<&Normalize>) -> Result<Tensor> {
+    on_card!(dy, card => cuda::image::to_channels_first(card, dy, normalize, dy.dtype()));
     let (n, h, w, c) = dy.dims4()?;
     if c == 1 && normalize.is_none() {
         return Ok(dy.reshape((n, c, h, w))?);

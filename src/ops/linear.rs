@@ -5,8 +5,11 @@ use std::borrow::Cow;
 use candle_core::Tensor;
 
 use super::Real;
+#[cfg(any(feature = "cuda", test))]
+use super::cuda;
 use super::elementwise::add_into;
 use super::matmul::{Matrix, matmul};
+use super::on_card;
 use super::parallel::{chunks_mut, rows_per_task, sum_parts};
 use super::real::{scratch, tensor, view};
 use super::tile::{repeats, tiled};
@@ -86,6 +89,13 @@ fn sizes(x: &[usize], weight: &[usize]) -> Result<(usize, usize, usize)> {
 
 /// `x W^T + b`, shape `(N, out)`.
 pub fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    on_card!(x, card => {
+        let y = cuda::linear::forward(card, x, weight)?;
+        match bias {
+            Some(bias) => cuda::bias::add_bias(card, &y, bias).map(|()| y),
+            None => Ok(y),
+        }
+    });
     let (n, features, out) = sizes(x.dims(), weight.dims())?;
     with_real!(x.dtype(), T => {
         let (x, w) = (view::<T>(x)?, view::<T>(weight)?);
@@ -105,6 +115,7 @@ pub fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Ten
 
 /// The gradient with respect to `x`: `dy W`.
 pub fn backward_input(dy: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    on_card!(dy, card => cuda::linear::backward_input(card, dy, weight));
     let (out, features) = weight.dims2()?;
     let n = dy.dim(0)?;
     with_real!(dy.dtype(), T => {
@@ -119,6 +130,7 @@ pub fn backward_input(dy: &Tensor, weight: &Tensor) -> Result<Tensor> {
 
 /// The gradient with respect to `W`: `dy^T x`.
 pub fn backward_weight(x: &Tensor, dy: &Tensor) -> Result<Tensor> {
+    on_card!(x, card => cuda::linear::backward_weight(card, x, dy));
     let ((n, features), out) = (x.dims2()?, dy.dim(1)?);
     with_real!(x.dtype(), T => {
         let (x, dy) = (view::<T>(x)?, view::<T>(dy)?);
@@ -129,6 +141,7 @@ pub fn backward_weight(x: &Tensor, dy: &Tensor) -> Result<Tensor> {
 
 /// The gradient with respect to a bias: `dy` summed over everything but its last dimension.
 pub fn backward_bias(dy: &Tensor) -> Result<Tensor> {
+    on_card!(dy, card => cuda::bias::backward_bias(card, dy));
     let width = dy.dim(candle_core::D::Minus1)?;
     with_real!(dy.dtype(), T => {
         let dy = &*view::<T>(dy)?;

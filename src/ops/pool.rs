@@ -3,6 +3,9 @@
 use candle_core::{Device, Tensor};
 
 use super::Real;
+#[cfg(any(feature = "cuda", test))]
+use super::cuda;
+use super::on_card;
 use super::parallel::{chunk, chunks_mut, chunks_mut2};
 use super::real::{scratch, tensor, view};
 use crate::{Error, Result, simd, with_real};
@@ -24,7 +27,7 @@ impl Window {
             && w.is_multiple_of(2)
     }
 
-    fn output(&self, side: usize) -> Result<usize> {
+    pub(crate) fn output(&self, side: usize) -> Result<usize> {
         let Self {
             kernel,
             stride,
@@ -127,6 +130,7 @@ simd! {
 
 /// Max-pool. Returns the output `(N, OH, OW, C)` and the winning tap of each element (u8, same shape).
 pub fn max_forward(x: &Tensor, window: Window) -> Result<(Tensor, Tensor)> {
+    on_card!(x, card => cuda::pool::max_forward(card, x, window));
     let (n, h, w, c) = x.dims4()?;
     let (oh, ow) = (window.output(h)?, window.output(w)?);
     let Window {
@@ -155,6 +159,7 @@ pub fn max_forward(x: &Tensor, window: Window) -> Result<(Tensor, Tensor)> {
 /// The gradient of [`max_forward`] with respect to its input of shape `input`: each output's gradient goes to the
 /// element that won.
 pub fn max_backward(dy: &Tensor, taps: &Tensor, input: &[usize], window: Window) -> Result<Tensor> {
+    on_card!(dy, card => cuda::pool::max_backward(card, dy, taps, input, window));
     let &[_, h, w, c] = input else {
         return Err(Error::failed("pooling takes (N, H, W, C)"));
     };
@@ -216,8 +221,9 @@ pub enum Average {
 }
 
 impl Average {
+    /// The rows and the columns that each output takes the mean of.
     #[allow(clippy::type_complexity)]
-    fn cells(
+    pub(crate) fn cells(
         &self,
         h: usize,
         w: usize,
@@ -241,6 +247,7 @@ simd! {
 
 /// Average pool, output `(N, OH, OW, C)`.
 pub fn average_forward(x: &Tensor, average: Average) -> Result<Tensor> {
+    on_card!(x, card => cuda::pool::average_forward(card, x, average));
     let (n, h, w, c) = x.dims4()?;
     let (rows, columns) = average.cells(h, w)?;
     let (oh, ow) = (rows.len(), columns.len());
@@ -265,6 +272,7 @@ pub fn average_forward(x: &Tensor, average: Average) -> Result<Tensor> {
 
 /// The gradient of [`average_forward`] with respect to its input of shape `input`.
 pub fn average_backward(dy: &Tensor, input: &[usize], average: Average) -> Result<Tensor> {
+    on_card!(dy, card => cuda::pool::average_backward(card, dy, input, average));
     let &[_, h, w, c] = input else {
         return Err(Error::failed("pooling takes (N, H, W, C)"));
     };

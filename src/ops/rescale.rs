@@ -3,6 +3,9 @@
 use candle_core::Tensor;
 
 use super::Real;
+#[cfg(any(feature = "cuda", test))]
+use super::cuda;
+use super::on_card;
 use super::parallel::{chunk, chunks_mut};
 use super::real::{scratch, tensor, view};
 use crate::{Error, Result, with_real};
@@ -10,6 +13,7 @@ use crate::{Error, Result, with_real};
 /// `x` with each example (first dimension) multiplied by the factor that gives it the l2 norm of the same example of
 /// `reference`. An example of norm 0 stays as it is.
 pub fn to_norms_of(x: &Tensor, reference: &Tensor) -> Result<Tensor> {
+    on_card!(x, card => cuda::rescale::to_norms_of(card, x, reference));
     if x.dims() != reference.dims() {
         return Err(Error::failed(format!(
             "cannot bring {:?} to the norms of {:?}",

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use candle_core::{Device, Tensor};
 
+#[cfg(any(feature = "cuda", test))]
+use super::on_card_of;
 use super::{Optimizer, saved, zeros};
 use crate::nn::{Gradients, Param};
 use crate::ops::Real;
@@ -97,8 +99,41 @@ impl Adam {
 }
 
 impl Optimizer for Adam {
-    fn step(&mut self, gradients: &Gradients, learning_rate: f64) -> Result<()> {
+    fn step_unless(
+        &mut self,
+        gradients: &Gradients,
+        learning_rate: f64,
+        halted: Option<&Tensor>,
+    ) -> Result<()> {
         self.steps += 1;
+        #[cfg(any(feature = "cuda", test))]
+        if let Some(card) = on_card_of(&self.parameters)? {
+            let state = self.mean.iter().zip(&self.square);
+            let updates: Vec<_> = self
+                .parameters
+                .iter()
+                .zip(state)
+                .filter_map(|(param, (mean, square))| {
+                    Some(super::on_card::adam::Update {
+                        parameter: param.tensor(),
+                        mean,
+                        square,
+                        gradient: gradients.parameter(param)?,
+                    })
+                })
+                .collect();
+            let (config, steps) = (&self.config, self.steps);
+            return super::on_card::adam::step_many(
+                &*card,
+                &updates,
+                config,
+                steps,
+                learning_rate,
+                halted,
+            );
+        }
+        // On the CPU a bad loss was seen before anybody came here.
+        let _ = halted;
         for (index, param) in self.parameters.iter().enumerate() {
             let Some(gradient) = gradients.parameter(param) else {
                 continue;

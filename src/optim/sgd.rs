@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 
+#[cfg(any(feature = "cuda", test))]
+use super::on_card_of;
 use super::{Optimizer, saved, zeros};
 use crate::nn::{Gradients, Param};
 use crate::ops::parallel::{GRAIN, chunk, chunks_mut, chunks_mut2};
@@ -63,7 +65,36 @@ impl Sgd {
 }
 
 impl Optimizer for Sgd {
-    fn step(&mut self, gradients: &Gradients, learning_rate: f64) -> Result<()> {
+    fn step_unless(
+        &mut self,
+        gradients: &Gradients,
+        learning_rate: f64,
+        halted: Option<&Tensor>,
+    ) -> Result<()> {
+        #[cfg(any(feature = "cuda", test))]
+        if let Some(card) = on_card_of(&self.parameters)? {
+            let updates: Vec<_> = self
+                .parameters
+                .iter()
+                .enumerate()
+                .filter_map(|(index, param)| {
+                    Some(super::on_card::sgd::Update {
+                        parameter: param.tensor(),
+                        velocity: self.velocity.get(index),
+                        gradient: gradients.parameter(param)?,
+                    })
+                })
+                .collect();
+            return super::on_card::sgd::step_many(
+                &*card,
+                &updates,
+                &self.config,
+                learning_rate,
+                halted,
+            );
+        }
+        // On the CPU a bad loss was seen before anybody came here.
+        let _ = halted;
         let SgdConfig {
             momentum,
             nesterov,

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use candle_core::Device;
 
+use crate::ops::precision::Precision;
+use crate::spec::{PrecisionChoice, StageSpec};
 use crate::{Error, Result};
 
 /// What the user asks for.
@@ -48,21 +50,94 @@ impl DeviceChoice {
     /// # Errors
     /// A CUDA device that the build or the machine does not have.
     pub fn open(self) -> Result<(Device, String)> {
-        let cuda = candle_core::utils::cuda_is_available();
         match self {
-            Self::Auto if cuda => Self::Cuda(0).open(),
+            Self::Auto if cards().is_ok_and(|cards| !cards.is_empty()) => Self::Cuda(0).open(),
             Self::Auto | Self::Cpu => Ok((Device::Cpu, "cpu".into())),
-            Self::Cuda(_) if !cuda => Err(Error::failed(format!(
-                "--device {self}: this build has no CUDA; build with --features cuda, or use --device cpu"
-            ))),
             Self::Cuda(number) => {
-                let device = Device::new_cuda(number).map_err(|error| {
-                    Error::failed(format!("--device {self}: cannot be used: {error}"))
+                let cards =
+                    cards().map_err(|why| Error::failed(format!("--device {self}: {why}")))?;
+                let card = cards.get(number).ok_or_else(|| {
+                    Error::failed(format!(
+                        "--device {self}: this machine has {} CUDA devices, numbered from 0; see `runner devices`",
+                        cards.len()
+                    ))
                 })?;
-                Ok((device, self.to_string()))
+                Ok((open_card(number)?, format!("{self} ({})", card.name)))
             }
         }
     }
+}
+
+/// A card as `runner devices` shows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CardInfo {
+    pub name: String,
+    /// Compute capability, such as (9, 0).
+    pub capability: (i32, i32),
+    /// Bytes of memory, and how many are free.
+    pub memory: usize,
+    pub free: usize,
+}
+
+/// The CUDA devices by number, or why there cannot be any.
+#[cfg(feature = "cuda")]
+pub fn cards() -> Result<Vec<CardInfo>> {
+    let cards = crate::ops::cuda::cards()?.into_iter();
+    let infos = cards.map(|card| CardInfo {
+        name: card.name,
+        capability: card.capability,
+        memory: card.memory,
+        free: card.free,
+    });
+    Ok(infos.collect())
+}
+
+/// The CUDA devices by number, or why there cannot be any.
+#[cfg(not(feature = "cuda"))]
+pub fn cards() -> Result<Vec<CardInfo>> {
+    Err(Error::failed(
+        "this build has no CUDA; build with --features cuda,cudnn, or use --device cpu",
+    ))
+}
+
+#[cfg(feature = "cuda")]
+fn open_card(number: usize) -> Result<Device> {
+    crate::ops::cuda::open(number)
+}
+
+#[cfg(not(feature = "cuda"))]
+fn open_card(_: usize) -> Result<Device> {
+    cards().map(|_| Device::Cpu)
+}
+
+/// How exactly a stage computes on a device.
+///
+/// # Errors
+/// A precision other than f32 on the CPU, which has no other.
+pub fn precision(stage: &StageSpec, device: &Device) -> Result<Precision> {
+    match (stage.precision, device) {
+        (None, Device::Cpu) => Ok(Precision::F32),
+        (None, _) => Ok(Precision::default()),
+        (Some(choice), Device::Cpu) if choice != PrecisionChoice::F32 => Err(Error::spec(format!(
+            "precision: \"{choice}\" needs a card, and this run is on the CPU, which computes in \"f32\"; remove the \
+             key, or use --device cuda"
+        ))),
+        (Some(choice), _) => Ok(choice.arithmetic()),
+    }
+}
+
+/// The device as `run.json` names it, with the precisions that the stages of a run have there.
+pub fn described(name: &str, stages: &[StageSpec], device: &Device) -> Result<String> {
+    let mut text = name.to_owned();
+    let mut seen = Vec::new();
+    for stage in stages {
+        let precision = precision(stage, device)?;
+        if device.is_cuda() && !seen.contains(&precision) {
+            seen.push(precision);
+            text += &format!(", {}", precision.name());
+        }
+    }
+    Ok(text)
 }
 
 #[cfg(test)]
@@ -82,5 +157,38 @@ mod tests {
         for text in ["", "gpu", "cuda:", "cuda:x", "cuda:-1"] {
             assert!(text.parse::<DeviceChoice>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_precision_that_the_cpu_does_not_have_is_refused() {
+        let request = |line: &str| {
+            let text =
+                format!("task = \"train\"\n{line}\ndata.kind = \"digits\"\nmodel.arch = \"mlp\"\n");
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("p.toml");
+            std::fs::write(
+                &path,
+                text + "optimizer.kind = \"sgd\"\noptimizer.lr = 0.1\ntrain.epochs = 1\n",
+            )
+            .unwrap();
+            let request = crate::spec::Request {
+                spec: path,
+                ..Default::default()
+            };
+            crate::spec::plan(&request).unwrap().runs[0].spec.stages[0].clone()
+        };
+        assert_eq!(
+            precision(&request(""), &Device::Cpu).unwrap(),
+            Precision::F32
+        );
+        let f32 = request("precision = \"f32\"");
+        assert_eq!(precision(&f32, &Device::Cpu).unwrap(), Precision::F32);
+        let error = precision(&request("precision = \"bf16\""), &Device::Cpu).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("precision: \"bf16\" needs a card"),
+            "{error}"
+        );
     }
 }

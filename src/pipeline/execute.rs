@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 
 use candle_core::Device;
 
+use super::device::{described, precision};
 use super::graph::Graph;
 use super::keys::stage_keys;
 use super::place::run_folder;
 use super::schedule;
+use crate::ops::precision::with as with_precision;
 use crate::run::{
     Metrics, Progress, RunFolder, RunStart, RunState, StageFolder, StageRecord, interrupt,
 };
@@ -76,7 +78,7 @@ pub(super) fn execute(
         run: &name,
         spec: &run.text,
         settings: run.spec.provenance.clone(),
-        device: options.device_name.clone(),
+        device: described(&options.device_name, &run.spec.stages, &options.device)?,
         command: options.command.clone(),
         stages: records(run, &named, &keys, &named.join(&name)),
     })?;
@@ -191,7 +193,8 @@ impl Execution<'_> {
                     device: &self.options.device,
                     progress: &progress,
                 };
-                let summary = guarded(|| stage::run(&context));
+                let precision = precision(spec, &self.options.device)?;
+                let summary = guarded(|| with_precision(precision, || stage::run(&context)));
                 progress.finish();
                 summary.and_then(|summary| {
                     folder.finish(key, summary.metrics.clone())?;

@@ -22,7 +22,7 @@ pub(crate) fn compose(
     refuse_unknown(
         &merged,
         "",
-        &["name", "task", "seed", "sweep", "stage"],
+        &["name", "task", "seed", "precision", "sweep", "stage"],
         point,
         outcome,
     );

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::precision::PrecisionChoice;
 use super::sections::{
     AttackSpec, CheckpointSpec, DataSpec, EvaluateSpec, LinbpSpec, ModelSpec, OptimizerSpec,
     SchedulerSpec, SimulateSpec, TrainSpec, TransferSpec,
@@ -32,6 +33,8 @@ pub struct StageSpec {
     pub task: Task,
     /// The seed of every random number of the stage.
     pub seed: u64,
+    /// How exactly a card computes; none: as cards do by default.
+    pub precision: Option<PrecisionChoice>,
     pub data: Option<DataSpec>,
     pub model: Option<ModelSpec>,
     pub linbp: LinbpSpec,

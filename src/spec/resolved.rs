@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::experiment::{ExperimentSpec, StageSpec};
+use super::precision::PrecisionChoice;
 use super::sections::{
     AttackSpec, CheckpointSpec, DataSpec, EvaluateSpec, LinbpSpec, ModelSpec, OptimizerSpec,
     SchedulerSpec, SimulateSpec, TrainSpec, TransferSpec,
@@ -24,6 +25,8 @@ struct Resolved<'a> {
     id: Option<&'a str>,
     task: Task,
     seed: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    precision: Option<PrecisionChoice>,
     data: Option<&'a DataSpec>,
     model: Option<&'a ModelSpec>,
     linbp: Option<&'a LinbpSpec>,
@@ -52,6 +55,7 @@ impl<'a> Resolved<'a> {
             id: None,
             task: stage.task,
             seed: stage.seed,
+            precision: stage.precision,
             data: stage.data.as_ref(),
             model: stage.model.as_ref(),
             linbp: uses("linbp").then_some(&stage.linbp),

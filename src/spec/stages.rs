@@ -6,6 +6,7 @@ use super::experiment::StageSpec;
 use super::fields::{Fields, Table, Uses, found, join, unknown_key};
 use super::location::Locate;
 use super::outcome::Outcome;
+use super::precision::PrecisionChoice;
 use super::range::Seed;
 use super::references::{Link, Wants};
 use super::section::{Key, Section};
@@ -25,7 +26,14 @@ const HEAD: &[Key] = &[
         name: "seed",
         doc: "the seed of every random number; default 0",
     },
+    Key {
+        name: "precision",
+        doc: "how exactly a card computes: \"f32\", \"tf32\" or \"bf16\"; default \"tf32\" there, the CPU has \"f32\" alone",
+    },
 ];
+
+/// The names of [`HEAD`].
+const HEAD_NAMES: &[&str] = &["task", "seed", "precision"];
 
 /// What a stage that refers to another one's weights takes over from its model, where it does not say so itself.
 const FROM_MODEL: &[&str] = &["arch", "activation", "dropout", "widths"];
@@ -73,6 +81,7 @@ impl<'a> StageReader<'a> {
         let seed = head
             .optional::<Seed>("seed")
             .map(|seed| seed.map_or(0, Seed::get));
+        let precision = head.optional::<PrecisionChoice>("precision");
         scope.uses = self.uses(&scope, task);
         let attacks = !scope.uses.attacks.is_empty();
 
@@ -103,6 +112,7 @@ impl<'a> StageReader<'a> {
                 id: id.to_owned(),
                 task,
                 seed: seed?,
+                precision: precision?,
                 data: need(data, uses("data"))?,
                 model: need(model, uses("model"))?,
                 linbp: used_or_default::<LinbpSpec>(linbp, uses("linbp"))?,
@@ -201,7 +211,7 @@ impl<'a> StageReader<'a> {
             .map(|(path, dict)| Table {
                 path,
                 dict,
-                only: &["task", "seed"],
+                only: HEAD_NAMES,
             })
             .collect()
     }
@@ -366,7 +376,7 @@ impl<'a> StageReader<'a> {
         else {
             return;
         };
-        refuse_unknown(table, prefix, &["task", "seed"], self.places, self.outcome);
+        refuse_unknown(table, prefix, HEAD_NAMES, self.places, self.outcome);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use candle_core::DType;
+use candle_core::{DType, Device};
 
 use super::StageContext;
 use crate::data::{self, Augmentation, Dataset, Source, Split};
@@ -73,7 +73,10 @@ pub(super) fn augmentations(spec: &DataSpec) -> Vec<Augmentation> {
 /// The stage's network for images like those of `dataset`, with the weights that the spec names.
 pub(super) fn network(ctx: &StageContext<'_>, dataset: &Dataset) -> Result<Network> {
     let spec = section(&ctx.spec.model, "model")?;
-    let config = model_config(ctx.spec, dataset.shape, dataset.classes.len())?;
+    let config = ModelConfig {
+        device: ctx.device.clone(),
+        ..model_config(ctx.spec, dataset.shape, dataset.classes.len())?
+    };
     let network = models::build(&spec.arch, &config)?;
     load_weights(ctx, spec, &network)?;
     Ok(network)
@@ -99,6 +102,7 @@ pub fn model_config(stage: &StageSpec, image: [usize; 3], classes: usize) -> Res
         normalize: normalize.map(|(mean, std)| Normalize { mean, std }),
         seed: stage.seed,
         dtype: DType::F32,
+        device: Device::Cpu,
     })
 }
 

@@ -42,7 +42,7 @@ pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
         ..Target::new(&network, plan)
     };
     ctx.progress.stage(&ctx.spec.id, 1);
-    let examples = Examples::load(Arc::clone(&dataset), data.eval_batch_size, ctx.device)?;
+    let examples = Examples::load(Arc::clone(&dataset), data.eval_batch_size)?;
     let start = Start {
         seed: ctx.spec.seed,
         ..Start::default()

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 
 use crate::Result;
 use crate::attacks::sanity::{self, Warning};
 use crate::attacks::{Originals, Start, Target};
-use crate::data::{Dataset, Loader};
+use crate::data::{Dataset, Loader, Placed};
 use crate::run::interrupt;
 
 /// All examples of a data set.
@@ -21,9 +21,9 @@ pub(super) struct Examples {
 
 impl Examples {
     /// Reads all of them, `batch_size` at once.
-    pub fn load(dataset: Arc<Dataset>, batch_size: usize, device: &Device) -> Result<Self> {
+    pub fn load(dataset: Arc<Dataset>, batch_size: usize) -> Result<Self> {
         let (mut images, mut labels, mut indices) = (Vec::new(), Vec::new(), Vec::new());
-        for batch in Loader::eval(dataset, batch_size, device)? {
+        for batch in Loader::eval(&Placed::on_cpu(dataset), batch_size)? {
             interrupt::check()?;
             let batch = batch?;
             images.push(batch.images);

@@ -1,7 +1,6 @@
 //! The training loop that `train` and `adversarial-train` share: steps, epochs, evaluations, checkpoints, resume.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use candle_core::Tensor;
@@ -9,16 +8,19 @@ use serde::{Deserialize, Serialize};
 
 use super::StageContext;
 use super::assemble::{self, section};
+use super::epoch_sums::{EpochSums, Sums};
 use super::measure::{Evaluation, Tally};
-use crate::attacks::correct;
-use crate::data::{Augmentation, Batch, Dataset, Loader, Split};
-use crate::nn::loss::{Loss, Reduction, cross_entropy};
+use crate::attacks;
+use crate::data::{Augmentation, Batch, Loader, Placed, Split};
 use crate::nn::{Coordinates, LinearPlan, Network, Pass, Tape};
 use crate::ops::parallel;
 use crate::optim::{Optimizer, Place, Schedule};
 use crate::run::{Checkpoint, CheckpointStore, Metrics, MetricsWriter, interrupt};
 use crate::spec::Interval;
 use crate::{Error, Result};
+
+/// How long steps may go on upon a card before somebody looks at their losses.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Makes the images that a step trains on from a batch.
 pub(super) type Prepare<'a> = dyn Fn(&Network, &Batch, Coordinates) -> Result<Tensor> + 'a;
@@ -51,7 +53,7 @@ pub(super) struct Fit<'a> {
     plan: LinearPlan,
     optimizer: Box<dyn Optimizer>,
     schedule: Schedule,
-    train: Arc<Dataset>,
+    train: Placed,
     augment: Vec<Augmentation>,
     batch_size: usize,
     epochs: usize,
@@ -60,6 +62,9 @@ pub(super) struct Fit<'a> {
     store: CheckpointStore,
     /// When the last checkpoint was written.
     saved: (u64, Instant),
+    sums: EpochSums,
+    /// When the sums were last read.
+    looked: Instant,
     state: State,
 }
 
@@ -94,9 +99,11 @@ impl<'a> Fit<'a> {
             metrics: ctx.folder.metrics(ctx.device)?,
             store: ctx.folder.checkpoints(spec.checkpoint.keep),
             saved: (0, Instant::now()),
+            sums: EpochSums::new(Sums::default(), ctx.device)?,
+            looked: Instant::now(),
             state: State::default(),
             network,
-            train,
+            train: Placed::new(train, ctx.device)?,
         };
         if let Some(checkpoint) = fit.store.last(ctx.device)? {
             fit.restore(&checkpoint)?;
@@ -132,13 +139,12 @@ impl<'a> Fit<'a> {
     fn epoch(&mut self, prepare: &Prepare<'_>) -> Result<()> {
         let (epoch, seed) = (self.state.epoch, self.ctx.spec.seed);
         let loader = Loader::train(
-            Arc::clone(&self.train),
+            &self.train,
             self.batch_size,
             &self.augment,
             seed,
             epoch as u64,
             self.state.batch,
-            self.ctx.device,
         )?;
         let batches = loader.batches();
         self.ctx.progress.epoch(epoch as u64 + 1, batches as u64);
@@ -152,16 +158,23 @@ impl<'a> Fit<'a> {
             let examples = batch.label_values.len() as u64;
             self.ctx
                 .progress
-                .batch(self.state.batch as u64, Some(loss), examples);
+                .batch(self.state.batch as u64, loss, examples);
             if self.is_due() {
                 self.save(None)?;
             }
         }
+        self.settle(batches)?;
+        self.state.seconds = earlier + begun.elapsed().as_secs_f64();
         Ok(())
     }
 
-    /// One update. Returns the batch's mean loss.
-    fn step(&mut self, batch: &Batch, batches: usize, prepare: &Prepare<'_>) -> Result<f64> {
+    /// One update. Returns the mean loss of the batch, or on a card now and then that of the last ones.
+    fn step(
+        &mut self,
+        batch: &Batch,
+        batches: usize,
+        prepare: &Prepare<'_>,
+    ) -> Result<Option<f64>> {
         let state = &self.state;
         let at = Coordinates {
             seed: self.ctx.spec.seed,
@@ -171,37 +184,57 @@ impl<'a> Fit<'a> {
         let images = prepare(&self.network, batch, at)?;
         let rate = self.learning_rate(batches);
         let pass = Pass::training(self.plan.clone(), at);
-        let (network, optimizer) = (&self.network, &mut self.optimizer);
+        let (network, optimizer, sums) = (&self.network, &mut self.optimizer, &mut self.sums);
+        let step = state.step + 1;
         let labels = &batch.label_values;
-        let (loss, right) = parallel::enter(|| -> Result<(Loss, u64)> {
+        let loss = parallel::enter_for(self.ctx.device, || -> Result<Option<f64>> {
             let tape = Tape::new(pass);
             let logits = network.forward(&tape, &tape.input(&images))?;
-            let loss = cross_entropy(logits.tensor(), labels, Reduction::Mean)?;
-            let right = correct(logits.tensor(), labels)?;
-            if loss.mean().is_finite() {
-                let gradients = tape.backward(&logits, loss.gradient.clone())?;
-                optimizer.step(&gradients, rate)?;
+            let start = sums.add(logits.tensor(), labels, step)?;
+            if start.loss.is_none_or(f64::is_finite) {
+                let gradients = tape.backward(&logits, start.gradient)?;
+                optimizer.step_unless(&gradients, rate, sums.halted())?;
             }
-            Ok((loss, right))
+            Ok(start.loss)
         })?;
-        let mean = loss.mean();
-        if !mean.is_finite() {
-            return Err(Error::failed(format!(
-                "stage {}: the loss is {mean} at epoch {}, step {} ({} of {batches} in the epoch); the weights were \
-                 not updated. A lower optimizer.lr is the usual remedy",
-                self.ctx.spec.id,
-                state.epoch + 1,
-                state.step + 1,
-                state.batch + 1,
-            )));
+        if let Some(loss) = loss.filter(|loss| !loss.is_finite()) {
+            return Err(self.not_finite(&loss.to_string(), step, batches));
+        }
+        self.state.batch += 1;
+        self.state.step += 1;
+        match loss {
+            None if self.looked.elapsed() >= LOOK => self.settle(batches),
+            loss => Ok(loss),
+        }
+    }
+
+    /// Brings the sums up to date, which on a card waits for the steps that were started; the mean loss of the last ones.
+    fn settle(&mut self, batches: usize) -> Result<Option<f64>> {
+        let (sums, bad) = self.sums.read()?;
+        attacks::settle()?;
+        self.looked = Instant::now();
+        if let Some(step) = bad {
+            return Err(self.not_finite("not finite", step, batches));
         }
         let state = &mut self.state;
-        state.batch += 1;
-        state.step += 1;
-        state.loss += loss.per_example.iter().sum::<f64>();
-        state.correct += right;
-        state.examples += batch.label_values.len() as u64;
-        Ok(mean)
+        let (loss, examples) = (sums.loss - state.loss, sums.examples - state.examples);
+        state.loss = sums.loss;
+        state.correct = sums.correct;
+        state.examples = sums.examples;
+        Ok((examples > 0).then(|| loss / examples as f64))
+    }
+
+    /// The error for a step whose loss is no number to go on from.
+    fn not_finite(&self, loss: &str, step: u64, batches: usize) -> Error {
+        // Steps before this epoch.
+        let first = self.state.step - self.state.batch as u64;
+        Error::failed(format!(
+            "stage {}: the loss is {loss} at epoch {}, step {step} ({} of {batches} in the epoch); the weights were not \
+             updated. A lower optimizer.lr is the usual remedy",
+            self.ctx.spec.id,
+            self.state.epoch + 1,
+            step - first,
+        ))
     }
 
     fn learning_rate(&self, steps_per_epoch: usize) -> f64 {
@@ -215,7 +248,7 @@ impl<'a> Fit<'a> {
 
     /// Rows of the epoch, its evaluation, its checkpoint.
     fn end_epoch(&mut self) -> Result<()> {
-        let batches = self.train.len().div_ceil(self.batch_size);
+        let batches = self.train.dataset().len().div_ceil(self.batch_size);
         // The rate of the epoch's last step: schedules that move within an epoch are read at its end.
         let last_step = Place {
             epoch: self.state.epoch,
@@ -273,6 +306,7 @@ impl<'a> Fit<'a> {
             last: std::mem::take(&mut self.state.last),
             ..State::default()
         };
+        self.sums = EpochSums::new(Sums::default(), self.ctx.device)?;
         let due = match self.ctx.spec.checkpoint.every {
             Interval::Epochs(every) => (done as u64).is_multiple_of(every),
             _ => false,
@@ -320,6 +354,7 @@ impl<'a> Fit<'a> {
     }
 
     fn save(&mut self, score: Option<f64>) -> Result<()> {
+        self.settle(self.train.dataset().len().div_ceil(self.batch_size))?;
         let mut tensors = BTreeMap::new();
         for (name, tensor) in self.network.state()? {
             tensors.insert(format!("model.{name}"), tensor);
@@ -356,6 +391,12 @@ impl<'a> Fit<'a> {
             .map_err(|e| damaged(&e))?;
         self.state = serde_json::from_value(checkpoint.state.clone()).map_err(|e| damaged(&e))?;
         self.saved = (self.state.step, Instant::now());
+        let sums = Sums {
+            loss: self.state.loss,
+            correct: self.state.correct,
+            examples: self.state.examples,
+        };
+        self.sums = EpochSums::new(sums, self.ctx.device)?;
         let State { epoch, batch, .. } = self.state;
         tracing::info!("resuming at epoch {}, batch {}", epoch + 1, batch + 1);
         if epoch < self.epochs {

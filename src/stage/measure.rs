@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 
 use super::StageContext;
 use super::assemble::{self, section};
 use super::attacks::attacks;
-use crate::attacks::{Attack, Campaign, Originals, Start, Target, correct, craft};
-use crate::data::{Dataset, Loader};
+use crate::attacks::{Attack, Campaign, Originals, Start, Target, correct, craft, settle};
+use crate::data::{Dataset, Loader, Placed};
 use crate::nn::loss::{Reduction, cross_entropy};
 use crate::nn::{LinearPlan, Network};
 use crate::run::{MetricsRow, interrupt};
@@ -65,13 +65,12 @@ impl Tally {
 
 /// What an evaluation measures, put together once for a stage.
 pub(super) struct Evaluation {
-    dataset: Arc<Dataset>,
+    dataset: Placed,
     batch_size: usize,
     /// The attacks by name: several for an ensemble, none for clean images.
     attacks: Vec<(&'static str, Vec<Box<dyn Attack>>)>,
     plan: LinearPlan,
     seed: u64,
-    device: Device,
 }
 
 impl Evaluation {
@@ -92,12 +91,11 @@ impl Evaluation {
             })
             .collect::<Result<_>>()?;
         Ok(Self {
-            dataset,
+            dataset: Placed::new(dataset, ctx.device)?,
             batch_size: section(&spec.data, "data")?.eval_batch_size,
             attacks,
             plan: assemble::attack_plan(spec, network)?,
             seed: spec.seed,
-            device: ctx.device.clone(),
         })
     }
 
@@ -127,7 +125,7 @@ impl Evaluation {
         let mut tallies = Vec::new();
         for (name, attacks) in &self.attacks {
             let begun = Instant::now();
-            let loader = Loader::eval(Arc::clone(&self.dataset), self.batch_size, &self.device)?;
+            let loader = Loader::eval(&self.dataset, self.batch_size)?;
             ctx.progress
                 .phase(&format!("evaluating {name}"), loader.batches() as u64);
             let mut tally = Tally::default();
@@ -149,6 +147,7 @@ impl Evaluation {
                 ctx.progress
                     .batch(index as u64 + 1, Some(loss.mean()), examples);
             }
+            settle()?;
             if !tally.loss.is_finite() {
                 return Err(Error::failed(format!(
                     "the loss on the test set under {name} is {}: the weights are not finite",

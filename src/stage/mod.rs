@@ -4,11 +4,14 @@ mod adversarial_train;
 mod assemble;
 mod attack;
 mod attacks;
+mod epoch_sums;
 mod evaluate;
 mod examples;
 mod fit;
 mod images;
 mod measure;
+#[cfg(test)]
+mod on_card_tests;
 mod simulate;
 mod train;
 mod transfer;

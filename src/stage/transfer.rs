@@ -39,7 +39,7 @@ pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
     let kinds = spec.attacks.clone().unwrap_or_else(|| vec![attack.kind]);
     let dataset = assemble::dataset(ctx, Split::Test)?;
     let mut entrants = Vec::new();
-    let examples = Examples::load(dataset.clone(), data.eval_batch_size, ctx.device)?;
+    let examples = Examples::load(dataset.clone(), data.eval_batch_size)?;
     for (name, model) in &spec.models {
         let stage = ctx.spec.with_model(model, false);
         let network = assemble::network(&with_spec(ctx, &stage), &dataset)?;

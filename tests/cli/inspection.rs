@@ -92,3 +92,26 @@ fn data_is_described() {
         "{err}"
     );
 }
+
+#[test]
+fn devices_are_listed_and_a_missing_card_is_named() {
+    let (code, out, _) = run(&repository(), &["devices"]);
+    assert_eq!(code, 0);
+    assert!(out.starts_with("cpu     "), "{out}");
+    assert!(
+        out.lines()
+            .nth(1)
+            .is_some_and(|line| line.starts_with("cuda")),
+        "{out}"
+    );
+    if cfg!(not(feature = "cuda")) {
+        assert!(out.contains("build with --features cuda,cudnn"), "{out}");
+        let folder = simulation();
+        let (code, _, err) = run(folder.path(), &["sim.toml", "--device", "cuda"]);
+        assert_eq!(code, 1);
+        assert!(
+            err.contains("--device cuda:0: this build has no CUDA"),
+            "{err}"
+        );
+    }
+}

@@ -3,7 +3,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 use rand::Rng;
 use runner::Result;
 use runner::nn::{Builder, Coordinates, LinearPlan, Mode, Module, Network, Param, Pass, Tape, Var};
@@ -114,7 +114,8 @@ impl Case {
         normalize: Option<Normalize>,
         define: impl Fn(&Builder) -> Result<Box<dyn Module>>,
     ) -> Self {
-        let build = |dtype| Network::build(5, dtype, normalize.clone(), &define).unwrap();
+        let build =
+            |dtype| Network::build(5, dtype, &Device::Cpu, normalize.clone(), &define).unwrap();
         let case = Self::of(name, shape, build);
         for (i, param) in case.network.parameters().iter().enumerate() {
             if param.tensor().dims().len() > 1 {

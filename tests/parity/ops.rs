@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 use runner::nn::loss::{Reduction, cross_entropy};
 use runner::nn::pool::{adaptive_average_pool, average_pool, max_pool};
 use runner::nn::structure::flatten;
@@ -112,7 +112,7 @@ impl Case {
         define: impl Fn(&Builder) -> Result<Forward>,
     ) {
         for dtype in [DType::F64, DType::F32] {
-            let network = Network::build(0, dtype, normalize.clone(), |b| {
+            let network = Network::build(0, dtype, &Device::Cpu, normalize.clone(), |b| {
                 Ok(Box::new(Layer(define(b)?)) as Box<dyn Module>)
             })
             .unwrap();
@@ -297,7 +297,7 @@ fn optimizers() {
         };
         let rates = numbers(&case.parts["rates"]);
         for dtype in [DType::F64, DType::F32] {
-            let network = Network::build(0, dtype, None, |b| {
+            let network = Network::build(0, dtype, &Device::Cpu, None, |b| {
                 let layer = linear(b, 3, 4, Init::TorchDefault)?;
                 Ok(Box::new(Layer(Box::new(move |tape, x| {
                     layer.forward(tape, &flatten(tape, x)?)

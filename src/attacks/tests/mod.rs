@@ -5,7 +5,7 @@ mod every;
 mod exact;
 mod warnings;
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 use rand::Rng;
 
 use super::*;
@@ -27,6 +27,7 @@ fn network(arch: &str, widths: Option<Vec<usize>>) -> Network {
         activation: None,
         normalize: None,
         seed: 3,
+        device: Device::Cpu,
         dtype: DType::F32,
     };
     models::build(arch, &config).unwrap()

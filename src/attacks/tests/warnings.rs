@@ -19,7 +19,10 @@ fn a_zero_gradient_breaks_nothing_and_stays_finite() {
             }))
         }
     }
-    let network = Network::build(0, DType::F32, None, |_| Ok(Box::new(Constant))).unwrap();
+    let network = Network::build(0, DType::F32, &Device::Cpu, None, |_| {
+        Ok(Box::new(Constant))
+    })
+    .unwrap();
     let set = Set::of(&network, 3);
     for threat in [linf(0.1), l2(1.0)] {
         for attack in all(threat) {
@@ -56,7 +59,7 @@ fn a_random_model_is_noticed_and_a_sound_one_raises_no_warning() {
             }))
         }
     }
-    let noisy = Network::build(0, DType::F32, None, |_| {
+    let noisy = Network::build(0, DType::F32, &Device::Cpu, None, |_| {
         Ok(Box::new(Noisy(AtomicUsize::new(0))))
     })
     .unwrap();

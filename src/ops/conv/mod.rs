@@ -12,6 +12,9 @@ mod pointwise;
 
 use candle_core::Tensor;
 
+#[cfg(any(feature = "cuda", test))]
+use super::cuda;
+use super::on_card;
 use super::real::{tensor, view};
 use crate::{Error, Result, with_real};
 
@@ -54,7 +57,7 @@ pub(crate) struct Sizes {
 }
 
 impl Sizes {
-    fn new(input: &[usize], weight: &[usize], geometry: Geometry) -> Result<Self> {
+    pub(crate) fn new(input: &[usize], weight: &[usize], geometry: Geometry) -> Result<Self> {
         let wrong = |why: &str| {
             Error::failed(format!(
                 "convolution of an input {input:?} (N, H, W, C) with weights {weight:?} (out, in/groups, kh, kw), \
@@ -102,7 +105,13 @@ impl Sizes {
         self.n * self.oh * self.ow * self.c_out
     }
 
-    fn algorithm(&self) -> Algorithm {
+    /// The output's shape.
+    #[cfg(any(feature = "cuda", test))]
+    pub(crate) fn output(&self) -> [usize; 4] {
+        [self.n, self.oh, self.ow, self.c_out]
+    }
+
+    pub(crate) fn algorithm(&self) -> Algorithm {
         if self.groups == 1 && (self.kh, self.kw, self.stride, self.padding) == (1, 1, 1, 0) {
             Algorithm::Pointwise
         } else if self.groups == self.c_in && self.c_out == self.c_in && self.kh == self.kw {
@@ -135,8 +144,9 @@ impl Sizes {
     }
 }
 
+/// How a convolution is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Algorithm {
+pub(crate) enum Algorithm {
     Pointwise,
     Depthwise,
     Planes,
@@ -150,6 +160,13 @@ pub fn forward(
     bias: Option<&Tensor>,
     geometry: Geometry,
 ) -> Result<Tensor> {
+    on_card!(x, card => {
+        let y = cuda::conv::forward(card, x, weight, geometry)?;
+        match bias {
+            Some(bias) => cuda::bias::add_bias(card, &y, bias).map(|()| y),
+            None => Ok(y),
+        }
+    });
     let sizes = Sizes::new(x.dims(), weight.dims(), geometry)?;
     with_real!(x.dtype(), T => {
         let (input, w) = (view::<T>(x)?, view::<T>(weight)?);
@@ -175,6 +192,7 @@ pub fn backward_input(
     input: &[usize],
     geometry: Geometry,
 ) -> Result<Tensor> {
+    on_card!(dy, card => cuda::conv::backward_input(card, dy, weight, input, geometry));
     let sizes = Sizes::new(input, weight.dims(), geometry)?;
     with_real!(dy.dtype(), T => {
         let (dy, w) = (view::<T>(dy)?, view::<T>(weight)?);
@@ -196,6 +214,7 @@ pub fn backward_weight(
     weight: &[usize],
     geometry: Geometry,
 ) -> Result<Tensor> {
+    on_card!(x, card => cuda::conv::backward_weight(card, x, dy, weight, geometry));
     let sizes = Sizes::new(x.dims(), weight, geometry)?;
     with_real!(x.dtype(), T => {
         let (x, dy) = (view::<T>(x)?, view::<T>(dy)?);

@@ -56,6 +56,26 @@ impl Call {
         }
     }
 
+    /// A kernel whose blocks each work on a stretch of one of `rows` rows of `width` values: x is the row, y the
+    /// stretch. Without rows there are no blocks, and nothing is started.
+    pub fn rows(module: &'static str, kernel: &'static str, rows: usize, width: usize) -> Self {
+        let threads = width.next_multiple_of(32).clamp(32, THREADS as usize);
+        let stretches = width.div_ceil(threads);
+        Self::blocks(module, kernel, [rows as u32, stretches as u32, 1]).threads(threads as u32)
+    }
+
+    /// A kernel that gives a block to each of `examples` examples of `width` values, with threads in a number that
+    /// sums of `block_sum.h` take. Without examples nothing is started.
+    pub fn examples(
+        module: &'static str,
+        kernel: &'static str,
+        examples: usize,
+        width: usize,
+    ) -> Self {
+        let threads = width.next_power_of_two().clamp(32, 512);
+        Self::blocks(module, kernel, [examples as u32, 1, 1]).threads(threads as u32)
+    }
+
     /// The variant for a type of activations, see [`super::suffix`].
     pub fn of(mut self, suffix: &'static str) -> Self {
         self.suffix = suffix;

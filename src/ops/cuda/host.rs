@@ -4,20 +4,23 @@ use std::collections::HashMap;
 use std::ffi::c_void;
 use std::path::Path;
 use std::process::Command;
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use candle_core::{CpuStorage, DType, Device, Storage, Tensor};
 use rand::Rng;
 
-use super::{Arg, Call, Card};
+use super::{Arg, Call, Card, Direction, ON_HOST, Product};
+use crate::ops::conv::{self, Geometry, Sizes};
 use crate::rng::{Purpose, stream};
 use crate::{Error, Result};
 
 type Launch = unsafe extern "C" fn(*const u32, u32, *mut *mut c_void);
 
-/// The host as a card.
+/// The host as a card. Products and convolutions, which a card takes from libraries, are computed by the CPU's ops in
+/// float64.
+#[derive(Clone)]
 pub struct Host {
-    libraries: HashMap<String, libloading::Library>,
+    libraries: Arc<HashMap<String, libloading::Library>>,
 }
 
 /// The one host of this process; none, and a line that says so, where there is no C++ compiler.
@@ -75,7 +78,9 @@ fn build() -> Option<Host> {
         let loaded = unsafe { libloading::Library::new(&library) }.expect("the library loads");
         libraries.insert(module, loaded);
     }
-    Some(Host { libraries })
+    Some(Host {
+        libraries: Arc::new(libraries),
+    })
 }
 
 impl Card for Host {
@@ -128,6 +133,95 @@ impl Card for Host {
             _ => return Err(Error::failed("no kernel takes this type")),
         };
         Ok(address + (start * size) as u64)
+    }
+
+    fn multiply(&self, product: &Product<'_>) -> Result<()> {
+        let &Product {
+            m,
+            k,
+            n,
+            a,
+            a_turned,
+            b,
+            b_turned,
+            c,
+        } = product;
+        let matrix = |t: &Tensor, rows: usize, columns: usize, turned: bool| -> Result<Tensor> {
+            let t = self.wide(t);
+            Ok(match turned {
+                false => t.reshape((rows, columns))?,
+                true => t.reshape((columns, rows))?.t()?.contiguous()?,
+            })
+        };
+        let result = matrix(a, m, k, a_turned)?.matmul(&matrix(b, k, n, b_turned)?)?;
+        overwrite(c, &result)
+    }
+
+    fn convolve(
+        &self,
+        direction: Direction,
+        sizes: &Sizes,
+        x: &Tensor,
+        w: &Tensor,
+        y: &Tensor,
+    ) -> Result<()> {
+        // The CPU's ops are to compute this, not the card again.
+        let _here = Where::set(false);
+        let geometry = Geometry {
+            stride: sizes.stride,
+            padding: sizes.padding,
+            groups: sizes.groups,
+        };
+        let torch = |w: &Tensor| -> Result<Tensor> { Ok(w.permute((0, 3, 1, 2))?.contiguous()?) };
+        match direction {
+            Direction::Forward => {
+                let found = conv::forward(&self.wide(x), &torch(&self.wide(w))?, None, geometry)?;
+                overwrite(y, &found)
+            }
+            Direction::Input => {
+                let found = conv::backward_input(
+                    &self.wide(y),
+                    &torch(&self.wide(w))?,
+                    x.dims(),
+                    geometry,
+                )?;
+                overwrite(x, &found)
+            }
+            Direction::Weight => {
+                let shape = [sizes.c_out, sizes.c_in / sizes.groups, sizes.kh, sizes.kw];
+                let found = conv::backward_weight(&self.wide(x), &self.wide(y), &shape, geometry)?;
+                overwrite(w, &found.permute((0, 2, 3, 1))?.contiguous()?)
+            }
+        }
+    }
+}
+
+/// Puts numbers in a tensor's place, as a card does that writes to its address.
+fn overwrite(target: &Tensor, values: &Tensor) -> Result<()> {
+    let values = values.to_dtype(target.dtype())?.reshape(target.dims())?;
+    Ok(target.slice_set(&values, 0, 0)?)
+}
+
+/// Where CPU tensors count as lying; as before when this is dropped.
+struct Where(bool);
+
+impl Where {
+    fn set(on_host: bool) -> Self {
+        Self(ON_HOST.replace(on_host))
+    }
+}
+
+impl Drop for Where {
+    fn drop(&mut self) {
+        ON_HOST.set(self.0);
+    }
+}
+
+/// Runs a test whose CPU tensors count as lying on the host card; nothing where there is no compiler.
+pub fn on_host(test: impl FnOnce()) {
+    if host().is_some() {
+        let _there = Where::set(true);
+        test();
     }
 }
 

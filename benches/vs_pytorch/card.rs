@@ -1,0 +1,114 @@
+//! Work on a card: an adversarial training step with five attack steps, and a PGD attack of 20 steps on 10,000 images.
+
+use candle_core::{Device, Tensor};
+use runner::Result;
+use runner::attacks::{Norm, Target, Threat};
+use runner::models::{self, ModelConfig};
+use runner::nn::{Coordinates, LinearPlan, Network, Pass, Tape};
+use runner::ops::cross_entropy;
+use runner::ops::precision::{self, Precision};
+use runner::optim::{Optimizer, Sgd, SgdConfig};
+use runner::pipeline::DeviceChoice;
+
+const IMAGE: (usize, usize, usize) = (3, 32, 32);
+const THREAT: Threat = Threat {
+    norm: Norm::Linf,
+    epsilon: 8.0 / 255.0,
+};
+const STEP_SIZE: f64 = 2.0 / 255.0;
+/// Steps between two looks at the clock: a card is ahead of nobody who waits for it each time.
+const TOGETHER: usize = 10;
+
+/// The seconds that each piece of work took.
+pub fn times(
+    kind: &str,
+    arch: &str,
+    batch: usize,
+    seconds: f64,
+    precision: &str,
+) -> Result<Vec<f64>> {
+    let (device, _) = DeviceChoice::Cuda(0).open()?;
+    let precision = match precision {
+        "f32" => Precision::F32,
+        "tf32" => Precision::Tf32,
+        "bf16" => Precision::Bf16,
+        other => panic!("PRECISION: f32, tf32 or bf16, not {other}"),
+    };
+    precision::with(precision, || match kind {
+        "adversarial" => adversarial(arch, batch, seconds, &device),
+        "pgd20" => pgd20(arch, batch, seconds, &device),
+        _ => panic!("WORK on a card: adversarial:ARCH, pgd20:ARCH"),
+    })
+}
+
+fn network(arch: &str, device: &Device) -> Result<Network> {
+    let config = ModelConfig {
+        seed: 1,
+        device: device.clone(),
+        ..ModelConfig::new([IMAGE.0, IMAGE.1, IMAGE.2], 10)
+    };
+    models::build(arch, &config)
+}
+
+fn images(n: usize, device: &Device) -> Result<(Tensor, Vec<u32>)> {
+    let images = Tensor::rand(0f32, 1f32, (n, IMAGE.0, IMAGE.1, IMAGE.2), &Device::Cpu)?;
+    Ok((
+        images.to_device(device)?,
+        (0..n as u32).map(|i| i % 10).collect(),
+    ))
+}
+
+/// `k` PGD steps from the originals, in evaluation mode.
+fn attack(network: &Network, originals: &Tensor, labels: &[u32], k: usize) -> Result<Tensor> {
+    let target = Target::new(network, LinearPlan::none());
+    let mut x = originals.clone();
+    for _ in 0..k {
+        let slope = |logits: &Tensor| cross_entropy::gradient(logits, labels, 1.0);
+        let gradient = target.input_gradient(&x, slope)?;
+        x = THREAT.step(&x, originals, &gradient, STEP_SIZE)?;
+    }
+    Ok(x)
+}
+
+fn adversarial(arch: &str, batch: usize, seconds: f64, device: &Device) -> Result<Vec<f64>> {
+    let network = network(arch, device)?;
+    let (originals, labels) = images(batch, device)?;
+    let config = SgdConfig {
+        momentum: 0.9,
+        nesterov: false,
+        weight_decay: 5e-4,
+    };
+    let mut optimizer = Sgd::new(config, network.parameters())?;
+    let mut step = || -> Result<()> {
+        let x = attack(&network, &originals, &labels, 5)?;
+        let tape = Tape::new(Pass::training(LinearPlan::none(), Coordinates::default()));
+        let logits = network.forward(&tape, &tape.input(&x))?;
+        let slope = cross_entropy::gradient(logits.tensor(), &labels, 1.0 / batch as f64)?;
+        let gradients = tape.backward(&logits, slope)?;
+        optimizer.step(&gradients, 0.005)
+    };
+    let times = super::repeat(seconds, || {
+        for _ in 0..TOGETHER {
+            step()?;
+        }
+        Ok(device.synchronize()?)
+    })?;
+    Ok(times.into_iter().map(|t| t / TOGETHER as f64).collect())
+}
+
+fn pgd20(arch: &str, batch: usize, seconds: f64, device: &Device) -> Result<Vec<f64>> {
+    let network = network(arch, device)?;
+    let (originals, labels) = images(10_000, device)?;
+    super::repeat(seconds, || {
+        for start in (0..10_000).step_by(batch) {
+            let n = batch.min(10_000 - start);
+            attack(
+                &network,
+                &originals.narrow(0, start, n)?,
+                &labels[start..start + n],
+                20,
+            )?;
+        }
+        Ok(device.synchronize()?)
+    })
+}

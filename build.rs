@@ -1,0 +1,76 @@
+//! Compiles the card's kernels to PTX where the feature `cuda` is on; the driver turns it into the card's own code.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The oldest cards whose instructions the kernels use: bfloat16 came with them.
+const ARCHITECTURE: &str = "compute_80";
+const KERNELS: &str = "src/ops/cuda/kernels";
+
+fn main() {
+    println!("cargo::rerun-if-changed={KERNELS}");
+    println!("cargo::rerun-if-env-changed=NVCC");
+    println!("cargo::rerun-if-env-changed=CUDA_HOME");
+    if std::env::var_os("CARGO_FEATURE_CUDA").is_none() {
+        return;
+    }
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    let mut modules = Vec::new();
+    for entry in std::fs::read_dir(KERNELS).expect("the kernels' folder is readable") {
+        let source = entry.expect("the kernels' folder is readable").path();
+        if source.extension().is_some_and(|ending| ending == "cu") {
+            modules.push(compile(&source, &out));
+        }
+    }
+    modules.sort();
+    let mut table = String::from("&[\n");
+    for module in modules {
+        let ptx = out.join(format!("{module}.ptx"));
+        table += &format!("    ({module:?}, include_str!({ptx:?})),\n");
+    }
+    table += "]\n";
+    std::fs::write(out.join("kernels.rs"), table).expect("OUT_DIR is writable");
+}
+
+/// Compiles one file; its name without ending.
+fn compile(source: &Path, out: &Path) -> String {
+    let name = source
+        .file_stem()
+        .expect("a file has a name")
+        .to_string_lossy()
+        .into_owned();
+    let target = out.join(format!("{name}.ptx"));
+    let nvcc = nvcc();
+    let done = Command::new(&nvcc)
+        .args(["-ptx", "-std=c++17", "-O3", &format!("-arch={ARCHITECTURE}")])
+        .arg(source)
+        .arg("-o")
+        .arg(&target)
+        .output()
+        .unwrap_or_else(|error| {
+            panic!(
+                "cannot run {}: {error}. The feature `cuda` needs the CUDA toolkit; put its nvcc on PATH, or set NVCC or \
+                 CUDA_HOME",
+                nvcc.display()
+            )
+        });
+    assert!(
+        done.status.success(),
+        "{} failed on {}:\n{}{}",
+        nvcc.display(),
+        source.display(),
+        String::from_utf8_lossy(&done.stdout),
+        String::from_utf8_lossy(&done.stderr)
+    );
+    name
+}
+
+fn nvcc() -> PathBuf {
+    if let Some(named) = std::env::var_os("NVCC") {
+        return named.into();
+    }
+    match std::env::var_os("CUDA_HOME") {
+        Some(home) => Path::new(&home).join("bin").join("nvcc"),
+        None => "nvcc".into(),
+    }
+}

@@ -1,0 +1,56 @@
+//! A data set and the device that its batches are wanted on. On a card the whole set lies there, once.
+
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor};
+
+use super::{Dataset, Pixels};
+use crate::Result;
+use crate::ops::runs_on_card;
+
+/// A data set with a place for its batches.
+#[derive(Clone, Debug)]
+pub struct Placed {
+    pub(super) dataset: Arc<Dataset>,
+    pub(super) device: Device,
+    /// On a card: all pixels `(examples, values of an image)`, u8 or f32 as in the set.
+    pub(super) pixels: Option<Tensor>,
+}
+
+impl Placed {
+    /// Takes a data set to a device.
+    ///
+    /// # Errors
+    /// A card without room for it.
+    pub fn new(dataset: Arc<Dataset>, device: &Device) -> Result<Self> {
+        let pixels = match runs_on_card(device) {
+            false => None,
+            true => {
+                let shape = (dataset.len(), dataset.image_len());
+                Some(match &dataset.pixels {
+                    Pixels::U8(values) => Tensor::from_slice(values, shape, device)?,
+                    Pixels::F32(values) => Tensor::from_slice(values, shape, device)?,
+                })
+            }
+        };
+        Ok(Self {
+            dataset,
+            device: device.clone(),
+            pixels,
+        })
+    }
+
+    /// A data set whose batches are wanted on the CPU.
+    pub fn on_cpu(dataset: Arc<Dataset>) -> Self {
+        Self {
+            dataset,
+            device: Device::Cpu,
+            pixels: None,
+        }
+    }
+
+    /// The set itself.
+    pub fn dataset(&self) -> &Arc<Dataset> {
+        &self.dataset
+    }
+}

@@ -1,0 +1,420 @@
+//! Convolutions by cuDNN: for each shape the fastest of its algorithms, found by trying them once.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ffi::c_void;
+use std::sync::Arc;
+
+use candle_core::cuda::cudarc::cudnn::{result, sys};
+use candle_core::cuda::cudarc::driver::{CudaSlice, CudaStream, DevicePtr};
+use candle_core::{DType, Tensor};
+
+use super::nvidia::{Nvidia, failed};
+use super::{Card, Direction};
+use crate::ops::conv::Sizes;
+use crate::ops::precision::{self, Precision};
+use crate::{Error, Result};
+
+/// The most memory that an algorithm may work in.
+const WORKSPACE: usize = 512 << 20;
+/// As many algorithms as any of the three directions has.
+const ALGORITHMS: usize = 16;
+
+/// What an algorithm is chosen for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    direction: Direction,
+    /// n, h, w, in, out, kh, kw, stride, padding, groups
+    sizes: [usize; 10],
+    half: bool,
+    precision: u8,
+}
+
+/// One of a direction's algorithms.
+#[derive(Clone, Copy, Debug)]
+enum Algorithm {
+    Forward(sys::cudnnConvolutionFwdAlgo_t),
+    Input(sys::cudnnConvolutionBwdDataAlgo_t),
+    Weight(sys::cudnnConvolutionBwdFilterAlgo_t),
+}
+
+/// A chosen algorithm, and the memory that it works in.
+#[derive(Clone, Copy, Debug)]
+struct Choice {
+    algorithm: Algorithm,
+    math: sys::cudnnMathType_t,
+    memory: usize,
+}
+
+/// A handle, the choices made so far, and one piece of memory to work in.
+pub(super) struct Cudnn {
+    handle: sys::cudnnHandle_t,
+    choices: RefCell<HashMap<Key, Choice>>,
+    workspace: RefCell<Option<CudaSlice<u8>>>,
+    stream: Arc<CudaStream>,
+}
+
+impl Drop for Cudnn {
+    fn drop(&mut self) {
+        // SAFETY: the handle was made by `new` and is used by nobody else. There is nobody to tell of a failure.
+        let _ = unsafe { result::destroy_handle(self.handle) };
+    }
+}
+
+/// The descriptors of one convolution, freed together.
+struct Descriptors {
+    x: sys::cudnnTensorDescriptor_t,
+    y: sys::cudnnTensorDescriptor_t,
+    w: sys::cudnnFilterDescriptor_t,
+    convolution: sys::cudnnConvolutionDescriptor_t,
+}
+
+impl Drop for Descriptors {
+    fn drop(&mut self) {
+        // SAFETY: all four were made by `Descriptors::new` and are dropped once.
+        unsafe {
+            let _ = result::destroy_tensor_descriptor(self.x);
+            let _ = result::destroy_tensor_descriptor(self.y);
+            let _ = result::destroy_filter_descriptor(self.w);
+            let _ = result::destroy_convolution_descriptor(self.convolution);
+        }
+    }
+}
+
+impl Descriptors {
+    fn new(sizes: &Sizes, dtype: DType) -> Result<Self> {
+        let kind = match dtype {
+            DType::F32 => sys::cudnnDataType_t::CUDNN_DATA_FLOAT,
+            DType::BF16 => sys::cudnnDataType_t::CUDNN_DATA_BFLOAT16,
+            other => {
+                return Err(Error::failed(format!(
+                    "a card convolves f32 and bf16, not {other:?}"
+                )));
+            }
+        };
+        let last = sys::cudnnTensorFormat_t::CUDNN_TENSOR_NHWC;
+        let int = |value: usize| {
+            i32::try_from(value)
+                .map_err(|_| Error::failed("a convolution has a side of more than 2^31"))
+        };
+        let made = Self {
+            x: result::create_tensor_descriptor().map_err(failed)?,
+            y: result::create_tensor_descriptor().map_err(failed)?,
+            w: result::create_filter_descriptor().map_err(failed)?,
+            convolution: result::create_convolution_descriptor().map_err(failed)?,
+        };
+        let x = [
+            int(sizes.n)?,
+            int(sizes.c_in)?,
+            int(sizes.h)?,
+            int(sizes.w)?,
+        ];
+        let y = [
+            int(sizes.n)?,
+            int(sizes.c_out)?,
+            int(sizes.oh)?,
+            int(sizes.ow)?,
+        ];
+        let w = [
+            int(sizes.c_out)?,
+            int(sizes.c_in / sizes.groups)?,
+            int(sizes.kh)?,
+            int(sizes.kw)?,
+        ];
+        let (padding, stride) = (int(sizes.padding)?, int(sizes.stride)?);
+        // SAFETY: the descriptors were made above.
+        unsafe {
+            result::set_tensor4d_descriptor(made.x, last, kind, x).map_err(failed)?;
+            result::set_tensor4d_descriptor(made.y, last, kind, y).map_err(failed)?;
+            result::set_filter4d_descriptor(made.w, kind, last, w).map_err(failed)?;
+            result::set_convolution2d_descriptor(
+                made.convolution,
+                padding,
+                padding,
+                stride,
+                stride,
+                1,
+                1,
+                sys::cudnnConvolutionMode_t::CUDNN_CROSS_CORRELATION,
+                sys::cudnnDataType_t::CUDNN_DATA_FLOAT,
+            )
+            .map_err(failed)?;
+            result::set_convolution_group_count(made.convolution, int(sizes.groups)?)
+                .map_err(failed)?;
+        }
+        Ok(made)
+    }
+
+    fn set_math(&self, math: sys::cudnnMathType_t) -> Result<()> {
+        // SAFETY: the descriptor is alive.
+        unsafe { result::set_convolution_math_type(self.convolution, math) }.map_err(failed)
+    }
+}
+
+/// Which instructions an algorithm may use.
+fn math(dtype: DType) -> sys::cudnnMathType_t {
+    match (dtype, precision::current()) {
+        (DType::BF16, _) => sys::cudnnMathType_t::CUDNN_TENSOR_OP_MATH,
+        (_, Precision::Tf32) => sys::cudnnMathType_t::CUDNN_DEFAULT_MATH,
+        _ => sys::cudnnMathType_t::CUDNN_FMA_MATH,
+    }
+}
+
+/// The fastest algorithm that works, gives the same bits every time and fits the memory.
+macro_rules! fastest {
+    ($found:expr, $results:expr, $kind:path) => {
+        $results[..usize::try_from($found).unwrap_or(0).min(ALGORITHMS)]
+            .iter()
+            .filter(|r| r.status == sys::cudnnStatus_t::CUDNN_STATUS_SUCCESS)
+            .filter(|r| r.determinism == sys::cudnnDeterminism_t::CUDNN_DETERMINISTIC)
+            .filter(|r| r.memory <= WORKSPACE)
+            .min_by(|a, b| a.time.total_cmp(&b.time))
+            .map(|r| Choice {
+                algorithm: $kind(r.algo),
+                math: r.mathType,
+                memory: r.memory,
+            })
+    };
+}
+
+impl Cudnn {
+    pub fn new(stream: &Arc<CudaStream>) -> Result<Self> {
+        stream.context().bind_to_thread().map_err(failed)?;
+        let handle = result::create_handle().map_err(|error| {
+            Error::failed(format!(
+                "cuDNN does not start: {error:?}; version 9 must be on the library path"
+            ))
+        })?;
+        let made = Self {
+            handle,
+            choices: RefCell::default(),
+            workspace: RefCell::default(),
+            stream: Arc::clone(stream),
+        };
+        // SAFETY: handle and stream are alive; both libraries name the same type.
+        unsafe { result::set_stream(handle, stream.cu_stream().cast()) }.map_err(failed)?;
+        Ok(made)
+    }
+
+    /// The address of at least so many bytes, the same for all convolutions of the queue.
+    fn workspace(&self, bytes: usize) -> Result<*mut c_void> {
+        let mut held = self.workspace.borrow_mut();
+        if held.as_ref().is_none_or(|slice| slice.len() < bytes.max(1)) {
+            *held = None;
+            // SAFETY: nobody reads what an algorithm has not written.
+            *held = Some(unsafe { self.stream.alloc::<u8>(bytes.max(1)) }.map_err(|error| {
+                Error::failed(format!(
+                    "the card has no {} MiB left for a convolution to work in ({error:?}): a smaller data.batch_size \
+                     needs less",
+                    bytes >> 20
+                ))
+            })?);
+        }
+        let slice = held.as_ref().ok_or_else(|| Error::failed("no workspace"))?;
+        let (address, _synchronised) = slice.device_ptr(&self.stream);
+        Ok(address as *mut c_void)
+    }
+
+    /// See [`Card::convolve`].
+    pub fn convolve(
+        &self,
+        card: &Nvidia,
+        direction: Direction,
+        sizes: &Sizes,
+        x: &Tensor,
+        w: &Tensor,
+        y: &Tensor,
+    ) -> Result<()> {
+        let descriptors = Descriptors::new(sizes, x.dtype())?;
+        let addresses =
+            [card.address(x)?, card.address(w)?, card.address(y)?].map(|a| a as *mut c_void);
+        let key = Key {
+            direction,
+            sizes: [
+                sizes.n,
+                sizes.h,
+                sizes.w,
+                sizes.c_in,
+                sizes.c_out,
+                sizes.kh,
+                sizes.kw,
+                sizes.stride,
+                sizes.padding,
+                sizes.groups,
+            ],
+            half: x.dtype() == DType::BF16,
+            precision: precision::current() as u8,
+        };
+        let known = self.choices.borrow().get(&key).copied();
+        let choice = match known {
+            Some(choice) => choice,
+            None => {
+                descriptors.set_math(math(x.dtype()))?;
+                let choice = self
+                    .search(direction, &descriptors, addresses)
+                    .map_err(|error| {
+                        Error::failed(format!(
+                            "cuDNN, {direction:?} of a convolution {sizes:?}: {error}"
+                        ))
+                    })?;
+                // The trials wanted much memory, the choice may want little.
+                *self.workspace.borrow_mut() = None;
+                self.choices.borrow_mut().insert(key, choice);
+                choice
+            }
+        };
+        descriptors.set_math(choice.math)?;
+        self.run(&descriptors, addresses, choice).map_err(|error| {
+            Error::failed(format!(
+                "cuDNN, {direction:?} of a convolution {sizes:?}: {error}"
+            ))
+        })
+    }
+
+    /// Tries all algorithms. The tensor that is written is written by each of them.
+    fn search(
+        &self,
+        direction: Direction,
+        d: &Descriptors,
+        [x, w, y]: [*mut c_void; 3],
+    ) -> Result<Choice> {
+        let (handle, space) = (self.handle, self.workspace(WORKSPACE)?);
+        let mut found = 0;
+        // SAFETY: handle, descriptors and addresses are alive, the addresses hold what the descriptors say, and there
+        // is room for as many results as are asked for.
+        let choice = unsafe {
+            match direction {
+                Direction::Forward => {
+                    let mut results: [sys::cudnnConvolutionFwdAlgoPerf_t; ALGORITHMS] =
+                        std::mem::zeroed();
+                    sys::cudnnFindConvolutionForwardAlgorithmEx(
+                        handle,
+                        d.x,
+                        x,
+                        d.w,
+                        w,
+                        d.convolution,
+                        d.y,
+                        y,
+                        ALGORITHMS as i32,
+                        &mut found,
+                        results.as_mut_ptr(),
+                        space,
+                        WORKSPACE,
+                    )
+                    .result()
+                    .map_err(failed)?;
+                    fastest!(found, results, Algorithm::Forward)
+                }
+                Direction::Input => {
+                    let mut results: [sys::cudnnConvolutionBwdDataAlgoPerf_t; ALGORITHMS] =
+                        std::mem::zeroed();
+                    sys::cudnnFindConvolutionBackwardDataAlgorithmEx(
+                        handle,
+                        d.w,
+                        w,
+                        d.y,
+                        y,
+                        d.convolution,
+                        d.x,
+                        x,
+                        ALGORITHMS as i32,
+                        &mut found,
+                        results.as_mut_ptr(),
+                        space,
+                        WORKSPACE,
+                    )
+                    .result()
+                    .map_err(failed)?;
+                    fastest!(found, results, Algorithm::Input)
+                }
+                Direction::Weight => {
+                    let mut results: [sys::cudnnConvolutionBwdFilterAlgoPerf_t; ALGORITHMS] =
+                        std::mem::zeroed();
+                    sys::cudnnFindConvolutionBackwardFilterAlgorithmEx(
+                        handle,
+                        d.x,
+                        x,
+                        d.y,
+                        y,
+                        d.convolution,
+                        d.w,
+                        w,
+                        ALGORITHMS as i32,
+                        &mut found,
+                        results.as_mut_ptr(),
+                        space,
+                        WORKSPACE,
+                    )
+                    .result()
+                    .map_err(failed)?;
+                    fastest!(found, results, Algorithm::Weight)
+                }
+            }
+        };
+        choice.ok_or_else(|| {
+            Error::failed("no algorithm computes this shape and gives the same bits every time")
+        })
+    }
+
+    fn run(&self, d: &Descriptors, [x, w, y]: [*mut c_void; 3], choice: Choice) -> Result<()> {
+        let space = self.workspace(choice.memory)?;
+        let (one, zero) = (1f32, 0f32);
+        let (one, zero) = (
+            (&raw const one).cast::<c_void>(),
+            (&raw const zero).cast::<c_void>(),
+        );
+        let (handle, memory) = (self.handle, choice.memory);
+        // SAFETY: as in `search`.
+        unsafe {
+            match choice.algorithm {
+                Algorithm::Forward(algorithm) => result::convolution_forward(
+                    handle,
+                    one,
+                    d.x,
+                    x,
+                    d.w,
+                    w,
+                    d.convolution,
+                    algorithm,
+                    space,
+                    memory,
+                    zero,
+                    d.y,
+                    y,
+                ),
+                Algorithm::Input(algorithm) => result::convolution_backward_data(
+                    handle,
+                    one,
+                    d.w,
+                    w,
+                    d.y,
+                    y,
+                    d.convolution,
+                    algorithm,
+                    space,
+                    memory,
+                    zero,
+                    d.x,
+                    x,
+                ),
+                Algorithm::Weight(algorithm) => result::convolution_backward_filter(
+                    handle,
+                    one,
+                    d.x,
+                    x,
+                    d.y,
+                    y,
+                    d.convolution,
+                    algorithm,
+                    space,
+                    memory,
+                    zero,
+                    d.w,
+                    w,
+                ),
+            }
+        }
+        .map_err(failed)
+    }
+}

@@ -1,0 +1,132 @@
+//! The account of a training epoch that stays on the card, so that no step waits for its loss.
+
+use candle_core::{DType, Tensor};
+
+use super::{Call, Card, expect, suffix};
+use crate::{Error, Result};
+
+/// Threads of the one block, as in the kernel.
+const BLOCK: u32 = 512;
+/// Classes up to which one thread looks at an example.
+const FEW_CLASSES: usize = 16;
+/// Threads of an example beyond that.
+const GROUP: usize = 32;
+
+/// Adds a batch to `totals`, float64 `(4)`: the sum of losses, the number of correct predictions, the number of
+/// examples, and the mark. The batch of step `step` (counted from 1) sets the mark where its losses are not finite;
+/// neither it nor any batch after it is added.
+pub fn tally(
+    card: &dyn Card,
+    logits: &Tensor,
+    labels: &Tensor,
+    losses: &Tensor,
+    totals: &Tensor,
+    step: u64,
+) -> Result<()> {
+    let (n, classes) = logits.dims2()?;
+    expect::tensor("labels", labels, &[n], DType::U32)?;
+    expect::tensor("losses", losses, &[n], DType::F64)?;
+    expect::tensor("totals", totals, &[4], DType::F64)?;
+    expect::indexable("a tally of examples", &[n])?;
+    expect::indexable("a tally of classes", &[classes])?;
+    if classes == 0 || step == 0 {
+        return Err(Error::failed(format!(
+            "a tally of {classes} classes at step {step}: both are at least 1"
+        )));
+    }
+    let group = if classes <= FEW_CLASSES { 1 } else { GROUP };
+    card.launch(
+        &Call::blocks("tally", "tally", [1; 3])
+            .threads(BLOCK)
+            .of(suffix(logits.dtype())?)
+            .pointer(card.address(logits)?)
+            .pointer(card.address(labels)?)
+            .pointer(card.address(losses)?)
+            .int(n)
+            .int(classes)
+            .int(group)
+            .word(step)
+            .pointer(card.address(totals)?),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attacks::correct;
+    use crate::ops::cuda::host::{each_type, numbers};
+
+    fn totals(tensor: &Tensor) -> Vec<f64> {
+        tensor.to_vec1().unwrap()
+    }
+
+    #[test]
+    fn batches_are_added_up() {
+        each_type(|card, dtype| {
+            let account = Tensor::zeros(4, DType::F64, card.device()).unwrap();
+            let mut expected = [0.0; 4];
+            for (step, (n, classes)) in [(1, 1), (7, 2), (600, 10), (33, 16), (40, 17), (19, 1000)]
+                .into_iter()
+                .enumerate()
+            {
+                // Few different values: many logits are equal.
+                let values: Vec<f32> = numbers(&[n, classes], step as u64, 2.0)
+                    .iter()
+                    .map(|v| v.round())
+                    .collect();
+                let logits = card.tensor(&values, &[n, classes], dtype);
+                let labels: Vec<u32> = match classes {
+                    // Most labels would be wrong: half of them are the first largest logit.
+                    1000 => values
+                        .chunks(classes)
+                        .enumerate()
+                        .map(|(i, row)| {
+                            row.iter().position(|v| *v == 2.0).unwrap_or(0) as u32 + (i % 2) as u32
+                        })
+                        .collect(),
+                    _ => (0..n).map(|i| (i * 5 % classes) as u32).collect(),
+                };
+                let losses: Vec<f64> = (0..n).map(|i| i as f64 / 7.0).collect();
+                tally(
+                    card,
+                    &logits,
+                    &Tensor::from_slice(&labels, n, card.device()).unwrap(),
+                    &Tensor::from_slice(&losses, n, card.device()).unwrap(),
+                    &account,
+                    step as u64 + 1,
+                )
+                .unwrap();
+                expected[0] += losses.iter().sum::<f64>();
+                expected[1] += correct(&card.wide(&logits), &labels).unwrap() as f64;
+                expected[2] += n as f64;
+                let found = totals(&account);
+                assert!((found[0] - expected[0]).abs() <= 1e-12 * expected[0]);
+                assert_eq!(found[1..], expected[1..]);
+            }
+            assert!(expected[1] > 50.0 && expected[1] < expected[2] / 2.0);
+        });
+    }
+
+    #[test]
+    fn the_first_loss_that_is_not_finite_leaves_its_mark() {
+        each_type(|card, dtype| {
+            let account = Tensor::zeros(4, DType::F64, card.device()).unwrap();
+            let logits = card.tensor(&[1.0, 0.0, 0.0, 1.0], &[2, 2], dtype);
+            let labels = Tensor::new(&[0u32, 0], card.device()).unwrap();
+            for (step, losses, expected) in [
+                (1, [0.5, 1.0], [1.5, 1.0, 2.0, 0.0]),
+                (2, [0.5, f64::NAN], [1.5, 1.0, 2.0, 2.0]),
+                (3, [0.5, 1.0], [1.5, 1.0, 2.0, 2.0]),
+                (4, [f64::INFINITY, 1.0], [1.5, 1.0, 2.0, 2.0]),
+            ] {
+                let losses = Tensor::new(&losses, card.device()).unwrap();
+                tally(card, &logits, &labels, &losses, &account, step).unwrap();
+                assert_eq!(totals(&account), expected, "step {step}");
+            }
+            let account = Tensor::zeros(4, DType::F64, card.device()).unwrap();
+            let losses = Tensor::new(&[f64::NEG_INFINITY, 1.0], card.device()).unwrap();
+            tally(card, &logits, &labels, &losses, &account, 9).unwrap();
+            assert_eq!(totals(&account), [0.0, 0.0, 0.0, 9.0]);
+        });
+    }
+}

@@ -1,0 +1,152 @@
+//! Whole networks: logits, gradients by BP and LinBP, a training step, an attack.
+
+use candle_core::{Device, Tensor};
+use runner::attacks::{Norm, Target, Threat};
+use runner::models::{self, Layers, LinbpUse, ModelConfig};
+use runner::nn::loss::{Reduction, cross_entropy};
+use runner::nn::{Coordinates, LinearPlan, Network, Pass, Tape};
+use runner::ops::precision::{self, Precision};
+use runner::optim::{Optimizer, Sgd, SgdConfig};
+
+use crate::{agree, card, each_precision, noise};
+
+const ARCHITECTURES: [&str; 8] = [
+    "mlp",
+    "lenet5",
+    "mobilenet_v2",
+    "squeezenet",
+    "vgg11_bn",
+    "resnet18",
+    "resnext50_32x4d",
+    "densenet121",
+];
+
+fn shape(arch: &str) -> [usize; 3] {
+    match arch {
+        "mlp" | "lenet5" => [1, 28, 28],
+        _ => [3, 32, 32],
+    }
+}
+
+fn network(arch: &str, device: &Device) -> Network {
+    let config = ModelConfig {
+        seed: 4,
+        device: device.clone(),
+        ..ModelConfig::new(shape(arch), 10)
+    };
+    models::build(arch, &config).unwrap()
+}
+
+fn batch(arch: &str, n: usize) -> (Tensor, Vec<u32>) {
+    let [c, h, w] = shape(arch);
+    let images = ((noise(7, &[n, c, h, w]) + 1.0).unwrap() * 0.5).unwrap();
+    (images, (0..n as u32).map(|i| i % 10).collect())
+}
+
+fn linear(arch: &str, network: &Network) -> LinearPlan {
+    models::linear_plan(arch, network, &Layers::Default, LinbpUse::Attack).unwrap()
+}
+
+#[test]
+fn logits_and_input_gradients() {
+    each_precision(|card, precision, bound| {
+        for arch in ARCHITECTURES {
+            let (here, there) = (network(arch, &Device::Cpu), network(arch, card));
+            let (images, labels) = batch(arch, 8);
+            let what = format!("{arch} {precision:?}");
+            agree(
+                &format!("{what} logits"),
+                &there.logits(&images).unwrap(),
+                &here.logits(&images).unwrap(),
+                bound,
+            );
+            if precision == Precision::Bf16 {
+                // A kink that rounding passes turns whole gradients: what is bounded there is the ops'.
+                continue;
+            }
+            for plan in [LinearPlan::none(), linear(arch, &here)] {
+                let gradient = |network: &Network| {
+                    let target = Target::new(network, plan.clone());
+                    target.cross_entropy_gradient(&images, &labels).unwrap()
+                };
+                agree(
+                    &format!("{what} input gradient"),
+                    &gradient(&there),
+                    &gradient(&here),
+                    10.0 * bound,
+                );
+            }
+        }
+    });
+}
+
+#[test]
+fn a_training_step() {
+    each_precision(|card, precision, bound| {
+        if precision == Precision::Bf16 {
+            return;
+        }
+        for arch in ["lenet5", "mobilenet_v2", "resnet18"] {
+            let (images, labels) = batch(arch, 16);
+            let trained = |device: &Device| {
+                let network = network(arch, device);
+                let config = SgdConfig {
+                    momentum: 0.9,
+                    nesterov: false,
+                    weight_decay: 5e-4,
+                };
+                let mut optimizer = Sgd::new(config, network.parameters()).unwrap();
+                let x = images.to_device(device).unwrap();
+                for batch in 0..2 {
+                    let at = Coordinates {
+                        batch,
+                        ..Coordinates::default()
+                    };
+                    let tape = Tape::new(Pass::training(LinearPlan::none(), at));
+                    let logits = network.forward(&tape, &tape.input(&x)).unwrap();
+                    let loss = cross_entropy(logits.tensor(), &labels, Reduction::Mean).unwrap();
+                    let gradients = tape.backward(&logits, loss.gradient).unwrap();
+                    optimizer.step(&gradients, 0.01).unwrap();
+                }
+                network.state().unwrap()
+            };
+            let (here, there) = (trained(&Device::Cpu), trained(card));
+            for (name, expected) in &here {
+                agree(
+                    &format!("{arch} {precision:?} {name}"),
+                    &there[name],
+                    expected,
+                    10.0 * bound,
+                );
+            }
+        }
+    });
+}
+
+#[test]
+fn attack_steps_stay_on_the_card() {
+    let Some(card) = card() else { return };
+    precision::with(Precision::F32, || {
+        let (images, labels) = batch("resnet18", 8);
+        let threat = Threat {
+            norm: Norm::Linf,
+            epsilon: 8.0 / 255.0,
+        };
+        let attacked = |device: &Device| {
+            let network = network("resnet18", device);
+            let target = Target::new(&network, LinearPlan::none());
+            let originals = images.to_device(device).unwrap();
+            let mut x = originals.clone();
+            for _ in 0..3 {
+                let slope =
+                    |logits: &Tensor| runner::ops::cross_entropy::gradient(logits, &labels, 1.0);
+                let gradient = target.input_gradient(&x, slope).unwrap();
+                x = threat.step(&x, &originals, &gradient, 2.0 / 255.0).unwrap();
+            }
+            x
+        };
+        let (here, there) = (attacked(&Device::Cpu), attacked(&card));
+        assert!(there.device().is_cuda());
+        agree("adversarial images", &there, &here, 2e-3);
+    });
+}
