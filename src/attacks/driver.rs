@@ -16,8 +16,9 @@ pub fn craft(attack: &dyn Attack, target: &Target<'_>, originals: Originals<'_>)
     Ok(images)
 }
 
-/// The class that a targeted attack wants for each example, by the logits of the clean images.
-pub(super) fn goals(goal: Goal, clean: &Tensor, labels: &[u32]) -> Result<Vec<u32>> {
+/// The class that a targeted attack wants for each example, by the logits of the clean images; nothing where any but the
+/// label will do.
+pub(super) fn goals(goal: Goal, clean: &Tensor, labels: &[u32]) -> Result<Option<Vec<u32>>> {
     let (n, classes) = clean.dims2()?;
     let rivals = || -> Result<_> {
         let rivals = rivals(clean, labels)?;
@@ -26,8 +27,8 @@ pub(super) fn goals(goal: Goal, clean: &Tensor, labels: &[u32]) -> Result<Vec<u3
             _ => Ok(rivals),
         }
     };
-    Ok(match goal {
-        Goal::Misclassify => labels.to_vec(),
+    Ok(Some(match goal {
+        Goal::Misclassify => return Ok(None),
         Goal::NextLikely => rivals()?.iter().map(|others| others[0]).collect(),
         Goal::LeastLikely => rivals()?
             .iter()
@@ -39,7 +40,7 @@ pub(super) fn goals(goal: Goal, clean: &Tensor, labels: &[u32]) -> Result<Vec<u3
                 "attack.target: expected a class below {classes}, found {class}"
             )));
         }
-    })
+    }))
 }
 
 /// The class with the largest logit of each row; the first of equal ones.

@@ -46,7 +46,7 @@ impl Steps {
         let Originals { images, labels, .. } = originals;
         let targets = match self.goal {
             Goal::Misclassify => None,
-            goal => Some(goals(goal, &target.logits(images)?, labels)?),
+            goal => goals(goal, &target.logits(images)?, labels)?,
         };
         let targets = targets.as_deref();
         let mut x = if self.random_start {

@@ -27,6 +27,8 @@ struct Standing {
     rounded: Tally,
     /// The model's answers to the images rounded to 8 bits.
     answers_8bit: Vec<u32>,
+    /// How many of the answers to the attacked images are what the attack wants, and how many of those after rounding.
+    succeeded: [usize; 2],
 }
 
 /// Attacks every test image that the model classifies correctly.
@@ -174,10 +176,16 @@ fn judge(
     floats.add(&losses, right(&standing));
     let mut rounded = Tally::default();
     rounded.add(&rounded_losses, right(&answers));
+    let succeeded = |answers: &[u32]| {
+        let attacked = fates.iter().enumerate().filter(|(_, fate)| fate.attacked);
+        let succeeded = attacked.filter(|(i, fate)| fate.succeeds(answers[*i], labels[*i]));
+        succeeded.count()
+    };
     Ok(Standing {
         attack: String::new(),
         floats,
         rounded,
+        succeeded: [succeeded(&standing), succeeded(&answers)],
         answers_8bit: answers,
     })
 }
@@ -260,6 +268,7 @@ fn report(
             floats: whole(last.floats),
             rounded: whole(last.rounded),
             answers_8bit: last.answers_8bit.clone(),
+            succeeded: last.succeeded,
         });
     }
     let mut writer = ctx.folder.metrics(ctx.device)?;
@@ -286,12 +295,8 @@ fn report(
         .iter()
         .filter(|row| row.adversarial_prediction.is_some());
     let attacked = attacked.count();
-    let succeeded = rows.iter().filter(|row| row.broken_by.is_some()).count();
-    let wrong_8bit = rows.iter().filter(|row| {
-        row.adversarial_prediction_8bit
-            .is_some_and(|found| found != row.label)
-    });
-    let rounded_succeeded = wrong_8bit.count();
+    let last = standings.last().map(|last| last.succeeded);
+    let [succeeded, rounded_succeeded] = last.unwrap_or_default();
     let rate = |count: usize| count as f64 / attacked.max(1) as f64;
     let wrong = rows
         .iter()

@@ -9,7 +9,7 @@ use super::assemble::{self, section};
 use super::attacks::attacks;
 use super::examples::Examples;
 use crate::Result;
-use crate::attacks::{Campaign, Start, Target, predictions, to_8bit};
+use crate::attacks::{Campaign, Fate, Start, Target, predictions, to_8bit};
 use crate::data::Split;
 use crate::nn::Network;
 use crate::run::{Metrics, TransferRow, files, interrupt, table};
@@ -27,8 +27,8 @@ struct Entrant<'a> {
 /// What one attack on one model left.
 struct Made {
     images: Tensor,
-    /// Places of the images that were attacked.
-    attacked: Vec<usize>,
+    /// What became of each on the model that it was made on.
+    fates: Vec<Fate>,
 }
 
 /// Fills the matrix, row by row as `transfer.csv` has them; rows that stand are not computed again.
@@ -75,7 +75,7 @@ pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
                         to,
                         kind,
                         linbp,
-                        &made.attacked,
+                        &made.fates,
                         &examples.labels,
                         [floats, rounded],
                     ));
@@ -127,20 +127,20 @@ fn make(
     }
     let batch_size = data.eval_batch_size;
     let mut campaign = Campaign::new(&target, examples.originals(start), batch_size)?;
-    let attacked = campaign.correct();
+    let correct = campaign.correct();
     for member in attacks(attack, kind, data)? {
         let rule = if linbp { "LinBP" } else { "BP" };
-        let batches = attacked.len().div_ceil(batch_size) as u64;
+        let batches = correct.len().div_ceil(batch_size) as u64;
         let name = format!("{} on {} by {rule}", member.name(), from.name);
         ctx.progress.phase(&name, batches);
-        campaign.attack(member.as_ref(), &attacked, |_, seen, _| {
+        campaign.attack(member.as_ref(), &correct, |_, seen, _| {
             ctx.progress
                 .batch(seen.div_ceil(batch_size) as u64, None, batch_size as u64);
         })?;
     }
     Ok(Made {
         images: campaign.images().clone(),
-        attacked,
+        fates: campaign.fates().to_vec(),
     })
 }
 
@@ -160,16 +160,18 @@ fn row(
     to: &Entrant<'_>,
     kind: AttackKind,
     linbp: bool,
-    attacked: &[usize],
+    fates: &[Fate],
     labels: &[u32],
     [floats, rounded]: [Vec<u32>; 2],
 ) -> TransferRow {
-    let at_stake: Vec<usize> = attacked
-        .iter()
-        .copied()
-        .filter(|&i| to.clean[i] == labels[i])
+    // The attacked images that the judge, too, classifies correctly without an attack.
+    let at_stake: Vec<usize> = (0..labels.len())
+        .filter(|&i| fates[i].attacked && to.clean[i] == labels[i])
         .collect();
-    let fooled = at_stake.iter().filter(|&&i| floats[i] != labels[i]).count();
+    let fooled = at_stake
+        .iter()
+        .filter(|&&i| fates[i].succeeds(floats[i], labels[i]))
+        .count();
     TransferRow {
         from: from.to_owned(),
         to: to.name.to_owned(),

@@ -124,7 +124,7 @@ fn targeted_attacks_succeed_where_their_class_comes_out() {
     let set = Set::of(&network, N);
     let clean = network.logits(&set.images).unwrap();
     for goal in [Goal::NextLikely, Goal::LeastLikely, Goal::Class(2)] {
-        let wanted = driver::goals(goal, &clean, &set.labels).unwrap();
+        let wanted = driver::goals(goal, &clean, &set.labels).unwrap().unwrap();
         let (threat, objective) = (linf(0.4), Objective::CrossEntropy);
         let pgd = Pgd {
             threat,
@@ -143,6 +143,12 @@ fn targeted_attacks_succeed_where_their_class_comes_out() {
                 fate.attacked && fate.prediction == wanted[i]
             );
             assert_eq!(fate.attacked, wanted[i] != set.labels[i]);
+            if fate.attacked {
+                assert!(fate.succeeds(wanted[i], set.labels[i]));
+                let third = (0..3).find(|class| ![wanted[i], set.labels[i]].contains(class));
+                let third = third.expect("two of three are taken");
+                assert!(!fate.succeeds(third, set.labels[i]), "wrong is not enough");
+            }
             reached += usize::from(fate.prediction == wanted[i]);
         }
         assert!(reached >= N - 2, "{goal:?}: {reached}");

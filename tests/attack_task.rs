@@ -1,0 +1,89 @@
+//! The task `attack` from a spec to its files: what counts as success, names of images, models that cannot be attacked.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use runner::run::{ExampleRow, table};
+
+/// A model that is trained for a moment, and attacked.
+const TRAINED: &str = r#"
+name = "a"
+seed = 3
+data = { kind = "digits", train_limit = 2000, test_limit = 80, batch_size = 50, eval_batch_size = 40 }
+optimizer = { lr = 0.05, momentum = 0.9 }
+train = { epochs = 1 }
+[[stage]]
+id = "train"
+task = "train"
+model = { arch = "mlp", widths = [40] }
+[[stage]]
+id = "craft"
+task = "attack"
+model = { weights = "@train" }
+"#;
+
+/// Runs `a.toml` in a folder; the exit code and standard error.
+fn run(folder: &Path, spec: &str) -> (i32, String) {
+    std::fs::write(folder.join("a.toml"), spec).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_runner"))
+        .current_dir(folder)
+        .args(["a.toml", "--results", "results"])
+        .output()
+        .unwrap();
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code().unwrap_or(-1), words)
+}
+
+/// The one folder under `folder` with a file of that name.
+fn holding(folder: &Path, name: &str) -> PathBuf {
+    let mut open = vec![folder.to_path_buf()];
+    while let Some(folder) = open.pop() {
+        if folder.join(name).exists() {
+            return folder;
+        }
+        let entries = std::fs::read_dir(folder).unwrap();
+        let paths = entries.map(|entry| entry.unwrap().path());
+        open.extend(paths.filter(|path| path.is_dir()));
+    }
+    panic!("there is no {name}");
+}
+
+fn metrics(stage: &Path) -> BTreeMap<String, f64> {
+    let record = std::fs::read(stage.join("stage.json")).unwrap();
+    let record: serde_json::Value = serde_json::from_slice(&record).unwrap();
+    serde_json::from_value(record["metrics"].clone()).unwrap()
+}
+
+#[test]
+fn a_targeted_attack_succeeds_by_its_class_alone_on_floats_and_in_8_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let spec = format!(
+        "{TRAINED}attack = {{ kind = \"pgd\", epsilon = 0.1, step_size = 0.03, k = 5, target = 3 }}\n"
+    );
+    let (code, err) = run(folder.path(), &spec);
+    assert_eq!(code, 0, "{err}");
+    let stage = holding(folder.path(), "examples.csv");
+    let rows: Vec<ExampleRow> = table::read(&stage.join("examples.csv")).unwrap();
+    let attacked = rows
+        .iter()
+        .filter(|row| row.adversarial_prediction.is_some());
+    let attacked: Vec<&ExampleRow> = attacked.collect();
+    assert!(attacked.iter().all(|row| row.label != 3));
+    let share = |wanted: &dyn Fn(&ExampleRow) -> bool| {
+        let count = attacked.iter().filter(|row| wanted(row)).count();
+        count as f64 / attacked.len() as f64
+    };
+    let wrong = share(&|row| row.adversarial_prediction_8bit != Some(row.label));
+    let reached = share(&|row| row.adversarial_prediction_8bit == Some(3));
+    assert!(
+        reached > 0.0 && reached < wrong,
+        "the test wants both kinds: {reached} {wrong}"
+    );
+    let found = metrics(&stage);
+    assert_eq!(found["success_rate_8bit"], reached);
+    assert_eq!(
+        found["success_rate"],
+        share(&|row| row.adversarial_prediction == Some(3))
+    );
+}
