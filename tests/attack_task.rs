@@ -87,3 +87,47 @@ fn a_targeted_attack_succeeds_by_its_class_alone_on_floats_and_in_8_bits() {
         share(&|row| row.adversarial_prediction == Some(3))
     );
 }
+
+#[test]
+fn every_image_keeps_its_name_and_the_figure_shows_the_originals() {
+    let folder = tempfile::tempdir().unwrap();
+    let pixels = |shade: u8| {
+        image::ImageBuffer::from_fn(16, 16, |x, y| {
+            image::Rgb([shade, 16 * x as u8, 16 * y as u8])
+        })
+    };
+    for split in ["train", "test"] {
+        for (class, files) in [
+            ("cat", &["a.png", "a.jpg", "img.1.png", "img.2.png"][..]),
+            ("dog", &["b.png"]),
+        ] {
+            let class = folder.path().join("images").join(split).join(class);
+            std::fs::create_dir_all(&class).unwrap();
+            for (shade, file) in files.iter().enumerate() {
+                pixels(60 * shade as u8).save(class.join(file)).unwrap();
+            }
+        }
+    }
+    // As the test images come: of what a random model makes of them, one class at least is right.
+    let spec = "name = \"a\"\ntask = \"attack\"\ndata = { kind = \"image-folder\", dir = \"images\", image_size = [16, 16] }\n\
+                model = { arch = \"mlp\" }\nattack = { kind = \"fgsm\", epsilon = 0.1 }\n";
+    let (code, err) = run(folder.path(), spec);
+    assert_eq!(code, 0, "{err}");
+    let stage = holding(folder.path(), "examples.csv");
+    let rows: Vec<ExampleRow> = table::read(&stage.join("examples.csv")).unwrap();
+    for row in &rows {
+        let class = ["cat", "dog"][row.label as usize];
+        let image = format!("adversarial/{class}/{}.png", row.name);
+        assert!(stage.join(&image).is_file(), "{image}");
+    }
+    let names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
+    assert_eq!(names, ["a", "a.png", "img.1", "img.2", "b"]);
+    let figures = std::fs::read_dir(holding(folder.path(), "figures").join("figures")).unwrap();
+    let figures = figures.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
+    assert!(
+        figures
+            .into_iter()
+            .any(|figure| figure.contains("originals on the left")),
+        "there is no grid with originals"
+    );
+}

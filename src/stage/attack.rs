@@ -104,7 +104,7 @@ pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
         warning.emit();
     }
 
-    save(ctx, &dataset, &campaign, &examples.labels, spec.save_images)?;
+    save(ctx, &dataset, &campaign, &examples, spec.save_images)?;
     let rows = rows(
         &dataset,
         &campaign,
@@ -194,11 +194,13 @@ fn save(
     ctx: &StageContext<'_>,
     dataset: &Dataset,
     campaign: &Campaign<'_>,
-    labels: &[u32],
+    examples: &Examples,
     as_files: bool,
 ) -> Result<()> {
+    let labels = examples.labels.as_slice();
     let tensors = BTreeMap::from([
         ("images".to_string(), campaign.images().clone()),
+        ("originals".to_string(), examples.images.clone()),
         (
             "labels".to_string(),
             Tensor::from_slice(labels, labels.len(), &Device::Cpu)?,
