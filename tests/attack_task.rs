@@ -1,10 +1,12 @@
 //! The task `attack` from a spec to its files: what counts as success, names of images, models that cannot be attacked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use runner::models::{self, ModelConfig};
 use runner::run::{ExampleRow, table};
+use runner::weights::save_safetensors;
 
 /// A model that is trained for a moment, and attacked.
 const TRAINED: &str = r#"
@@ -108,7 +110,6 @@ fn every_image_keeps_its_name_and_the_figure_shows_the_originals() {
             }
         }
     }
-    // As the test images come: of what a random model makes of them, one class at least is right.
     let spec = "name = \"a\"\ntask = \"attack\"\ndata = { kind = \"image-folder\", dir = \"images\", image_size = [16, 16] }\n\
                 model = { arch = \"mlp\" }\nattack = { kind = \"fgsm\", epsilon = 0.1 }\n";
     let (code, err) = run(folder.path(), spec);
@@ -130,4 +131,49 @@ fn every_image_keeps_its_name_and_the_figure_shows_the_originals() {
             .any(|figure| figure.contains("originals on the left")),
         "there is no grid with originals"
     );
+}
+
+/// Weights of a small mlp for digits, none of which is a number.
+fn damaged_weights(path: &Path) {
+    let config = ModelConfig {
+        widths: Some(vec![4]),
+        ..ModelConfig::new([1, 28, 28], 10)
+    };
+    let mut state = models::build("mlp", &config).unwrap().state().unwrap();
+    for tensor in state.values_mut() {
+        *tensor = (&*tensor * f64::NAN).unwrap();
+    }
+    save_safetensors(path, &state, HashMap::new()).unwrap();
+}
+
+#[test]
+fn a_model_without_answers_is_an_error_that_names_it() {
+    let folder = tempfile::tempdir().unwrap();
+    damaged_weights(&folder.path().join("w.safetensors"));
+    let data = "data = { kind = \"digits\", test_limit = 20, eval_batch_size = 8 }\n";
+    let settings = "attack = { kind = \"fgsm\", epsilon = 0.1 }\n";
+    let weights = "arch = \"mlp\", widths = [4], weights = \"w.safetensors\"";
+    for (lines, expected) in [
+        (
+            format!("task = \"attack\"\n{data}{settings}model = {{ {weights} }}\n"),
+            "mlp with w.safetensors: its logits of image 0 are not finite (NaN)",
+        ),
+        (
+            format!(
+                "task = \"transfer\"\n{data}{settings}transfer.models.a = {{ arch = \"mlp\" }}\n\
+                 transfer.models.b = {{ {weights} }}\ntransfer.linbp = [false]\n"
+            ),
+            "transfer.models.b: mlp with w.safetensors: its logits of image 0 are not finite (NaN)",
+        ),
+        (
+            format!(
+                "task = \"evaluate\"\n{data}{settings}model = {{ {weights} }}\nevaluate.attacks = [\"fgsm\"]\n"
+            ),
+            "mlp with w.safetensors: its loss on the test set under fgsm is NaN",
+        ),
+    ] {
+        let (code, err) = run(folder.path(), &format!("name = \"a\"\n{lines}"));
+        assert_eq!(code, 1, "{err}");
+        assert!(err.contains(expected), "{err}");
+    }
 }

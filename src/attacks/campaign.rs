@@ -55,7 +55,7 @@ impl<'a> Campaign<'a> {
     /// Examples before the first attack. `batch_size`: images that the model is asked about at once.
     ///
     /// # Errors
-    /// No examples, or whatever the target fails with.
+    /// No examples, logits that are not finite, or whatever the target fails with.
     pub fn new(
         target: &'a Target<'a>,
         originals: Originals<'a>,
@@ -69,7 +69,9 @@ impl<'a> Campaign<'a> {
         let mut fates = Vec::with_capacity(n);
         for first in (0..n).step_by(batch_size) {
             let count = batch_size.min(n - first);
-            let logits = target.logits(&originals.images.narrow(0, first, count)?)?;
+            let images = originals.images.narrow(0, first, count)?;
+            let indices = &originals.indices[first..first + count];
+            let logits = target.sound_logits(&images, indices, "image")?;
             let labels = &originals.labels[first..first + count];
             let losses = cross_entropy(&logits, labels, Reduction::Sum)?.per_example;
             for (prediction, loss) in predictions(&logits)?.into_iter().zip(losses) {
@@ -157,7 +159,8 @@ impl<'a> Campaign<'a> {
             start,
         };
         let found = craft(attack, self.target, originals)?;
-        let logits = self.target.logits(&found)?;
+        let what = format!("what {} made of image", attack.name());
+        let logits = self.target.sound_logits(&found, &indices, &what)?;
         let losses = cross_entropy(&logits, &labels, Reduction::Sum)?.per_example;
         let answers = predictions(&logits)?;
         let mut broken = 0;

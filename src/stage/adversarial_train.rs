@@ -27,12 +27,11 @@ pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
     let plan = assemble::attack_plan(ctx.spec, fit.network())?;
     fit.run(&|network, batch, at| {
         let target = Target {
-            network,
-            plan: plan.clone(),
             mode,
             at,
             // Ctrl-C ends training between steps, where there is something to save.
             check: || Ok(()),
+            ..Target::new(network, plan.clone())
         };
         let originals = Originals {
             images: &batch.images,

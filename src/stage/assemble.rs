@@ -102,6 +102,15 @@ pub fn model_config(stage: &StageSpec, image: [usize; 3], classes: usize) -> Res
     })
 }
 
+/// What a model is called in errors: its architecture, and where its weights are from.
+pub(super) fn model_name(spec: &ModelSpec) -> String {
+    match &spec.weights {
+        None => format!("{} with random weights", spec.arch),
+        Some(WeightsRef::File(path)) => format!("{} with {}", spec.arch, path.display()),
+        Some(WeightsRef::Stage(id)) => format!("{} of the stage \"{id}\"", spec.arch),
+    }
+}
+
 fn load_weights(ctx: &StageContext<'_>, spec: &ModelSpec, network: &Network) -> Result<()> {
     let path = match &spec.weights {
         None => return Ok(()),

@@ -40,6 +40,7 @@ pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
     let network = assemble::network(ctx, &dataset)?;
     let plan = assemble::attack_plan(ctx.spec, &network)?;
     let target = Target {
+        name: assemble::model_name(section(&ctx.spec.model, "model")?),
         check: interrupt::check,
         ..Target::new(&network, plan)
     };
@@ -81,7 +82,7 @@ pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
         let mut standing = judge(
             &target,
             &campaign,
-            &examples.labels,
+            &examples,
             &correct,
             data.eval_batch_size,
         )?;
@@ -147,10 +148,11 @@ fn carry_out(
 fn judge(
     target: &Target<'_>,
     campaign: &Campaign<'_>,
-    labels: &[u32],
+    examples: &Examples,
     correct: &[usize],
     batch_size: usize,
 ) -> Result<Standing> {
+    let labels = &examples.labels;
     let fates = campaign.fates();
     let mut answers: Vec<u32> = fates.iter().map(|fate| fate.prediction).collect();
     let losses: Vec<f64> = fates.iter().map(|fate| fate.loss).collect();
@@ -159,7 +161,9 @@ fn judge(
         let places: Vec<u32> = batch.iter().map(|&i| i as u32).collect();
         let places = Tensor::from_vec(places, batch.len(), campaign.images().device())?;
         let images = campaign.images().index_select(&places, 0)?;
-        let logits = target.logits(&to_8bit(&images)?)?;
+        let indices: Vec<usize> = batch.iter().map(|&i| examples.indices[i]).collect();
+        let what = "the 8-bit form of adversarial image";
+        let logits = target.sound_logits(&to_8bit(&images)?, &indices, what)?;
         let truth: Vec<u32> = batch.iter().map(|&i| labels[i]).collect();
         let found = cross_entropy(&logits, &truth, Reduction::Sum)?.per_example;
         for ((&i, answer), loss) in batch.iter().zip(predictions(&logits)?).zip(found) {

@@ -70,6 +70,8 @@ pub(super) struct Evaluation {
     /// The attacks by name: several for an ensemble, none for clean images.
     attacks: Vec<(&'static str, Vec<Box<dyn Attack>>)>,
     plan: LinearPlan,
+    /// What the model is called in errors.
+    model: String,
     seed: u64,
     device: Device,
 }
@@ -96,6 +98,7 @@ impl Evaluation {
             batch_size: section(&spec.data, "data")?.eval_batch_size,
             attacks,
             plan: assemble::attack_plan(spec, network)?,
+            model: assemble::model_name(section(&spec.model, "model")?),
             seed: spec.seed,
             device: ctx.device.clone(),
         })
@@ -115,6 +118,7 @@ impl Evaluation {
         mut seen: impl FnMut(&'static str, &Tensor, &[u32]),
     ) -> Result<Vec<(&'static str, Tally)>> {
         let target = Target {
+            name: self.model.clone(),
             check: interrupt::check,
             ..Target::new(network, self.plan.clone())
         };
@@ -151,8 +155,8 @@ impl Evaluation {
             }
             if !tally.loss.is_finite() {
                 return Err(Error::failed(format!(
-                    "the loss on the test set under {name} is {}: the weights are not finite",
-                    tally.loss
+                    "{}: its loss on the test set under {name} is {}: the weights are not finite",
+                    self.model, tally.loss
                 )));
             }
             tally.seconds = begun.elapsed().as_secs_f64();

@@ -11,7 +11,7 @@ use super::examples::Examples;
 use crate::Result;
 use crate::attacks::{Campaign, Fate, Start, Target, predictions, to_8bit};
 use crate::data::Split;
-use crate::nn::Network;
+use crate::nn::{LinearPlan, Network};
 use crate::run::{Metrics, TransferRow, files, interrupt, table};
 use crate::spec::{AttackKind, ModelSpec, StageSpec};
 
@@ -20,8 +20,36 @@ struct Entrant<'a> {
     name: &'a str,
     spec: &'a ModelSpec,
     network: Network,
+    /// What it is called in errors.
+    words: String,
     /// Its answers to the images without an attack.
     clean: Vec<u32>,
+}
+
+impl Entrant<'_> {
+    fn target(&self, plan: LinearPlan) -> Target<'_> {
+        Target {
+            name: self.words.clone(),
+            check: interrupt::check,
+            ..Target::new(&self.network, plan)
+        }
+    }
+
+    /// Its answers to `images`, which are or were made of the examples.
+    fn answers(&self, examples: &Examples, images: &Tensor, batch_size: usize) -> Result<Vec<u32>> {
+        let target = self.target(LinearPlan::none());
+        let n = examples.labels.len();
+        let mut answers = Vec::with_capacity(n);
+        for first in (0..n).step_by(batch_size) {
+            let count = batch_size.min(n - first);
+            let batch = images.narrow(0, first, count)?;
+            let indices = &examples.indices[first..first + count];
+            answers.extend(predictions(
+                &target.sound_logits(&batch, indices, "image")?,
+            )?);
+        }
+        Ok(answers)
+    }
 }
 
 /// What one attack on one model left.
@@ -43,13 +71,15 @@ pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
     for (name, model) in &spec.models {
         let stage = ctx.spec.with_model(model, false);
         let network = assemble::network(&with_spec(ctx, &stage), &dataset)?;
-        let clean = answers(&network, &examples.images, data.eval_batch_size)?;
-        entrants.push(Entrant {
+        let mut entrant = Entrant {
             name,
             spec: model,
             network,
-            clean,
-        });
+            words: format!("transfer.models.{name}: {}", assemble::model_name(model)),
+            clean: Vec::new(),
+        };
+        entrant.clean = entrant.answers(&examples, &examples.images, data.eval_batch_size)?;
+        entrants.push(entrant);
     }
     ctx.progress.stage(&ctx.spec.id, 1);
     let mut rows: Vec<TransferRow> = table::read(&ctx.folder.file(files::TRANSFER))?;
@@ -68,7 +98,7 @@ pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
                 let rounded = to_8bit(&made.images)?;
                 for to in &entrants {
                     let judge =
-                        |images: &Tensor| answers(&to.network, images, data.eval_batch_size);
+                        |images: &Tensor| to.answers(&examples, images, data.eval_batch_size);
                     let (floats, rounded) = (judge(&made.images)?, judge(&rounded)?);
                     rows.push(row(
                         from.name,
@@ -111,10 +141,7 @@ fn make(
     let data = section(&ctx.spec.data, "data")?;
     let stage = ctx.spec.with_model(from.spec, linbp);
     let plan = assemble::attack_plan(&stage, &from.network)?;
-    let target = Target {
-        check: interrupt::check,
-        ..Target::new(&from.network, plan)
-    };
+    let target = from.target(plan);
     let start = Start {
         seed: ctx.spec.seed,
         ..Start::default()
@@ -142,17 +169,6 @@ fn make(
         images: campaign.images().clone(),
         fates: campaign.fates().to_vec(),
     })
-}
-
-fn answers(network: &Network, images: &Tensor, batch_size: usize) -> Result<Vec<u32>> {
-    let n = images.dim(0)?;
-    let mut answers = Vec::with_capacity(n);
-    for first in (0..n).step_by(batch_size) {
-        interrupt::check()?;
-        let batch = images.narrow(0, first, batch_size.min(n - first))?;
-        answers.extend(predictions(&network.logits(&batch)?)?);
-    }
-    Ok(answers)
 }
 
 fn row(
