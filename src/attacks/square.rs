@@ -6,6 +6,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::ball::into_linf;
 use super::driver::predictions;
+use super::rows::keep;
 use super::square_window::{Window, propose_l2, start_l2};
 use super::threat::image_len;
 use super::{Attack, Norm, Originals, Target, Threat};
@@ -13,7 +14,7 @@ use crate::ops::Real;
 use crate::ops::parallel::{chunk, chunks_mut, chunks_mut2};
 use crate::ops::real::{scratch, tensor, view};
 use crate::rng::Purpose;
-use crate::{Error, Result, with_real};
+use crate::{Result, with_real};
 
 /// The share of an image that the first squares cover.
 const FIRST_SHARE: f64 = 0.8;
@@ -174,17 +175,8 @@ impl Square {
                 }
             }
             if standing.len() < searches.len() {
-                for buffer in [&mut best, &mut origin, &mut proposal] {
-                    for (new, &old) in standing.iter().enumerate() {
-                        buffer.copy_within(old * image..(old + 1) * image, new * image);
-                    }
-                    buffer.truncate(standing.len() * image);
-                }
-                let mut place = 0;
-                searches.retain(|_| {
-                    place += 1;
-                    standing.binary_search(&(place - 1)).is_ok()
-                });
+                let buffers = &mut [&mut best, &mut origin, &mut proposal];
+                keep(&standing, image, buffers, &mut searches);
             }
             if searches.is_empty() {
                 break;
@@ -212,11 +204,7 @@ impl Attack for Square {
     }
 
     fn perturb(&self, target: &Target<'_>, originals: Originals<'_>) -> Result<Tensor> {
-        if let Norm::ChannelLinf(_) = self.threat.norm {
-            return Err(Error::failed(
-                "square: bounded in the norms linf and l2 alone",
-            ));
-        }
+        self.threat.refuse_channels(self.name())?;
         let images = originals.images;
         with_real!(images.dtype(), T => {
             tensor(self.search::<T>(target, originals)?, images.shape())
