@@ -121,6 +121,15 @@ fn every_image_keeps_its_name_and_the_figure_shows_the_originals() {
         let image = format!("adversarial/{class}/{}.png", row.name);
         assert!(stage.join(&image).is_file(), "{image}");
     }
+    // What the files alone say of the classes is known before anything runs.
+    let (code, err) = run(folder.path(), &spec.replace("\"fgsm\"", "\"auto-attack\""));
+    assert_eq!(code, 1, "{err}");
+    assert!(
+        err.contains(
+            "attack.attacks: \"apgd-t\" takes a model of at least 4 classes, and the data has 2"
+        ),
+        "{err}"
+    );
     let names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
     assert_eq!(names, ["a", "a.png", "img.1", "img.2", "b"]);
     let figures = std::fs::read_dir(holding(folder.path(), "figures").join("figures")).unwrap();

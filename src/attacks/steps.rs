@@ -1,25 +1,52 @@
-//! The loop that FGSM, I-FGSM, MI-FGSM and PGD share: gradient, step, projection.
+//! The loop that FGSM, I-FGSM, MI-FGSM and PGD are: gradient, step, projection. The file of each has its constructor.
 
 use candle_core::Tensor;
 
 use super::driver::goals;
 use super::threat::image_len;
-use super::{Goal, Objective, Originals, Target, Threat};
+use super::{Attack, Goal, Objective, Originals, Target, Threat};
 use crate::ops::Real;
 use crate::ops::parallel::{chunk, chunks_mut};
 use crate::ops::real::{tensor, view};
 use crate::{Result, simd, with_real};
 
-/// What the attacks differ in.
-pub(super) struct Steps {
+/// Steps of one size up an objective, each projected into the ball and the pixel range.
+pub struct Steps {
+    /// The name in result files.
+    pub name: &'static str,
     pub threat: Threat,
     pub step_size: f64,
     pub k: usize,
-    pub random_start: bool,
-    pub objective: Objective,
-    pub goal: Goal,
     /// The decay of the accumulated gradient (MI-FGSM); none for the gradient itself.
     pub decay: Option<f64>,
+    /// Whether the first step is taken from a random point of the ball, or from the original.
+    pub random_start: bool,
+    /// Runs from different random starts; without those every run is the same, and there is one.
+    pub restarts: usize,
+    pub objective: Objective,
+    pub goal: Goal,
+}
+
+impl Steps {
+    /// One run from the original away from the label, up the cross-entropy.
+    pub(super) fn from_original(
+        name: &'static str,
+        threat: Threat,
+        step_size: f64,
+        k: usize,
+    ) -> Self {
+        Self {
+            name,
+            threat,
+            step_size,
+            k,
+            decay: None,
+            random_start: false,
+            restarts: 1,
+            objective: Objective::CrossEntropy,
+            goal: Goal::Misclassify,
+        }
+    }
 }
 
 simd! {
@@ -40,9 +67,24 @@ fn add_normalised<T: Real>(momentum: &mut [T], gradient: &[T], decay: f64, image
     });
 }
 
-impl Steps {
-    /// Takes the steps up the objective, from the originals or from a random start.
-    pub fn ascend(&self, target: &Target<'_>, originals: Originals<'_>) -> Result<Tensor> {
+impl Attack for Steps {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn threat(&self) -> Threat {
+        self.threat
+    }
+
+    fn goal(&self) -> Goal {
+        self.goal
+    }
+
+    fn restarts(&self) -> usize {
+        if self.random_start { self.restarts } else { 1 }
+    }
+
+    fn perturb(&self, target: &Target<'_>, originals: Originals<'_>) -> Result<Tensor> {
         let Originals { images, labels, .. } = originals;
         let targets = match self.goal {
             Goal::Misclassify => None,

@@ -8,6 +8,7 @@ const TEST_LIMIT: usize = 64;
 const BATCH_SIZE: usize = 32;
 const ITERATIONS: usize = 2;
 const QUERIES: usize = 10;
+const RESTARTS: usize = 2;
 const REPEATS: usize = 2;
 const STEPS: usize = 100;
 
@@ -66,6 +67,7 @@ fn shrink_stage(stage: &mut StageSpec) -> Vec<&'static str> {
     }
     if let Some(attack) = stage.attack.as_mut() {
         cap("attack.n_queries", &mut attack.n_queries, QUERIES);
+        cap("attack.restarts", &mut attack.restarts, RESTARTS);
     }
     if let Some(k) = stage.attack.as_mut().and_then(|attack| attack.k.as_mut()) {
         let mut number = k.get();

@@ -3,7 +3,6 @@
 
 use super::StageContext;
 use super::assemble::{self, section};
-use super::attacks::attacks;
 use super::fit::Fit;
 use crate::Result;
 use crate::attacks::{Originals, Start, Target, craft};
@@ -23,7 +22,7 @@ pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
     };
     let fit = Fit::new(ctx)?;
     let data = section(&ctx.spec.data, "data")?;
-    let attacks = attacks(spec, spec.kind, data)?;
+    let attacks = assemble::attacks(spec, spec.kind, data, fit.classes())?;
     let plan = assemble::attack_plan(ctx.spec, fit.network())?;
     fit.run(&|network, batch, at| {
         let target = Target {

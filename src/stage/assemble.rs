@@ -1,5 +1,10 @@
 //! From a stage's settings to the things that they name: data, network, attack, optimizer, schedule.
 
+mod attacks;
+
+pub(super) use attacks::attacks;
+pub use attacks::check_attacks;
+
 use std::path::Path;
 use std::sync::Arc;
 

@@ -8,7 +8,6 @@ use candle_core::{Device, Tensor};
 
 use super::StageContext;
 use super::assemble::{self, section};
-use super::attacks::attacks;
 use super::examples::Examples;
 use super::images;
 use super::measure::Tally;
@@ -36,7 +35,7 @@ pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
     let spec = section(&ctx.spec.attack, "attack")?;
     let data = section(&ctx.spec.data, "data")?;
     let dataset = assemble::dataset(ctx, Split::Test)?;
-    let attacks = attacks(spec, spec.kind, data)?;
+    let attacks = assemble::attacks(spec, spec.kind, data, dataset.classes.len())?;
     let network = assemble::network(ctx, &dataset)?;
     let plan = assemble::attack_plan(ctx.spec, &network)?;
     let target = Target {

@@ -104,6 +104,11 @@ impl<'a> Fit<'a> {
         Ok(fit)
     }
 
+    /// How many classes there are.
+    pub fn classes(&self) -> usize {
+        self.train.classes.len()
+    }
+
     /// The network in training.
     pub fn network(&self) -> &Network {
         &self.network

@@ -7,7 +7,6 @@ use candle_core::{Device, Tensor};
 
 use super::StageContext;
 use super::assemble::{self, section};
-use super::attacks::attacks;
 use crate::attacks::{Attack, Campaign, Originals, Start, Target, correct, craft};
 use crate::data::{Dataset, Loader};
 use crate::nn::loss::{Reduction, cross_entropy};
@@ -89,7 +88,9 @@ impl Evaluation {
                 EvalAttack::Attack(kind) => {
                     let settings = section(&spec.attack, "attack")?;
                     let data = section(&spec.data, "data")?;
-                    Ok((attack.name(), attacks(settings, kind, data)?))
+                    let classes = dataset.classes.len();
+                    let attacks = assemble::attacks(settings, kind, data, classes)?;
+                    Ok((attack.name(), attacks))
                 }
             })
             .collect::<Result<_>>()?;

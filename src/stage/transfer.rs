@@ -6,7 +6,6 @@ use candle_core::Tensor;
 
 use super::StageContext;
 use super::assemble::{self, section};
-use super::attacks::attacks;
 use super::examples::Examples;
 use crate::Result;
 use crate::attacks::{Campaign, Fate, Start, Target, predictions, to_8bit};
@@ -62,9 +61,8 @@ struct Made {
 /// Fills the matrix, row by row as `transfer.csv` has them; rows that stand are not computed again.
 pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
     let spec = section(&ctx.spec.transfer, "transfer")?;
-    let attack = section(&ctx.spec.attack, "attack")?;
     let data = section(&ctx.spec.data, "data")?;
-    let kinds = spec.attacks.clone().unwrap_or_else(|| vec![attack.kind]);
+    let kinds = ctx.spec.attack_kinds();
     let dataset = assemble::dataset(ctx, Split::Test)?;
     let mut entrants = Vec::new();
     let examples = Examples::load(dataset.clone(), data.eval_batch_size, ctx.device)?;
@@ -155,7 +153,7 @@ fn make(
     let batch_size = data.eval_batch_size;
     let mut campaign = Campaign::new(&target, examples.originals(start), batch_size)?;
     let correct = campaign.correct();
-    for member in attacks(attack, kind, data)? {
+    for member in assemble::attacks(attack, kind, data, examples.classes)? {
         let rule = if linbp { "LinBP" } else { "BP" };
         let batches = correct.len().div_ceil(batch_size) as u64;
         let name = format!("{} on {} by {rule}", member.name(), from.name);

@@ -11,8 +11,8 @@ use std::process::Command;
 
 use candle_core::{DType, Tensor};
 use runner::attacks::{
-    Apgd, ApgdLoss, Attack, Fab, Fgsm, Goal, IFgsm, MiFgsm, Norm, Objective, Originals, Pgd,
-    Square, Start, Target, Threat, craft, predictions, to_8bit,
+    Apgd, ApgdLoss, Attack, Fab, Norm, Objective, Originals, Schedule, Square, Start, Steps,
+    Target, Threat, craft, predictions, to_8bit,
 };
 use runner::models::{ModelConfig, build};
 use runner::nn::loss::{Reduction, cross_entropy};
@@ -132,15 +132,11 @@ fn relative(a: &Tensor, b: &Tensor) -> f64 {
     length(&mut a.iter().zip(&b).map(|(a, b)| a - b)) / length(&mut b.iter().copied())
 }
 
-fn pgd(threat: Threat, step_size: f64) -> Pgd {
-    Pgd {
-        threat,
-        step_size,
-        k: 5,
+/// PGD without its random start.
+fn pgd(threat: Threat, step_size: f64) -> Steps {
+    Steps {
         random_start: false,
-        restarts: 1,
-        objective: Objective::CrossEntropy,
-        goal: Goal::Misclassify,
+        ..Steps::pgd(threat, step_size, 5)
     }
 }
 
@@ -180,44 +176,10 @@ fn losses(side: &Side) {
 /// Attacks without random numbers, pixel by pixel.
 fn pixels(side: &Side) {
     let step_size = 2.0 / 255.0;
-    let (threat, k, random_start, restarts) = (LINF, 5, false, 1);
-    let (objective, goal) = (Objective::CrossEntropy, Goal::Misclassify);
     let attacks: [(&str, Box<dyn Attack>); 5] = [
-        (
-            "fgsm",
-            Box::new(Fgsm {
-                threat,
-                random_start,
-                restarts,
-                objective,
-                goal,
-            }),
-        ),
-        (
-            "i-fgsm",
-            Box::new(IFgsm {
-                threat,
-                step_size,
-                k,
-                random_start,
-                restarts,
-                objective,
-                goal,
-            }),
-        ),
-        (
-            "mi-fgsm",
-            Box::new(MiFgsm {
-                threat,
-                step_size,
-                k,
-                decay: 1.0,
-                random_start,
-                restarts,
-                objective,
-                goal,
-            }),
-        ),
+        ("fgsm", Box::new(Steps::fgsm(LINF))),
+        ("i-fgsm", Box::new(Steps::i_fgsm(LINF, step_size, 5))),
+        ("mi-fgsm", Box::new(Steps::mi_fgsm(LINF, step_size, 5, 1.0))),
         ("pgd", Box::new(pgd(LINF, step_size))),
         ("pgd-l2", Box::new(pgd(L2, 0.2))),
     ];
@@ -288,6 +250,7 @@ fn strength(side: &Side) {
                 threat: LINF,
                 queries: 200,
                 restarts: 1,
+                schedule: Schedule::OfQueries,
             }),
         ),
     ];

@@ -167,15 +167,10 @@ fn targeted_attacks_succeed_where_their_class_comes_out() {
     let clean = network.logits(&set.images).unwrap();
     for goal in [Goal::NextLikely, Goal::LeastLikely, Goal::Class(2)] {
         let wanted = driver::goals(goal, &clean, &set.labels).unwrap().unwrap();
-        let (threat, objective) = (linf(0.4), Objective::CrossEntropy);
-        let pgd = Pgd {
-            threat,
-            step_size: 0.05,
-            k: 20,
-            random_start: true,
+        let pgd = Steps {
             restarts: 2,
-            objective,
             goal,
+            ..Steps::pgd(linf(0.4), 0.05, 20)
         };
         let (fates, _) = run(&network, &set, &[Box::new(pgd)], 4);
         let mut reached = 0;
