@@ -76,3 +76,29 @@ fn shrink_stage(stage: &mut StageSpec) -> Vec<&'static str> {
     }
     changed
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::spec::{Request, plan};
+
+    #[test]
+    fn attacks_shrink_also_where_their_numbers_are_not_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let spec = folder.path().join("a.toml");
+        let text = "task = \"evaluate\"\ndata.kind = \"digits\"\nmodel = { arch = \"mlp\", weights = \"w\" }\n\
+                    evaluate.attacks = [\"apgd\", \"square\"]\nattack = { kind = \"fgsm\", epsilon = 0.1, restarts = 50 }\n";
+        std::fs::write(&spec, text).unwrap();
+        let request = Request {
+            spec,
+            smoke: true,
+            ..Request::default()
+        };
+        let plan = plan(&request).unwrap();
+        let attack = plan.runs[0].spec.stages[0].attack.as_ref().unwrap();
+        assert_eq!(attack.k.map(|k| k.get()), Some(super::ITERATIONS));
+        assert_eq!(
+            (attack.restarts, attack.n_queries),
+            (super::RESTARTS, super::QUERIES)
+        );
+    }
+}
