@@ -38,15 +38,18 @@ struct Side {
     arch: &'static str,
     network: Network,
     reference: BTreeMap<String, Tensor>,
+    images: Tensor,
     labels: Vec<u32>,
     indices: Vec<usize>,
 }
 
 impl Side {
-    fn read(folder: &Path, arch: &'static str, dtype: DType) -> Self {
-        let mut reference = load_tensors(&folder.join(format!("{arch}.safetensors"))).unwrap();
-        let images = reference["images"].to_dtype(dtype).unwrap();
-        reference.insert("images".to_owned(), images);
+    /// The examples are those whose names begin with `which`: "" or "many.".
+    fn read(folder: &Path, arch: &'static str, dtype: DType, which: &str) -> Self {
+        let reference = load_tensors(&folder.join(format!("{arch}.safetensors"))).unwrap();
+        let images = reference[&format!("{which}images")]
+            .to_dtype(dtype)
+            .unwrap();
         let config = ModelConfig {
             dropout: Some(0.0),
             dtype,
@@ -56,18 +59,15 @@ impl Side {
         network
             .load(&load_tensors(&folder.join(format!("{arch}.pt"))).unwrap())
             .unwrap();
-        let labels = classes(&reference["labels"]);
+        let labels = classes(&reference[&format!("{which}labels")]);
         Self {
             arch,
             network,
             indices: (0..labels.len()).collect(),
+            images,
             labels,
             reference,
         }
-    }
-
-    fn images(&self) -> &Tensor {
-        &self.reference["images"]
     }
 
     fn target(&self) -> Target<'_> {
@@ -76,7 +76,7 @@ impl Side {
 
     fn craft(&self, attack: &dyn Attack) -> Tensor {
         let originals = Originals {
-            images: self.images(),
+            images: &self.images,
             labels: &self.labels,
             indices: &self.indices,
             start: Start::default(),
@@ -149,7 +149,7 @@ fn losses(side: &Side) {
     ] {
         let ascent = side
             .target()
-            .gradient(side.images(), |logits| {
+            .gradient(&side.images, |logits| {
                 objective.evaluate(logits, &side.labels, targets)
             })
             .unwrap();
@@ -207,7 +207,7 @@ fn distances(side: &Side) {
             stop_at_success: false,
         };
         let of = |images: &Tensor| -> Vec<f64> {
-            let distances = Threat::distances(images, side.images()).unwrap();
+            let distances = Threat::distances(images, &side.images).unwrap();
             distances
                 .iter()
                 .map(|d| if norm == Norm::L2 { d.l2 } else { d.linf })
@@ -261,14 +261,17 @@ fn strength(side: &Side) {
             "{}: {name}: loss {loss:.3} ({their_loss:.3}), wrong {wrong:.3} ({their_wrong:.3})",
             side.arch
         ));
+        // APGD climbs to the same summit from any start; of random searches some images go one way or the other.
+        let searches = name == "square";
+        let most = if searches { 4.0 } else { 1.0 } / side.labels.len() as f64;
         assert!(
-            wrong >= their_wrong - 0.26,
+            (wrong - their_wrong).abs() <= most,
             "{} {name}: {wrong} {their_wrong}",
             side.arch
         );
         // Square is left at success, at whatever loss.
         assert!(
-            name == "square" || loss > 0.95 * their_loss,
+            searches || (loss / their_loss - 1.0).abs() < 0.01,
             "{} {name}: {loss} {their_loss}",
             side.arch
         );
@@ -291,7 +294,7 @@ fn attacks() {
     assert!(status.success(), "attacks.py failed");
     for arch in ARCHS {
         let [single, double] =
-            [DType::F32, DType::F64].map(|dtype| Side::read(folder.path(), arch, dtype));
+            [DType::F32, DType::F64].map(|dtype| Side::read(folder.path(), arch, dtype, ""));
         let attack = pgd(LINF, 2.0 / 255.0);
         let [theirs, theirs_f32] = ["pgd", "pgd.f32"].map(|name| &double.reference[name]);
         let same = same_pixels(&double.craft(&attack), theirs);
@@ -307,7 +310,7 @@ fn attacks() {
         if single.reference.contains_key("torchattacks.fgsm") {
             pixels(&double);
             distances(&single);
-            strength(&single);
+            strength(&Side::read(folder.path(), arch, DType::F32, "many."));
         } else if arch == SMALL {
             say(&format!(
                 "SKIPPED the comparison of {arch} with torchattacks: it is not installed beside torch"
