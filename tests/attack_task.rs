@@ -90,8 +90,8 @@ fn a_targeted_attack_succeeds_by_its_class_alone_on_floats_and_in_8_bits() {
     );
 }
 
-#[test]
-fn every_image_keeps_its_name_and_the_figure_shows_the_originals() {
+/// A folder with `images`, a data set of two classes; some names differ only in what follows a dot.
+fn image_folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let pixels = |shade: u8| {
         image::ImageBuffer::from_fn(16, 16, |x, y| {
@@ -110,6 +110,12 @@ fn every_image_keeps_its_name_and_the_figure_shows_the_originals() {
             }
         }
     }
+    folder
+}
+
+#[test]
+fn every_image_keeps_its_name_and_the_figure_shows_the_originals() {
+    let folder = image_folder();
     let spec = "name = \"a\"\ntask = \"attack\"\ndata = { kind = \"image-folder\", dir = \"images\", image_size = [16, 16] }\n\
                 model = { arch = \"mlp\" }\nattack = { kind = \"fgsm\", epsilon = 0.1 }\n";
     let (code, err) = run(folder.path(), spec);
@@ -185,4 +191,24 @@ fn a_model_without_answers_is_an_error_that_names_it() {
         assert_eq!(code, 1, "{err}");
         assert!(err.contains(expected), "{err}");
     }
+}
+
+#[test]
+fn images_made_of_files_are_judged_by_the_classes_of_the_files() {
+    let folder = image_folder();
+    let spec = r#"
+name = "a"
+data = { kind = "image-folder", dir = "images", image_size = [16, 16] }
+model = { arch = "mlp" }
+attack = { kind = "fgsm", epsilon = 0.1 }
+[[stage]]
+id = "craft"
+task = "attack"
+[[stage]]
+id = "judge"
+task = "evaluate"
+data = { adversarial = "@craft" }
+"#;
+    let (code, err) = run(folder.path(), spec);
+    assert_eq!(code, 0, "{err}");
 }

@@ -37,7 +37,17 @@ pub(super) fn dataset(ctx: &StageContext<'_>, split: Split) -> Result<Arc<Datase
     let spec = section(&ctx.spec.data, "data")?;
     if let (Split::Test, Some(stage)) = (split, &spec.adversarial) {
         let folder = input(ctx, &stage.0)?;
-        let classes = spec.kind.source().classes().unwrap_or_default();
+        let classes = match spec.kind.source().classes() {
+            Some(classes) => classes,
+            // The files say; one image is enough to ask them.
+            None => {
+                let source = Source {
+                    limit: Some(1),
+                    ..data_source(spec, split)
+                };
+                data::load(&source, split)?.classes
+            }
+        };
         return Ok(Arc::new(data::read_adversarial(
             &adversarial_images(folder),
             &classes,
