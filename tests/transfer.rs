@@ -190,6 +190,18 @@ fn bad_specs_and_their_words() {
                 .into()
         ])
     );
+    let queries = sound.replace("\"fgsm\"", "\"square\"");
+    assert_eq!(remarks(&queries), Ok(vec![]));
+    assert_eq!(
+        remarks(&format!("{queries}[transfer]\nlinbp = [true]\n").replace(
+            "[transfer.models.a]\narch = \"lenet5\"\nweights = \"w\"\n[transfer]\n",
+            "[transfer]\nmodels.a = { arch = \"lenet5\", weights = \"w\" }\n"
+        )),
+        Ok(vec![
+            "a.toml:6: transfer.linbp: has no effect: square asks for logits alone, and LinBP changes gradients"
+                .into()
+        ])
+    );
     let staged = SPEC.replace("@mlp", "@matrix");
     let faults = remarks(&staged).unwrap_err();
     assert!(

@@ -4,7 +4,7 @@ use candle_core::Tensor;
 
 use super::driver::{craft, goals, predictions};
 use super::rows::{copy, put, select};
-use super::{Attack, Goal, Originals, Start, Target};
+use super::{Attack, Originals, Start, Target};
 use crate::nn::loss::{Reduction, cross_entropy};
 use crate::{Error, Result};
 
@@ -13,12 +13,25 @@ use crate::{Error, Result};
 pub struct Fate {
     /// Whether any attack was tried on it.
     pub attacked: bool,
+    /// The class that the attack on it wants for it; nothing where any but its label is as good.
+    pub wanted: Option<u32>,
     /// The model's answer to the image that the campaign ends with.
     pub prediction: u32,
     /// The cross-entropy of that image.
     pub loss: f64,
     /// The place, in the list of attacks, of the first that succeeded.
     pub broken_by: Option<usize>,
+}
+
+impl Fate {
+    /// Whether `answer`, to an adversarial image of this example of class `label`, is what the attack on it wants. The
+    /// one rule of success, whatever was done to the image since: nothing, rounding, or another model that looks at it.
+    pub fn succeeds(&self, answer: u32, label: u32) -> bool {
+        match self.wanted {
+            None => answer != label,
+            Some(wanted) => answer == wanted,
+        }
+    }
 }
 
 /// Examples under attack. Each attack sees only the examples that no earlier one has broken.
@@ -42,7 +55,7 @@ impl<'a> Campaign<'a> {
     /// Examples before the first attack. `batch_size`: images that the model is asked about at once.
     ///
     /// # Errors
-    /// No examples, or whatever the target fails with.
+    /// No examples, logits that are not finite, or whatever the target fails with.
     pub fn new(
         target: &'a Target<'a>,
         originals: Originals<'a>,
@@ -56,12 +69,15 @@ impl<'a> Campaign<'a> {
         let mut fates = Vec::with_capacity(n);
         for first in (0..n).step_by(batch_size) {
             let count = batch_size.min(n - first);
-            let logits = target.logits(&originals.images.narrow(0, first, count)?)?;
+            let images = originals.images.narrow(0, first, count)?;
+            let indices = &originals.indices[first..first + count];
+            let logits = target.sound_logits(&images, indices, "image")?;
             let labels = &originals.labels[first..first + count];
             let losses = cross_entropy(&logits, labels, Reduction::Sum)?.per_example;
             for (prediction, loss) in predictions(&logits)?.into_iter().zip(losses) {
                 fates.push(Fate {
                     attacked: false,
+                    wanted: None,
                     prediction,
                     loss,
                     broken_by: None,
@@ -106,7 +122,8 @@ impl<'a> Campaign<'a> {
                 .filter(|&i| self.fates[i].broken_by.is_none())
                 // Nothing has to be done to an example whose label is what a targeted attack wants.
                 .filter(|&i| {
-                    attack.goal() == Goal::Misclassify || wanted[i] != self.originals.labels[i]
+                    let wanted = wanted.as_ref().map(|wanted| wanted[i]);
+                    wanted != Some(self.originals.labels[i])
                 })
                 .collect();
             let mut seen = 0;
@@ -116,7 +133,7 @@ impl<'a> Campaign<'a> {
                     restart: restart as u16,
                     ..self.originals.start
                 };
-                broken += self.attempt(attack, batch, &wanted, start)?;
+                broken += self.attempt(attack, batch, wanted.as_deref(), start)?;
                 seen += batch.len();
                 done(restart, seen, standing.len());
             }
@@ -129,7 +146,7 @@ impl<'a> Campaign<'a> {
         &mut self,
         attack: &dyn Attack,
         batch: &[usize],
-        wanted: &[u32],
+        wanted: Option<&[u32]>,
         start: Start,
     ) -> Result<usize> {
         let images = select(self.originals.images, batch)?;
@@ -142,17 +159,16 @@ impl<'a> Campaign<'a> {
             start,
         };
         let found = craft(attack, self.target, originals)?;
-        let logits = self.target.logits(&found)?;
+        let what = format!("what {} made of image", attack.name());
+        let logits = self.target.sound_logits(&found, &indices, &what)?;
         let losses = cross_entropy(&logits, &labels, Reduction::Sum)?.per_example;
         let answers = predictions(&logits)?;
         let mut broken = 0;
         let mut taken = Vec::new();
         for (k, &i) in batch.iter().enumerate() {
-            let success = match attack.goal() {
-                Goal::Misclassify => answers[k] != labels[k],
-                _ => answers[k] == wanted[i],
-            };
             let fate = &mut self.fates[i];
+            fate.wanted = wanted.map(|wanted| wanted[i]);
+            let success = fate.succeeds(answers[k], labels[k]);
             if success || !fate.attacked || losses[k] > fate.loss {
                 taken.push((k, i));
                 fate.prediction = answers[k];

@@ -5,12 +5,13 @@ use candle_core::Tensor;
 
 use super::ball::{blend_l2, blend_linf, step_l2, step_linf};
 use super::driver::predictions;
+use super::rows::keep;
 use super::threat::image_len;
 use super::{Norm, Objective, Originals, Target, Threat};
+use crate::Result;
 use crate::ops::Real;
 use crate::ops::parallel::{chunk, chunks_mut};
 use crate::ops::real::{tensor, view};
-use crate::{Error, Result};
 
 /// The share of a step in the next point; the rest is the previous movement.
 const SHARE: f64 = 0.75;
@@ -98,25 +99,15 @@ fn copy_image<T: Copy>(from: &[T], to: &mut [T], place: usize, image: usize) {
 impl<T: Real> Party<T> {
     /// Leaves the climbers behind whose place is not in `kept`, which ascends.
     fn keep(&mut self, kept: &[usize]) {
-        let image = self.image;
-        for buffer in [
+        let buffers = &mut [
             &mut self.origin,
             &mut self.x,
             &mut self.previous,
             &mut self.gradient,
             &mut self.best_x,
             &mut self.best_gradient,
-        ] {
-            for (new, &old) in kept.iter().enumerate() {
-                buffer.copy_within(old * image..(old + 1) * image, new * image);
-            }
-            buffer.truncate(kept.len() * image);
-        }
-        let mut place = 0;
-        self.climbers.retain(|_| {
-            place += 1;
-            kept.binary_search(&(place - 1)).is_ok()
-        });
+        ];
+        keep(kept, self.image, buffers, &mut self.climbers);
     }
 
     /// The next points, each from its step and the previous movement.
@@ -151,12 +142,7 @@ impl Climb<'_> {
     /// # Errors
     /// A ball that is no linf or l2 ball; whatever the target fails with.
     pub fn run<T: Real>(&self, target: &Target<'_>, originals: Originals<'_>) -> Result<Summit<T>> {
-        if let Norm::ChannelLinf(_) = self.threat.norm {
-            return Err(Error::failed(format!(
-                "{}: bounded in the norms linf and l2 alone",
-                self.attack
-            )));
-        }
+        self.threat.refuse_channels(self.attack)?;
         let Originals {
             images,
             indices,

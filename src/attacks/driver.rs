@@ -1,14 +1,21 @@
 //! What every attack goes through: it runs, its result is checked, and only then is anything counted.
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
 use super::objective::rivals;
 use super::{Attack, Goal, Originals, Target};
 use crate::ops::real::view;
 use crate::{Error, Result, with_real};
 
-/// Runs `attack` and checks that every image that it returns is finite, in the ball and in the pixel range.
+/// Runs `attack` and checks that every image that it returns is finite, in the ball and in the pixel range. Images of a
+/// card come back from the CPU where the attack keeps its books there.
 pub fn craft(attack: &dyn Attack, target: &Target<'_>, originals: Originals<'_>) -> Result<Tensor> {
+    let brought;
+    let mut originals = originals;
+    if !attack.stays_on_card() {
+        brought = originals.images.to_device(&Device::Cpu)?;
+        originals.images = &brought;
+    }
     let images = attack.perturb(target, originals)?;
     attack
         .threat()
@@ -16,8 +23,9 @@ pub fn craft(attack: &dyn Attack, target: &Target<'_>, originals: Originals<'_>)
     Ok(images)
 }
 
-/// The class that a targeted attack wants for each example, by the logits of the clean images.
-pub(super) fn goals(goal: Goal, clean: &Tensor, labels: &[u32]) -> Result<Vec<u32>> {
+/// The class that a targeted attack wants for each example, by the logits of the clean images; nothing where any but the
+/// label will do.
+pub(super) fn goals(goal: Goal, clean: &Tensor, labels: &[u32]) -> Result<Option<Vec<u32>>> {
     let (n, classes) = clean.dims2()?;
     let rivals = || -> Result<_> {
         let rivals = rivals(clean, labels)?;
@@ -26,8 +34,8 @@ pub(super) fn goals(goal: Goal, clean: &Tensor, labels: &[u32]) -> Result<Vec<u3
             _ => Ok(rivals),
         }
     };
-    Ok(match goal {
-        Goal::Misclassify => labels.to_vec(),
+    Ok(Some(match goal {
+        Goal::Misclassify => return Ok(None),
         Goal::NextLikely => rivals()?.iter().map(|others| others[0]).collect(),
         Goal::LeastLikely => rivals()?
             .iter()
@@ -39,12 +47,13 @@ pub(super) fn goals(goal: Goal, clean: &Tensor, labels: &[u32]) -> Result<Vec<u3
                 "attack.target: expected a class below {classes}, found {class}"
             )));
         }
-    })
+    }))
 }
 
 /// The class with the largest logit of each row; the first of equal ones.
 pub fn predictions(logits: &Tensor) -> Result<Vec<u32>> {
     let (_, classes) = logits.dims2()?;
+    let logits = &logits.to_device(&Device::Cpu)?;
     with_real!(logits.dtype(), T => {
         let logits = view::<T>(logits)?;
         Ok(logits

@@ -5,6 +5,7 @@ use candle_core::Tensor;
 use super::ball::{distance, into_pixels};
 use super::driver::predictions;
 use super::hyperplane::project;
+use super::rows::keep;
 use super::targets::{Towards, in_turn};
 use super::threat::{image_len, plane_len};
 use super::{Attack, Norm, Objective, Originals, Target, Threat};
@@ -198,18 +199,9 @@ impl Fab {
                 }
             }
             if self.stop_at_success {
-                let mut kept = 0;
-                for place in 0..walkers.len() {
-                    if !broken[walkers[place].row] {
-                        let span = place * image..(place + 1) * image;
-                        x.copy_within(span.clone(), kept * image);
-                        origin.copy_within(span, kept * image);
-                        kept += 1;
-                    }
-                }
-                walkers.retain(|walker| !broken[walker.row]);
-                x.truncate(kept * image);
-                origin.truncate(kept * image);
+                let places = 0..walkers.len();
+                let kept: Vec<usize> = places.filter(|&k| !broken[walkers[k].row]).collect();
+                keep(&kept, image, &mut [&mut x, &mut origin], &mut walkers);
             }
             if walkers.is_empty() {
                 break;
@@ -233,12 +225,7 @@ impl Attack for Fab {
     }
 
     fn perturb(&self, target: &Target<'_>, originals: Originals<'_>) -> Result<Tensor> {
-        if let Norm::ChannelLinf(_) = self.threat.norm {
-            return Err(Error::failed(format!(
-                "{}: bounded in the norms linf and l2 alone",
-                self.name
-            )));
-        }
+        self.threat.refuse_channels(self.name)?;
         let walk = |originals: Originals<'_>, aims: Option<&[u32]>| {
             with_real!(originals.images.dtype(), T => {
                 let (images, broken) = self.walk::<T>(target, originals, aims)?;

@@ -33,13 +33,10 @@ pub use apgd::{Apgd, ApgdLoss};
 pub use campaign::{Campaign, Fate};
 pub use driver::{correct, craft, predictions, to_8bit};
 pub use fab::Fab;
-pub use fgsm::Fgsm;
-pub use i_fgsm::IFgsm;
-pub use mi_fgsm::MiFgsm;
 pub use objective::Objective;
-pub use pgd::Pgd;
-pub use square::Square;
+pub use square::{Schedule, Square};
 pub use start::Start;
+pub use steps::Steps;
 pub use target::Target;
 pub use threat::{Distance, Norm, Threat, settle};
 
@@ -93,6 +90,11 @@ pub trait Attack: Send + Sync {
 
     /// Whether it asks for logits alone, never for gradients.
     fn is_black_box(&self) -> bool {
+        false
+    }
+
+    /// Whether it takes images that lie on a card and leaves them there.
+    fn stays_on_card(&self) -> bool {
         false
     }
 

@@ -1,9 +1,10 @@
 //! What an attack ascends: a function of an example's logits, with its gradient.
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
 use crate::nn::loss::{Loss, Reduction, cross_entropy};
 use crate::ops::Real;
+use crate::ops::cross_entropy::gradient as slope_of_cross_entropy;
 use crate::ops::real::{tensor, view};
 use crate::{Error, Result, with_real};
 
@@ -37,6 +38,29 @@ impl Objective {
         }
     }
 
+    /// Refuses a model of fewer classes than the loss tells apart.
+    fn check(self, classes: usize) -> Result<()> {
+        if classes >= self.classes() {
+            return Ok(());
+        }
+        Err(Error::failed(format!(
+            "the loss {self:?} takes a model of at least {} classes, and this one has {classes}",
+            self.classes()
+        )))
+    }
+
+    /// The gradient alone of what [`Self::evaluate`] computes. The cross-entropy of logits on a card waits for nothing;
+    /// the other losses are computed on the CPU.
+    pub fn slope(self, logits: &Tensor, labels: &[u32], targets: Option<&[u32]>) -> Result<Tensor> {
+        self.check(logits.dim(1)?)?;
+        if self == Self::CrossEntropy {
+            let weight = if targets.is_some() { -1.0 } else { 1.0 };
+            return slope_of_cross_entropy(logits, targets.unwrap_or(labels), weight);
+        }
+        let loss = self.evaluate(&logits.to_device(&Device::Cpu)?, labels, targets)?;
+        Ok(loss.gradient.to_device(logits.device())?)
+    }
+
     /// The objective of each row of logits `(N, classes)` and the gradient of their sum.
     ///
     /// # Errors
@@ -48,12 +72,7 @@ impl Objective {
         targets: Option<&[u32]>,
     ) -> Result<Loss> {
         let (n, classes) = logits.dims2()?;
-        if classes < self.classes() {
-            return Err(Error::failed(format!(
-                "the loss {self:?} takes a model of at least {} classes, and this one has {classes}",
-                self.classes()
-            )));
-        }
+        self.check(classes)?;
         if self == Self::CrossEntropy {
             let mut loss = cross_entropy(logits, targets.unwrap_or(labels), Reduction::Sum)?;
             if targets.is_some() {
@@ -155,6 +174,7 @@ pub(super) fn descending(z: &[f64]) -> Vec<usize> {
 /// For each row of logits the classes other than the label, the likeliest first.
 pub(super) fn rivals(logits: &Tensor, labels: &[u32]) -> Result<Vec<Vec<u32>>> {
     let (_, classes) = logits.dims2()?;
+    let logits = &logits.to_device(&Device::Cpu)?;
     with_real!(logits.dtype(), T => {
         let z = &*view::<T>(logits)?;
         Ok(z.chunks_exact(classes)

@@ -36,6 +36,27 @@ pub(super) fn put(into: &Tensor, from: &Tensor, places: &[(usize, usize)]) -> Re
     })
 }
 
+/// Leaves behind the images and the items of which `kept`, places in ascending order, names none; the others move up. Each
+/// buffer holds an image of `len` values an item.
+pub(super) fn keep<T: Copy, I>(
+    kept: &[usize],
+    len: usize,
+    buffers: &mut [&mut Vec<T>],
+    items: &mut Vec<I>,
+) {
+    for buffer in buffers {
+        for (new, &old) in kept.iter().enumerate() {
+            buffer.copy_within(old * len..(old + 1) * len, new * len);
+        }
+        buffer.truncate(kept.len() * len);
+    }
+    let mut place = 0;
+    items.retain(|_| {
+        place += 1;
+        kept.binary_search(&(place - 1)).is_ok()
+    });
+}
+
 /// A copy that shares nothing with `images`, to be written to.
 pub(super) fn copy(images: &Tensor) -> Result<Tensor> {
     with_real!(images.dtype(), T => tensor(view::<T>(images)?.to_vec(), images.shape()))
@@ -44,6 +65,18 @@ pub(super) fn copy(images: &Tensor) -> Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_kept_moves_up_with_its_images() {
+        let (mut a, mut b) = (vec![0, 1, 2, 3, 4, 5], vec![9, 8, 7, 6, 5, 4]);
+        let mut names = vec!["x", "y", "z"];
+        keep(&[0, 2], 2, &mut [&mut a, &mut b], &mut names);
+        assert_eq!(a, [0, 1, 4, 5]);
+        assert_eq!(b, [9, 8, 5, 4]);
+        assert_eq!(names, ["x", "z"]);
+        keep(&[], 2, &mut [&mut a], &mut names);
+        assert!(a.is_empty() && names.is_empty());
+    }
 
     #[test]
     fn chosen_images_come_back_to_their_places() {

@@ -1,25 +1,52 @@
-//! The loop that FGSM, I-FGSM, MI-FGSM and PGD share: gradient, step, projection.
+//! The loop that FGSM, I-FGSM, MI-FGSM and PGD are: gradient, step, projection. The file of each has its constructor.
 
 use candle_core::Tensor;
 
 use super::driver::goals;
 use super::threat::image_len;
-use super::{Goal, Objective, Originals, Target, Threat};
-use crate::ops::Real;
+use super::{Attack, Goal, Objective, Originals, Target, Threat};
 use crate::ops::parallel::{chunk, chunks_mut};
-use crate::ops::real::{tensor, view};
+use crate::ops::real::{view, with_mut};
+use crate::ops::{Real, on_card};
 use crate::{Result, simd, with_real};
 
-/// What the attacks differ in.
-pub(super) struct Steps {
+/// Steps of one size up an objective, each projected into the ball and the pixel range.
+pub struct Steps {
+    /// The name in result files.
+    pub name: &'static str,
     pub threat: Threat,
     pub step_size: f64,
     pub k: usize,
-    pub random_start: bool,
-    pub objective: Objective,
-    pub goal: Goal,
     /// The decay of the accumulated gradient (MI-FGSM); none for the gradient itself.
     pub decay: Option<f64>,
+    /// Whether the first step is taken from a random point of the ball, or from the original.
+    pub random_start: bool,
+    /// Runs from different random starts; without those every run is the same, and there is one.
+    pub restarts: usize,
+    pub objective: Objective,
+    pub goal: Goal,
+}
+
+impl Steps {
+    /// One run from the original away from the label, up the cross-entropy.
+    pub(super) fn from_original(
+        name: &'static str,
+        threat: Threat,
+        step_size: f64,
+        k: usize,
+    ) -> Self {
+        Self {
+            name,
+            threat,
+            step_size,
+            k,
+            decay: None,
+            random_start: false,
+            restarts: 1,
+            objective: Objective::CrossEntropy,
+            goal: Goal::Misclassify,
+        }
+    }
 }
 
 simd! {
@@ -30,46 +57,74 @@ simd! {
     }
 }
 
-/// `momentum` becomes `decay momentum + g / |g|_1` in each image; a zero gradient adds nothing.
-fn add_normalised<T: Real>(momentum: &mut [T], gradient: &[T], decay: f64, image: usize) {
-    chunks_mut(momentum, image, &|i, momentum| {
-        let gradient = chunk(gradient, image, i);
-        let length: f64 = gradient.iter().map(|g| g.wide().abs()).sum();
-        let scale = if length > 0.0 { 1.0 / length } else { 0.0 };
-        accumulate(gradient, T::of(decay), T::of(scale), momentum);
+/// `momentum` becomes `decay momentum + g / |g|_1` in each image, in place; a zero gradient adds nothing.
+fn add_normalised(momentum: &Tensor, gradient: &Tensor, decay: f64) -> Result<()> {
+    on_card!(gradient, card => {
+        super::on_card::perturbation::add_normalised(card, momentum, gradient, decay)
     });
+    let image = image_len(gradient)?;
+    with_real!(gradient.dtype(), T => {
+        let gradient = &*view::<T>(gradient)?;
+        with_mut::<T, _>(momentum, |momentum| {
+            chunks_mut(momentum, image, &|i, momentum| {
+                let gradient = chunk(gradient, image, i);
+                let length: f64 = gradient.iter().map(|g| g.wide().abs()).sum();
+                let scale = if length > 0.0 { 1.0 / length } else { 0.0 };
+                accumulate(gradient, T::of(decay), T::of(scale), momentum);
+            });
+        })
+    })
 }
 
-impl Steps {
-    /// Takes the steps up the objective, from the originals or from a random start.
-    pub fn ascend(&self, target: &Target<'_>, originals: Originals<'_>) -> Result<Tensor> {
+impl Attack for Steps {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn threat(&self) -> Threat {
+        self.threat
+    }
+
+    fn goal(&self) -> Goal {
+        self.goal
+    }
+
+    fn restarts(&self) -> usize {
+        if self.random_start { self.restarts } else { 1 }
+    }
+
+    fn stays_on_card(&self) -> bool {
+        true
+    }
+
+    fn perturb(&self, target: &Target<'_>, originals: Originals<'_>) -> Result<Tensor> {
         let Originals { images, labels, .. } = originals;
         let targets = match self.goal {
             Goal::Misclassify => None,
-            goal => Some(goals(goal, &target.logits(images)?, labels)?),
+            goal => goals(goal, &target.logits(images)?, labels)?,
         };
         let targets = targets.as_deref();
+        // From the first step to the last where the network is.
+        let moved = images.to_device(target.network.device())?;
         let mut x = if self.random_start {
             let Originals { indices, start, .. } = originals;
-            self.threat.random_start(images, indices, start)?
+            self.threat.random_start(&moved, indices, start)?
         } else {
-            images.clone()
+            moved.clone()
         };
-        let image = image_len(images)?;
-        with_real!(images.dtype(), T => {
-            let mut momentum = vec![T::ZERO; if self.decay.is_some() { images.elem_count() } else { 0 }];
-            for _ in 0..self.k {
-                let ascent = target.gradient(&x, |logits| self.objective.evaluate(logits, labels, targets))?;
-                let gradient = match self.decay {
-                    None => ascent.gradient,
-                    Some(decay) => {
-                        add_normalised(&mut momentum, &view::<T>(&ascent.gradient)?, decay, image);
-                        tensor(momentum.clone(), images.shape())?
-                    }
-                };
-                x = self.threat.step(&x, images, &gradient, self.step_size)?;
+        let momentum = match self.decay {
+            None => None,
+            Some(decay) => Some((moved.zeros_like()?, decay)),
+        };
+        for _ in 0..self.k {
+            let slope = |logits: &Tensor| self.objective.slope(logits, labels, targets);
+            let mut gradient = target.input_gradient(&x, slope)?;
+            if let Some((momentum, decay)) = &momentum {
+                add_normalised(momentum, &gradient, *decay)?;
+                gradient = momentum.clone();
             }
-            Ok(x)
-        })
+            x = self.threat.step(&x, &moved, &gradient, self.step_size)?;
+        }
+        Ok(x.to_device(images.device())?)
     }
 }

@@ -1,15 +1,18 @@
 //! What an attack may ask of a model: logits, and gradients with respect to the images.
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
 use crate::nn::loss::{Loss, Reduction, cross_entropy};
 use crate::nn::{Coordinates, LinearPlan, Mode, Network, Pass, Tape};
-use crate::ops::parallel;
-use crate::{Error, Result};
+use crate::ops::real::view;
+use crate::ops::{Real, parallel};
+use crate::{Error, Result, with_real};
 
 /// A model under attack. White-box attacks differentiate through it, by BP or LinBP as the plan says.
 pub struct Target<'a> {
     pub network: &'a Network,
+    /// What the model is called in errors: which it is and where its weights are from.
+    pub name: String,
     /// Which activations are linear backwards.
     pub plan: LinearPlan,
     /// The mode in which the model answers while it is attacked.
@@ -32,6 +35,7 @@ impl Target<'_> {
     pub fn new(network: &Network, plan: LinearPlan) -> Target<'_> {
         Target {
             network,
+            name: "the model".to_owned(),
             plan,
             mode: Mode::Eval,
             at: Coordinates::default(),
@@ -43,6 +47,31 @@ impl Target<'_> {
     pub fn logits(&self, images: &Tensor) -> Result<Tensor> {
         (self.check)()?;
         self.network.logits(images)
+    }
+
+    /// Logits that something is counted by, in evaluation mode, of `images`, which `what` says in an error with their
+    /// places `indices` in the data set.
+    ///
+    /// # Errors
+    /// A logit that is not finite: an answer could be read off it all the same, and would mean nothing.
+    pub fn sound_logits(&self, images: &Tensor, indices: &[usize], what: &str) -> Result<Tensor> {
+        let logits = self.logits(images)?;
+        let (_, classes) = logits.dims2()?;
+        with_real!(logits.dtype(), T => {
+            let here = logits.to_device(&Device::Cpu)?;
+            let values = &*view::<T>(&here)?;
+            match values.iter().position(|value| !value.wide().is_finite()) {
+                None => Ok(()),
+                Some(place) => Err(Error::failed(format!(
+                    "{}: its logits of {what} {} are not finite ({}): its weights are damaged, or those of a training that \
+                     diverged; take others",
+                    self.name,
+                    indices[place / classes],
+                    values[place]
+                ))),
+            }
+        })?;
+        Ok(logits)
     }
 
     /// The gradient of the sum of a loss of the logits. An example's gradient does not depend on the others.

@@ -5,7 +5,7 @@ use candle_core::Tensor;
 use super::objective::rivals;
 use super::rows::{copy, put, select};
 use super::{Originals, Start, Target};
-use crate::Result;
+use crate::{Error, Result};
 
 /// What a run towards one class gave: an image for each example, and whether the image is to be kept.
 pub(super) struct Towards {
@@ -30,7 +30,12 @@ pub(super) fn in_turn(
         start,
     } = originals;
     let rivals = rivals(&target.logits(images)?, labels)?;
-    let classes = classes.min(rivals.first().map_or(0, Vec::len));
+    let wrong = rivals.first().map_or(classes, Vec::len);
+    if classes > wrong {
+        return Err(Error::failed(format!(
+            "attack.n_target_classes: expected at most the {wrong} wrong classes that there are, found {classes}"
+        )));
+    }
     // The first row holds every example's likeliest wrong class, the next one the second likeliest, ...
     let ranks = (0..classes).map(|rank| rivals.iter().map(|others| others[rank]).collect());
     let ranks: Vec<Vec<u32>> = ranks.collect();

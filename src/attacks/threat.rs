@@ -103,6 +103,16 @@ impl Threat {
         1e-6 * (1.0 + self.epsilon)
     }
 
+    /// Refuses a ball that is measured channel by channel, for an attack that is bounded in the norms linf and l2 alone.
+    pub(super) fn refuse_channels(&self, attack: &str) -> Result<()> {
+        match self.norm {
+            Norm::Linf | Norm::L2 => Ok(()),
+            Norm::ChannelLinf(_) => Err(Error::failed(format!(
+                "{attack}: bounded in the norms linf and l2 alone"
+            ))),
+        }
+    }
+
     /// Whether every image is finite, within the pixel range and within the ball. A violation is a defect of an
     /// attack: the error names it, and no result is counted. On a card the answer waits for [`settle`].
     pub fn check(&self, attack: &str, images: &Tensor, originals: &Tensor) -> Result<()> {

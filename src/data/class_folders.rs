@@ -159,7 +159,7 @@ pub(super) fn list_images(folder: &Path, label: u32, files: &mut Vec<ImageFile>)
             folder.display(),
         )));
     }
-    let mut stems = HashSet::new();
+    let mut taken = HashSet::new();
     for path in paths {
         if is_image_name(&path) && !path.is_file() {
             return Err(Error::failed(format!(
@@ -177,12 +177,14 @@ pub(super) fn list_images(folder: &Path, label: u32, files: &mut Vec<ImageFile>)
             part.unwrap_or_default().to_string_lossy().into_owned()
         };
         let stem = text(path.file_stem());
-        // `a.png` beside `a.jpg`: the second keeps its extension, so that names stay unique within a class.
-        let name = if stems.insert(stem.clone()) {
-            stem
-        } else {
+        // `a.png` beside `a.jpg`: the second keeps its extension, so that names stay unique within a class. It is not the
+        // stem of an earlier file: that would be longer and so come later.
+        let name = if taken.contains(&stem) {
             text(path.file_name())
+        } else {
+            stem
         };
+        taken.insert(name.clone());
         files.push(ImageFile { path, name, label });
     }
     Ok(())

@@ -1,11 +1,12 @@
-//! What can be known to fail before anything runs: missing data and weights, LinBP layers that match nothing.
+//! What can be known to fail before anything runs: missing data and weights, LinBP layers that match nothing, attacks that
+//! ask for more classes than there are.
 
 use std::collections::BTreeSet;
 
 use crate::data::{self, Source, Split};
 use crate::models::{self, LinbpUse};
 use crate::spec::{DataSpec, PlannedRun, StageSpec, WeightsRef};
-use crate::stage::{linbp_plan, model_config};
+use crate::stage::{check_attacks, linbp_plan, model_config};
 use crate::weights;
 use crate::{Error, Result};
 
@@ -19,7 +20,8 @@ const CLASSES: usize = 10;
 /// All that is missing, one line each.
 pub fn check_data(runs: &[PlannedRun]) -> Result<()> {
     let mut faults = Faults::default();
-    let mut seen: Vec<DataSpec> = Vec::new();
+    // Each data set with the number of its classes, where it could be read.
+    let mut seen: Vec<(DataSpec, Option<usize>)> = Vec::new();
     let mut files = BTreeSet::new();
     let stages = stages(runs);
     for stage in &stages {
@@ -28,17 +30,26 @@ pub fn check_data(runs: &[PlannedRun]) -> Result<()> {
             .as_ref()
             .filter(|spec| spec.adversarial.is_none())
             && !spec.kind.source().is_generated()
-            && !seen
-                .iter()
-                .any(|other| (other.kind, &other.dir) == (spec.kind, &spec.dir))
         {
-            seen.push(spec.clone());
-            let source = Source {
-                limit: Some(1),
-                image_size: spec.image_size,
-                ..Source::new(spec.kind.source(), spec.dir.as_deref())
+            let same = |other: &DataSpec| (other.kind, &other.dir) == (spec.kind, &spec.dir);
+            let known = seen.iter().find(|(other, _)| same(other));
+            let classes = match known {
+                Some((_, classes)) => *classes,
+                None => {
+                    let source = Source {
+                        limit: Some(1),
+                        image_size: spec.image_size,
+                        ..Source::new(spec.kind.source(), spec.dir.as_deref())
+                    };
+                    let one = data::load(&source, Split::Test);
+                    let classes = faults.note(one.map(|one| one.classes.len()));
+                    seen.push((spec.clone(), classes));
+                    classes
+                }
             };
-            faults.note(data::load(&source, Split::Test).map(drop));
+            if let Some(classes) = classes {
+                faults.note(check_attacks(stage, classes));
+            }
         }
         if let Some(WeightsRef::File(path)) = stage
             .model
@@ -46,13 +57,14 @@ pub fn check_data(runs: &[PlannedRun]) -> Result<()> {
             .and_then(|model| model.weights.as_ref())
             && files.insert(path)
         {
-            faults.note(weights::inspect(path).map(drop));
+            faults.note(weights::inspect(path));
         }
     }
     faults.end(Error::Failed)
 }
 
-/// Builds each model once, to see that it takes the images and that `linbp.layers` names activations that it has.
+/// Builds each model once, to see that it takes the images and that `linbp.layers` names activations that it has; and each
+/// attack, to see that it can do with as many classes as there are.
 ///
 /// # Errors
 /// Every fault, one line each.
@@ -64,6 +76,9 @@ pub fn check_models(runs: &[PlannedRun]) -> Result<()> {
         let (Some(model), Some(data)) = (&stage.model, &stage.data) else {
             continue;
         };
+        if let Some(classes) = data.kind.source().classes() {
+            faults.note(check_attacks(stage, classes.len()));
+        }
         let shape = match (data.kind.source().shape(), data.image_size) {
             (Some(shape), _) => shape,
             (None, Some([height, width])) => [3, height, width],
@@ -90,12 +105,12 @@ pub fn check_models(runs: &[PlannedRun]) -> Result<()> {
         let network = match outline {
             Ok(network) => network,
             Err(error) => {
-                faults.note(Err(error));
+                faults.note::<()>(Err(error));
                 continue;
             }
         };
         for r#use in uses {
-            faults.note(linbp_plan(&model.arch, &network, &stage.linbp, r#use).map(drop));
+            faults.note(linbp_plan(&model.arch, &network, &stage.linbp, r#use));
         }
     }
     faults.end(Error::Spec)
@@ -112,13 +127,17 @@ fn stages(runs: &[PlannedRun]) -> Vec<StageSpec> {
 struct Faults(Vec<String>);
 
 impl Faults {
-    fn note(&mut self, result: Result<()>) {
-        if let Err(error) = result {
-            let line = error.to_string();
-            if !self.0.contains(&line) {
-                self.0.push(line);
-            }
+    /// What there is, where it is no fault.
+    fn note<T>(&mut self, result: Result<T>) -> Option<T> {
+        let error = match result {
+            Ok(found) => return Some(found),
+            Err(error) => error,
+        };
+        let line = error.to_string();
+        if !self.0.contains(&line) {
+            self.0.push(line);
         }
+        None
     }
 
     fn end(self, kind: fn(String) -> Error) -> Result<()> {

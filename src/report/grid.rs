@@ -105,8 +105,8 @@ fn class_names(stage: &Path, rows: &[ExampleRow]) -> BTreeMap<u32, String> {
         if names.contains_key(&row.label) {
             continue;
         }
-        let stem = Path::new(&row.name).file_stem().unwrap_or_default();
-        let file = |class: &&String| folder.join(class).join(stem).with_extension("png").exists();
+        let image = files::image_file(&row.name);
+        let file = |class: &&String| folder.join(class).join(&image).exists();
         // The same file name in two classes would tell nothing.
         let mut holding = folders.iter().filter(file);
         if let (Some(class), None) = (holding.next(), holding.next()) {
@@ -191,7 +191,7 @@ mod tests {
         save_safetensors(&adversarial_images(folder), &stored, HashMap::new()).unwrap();
         let row = |index, prediction, broken: bool| ExampleRow {
             index,
-            name: format!("test-{index}"),
+            name: format!("test.{index}"),
             label: index as u32,
             clean_prediction: index as u32,
             adversarial_prediction: prediction,
@@ -210,10 +210,10 @@ mod tests {
     fn attacked_images_are_shown_broken_ones_first_with_their_classes() {
         let folder = tempfile::tempdir().unwrap();
         attack(folder.path(), false);
-        for (class, file) in [("a<b", "test-0"), ("dog", "test-2")] {
+        for (class, file) in [("a<b", "test.0.png"), ("dog", "test.2.png")] {
             let class = folder.path().join(files::ADVERSARIAL_IMAGES).join(class);
             std::fs::create_dir_all(&class).unwrap();
-            std::fs::write(class.join(file).with_extension("png"), "").unwrap();
+            std::fs::write(class.join(file), "").unwrap();
         }
         let svg = svg("exp", folder.path()).unwrap().unwrap();
         assert_eq!(svg.matches("<image").count(), 2);

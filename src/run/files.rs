@@ -17,10 +17,16 @@ pub const SIMULATION: &str = "simulation.csv";
 pub const EXAMPLES: &str = "examples.csv";
 /// Accuracy of each model on images made on each.
 pub const TRANSFER: &str = "transfer.csv";
-/// Adversarial images as floats: `images` f32 (N,C,H,W) in \[0,1\], `labels` u32 (N).
+/// Adversarial images as floats: `images` and `originals` f32 (N,C,H,W) in \[0,1\], `labels` u32 (N).
 pub const ADVERSARIAL: &str = "adversarial.safetensors";
 /// Adversarial images as `<class>/<name>.png`.
 pub const ADVERSARIAL_IMAGES: &str = "adversarial";
+/// In [`ADVERSARIAL_IMAGES`], in the folder of its class: the image of this name in the data set. Nothing is cut off
+/// that looks like a file's ending, so that two names never give one file.
+pub fn image_file(name: &str) -> String {
+    format!("{name}.png")
+}
+
 /// `logits` f32 (N,classes), `labels` u32 (N).
 pub const LOGITS: &str = "logits.safetensors";
 /// Folder of the checkpoints.

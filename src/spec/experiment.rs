@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::precision::PrecisionChoice;
 use super::sections::{
-    AttackSpec, CheckpointSpec, DataSpec, EvaluateSpec, LinbpSpec, ModelSpec, OptimizerSpec,
-    SchedulerSpec, SimulateSpec, TrainSpec, TransferSpec,
+    AttackKind, AttackSpec, CheckpointSpec, DataSpec, EvalAttack, EvaluateSpec, LinbpSpec,
+    ModelSpec, OptimizerSpec, SchedulerSpec, SimulateSpec, TrainSpec, TransferSpec,
 };
 use super::task::Task;
 
@@ -61,6 +61,29 @@ impl StageSpec {
         let models = transfer.models.values();
         let models = models.map(|model| self.with_model(model, transfer.linbp.contains(&true)));
         models.collect()
+    }
+
+    /// The attacks that the stage carries out, each once: its own, and those of its evaluations.
+    pub fn attack_kinds(&self) -> Vec<AttackKind> {
+        let Some(attack) = &self.attack else {
+            return Vec::new();
+        };
+        let mut kinds = match &self.transfer {
+            Some(transfer) => transfer
+                .attacks
+                .clone()
+                .unwrap_or_else(|| vec![attack.kind]),
+            None if self.task.uses_attack_to_evaluate_only() => Vec::new(),
+            None => vec![attack.kind],
+        };
+        for &evaluation in &self.evaluate.attacks {
+            if let EvalAttack::Attack(kind) = evaluation
+                && !kinds.contains(&kind)
+            {
+                kinds.push(kind);
+            }
+        }
+        kinds
     }
 
     /// The stage with another model, and LinBP in attacks on or off.

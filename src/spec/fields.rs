@@ -8,8 +8,9 @@ use super::choice::{nearest, one_of};
 use super::location::{Locate, Location};
 use super::outcome::Outcome;
 use super::section::Key;
-use super::sections::{AttackKind, SECTIONS};
+use super::sections::SECTIONS;
 use super::task::Task;
+use super::uses::Uses;
 
 /// A table that may hold keys of a section: the stage's own, the spec's, or that of a stage referred to.
 #[derive(Clone, Debug)]
@@ -19,15 +20,6 @@ pub(crate) struct Table<'a> {
     pub dict: &'a Dict,
     /// The keys that count here; empty for all.
     pub only: &'static [&'static str],
-}
-
-/// What a section needs to know of its stage.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Uses {
-    /// Nothing where the task itself is faulty: then nothing is called idle or missing on its account.
-    pub task: Option<Task>,
-    /// The attacks that the stage carries out.
-    pub attacks: Vec<AttackKind>,
 }
 
 /// The keys of one section as one stage sees them.
@@ -48,11 +40,6 @@ impl<'a> Fields<'a> {
     /// Whether the stage's task is one of these; true where the task is unknown.
     pub fn task_is(&self, tasks: &[Task]) -> bool {
         self.uses.task.is_none_or(|task| tasks.contains(&task))
-    }
-
-    /// The attacks that the stage carries out.
-    pub fn attacks(&self) -> &'a [AttackKind] {
-        &self.uses.attacks
     }
 
     /// The value of a key and the path under which it was written.
@@ -242,6 +229,15 @@ impl<'a> Fields<'a> {
         self.outcome.fault(&place, &key, message);
     }
 
+    /// Notes a fault where a list of names is empty or holds one twice.
+    pub fn each_once<T: PartialEq>(&mut self, key: &str, list: &[T], names: &[&str]) {
+        if list.is_empty() {
+            self.fault(key, &format!("expected at least {}", one_of(names)));
+        } else if repeats(list) {
+            self.fault(key, "expected each attack at most once");
+        }
+    }
+
     /// Notes a remark on a key.
     pub fn warn(&mut self, key: &str, message: &str) {
         if !self.used {
@@ -284,6 +280,12 @@ impl<'a> Fields<'a> {
             }
         }
     }
+}
+
+/// Whether a list holds something twice.
+pub(crate) fn repeats<T: PartialEq>(list: &[T]) -> bool {
+    let mut places = list.iter().enumerate();
+    places.any(|(place, item)| list[..place].contains(item))
 }
 
 /// A key of the table at a dotted path; the empty path is the whole spec.

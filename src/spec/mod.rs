@@ -24,6 +24,7 @@ mod stages;
 mod sweep;
 mod sweep_table;
 mod task;
+mod uses;
 
 pub use experiment::{ExperimentSpec, StageSpec};
 pub use layers::Request;

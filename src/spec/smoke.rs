@@ -8,6 +8,7 @@ const TEST_LIMIT: usize = 64;
 const BATCH_SIZE: usize = 32;
 const ITERATIONS: usize = 2;
 const QUERIES: usize = 10;
+const RESTARTS: usize = 2;
 const REPEATS: usize = 2;
 const STEPS: usize = 100;
 
@@ -66,6 +67,7 @@ fn shrink_stage(stage: &mut StageSpec) -> Vec<&'static str> {
     }
     if let Some(attack) = stage.attack.as_mut() {
         cap("attack.n_queries", &mut attack.n_queries, QUERIES);
+        cap("attack.restarts", &mut attack.restarts, RESTARTS);
     }
     if let Some(k) = stage.attack.as_mut().and_then(|attack| attack.k.as_mut()) {
         let mut number = k.get();
@@ -73,4 +75,30 @@ fn shrink_stage(stage: &mut StageSpec) -> Vec<&'static str> {
         *k = Iterations::new(number).unwrap_or(*k);
     }
     changed
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::spec::{Request, plan};
+
+    #[test]
+    fn attacks_shrink_also_where_their_numbers_are_not_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let spec = folder.path().join("a.toml");
+        let text = "task = \"evaluate\"\ndata.kind = \"digits\"\nmodel = { arch = \"mlp\", weights = \"w\" }\n\
+                    evaluate.attacks = [\"apgd\", \"square\"]\nattack = { kind = \"fgsm\", epsilon = 0.1, restarts = 50 }\n";
+        std::fs::write(&spec, text).unwrap();
+        let request = Request {
+            spec,
+            smoke: true,
+            ..Request::default()
+        };
+        let plan = plan(&request).unwrap();
+        let attack = plan.runs[0].spec.stages[0].attack.as_ref().unwrap();
+        assert_eq!(attack.k.map(|k| k.get()), Some(super::ITERATIONS));
+        assert_eq!(
+            (attack.restarts, attack.n_queries),
+            (super::RESTARTS, super::QUERIES)
+        );
+    }
 }

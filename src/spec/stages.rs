@@ -3,7 +3,7 @@
 use figment::value::{Dict, Tag, Value};
 
 use super::experiment::StageSpec;
-use super::fields::{Fields, Table, Uses, found, join, unknown_key};
+use super::fields::{Fields, Table, found, join, unknown_key};
 use super::location::Locate;
 use super::outcome::Outcome;
 use super::precision::PrecisionChoice;
@@ -11,10 +11,11 @@ use super::range::Seed;
 use super::references::{Link, Wants};
 use super::section::{Key, Section};
 use super::sections::{
-    AttackKind, CheckpointSpec, EvalAttack, EvaluateSpec, LinbpSpec, SECTIONS, SchedulerSpec,
-    StageRef, WeightsRef,
+    AttackKind, CheckpointSpec, EnsembleMember, EvalAttack, EvaluateSpec, LinbpSpec, SECTIONS,
+    SchedulerSpec, StageRef, WeightsRef,
 };
 use super::task::Task;
+use super::uses::Uses;
 
 /// The keys of a stage beside its sections.
 const HEAD: &[Key] = &[
@@ -308,7 +309,10 @@ impl<'a> StageReader<'a> {
                 }
             }
         }
-        Uses { task, attacks }
+        let members = peek("attack", "attacks")
+            .and_then(|list| list.deserialize::<Vec<EnsembleMember>>().ok());
+        let standard = EnsembleMember::STANDARD.to_vec();
+        Uses::new(task, attacks, &members.unwrap_or(standard))
     }
 
     /// The stage's references to others, also where the stage is faulty otherwise.

@@ -3,7 +3,6 @@
 
 use super::StageContext;
 use super::assemble::{self, section};
-use super::attacks::attacks;
 use super::fit::Fit;
 use crate::Result;
 use crate::attacks::{Originals, Start, Target, craft};
@@ -23,16 +22,15 @@ pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
     };
     let fit = Fit::new(ctx)?;
     let data = section(&ctx.spec.data, "data")?;
-    let attacks = attacks(spec, spec.kind, data)?;
+    let attacks = assemble::attacks(spec, spec.kind, data, fit.classes())?;
     let plan = assemble::attack_plan(ctx.spec, fit.network())?;
     fit.run(&|network, batch, at| {
         let target = Target {
-            network,
-            plan: plan.clone(),
             mode,
             at,
             // Ctrl-C ends training between steps, where there is something to save.
             check: || Ok(()),
+            ..Target::new(network, plan.clone())
         };
         let originals = Originals {
             images: &batch.images,

@@ -1,5 +1,10 @@
 //! From a stage's settings to the things that they name: data, network, attack, optimizer, schedule.
 
+mod attacks;
+
+pub(super) use attacks::attacks;
+pub use attacks::check_attacks;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -32,7 +37,17 @@ pub(super) fn dataset(ctx: &StageContext<'_>, split: Split) -> Result<Arc<Datase
     let spec = section(&ctx.spec.data, "data")?;
     if let (Split::Test, Some(stage)) = (split, &spec.adversarial) {
         let folder = input(ctx, &stage.0)?;
-        let classes = spec.kind.source().classes().unwrap_or_default();
+        let classes = match spec.kind.source().classes() {
+            Some(classes) => classes,
+            // The files say; one image is enough to ask them.
+            None => {
+                let source = Source {
+                    limit: Some(1),
+                    ..data_source(spec, split)
+                };
+                data::load(&source, split)?.classes
+            }
+        };
         return Ok(Arc::new(data::read_adversarial(
             &adversarial_images(folder),
             &classes,
@@ -104,6 +119,15 @@ pub fn model_config(stage: &StageSpec, image: [usize; 3], classes: usize) -> Res
         dtype: DType::F32,
         device: Device::Cpu,
     })
+}
+
+/// What a model is called in errors: its architecture, and where its weights are from.
+pub(super) fn model_name(spec: &ModelSpec) -> String {
+    match &spec.weights {
+        None => format!("{} with random weights", spec.arch),
+        Some(WeightsRef::File(path)) => format!("{} with {}", spec.arch, path.display()),
+        Some(WeightsRef::Stage(id)) => format!("{} of the stage \"{id}\"", spec.arch),
+    }
 }
 
 fn load_weights(ctx: &StageContext<'_>, spec: &ModelSpec, network: &Network) -> Result<()> {

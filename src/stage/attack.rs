@@ -8,7 +8,6 @@ use candle_core::{Device, Tensor};
 
 use super::StageContext;
 use super::assemble::{self, section};
-use super::attacks::attacks;
 use super::examples::Examples;
 use super::images;
 use super::measure::Tally;
@@ -27,6 +26,8 @@ struct Standing {
     rounded: Tally,
     /// The model's answers to the images rounded to 8 bits.
     answers_8bit: Vec<u32>,
+    /// How many of the answers to the attacked images are what the attack wants, and how many of those after rounding.
+    succeeded: [usize; 2],
 }
 
 /// Attacks every test image that the model classifies correctly.
@@ -34,10 +35,11 @@ pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
     let spec = section(&ctx.spec.attack, "attack")?;
     let data = section(&ctx.spec.data, "data")?;
     let dataset = assemble::dataset(ctx, Split::Test)?;
-    let attacks = attacks(spec, spec.kind, data)?;
+    let attacks = assemble::attacks(spec, spec.kind, data, dataset.classes.len())?;
     let network = assemble::network(ctx, &dataset)?;
     let plan = assemble::attack_plan(ctx.spec, &network)?;
     let target = Target {
+        name: assemble::model_name(section(&ctx.spec.model, "model")?),
         check: interrupt::check,
         ..Target::new(&network, plan)
     };
@@ -79,7 +81,7 @@ pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
         let mut standing = judge(
             &target,
             &campaign,
-            &examples.labels,
+            &examples,
             &correct,
             data.eval_batch_size,
         )?;
@@ -102,7 +104,7 @@ pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
         warning.emit();
     }
 
-    save(ctx, &dataset, &campaign, &examples.labels, spec.save_images)?;
+    save(ctx, &dataset, &campaign, &examples, spec.save_images)?;
     let rows = rows(
         &dataset,
         &campaign,
@@ -145,10 +147,11 @@ fn carry_out(
 fn judge(
     target: &Target<'_>,
     campaign: &Campaign<'_>,
-    labels: &[u32],
+    examples: &Examples,
     correct: &[usize],
     batch_size: usize,
 ) -> Result<Standing> {
+    let labels = &examples.labels;
     let fates = campaign.fates();
     let mut answers: Vec<u32> = fates.iter().map(|fate| fate.prediction).collect();
     let losses: Vec<f64> = fates.iter().map(|fate| fate.loss).collect();
@@ -157,7 +160,9 @@ fn judge(
         let places: Vec<u32> = batch.iter().map(|&i| i as u32).collect();
         let places = Tensor::from_vec(places, batch.len(), campaign.images().device())?;
         let images = campaign.images().index_select(&places, 0)?;
-        let logits = target.logits(&to_8bit(&images)?)?;
+        let indices: Vec<usize> = batch.iter().map(|&i| examples.indices[i]).collect();
+        let what = "the 8-bit form of adversarial image";
+        let logits = target.sound_logits(&to_8bit(&images)?, &indices, what)?;
         let truth: Vec<u32> = batch.iter().map(|&i| labels[i]).collect();
         let found = cross_entropy(&logits, &truth, Reduction::Sum)?.per_example;
         for ((&i, answer), loss) in batch.iter().zip(predictions(&logits)?).zip(found) {
@@ -174,10 +179,16 @@ fn judge(
     floats.add(&losses, right(&standing));
     let mut rounded = Tally::default();
     rounded.add(&rounded_losses, right(&answers));
+    let succeeded = |answers: &[u32]| {
+        let attacked = fates.iter().enumerate().filter(|(_, fate)| fate.attacked);
+        let succeeded = attacked.filter(|(i, fate)| fate.succeeds(answers[*i], labels[*i]));
+        succeeded.count()
+    };
     Ok(Standing {
         attack: String::new(),
         floats,
         rounded,
+        succeeded: [succeeded(&standing), succeeded(&answers)],
         answers_8bit: answers,
     })
 }
@@ -186,11 +197,13 @@ fn save(
     ctx: &StageContext<'_>,
     dataset: &Dataset,
     campaign: &Campaign<'_>,
-    labels: &[u32],
+    examples: &Examples,
     as_files: bool,
 ) -> Result<()> {
+    let labels = examples.labels.as_slice();
     let tensors = BTreeMap::from([
         ("images".to_string(), campaign.images().clone()),
+        ("originals".to_string(), examples.images.clone()),
         (
             "labels".to_string(),
             Tensor::from_slice(labels, labels.len(), &Device::Cpu)?,
@@ -260,6 +273,7 @@ fn report(
             floats: whole(last.floats),
             rounded: whole(last.rounded),
             answers_8bit: last.answers_8bit.clone(),
+            succeeded: last.succeeded,
         });
     }
     let mut writer = ctx.folder.metrics(ctx.device)?;
@@ -286,12 +300,8 @@ fn report(
         .iter()
         .filter(|row| row.adversarial_prediction.is_some());
     let attacked = attacked.count();
-    let succeeded = rows.iter().filter(|row| row.broken_by.is_some()).count();
-    let wrong_8bit = rows.iter().filter(|row| {
-        row.adversarial_prediction_8bit
-            .is_some_and(|found| found != row.label)
-    });
-    let rounded_succeeded = wrong_8bit.count();
+    let last = standings.last().map(|last| last.succeeded);
+    let [succeeded, rounded_succeeded] = last.unwrap_or_default();
     let rate = |count: usize| count as f64 / attacked.max(1) as f64;
     let wrong = rows
         .iter()

@@ -17,11 +17,14 @@ pub(super) struct Examples {
     pub labels: Vec<u32>,
     /// Positions in the data set.
     pub indices: Vec<usize>,
+    /// How many classes the data set has.
+    pub classes: usize,
 }
 
 impl Examples {
     /// Reads all of them, `batch_size` at once.
     pub fn load(dataset: Arc<Dataset>, batch_size: usize) -> Result<Self> {
+        let classes = dataset.classes.len();
         let (mut images, mut labels, mut indices) = (Vec::new(), Vec::new(), Vec::new());
         for batch in Loader::eval(&Placed::on_cpu(dataset), batch_size)? {
             interrupt::check()?;
@@ -34,6 +37,7 @@ impl Examples {
             images: Tensor::cat(&images, 0)?,
             labels,
             indices,
+            classes,
         })
     }
 

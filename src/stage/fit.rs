@@ -111,6 +111,11 @@ impl<'a> Fit<'a> {
         Ok(fit)
     }
 
+    /// How many classes there are.
+    pub fn classes(&self) -> usize {
+        self.train.dataset().classes.len()
+    }
+
     /// The network in training.
     pub fn network(&self) -> &Network {
         &self.network
@@ -181,7 +186,7 @@ impl<'a> Fit<'a> {
             epoch: state.epoch as u64,
             batch: state.batch as u64,
         };
-        let images = prepare(&self.network, batch, at)?;
+        let images = prepare(&self.network, batch, at)?.to_device(self.ctx.device)?;
         let rate = self.learning_rate(batches);
         let pass = Pass::training(self.plan.clone(), at);
         let (network, optimizer, sums) = (&self.network, &mut self.optimizer, &mut self.sums);

@@ -10,6 +10,7 @@ use crate::atomic;
 use crate::data::Dataset;
 use crate::data::png::encode;
 use crate::ops::real::view;
+use crate::run::files;
 use crate::{Error, Result};
 
 /// Writes image `i` of `images` (N, C, H, W) to `<folder>/<class>/<name>.png`, every pixel rounded to 8 bits.
@@ -25,9 +26,9 @@ pub(super) fn write(folder: &Path, dataset: &Dataset, images: &Tensor) -> Result
         .enumerate()
         .try_for_each(|(i, image)| {
             let class = &dataset.classes[dataset.labels[i] as usize];
-            // Names may carry their class's folder and a file ending of their own.
-            let name = Path::new(&dataset.names[i]).file_stem().unwrap_or_default();
-            let path = folder.join(class).join(name).with_extension("png");
+            let path = folder
+                .join(class)
+                .join(files::image_file(&dataset.names[i]));
             let bytes = encode(image, [c, h, w]).ok_or_else(|| {
                 Error::failed(format!(
                     "{}: an image of {c} channels cannot be a PNG; set attack.save_images = false",

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
 use super::StageContext;
 use super::assemble::{self, section};
-use super::attacks::attacks;
-use crate::attacks::{Attack, Campaign, Originals, Start, Target, correct, craft, settle};
+use crate::attacks::{Attack, Campaign, Goal, Originals, Start, Target, correct, craft, settle};
 use crate::data::{Dataset, Loader, Placed};
 use crate::nn::loss::{Reduction, cross_entropy};
 use crate::nn::{LinearPlan, Network};
@@ -70,6 +69,8 @@ pub(super) struct Evaluation {
     /// The attacks by name: several for an ensemble, none for clean images.
     attacks: Vec<(&'static str, Vec<Box<dyn Attack>>)>,
     plan: LinearPlan,
+    /// What the model is called in errors.
+    model: String,
     seed: u64,
 }
 
@@ -86,7 +87,9 @@ impl Evaluation {
                 EvalAttack::Attack(kind) => {
                     let settings = section(&spec.attack, "attack")?;
                     let data = section(&spec.data, "data")?;
-                    Ok((attack.name(), attacks(settings, kind, data)?))
+                    let classes = dataset.classes.len();
+                    let attacks = assemble::attacks(settings, kind, data, classes)?;
+                    Ok((attack.name(), attacks))
                 }
             })
             .collect::<Result<_>>()?;
@@ -95,6 +98,7 @@ impl Evaluation {
             batch_size: section(&spec.data, "data")?.eval_batch_size,
             attacks,
             plan: assemble::attack_plan(spec, network)?,
+            model: assemble::model_name(section(&spec.model, "model")?),
             seed: spec.seed,
         })
     }
@@ -113,6 +117,7 @@ impl Evaluation {
         mut seen: impl FnMut(&'static str, &Tensor, &[u32]),
     ) -> Result<Vec<(&'static str, Tally)>> {
         let target = Target {
+            name: self.model.clone(),
             check: interrupt::check,
             ..Target::new(network, self.plan.clone())
         };
@@ -150,8 +155,8 @@ impl Evaluation {
             settle()?;
             if !tally.loss.is_finite() {
                 return Err(Error::failed(format!(
-                    "the loss on the test set under {name} is {}: the weights are not finite",
-                    tally.loss
+                    "{}: its loss on the test set under {name} is {}: the weights are not finite",
+                    self.model, tally.loss
                 )));
             }
             tally.seconds = begun.elapsed().as_secs_f64();
@@ -162,22 +167,89 @@ impl Evaluation {
 }
 
 /// The images that a batch is measured on. A single attack perturbs every image, those that are wrong before too, as
-/// evaluations of adversarial training do; where there are several attempts, each is made on what is right so far.
+/// evaluations of adversarial training do, and its restarts try what is right so far. The members of an ensemble get no
+/// images that were wrong before: what it measures is how many withstand.
 fn perturb(
     attacks: &[Box<dyn Attack>],
     target: &Target<'_>,
     originals: Originals<'_>,
 ) -> Result<Tensor> {
+    let count = originals.labels.len();
     match attacks {
         [] => Ok(originals.images.clone()),
-        [only] if only.restarts() == 1 => craft(only.as_ref(), target, originals),
+        // The campaign below with less to compute: there is nothing to choose between.
+        [only] if only.restarts() == 1 && only.goal() == Goal::Misclassify => {
+            craft(only.as_ref(), target, originals)
+        }
+        [only] => {
+            let brought = originals.images.to_device(&Device::Cpu)?;
+            let on_cpu = on_cpu(originals, &brought);
+            let every: Vec<usize> = (0..count).collect();
+            let mut campaign = Campaign::new(target, on_cpu, count)?;
+            campaign.attack(only.as_ref(), &every, |_, _, _| ())?;
+            Ok(campaign.images().clone())
+        }
         several => {
-            let mut campaign = Campaign::new(target, originals, originals.labels.len())?;
+            let brought = originals.images.to_device(&Device::Cpu)?;
+            let on_cpu = on_cpu(originals, &brought);
+            let mut campaign = Campaign::new(target, on_cpu, count)?;
             let correct = campaign.correct();
             for attack in several {
                 campaign.attack(attack.as_ref(), &correct, |_, _, _| ())?;
             }
             Ok(campaign.images().clone())
+        }
+    }
+}
+
+/// The same originals with their images on the CPU, where campaigns keep their books.
+fn on_cpu<'a>(originals: Originals<'a>, brought: &'a Tensor) -> Originals<'a> {
+    Originals {
+        images: brought,
+        ..originals
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attacks::{Norm, Steps, Threat};
+    use crate::models::{self, ModelConfig};
+
+    #[test]
+    fn more_restarts_attack_the_same_images() {
+        let config = ModelConfig {
+            widths: Some(vec![8]),
+            ..ModelConfig::new([1, 4, 4], 3)
+        };
+        let network = models::build("mlp", &config).unwrap();
+        let pixels: Vec<f32> = (0..96).map(|i| (i * 37 % 101) as f32 / 101.0).collect();
+        let images = Tensor::from_vec(pixels, (6, 1, 4, 4), &Device::Cpu).unwrap();
+        let labels = [0, 1, 2, 0, 1, 2];
+        let right = correct(&network.logits(&images).unwrap(), &labels).unwrap();
+        assert!(right < 6, "the test wants images that are wrong before");
+        let target = Target::new(&network, LinearPlan::none());
+        let originals = Originals {
+            images: &images,
+            labels: &labels,
+            indices: &[0, 1, 2, 3, 4, 5],
+            start: Start::default(),
+        };
+        let threat = Threat {
+            norm: Norm::Linf,
+            epsilon: 0.05,
+        };
+        for restarts in [1, 2] {
+            let attack = Steps {
+                restarts,
+                ..Steps::pgd(threat, 0.02, 3)
+            };
+            let found = perturb(&[Box::new(attack)], &target, originals).unwrap();
+            let distances = Threat::distances(&found, &images).unwrap();
+            assert!(
+                distances.iter().all(|distance| distance.linf > 0.0),
+                "{restarts} restarts: {distances:?}"
+            );
         }
     }
 }

@@ -3,7 +3,6 @@
 mod adversarial_train;
 mod assemble;
 mod attack;
-mod attacks;
 mod epoch_sums;
 mod evaluate;
 mod examples;
@@ -16,7 +15,7 @@ mod simulate;
 mod train;
 mod transfer;
 
-pub use assemble::{data_source, linbp_plan, model_config};
+pub use assemble::{check_attacks, data_source, linbp_plan, model_config};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

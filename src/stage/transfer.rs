@@ -6,12 +6,11 @@ use candle_core::Tensor;
 
 use super::StageContext;
 use super::assemble::{self, section};
-use super::attacks::attacks;
 use super::examples::Examples;
 use crate::Result;
-use crate::attacks::{Campaign, Start, Target, predictions, to_8bit};
+use crate::attacks::{Campaign, Fate, Start, Target, predictions, to_8bit};
 use crate::data::Split;
-use crate::nn::Network;
+use crate::nn::{LinearPlan, Network};
 use crate::run::{Metrics, TransferRow, files, interrupt, table};
 use crate::spec::{AttackKind, ModelSpec, StageSpec};
 
@@ -20,36 +19,65 @@ struct Entrant<'a> {
     name: &'a str,
     spec: &'a ModelSpec,
     network: Network,
+    /// What it is called in errors.
+    words: String,
     /// Its answers to the images without an attack.
     clean: Vec<u32>,
+}
+
+impl Entrant<'_> {
+    fn target(&self, plan: LinearPlan) -> Target<'_> {
+        Target {
+            name: self.words.clone(),
+            check: interrupt::check,
+            ..Target::new(&self.network, plan)
+        }
+    }
+
+    /// Its answers to `images`, which are or were made of the examples.
+    fn answers(&self, examples: &Examples, images: &Tensor, batch_size: usize) -> Result<Vec<u32>> {
+        let target = self.target(LinearPlan::none());
+        let n = examples.labels.len();
+        let mut answers = Vec::with_capacity(n);
+        for first in (0..n).step_by(batch_size) {
+            let count = batch_size.min(n - first);
+            let batch = images.narrow(0, first, count)?;
+            let indices = &examples.indices[first..first + count];
+            answers.extend(predictions(
+                &target.sound_logits(&batch, indices, "image")?,
+            )?);
+        }
+        Ok(answers)
+    }
 }
 
 /// What one attack on one model left.
 struct Made {
     images: Tensor,
-    /// Places of the images that were attacked.
-    attacked: Vec<usize>,
+    /// What became of each on the model that it was made on.
+    fates: Vec<Fate>,
 }
 
 /// Fills the matrix, row by row as `transfer.csv` has them; rows that stand are not computed again.
 pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
     let spec = section(&ctx.spec.transfer, "transfer")?;
-    let attack = section(&ctx.spec.attack, "attack")?;
     let data = section(&ctx.spec.data, "data")?;
-    let kinds = spec.attacks.clone().unwrap_or_else(|| vec![attack.kind]);
+    let kinds = ctx.spec.attack_kinds();
     let dataset = assemble::dataset(ctx, Split::Test)?;
     let mut entrants = Vec::new();
     let examples = Examples::load(dataset.clone(), data.eval_batch_size)?;
     for (name, model) in &spec.models {
         let stage = ctx.spec.with_model(model, false);
         let network = assemble::network(&with_spec(ctx, &stage), &dataset)?;
-        let clean = answers(&network, &examples.images, data.eval_batch_size)?;
-        entrants.push(Entrant {
+        let mut entrant = Entrant {
             name,
             spec: model,
             network,
-            clean,
-        });
+            words: format!("transfer.models.{name}: {}", assemble::model_name(model)),
+            clean: Vec::new(),
+        };
+        entrant.clean = entrant.answers(&examples, &examples.images, data.eval_batch_size)?;
+        entrants.push(entrant);
     }
     ctx.progress.stage(&ctx.spec.id, 1);
     let mut rows: Vec<TransferRow> = table::read(&ctx.folder.file(files::TRANSFER))?;
@@ -68,14 +96,14 @@ pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
                 let rounded = to_8bit(&made.images)?;
                 for to in &entrants {
                     let judge =
-                        |images: &Tensor| answers(&to.network, images, data.eval_batch_size);
+                        |images: &Tensor| to.answers(&examples, images, data.eval_batch_size);
                     let (floats, rounded) = (judge(&made.images)?, judge(&rounded)?);
                     rows.push(row(
                         from.name,
                         to,
                         kind,
                         linbp,
-                        &made.attacked,
+                        &made.fates,
                         &examples.labels,
                         [floats, rounded],
                     ));
@@ -111,10 +139,7 @@ fn make(
     let data = section(&ctx.spec.data, "data")?;
     let stage = ctx.spec.with_model(from.spec, linbp);
     let plan = assemble::attack_plan(&stage, &from.network)?;
-    let target = Target {
-        check: interrupt::check,
-        ..Target::new(&from.network, plan)
-    };
+    let target = from.target(plan);
     let start = Start {
         seed: ctx.spec.seed,
         ..Start::default()
@@ -127,32 +152,21 @@ fn make(
     }
     let batch_size = data.eval_batch_size;
     let mut campaign = Campaign::new(&target, examples.originals(start), batch_size)?;
-    let attacked = campaign.correct();
-    for member in attacks(attack, kind, data)? {
+    let correct = campaign.correct();
+    for member in assemble::attacks(attack, kind, data, examples.classes)? {
         let rule = if linbp { "LinBP" } else { "BP" };
-        let batches = attacked.len().div_ceil(batch_size) as u64;
+        let batches = correct.len().div_ceil(batch_size) as u64;
         let name = format!("{} on {} by {rule}", member.name(), from.name);
         ctx.progress.phase(&name, batches);
-        campaign.attack(member.as_ref(), &attacked, |_, seen, _| {
+        campaign.attack(member.as_ref(), &correct, |_, seen, _| {
             ctx.progress
                 .batch(seen.div_ceil(batch_size) as u64, None, batch_size as u64);
         })?;
     }
     Ok(Made {
         images: campaign.images().clone(),
-        attacked,
+        fates: campaign.fates().to_vec(),
     })
-}
-
-fn answers(network: &Network, images: &Tensor, batch_size: usize) -> Result<Vec<u32>> {
-    let n = images.dim(0)?;
-    let mut answers = Vec::with_capacity(n);
-    for first in (0..n).step_by(batch_size) {
-        interrupt::check()?;
-        let batch = images.narrow(0, first, batch_size.min(n - first))?;
-        answers.extend(predictions(&network.logits(&batch)?)?);
-    }
-    Ok(answers)
 }
 
 fn row(
@@ -160,16 +174,18 @@ fn row(
     to: &Entrant<'_>,
     kind: AttackKind,
     linbp: bool,
-    attacked: &[usize],
+    fates: &[Fate],
     labels: &[u32],
     [floats, rounded]: [Vec<u32>; 2],
 ) -> TransferRow {
-    let at_stake: Vec<usize> = attacked
-        .iter()
-        .copied()
-        .filter(|&i| to.clean[i] == labels[i])
+    // The attacked images that the judge, too, classifies correctly without an attack.
+    let at_stake: Vec<usize> = (0..labels.len())
+        .filter(|&i| fates[i].attacked && to.clean[i] == labels[i])
         .collect();
-    let fooled = at_stake.iter().filter(|&&i| floats[i] != labels[i]).count();
+    let fooled = at_stake
+        .iter()
+        .filter(|&&i| fates[i].succeeds(floats[i], labels[i]))
+        .count();
     TransferRow {
         from: from.to_owned(),
         to: to.name.to_owned(),

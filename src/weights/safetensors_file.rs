@@ -5,11 +5,15 @@ use super::element::Element;
 use crate::atomic;
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};
-use safetensors::tensor::TensorView;
-use safetensors::{SafeTensorError, SafeTensors};
+use safetensors::tensor::Metadata;
+use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::Path;
+
+/// What to do about a file of the user's that is damaged.
+const AGAIN: &str = "; fetch or write it again";
 
 /// Whether the first bytes of a file are those of a safetensors file: the length of a header, then the header in JSON.
 pub(super) fn recognise(start: &[u8]) -> bool {
@@ -44,22 +48,41 @@ pub(super) fn read(path: &Path) -> Result<Tensors> {
 fn tensors(path: &Path, file: &SafeTensors, device: &Device) -> Result<Tensors> {
     let mut tensors = BTreeMap::new();
     for (name, view) in file.iter() {
-        let tensor = element(path, name, &view)?.tensor(view.data(), view.shape())?;
+        let tensor = element(path, name, view.dtype())?.tensor(view.data(), view.shape())?;
         tensors.insert(name.to_string(), tensor.to_device(device)?);
     }
     Ok(tensors)
 }
 
-/// Names, shapes and types of the file's tensors.
+/// Names, shapes and types of the file's tensors, by its header alone; that the file is as long as the header says is
+/// checked without reading on.
 pub(super) fn inspect(path: &Path) -> Result<Vec<TensorInfo>> {
-    let bytes = fs::read(path).map_err(Error::io("read", path))?;
-    let file = parse(path, &bytes)?;
-    file.iter()
-        .map(|(name, view)| {
-            let dtype = element(path, name, &view)?.dtype();
+    let wrong = |error: SafeTensorError| damaged(path, &error, AGAIN);
+    let read = Error::io("read", path);
+    let mut file = File::open(path).map_err(Error::io("read", path))?;
+    let bytes = file.metadata().map_err(Error::io("read", path))?.len();
+    let mut length = [0; 8];
+    file.read_exact(&mut length).map_err(read)?;
+    let length = u64::from_le_bytes(length);
+    if length > bytes.saturating_sub(8) {
+        return Err(wrong(SafeTensorError::InvalidHeaderLength));
+    }
+    let mut header = Vec::new();
+    file.take(length)
+        .read_to_end(&mut header)
+        .map_err(Error::io("read", path))?;
+    let header: Metadata = serde_json::from_slice(&header)
+        .map_err(|error| wrong(SafeTensorError::InvalidHeaderDeserialization(error)))?;
+    if (header.data_len() as u64).checked_add(8 + length) != Some(bytes) {
+        return Err(wrong(SafeTensorError::MetadataIncompleteBuffer));
+    }
+    let tensors = header.tensors().into_iter();
+    tensors
+        .map(|(name, info)| {
+            let dtype = element(path, &name, info.dtype)?.dtype();
             Ok(TensorInfo {
-                name: name.to_string(),
-                shape: view.shape().to_vec(),
+                name,
+                shape: info.shape.clone(),
                 dtype,
             })
         })
@@ -91,8 +114,7 @@ pub fn save_safetensors(
 }
 
 fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<SafeTensors<'a>> {
-    SafeTensors::deserialize(bytes)
-        .map_err(|error| damaged(path, &error, "; fetch or write it again"))
+    SafeTensors::deserialize(bytes).map_err(|error| damaged(path, &error, AGAIN))
 }
 
 fn damaged(path: &Path, error: &SafeTensorError, remedy: &str) -> Error {
@@ -102,12 +124,12 @@ fn damaged(path: &Path, error: &SafeTensorError, remedy: &str) -> Error {
     ))
 }
 
-fn element(path: &Path, name: &str, view: &TensorView) -> Result<Element> {
-    Element::of_safetensors(view.dtype()).ok_or_else(|| {
+fn element(path: &Path, name: &str, dtype: Dtype) -> Result<Element> {
+    Element::of_safetensors(dtype).ok_or_else(|| {
         Error::failed(format!(
             "{}: tensor `{name}` has elements of type {:?}, which this program does not know; convert it to F32",
             path.display(),
-            view.dtype(),
+            dtype,
         ))
     })
 }
@@ -187,16 +209,42 @@ mod tests {
         let whole = fs::read(&path).unwrap();
         for length in [whole.len() - 1, 60, 9] {
             fs::write(&path, &whole[..length]).unwrap();
-            let message = load_tensors(&path).unwrap_err().to_string();
-            assert!(
-                message.contains("w.safetensors: damaged or not a safetensors file ("),
-                "{message}"
-            );
+            for error in [load_tensors(&path).err(), inspect(&path).err()] {
+                let message = error.expect("it is cut").to_string();
+                assert!(
+                    message.contains("w.safetensors: damaged or not a safetensors file (")
+                        && message.ends_with("; fetch or write it again"),
+                    "{message}"
+                );
+            }
         }
         let mut huge = whole.clone();
         huge[..8].copy_from_slice(&99_999_999u64.to_le_bytes());
         fs::write(&path, huge).unwrap();
-        assert!(load_tensors(&path).is_err());
+        assert!(load_tensors(&path).is_err() && inspect(&path).is_err());
+        let mut longer = whole.clone();
+        longer.push(0);
+        fs::write(&path, longer).unwrap();
+        assert!(load_tensors(&path).is_err() && inspect(&path).is_err());
+    }
+
+    #[test]
+    fn the_header_is_enough_to_look_into_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("w.safetensors");
+        // Far more values than any memory holds, of which a sparse file takes no room.
+        let count = 1u64 << 40;
+        let header = format!(
+            "{{\"w\":{{\"dtype\":\"F32\",\"shape\":[{count}],\"data_offsets\":[0,{}]}}}}",
+            4 * count
+        );
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(header.as_bytes());
+        fs::write(&path, &bytes).unwrap();
+        let file = File::options().write(true).open(&path).unwrap();
+        file.set_len(bytes.len() as u64 + 4 * count).unwrap();
+        let info = inspect(&path).unwrap();
+        assert_eq!(info[0].shape, [count as usize]);
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! Archives of several files, hostile ones among them.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use runner::data::download::{Archive, Content, Part, Placed, Published};
+use runner::data::download::{Archive, Content, Event, Part, Placed, Published, get};
 
 use crate::server::{Answer, Server};
 use crate::sets::{fetch, gzip, md5, names};
@@ -81,6 +82,62 @@ fn archives_are_unpacked_as_a_whole() {
     assert!(placed.is_ok(), "{placed:?}");
     assert_eq!(names(from.path()), ["two.tar.gz"]);
     assert_eq!(names(to.path()), ["two"]);
+}
+
+#[test]
+fn what_a_killed_process_left_is_used_up() {
+    let a = vec![1u8; 5000];
+    let good = gzip(&tar(&[("two/a.bin", &a), ("two/b.bin", b"abc")]), 6);
+    let (from, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fs::write(from.path().join("two.tar.gz"), &good).unwrap();
+    // As far as unpacking got: nobody holds the lock any longer.
+    let left = dir.path().join(".two.unpacking");
+    fs::create_dir(&left).unwrap();
+    for (name, bytes) in [(".lock", &b""[..]), ("a.bin", &a[..9]), ("c.bin", b"x")] {
+        fs::write(left.join(name), bytes).unwrap();
+    }
+    let set = packed(&good, Vec::new());
+    let (placed, _) = fetch(&set, dir.path(), Some(from.path()));
+    assert!(placed.is_ok(), "{placed:?}");
+    assert_eq!(names(dir.path()), ["two"]);
+    assert_eq!(names(&dir.path().join("two")), ["a.bin", "b.bin"]);
+    assert_eq!(fs::read(dir.path().join("two/a.bin")).unwrap(), a);
+}
+
+#[test]
+fn nobody_else_fetches_or_unpacks_while_one_process_unpacks() {
+    let a = vec![1u8; 5000];
+    let good = gzip(&tar(&[("two/a.bin", &a), ("two/b.bin", b"abc")]), 6);
+    let server = Server::new(BTreeMap::from([("/two", Answer::Good(good.clone()))]));
+    let dir = tempfile::tempdir().unwrap();
+    let set = packed(&good, vec![server.url("/two")]);
+    let other = RefCell::new(None);
+    let placed = get(&set, dir.path(), None, &|event| {
+        if let Event::Unpacking(_) = event {
+            *other.borrow_mut() = Some(fetch(&set, dir.path(), None).0);
+        }
+    });
+    assert!(placed.is_ok(), "{placed:?}");
+    let message = other.take().expect("it was unpacked").unwrap_err();
+    assert!(
+        message.contains("another process is fetching this file"),
+        "{message}"
+    );
+
+    let dir = tempfile::tempdir().unwrap();
+    let temporary = dir.path().join(".two.unpacking");
+    fs::create_dir(&temporary).unwrap();
+    let lock = fs::File::create(temporary.join(".lock")).unwrap();
+    lock.lock().unwrap();
+    let archive = dir.path().join("two.tar.gz");
+    fs::write(&archive, &good).unwrap();
+    let (placed, _) = fetch(&set, dir.path(), Some(&archive));
+    let message = placed.unwrap_err();
+    assert!(
+        message.contains("another process is unpacking this archive"),
+        "{message}"
+    );
+    assert!(temporary.exists());
 }
 
 #[test]

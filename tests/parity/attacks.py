@@ -8,7 +8,9 @@ writes for each architecture `FOLDER/ARCH.pt`, a state dict, and `FOLDER/ARCH.sa
 - `pgd`, `pgd.f32`: five PGD steps of 2/255 in an 8/255 ball without random start, written out in PyTorch, in f64 and f32;
 - `dlr`, `dlr.gradient`, `dlr_t`, `dlr_t.gradient`, `targets`: the DLR losses and their gradients with respect to the images;
 - `torchattacks.NAME`, for small networks: the images of its attacks of that name: fgsm, i-fgsm, mi-fgsm, pgd, pgd-l2, fab, fab-l2 (all without
-  random numbers), and apgd-ce, apgd-l2, square. The steps of fixed size are computed in f64, the others in f32.
+  random numbers; the steps of fixed size are computed in f64);
+- `many.images`, `many.labels`, for small networks: more of them, to count by, and as `torchattacks.NAME` the images that apgd-ce, apgd-l2 and square
+  make of these, which draw random numbers.
 """
 
 import sys
@@ -22,7 +24,7 @@ from models import shape, weights
 
 EPSILON, STEP = 8 / 255, 2 / 255
 EPSILON_L2, STEP_L2 = 0.5, 0.2
-COUNT = 8
+COUNT, MANY = 8, 64
 # FAB differentiates every class at every step, so that a network of any size takes minutes.
 SMALL = ("wide_resnet10_1",)
 
@@ -50,7 +52,7 @@ def dlr_t(z, y, t):
     return -(own - aim) / (top[:, 0] - 0.5 * (top[:, 2] + top[:, 3]))
 
 
-def of_torchattacks(network, images, labels):
+def of_torchattacks(network, images, labels, many, many_labels):
     try:
         import torchattacks as ta
     except ImportError:
@@ -67,6 +69,8 @@ def of_torchattacks(network, images, labels):
     chosen = {
         "fab": ta.FAB(network, norm="Linf", **free),
         "fab-l2": ta.FAB(network, norm="L2", **free),
+    }
+    random = {
         "apgd-ce": ta.APGD(network, norm="Linf", eps=EPSILON, steps=25),
         "apgd-l2": ta.APGD(network, norm="L2", eps=EPSILON_L2, steps=25),
         "square": ta.Square(network, norm="Linf", eps=EPSILON, n_queries=200),
@@ -75,15 +79,15 @@ def of_torchattacks(network, images, labels):
     found = {name: attack(images.double(), labels).float() for name, attack in fixed.items()}
     network.float()
     for name, attack in chosen.items():
-        if name.startswith("apgd"):
-            # The images of the highest loss, also of examples that withstand.
-            found[name] = attack.perturb(images, labels, best_loss=True)[1]
-        elif name == "square":
-            attack.init_hyperparam(images)
+        found[name] = attack(images, labels)
+    for name, attack in random.items():
+        if name == "square":
+            attack.init_hyperparam(many)
             torch.manual_seed(0)
-            found[name] = attack.attack_single_run(images, labels)[1]
+            found[name] = attack.attack_single_run(many, many_labels)[1]
         else:
-            found[name] = attack(images, labels)
+            # The images of the highest loss, also of examples that withstand.
+            found[name] = attack.perturb(many, many_labels, best_loss=True)[1]
     return {f"torchattacks.{name}": images.detach() for name, images in found.items()}
 
 
@@ -111,7 +115,11 @@ def main():
             (out[f"{key}.gradient"],) = torch.autograd.grad(value.sum(), x)
         network.float()
         if name in SMALL:
-            out.update(of_torchattacks(network, images, labels))
+            many = torch.rand(MANY, *shape(name))
+            with torch.no_grad():
+                many_labels = network(many).argmax(1)
+            out |= {"many.images": many, "many.labels": many_labels.to(torch.uint8)}
+            out.update(of_torchattacks(network, images, labels, many, many_labels))
         save_file({key: (value.float() if value.is_floating_point() else value).contiguous() for key, value in out.items()}, folder / f"{name}.safetensors")
 
 

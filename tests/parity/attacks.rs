@@ -11,8 +11,8 @@ use std::process::Command;
 
 use candle_core::{DType, Tensor};
 use runner::attacks::{
-    Apgd, ApgdLoss, Attack, Fab, Fgsm, Goal, IFgsm, MiFgsm, Norm, Objective, Originals, Pgd,
-    Square, Start, Target, Threat, craft, predictions, to_8bit,
+    Apgd, ApgdLoss, Attack, Fab, Norm, Objective, Originals, Schedule, Square, Start, Steps,
+    Target, Threat, craft, predictions, to_8bit,
 };
 use runner::models::{ModelConfig, build};
 use runner::nn::loss::{Reduction, cross_entropy};
@@ -38,15 +38,18 @@ struct Side {
     arch: &'static str,
     network: Network,
     reference: BTreeMap<String, Tensor>,
+    images: Tensor,
     labels: Vec<u32>,
     indices: Vec<usize>,
 }
 
 impl Side {
-    fn read(folder: &Path, arch: &'static str, dtype: DType) -> Self {
-        let mut reference = load_tensors(&folder.join(format!("{arch}.safetensors"))).unwrap();
-        let images = reference["images"].to_dtype(dtype).unwrap();
-        reference.insert("images".to_owned(), images);
+    /// The examples are those whose names begin with `which`: "" or "many.".
+    fn read(folder: &Path, arch: &'static str, dtype: DType, which: &str) -> Self {
+        let reference = load_tensors(&folder.join(format!("{arch}.safetensors"))).unwrap();
+        let images = reference[&format!("{which}images")]
+            .to_dtype(dtype)
+            .unwrap();
         let config = ModelConfig {
             dropout: Some(0.0),
             dtype,
@@ -56,18 +59,15 @@ impl Side {
         network
             .load(&load_tensors(&folder.join(format!("{arch}.pt"))).unwrap())
             .unwrap();
-        let labels = classes(&reference["labels"]);
+        let labels = classes(&reference[&format!("{which}labels")]);
         Self {
             arch,
             network,
             indices: (0..labels.len()).collect(),
+            images,
             labels,
             reference,
         }
-    }
-
-    fn images(&self) -> &Tensor {
-        &self.reference["images"]
     }
 
     fn target(&self) -> Target<'_> {
@@ -76,7 +76,7 @@ impl Side {
 
     fn craft(&self, attack: &dyn Attack) -> Tensor {
         let originals = Originals {
-            images: self.images(),
+            images: &self.images,
             labels: &self.labels,
             indices: &self.indices,
             start: Start::default(),
@@ -132,15 +132,11 @@ fn relative(a: &Tensor, b: &Tensor) -> f64 {
     length(&mut a.iter().zip(&b).map(|(a, b)| a - b)) / length(&mut b.iter().copied())
 }
 
-fn pgd(threat: Threat, step_size: f64) -> Pgd {
-    Pgd {
-        threat,
-        step_size,
-        k: 5,
+/// PGD without its random start.
+fn pgd(threat: Threat, step_size: f64) -> Steps {
+    Steps {
         random_start: false,
-        restarts: 1,
-        objective: Objective::CrossEntropy,
-        goal: Goal::Misclassify,
+        ..Steps::pgd(threat, step_size, 5)
     }
 }
 
@@ -153,7 +149,7 @@ fn losses(side: &Side) {
     ] {
         let ascent = side
             .target()
-            .gradient(side.images(), |logits| {
+            .gradient(&side.images, |logits| {
                 objective.evaluate(logits, &side.labels, targets)
             })
             .unwrap();
@@ -180,44 +176,10 @@ fn losses(side: &Side) {
 /// Attacks without random numbers, pixel by pixel.
 fn pixels(side: &Side) {
     let step_size = 2.0 / 255.0;
-    let (threat, k, random_start, restarts) = (LINF, 5, false, 1);
-    let (objective, goal) = (Objective::CrossEntropy, Goal::Misclassify);
     let attacks: [(&str, Box<dyn Attack>); 5] = [
-        (
-            "fgsm",
-            Box::new(Fgsm {
-                threat,
-                random_start,
-                restarts,
-                objective,
-                goal,
-            }),
-        ),
-        (
-            "i-fgsm",
-            Box::new(IFgsm {
-                threat,
-                step_size,
-                k,
-                random_start,
-                restarts,
-                objective,
-                goal,
-            }),
-        ),
-        (
-            "mi-fgsm",
-            Box::new(MiFgsm {
-                threat,
-                step_size,
-                k,
-                decay: 1.0,
-                random_start,
-                restarts,
-                objective,
-                goal,
-            }),
-        ),
+        ("fgsm", Box::new(Steps::fgsm(LINF))),
+        ("i-fgsm", Box::new(Steps::i_fgsm(LINF, step_size, 5))),
+        ("mi-fgsm", Box::new(Steps::mi_fgsm(LINF, step_size, 5, 1.0))),
         ("pgd", Box::new(pgd(LINF, step_size))),
         ("pgd-l2", Box::new(pgd(L2, 0.2))),
     ];
@@ -245,7 +207,7 @@ fn distances(side: &Side) {
             stop_at_success: false,
         };
         let of = |images: &Tensor| -> Vec<f64> {
-            let distances = Threat::distances(images, side.images()).unwrap();
+            let distances = Threat::distances(images, &side.images).unwrap();
             distances
                 .iter()
                 .map(|d| if norm == Norm::L2 { d.l2 } else { d.linf })
@@ -288,6 +250,7 @@ fn strength(side: &Side) {
                 threat: LINF,
                 queries: 200,
                 restarts: 1,
+                schedule: Schedule::OfQueries,
             }),
         ),
     ];
@@ -298,14 +261,17 @@ fn strength(side: &Side) {
             "{}: {name}: loss {loss:.3} ({their_loss:.3}), wrong {wrong:.3} ({their_wrong:.3})",
             side.arch
         ));
+        // APGD climbs to the same summit from any start; of random searches some images go one way or the other.
+        let searches = name == "square";
+        let most = if searches { 4.0 } else { 1.0 } / side.labels.len() as f64;
         assert!(
-            wrong >= their_wrong - 0.26,
+            (wrong - their_wrong).abs() <= most,
             "{} {name}: {wrong} {their_wrong}",
             side.arch
         );
         // Square is left at success, at whatever loss.
         assert!(
-            name == "square" || loss > 0.95 * their_loss,
+            searches || (loss / their_loss - 1.0).abs() < 0.01,
             "{} {name}: {loss} {their_loss}",
             side.arch
         );
@@ -328,7 +294,7 @@ fn attacks() {
     assert!(status.success(), "attacks.py failed");
     for arch in ARCHS {
         let [single, double] =
-            [DType::F32, DType::F64].map(|dtype| Side::read(folder.path(), arch, dtype));
+            [DType::F32, DType::F64].map(|dtype| Side::read(folder.path(), arch, dtype, ""));
         let attack = pgd(LINF, 2.0 / 255.0);
         let [theirs, theirs_f32] = ["pgd", "pgd.f32"].map(|name| &double.reference[name]);
         let same = same_pixels(&double.craft(&attack), theirs);
@@ -344,7 +310,7 @@ fn attacks() {
         if single.reference.contains_key("torchattacks.fgsm") {
             pixels(&double);
             distances(&single);
-            strength(&single);
+            strength(&Side::read(folder.path(), arch, DType::F32, "many."));
         } else if arch == SMALL {
             say(&format!(
                 "SKIPPED the comparison of {arch} with torchattacks: it is not installed beside torch"

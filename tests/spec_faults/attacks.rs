@@ -81,10 +81,29 @@ fn attack_settings() {
     );
 }
 
+/// The remarks on a spec, sorted, without the places of the settings.
+fn remarks(text: &str) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let spec = folder.path().join("a.toml");
+    std::fs::write(&spec, text).unwrap();
+    let plan = plan(&Request {
+        spec,
+        ..Request::default()
+    });
+    let remarks = plan.unwrap_or_else(|error| panic!("{error}")).warnings;
+    let words = remarks.iter().map(|line| {
+        line.split_once(": ")
+            .expect("a place and a remark")
+            .1
+            .to_owned()
+    });
+    let mut words: Vec<String> = words.collect();
+    words.sort();
+    words
+}
+
 #[test]
 fn attack_settings_without_effect() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("a.toml");
     for (lines, expected) in [
         (
             "kind = \"apgd\"\nepsilon = 0.1\nstep_size = 0.1\ndecay = 0.5\n",
@@ -105,8 +124,8 @@ fn attack_settings_without_effect() {
             "kind = \"i-fgsm\"\nepsilon = 0.1\nstep_size = 0.1\nk = 3\nrestarts = 5\nn_queries = 7\nn_target_classes = 2\n",
             vec![
                 "attack.restarts: has no effect: every start is the same without random_start",
-                "attack.n_queries: has no effect: only square and auto-attack use it",
-                "attack.n_target_classes: has no effect: only apgd-t, fab-t and auto-attack use it",
+                "attack.n_queries: has no effect: only square uses it, also in auto-attack",
+                "attack.n_target_classes: has no effect: only apgd-t and fab-t use it, also in auto-attack",
             ],
         ),
         (
@@ -117,29 +136,82 @@ fn attack_settings_without_effect() {
             ],
         ),
         (
-            "kind = \"auto-attack\"\nepsilon = 0.1\nk = 20\nn_queries = 10\nattacks = [\"fab-t\"]\n",
+            "kind = \"auto-attack\"\nepsilon = 0.1\nk = 20\nn_queries = 10\nn_target_classes = 3\nattacks = [\"fab-t\"]\n",
+            vec!["attack.n_queries: has no effect: only square uses it, also in auto-attack"],
+        ),
+        (
+            "kind = \"auto-attack\"\nepsilon = 0.1\nk = 20\nn_queries = 10\nn_target_classes = 3\nattacks = [\"square\"]\n",
+            vec![
+                "attack.k: has no effect: the attack counts queries, not steps: n_queries",
+                "attack.n_target_classes: has no effect: only apgd-t and fab-t use it, also in auto-attack",
+            ],
+        ),
+        (
+            "kind = \"auto-attack\"\nepsilon = 0.1\nk = 20\nn_queries = 10\nn_target_classes = 3\n",
             vec![],
         ),
+        (
+            "kind = \"fgsm\"\nepsilon = 0.1\nrestarts = 5\n",
+            vec!["attack.restarts: has no effect: every start is the same without random_start"],
+        ),
+        (
+            "kind = \"pgd\"\nepsilon = 0.1\nstep_size = 0.1\nk = 3\nrandom_start = false\nrestarts = 5\n",
+            vec!["attack.restarts: has no effect: every start is the same without random_start"],
+        ),
+        (
+            "kind = \"pgd\"\nepsilon = 0.1\nstep_size = 0.1\nk = 3\nrestarts = 5\n[linbp]\nattack = true\n",
+            vec![],
+        ),
+        (
+            "kind = \"square\"\nepsilon = 0.1\n[linbp]\nattack = true\nlayers = \"all\"\n",
+            vec![
+                "linbp.attack: has no effect: square asks for logits alone, and LinBP changes gradients",
+                "linbp.layers: has no effect: linbp.train and linbp.attack are both off",
+            ],
+        ),
     ] {
-        std::fs::write(&file, attack(lines)).unwrap();
-        let request = Request {
-            spec: file.clone(),
-            ..Request::default()
-        };
-        let mut found: Vec<String> = plan(&request)
-            .unwrap()
-            .warnings
-            .iter()
-            .map(|line| {
-                line.split_once(": ")
-                    .expect("a place and a remark")
-                    .1
-                    .to_owned()
-            })
-            .collect();
-        found.sort();
+        let found = remarks(&attack(lines));
         let mut expected = expected;
         expected.sort_unstable();
         assert_eq!(found, expected);
     }
+}
+
+#[test]
+fn settings_that_say_something_for_some_attacks_alone() {
+    let evaluated = |lines: &str, attacks: &str| {
+        let task = TRAIN.replace("\"train\"", "\"adversarial-train\"");
+        remarks(&format!(
+            "{task}[evaluate]\nattacks = [{attacks}]\n[attack]\nepsilon = 0.1\n{lines}\n"
+        ))
+    };
+    let pgd = "kind = \"pgd\"\nstep_size = 0.02\n";
+    assert_eq!(
+        evaluated(&format!("{pgd}k = 5"), "\"pgd\", \"auto-attack\""),
+        [
+            "attack.k: 5 steps, which pgd takes, are few for auto-attack, whose own number is 100; attack by auto-attack in \
+             a stage of its own"
+        ]
+    );
+    assert_eq!(
+        evaluated(&format!("{pgd}k = 100"), "\"pgd\", \"auto-attack\""),
+        [""; 0]
+    );
+    assert_eq!(
+        evaluated(
+            &format!("{pgd}k = 5\ntarget = 3\ncompat = \"original\""),
+            "\"square\""
+        ),
+        [
+            "attack.compat: has no effect on square, whose ball is one of pixels",
+            "attack.target: has no effect on square, which is content with any wrong class",
+        ]
+    );
+    assert_eq!(
+        evaluated(
+            "kind = \"fgsm\"\nrestarts = 2\nstep_size = 0.02\nk = 5",
+            "\"pgd\""
+        ),
+        ["attack.restarts: training takes the first try; only evaluations take all of them"]
+    );
 }

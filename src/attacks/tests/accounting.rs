@@ -6,11 +6,13 @@ use super::*;
 use crate::Error;
 use crate::attacks::driver;
 use crate::attacks::rows::{copy, select};
+use crate::nn::{Module, Tape, Var};
 
 /// Notes what it is shown, and returns what it is told to.
 struct Spy {
     seen: Mutex<Vec<usize>>,
     change: f64,
+    threat: Threat,
     goal: Goal,
 }
 
@@ -19,7 +21,7 @@ impl Attack for Spy {
         "spy"
     }
     fn threat(&self) -> Threat {
-        linf(0.1)
+        self.threat
     }
     fn goal(&self) -> Goal {
         self.goal
@@ -76,6 +78,7 @@ fn only_standing_examples_are_attacked_and_the_first_to_break_one_is_noted() {
     let still = Still(Spy {
         seen: Mutex::default(),
         change: 0.0,
+        threat: linf(0.1),
         goal: Goal::Misclassify,
     });
     assert_eq!(campaign.attack(&still, &correct, |_, _, _| ()).unwrap(), 0);
@@ -106,6 +109,7 @@ fn what_leaves_the_ball_ends_the_attack() {
         let spy = Spy {
             seen: Mutex::default(),
             change,
+            threat: linf(0.1),
             goal: Goal::Misclassify,
         };
         let mut campaign = Campaign::new(&target, set.originals(), 4).unwrap();
@@ -119,21 +123,57 @@ fn what_leaves_the_ball_ends_the_attack() {
 }
 
 #[test]
+fn an_attack_that_ends_where_the_model_has_no_answer_is_an_error() {
+    struct Overflow;
+    impl Module for Overflow {
+        fn forward(&self, tape: &Tape, x: &Var) -> Result<Var> {
+            let pixels = crate::nn::structure::flatten(tape, x)?;
+            // Finite as long as the first pixel is below one half.
+            let first = pixels.tensor().narrow(1, 0, 1)?;
+            let huge = ((first - 0.5)?.relu()? * 1e38)?.sqr()?;
+            let logits = pixels.tensor().narrow(1, 1, CLASSES)?;
+            let logits = logits.broadcast_add(&huge)?;
+            Ok(tape.record(logits, false, |_, _| Ok(())))
+        }
+    }
+    let network = Network::build(0, DType::F32, &candle_core::Device::Cpu, None, |_| {
+        Ok(Box::new(Overflow))
+    })
+    .unwrap();
+    let mut set = Set::of(&mlp(), 2);
+    set.images = (set.images * 0.0).unwrap();
+    let target = Target {
+        name: "overflow".to_owned(),
+        ..Target::new(&network, LinearPlan::none())
+    };
+    let spy = Spy {
+        seen: Mutex::default(),
+        change: 0.9,
+        threat: linf(1.0),
+        goal: Goal::Misclassify,
+    };
+    let mut campaign = Campaign::new(&target, set.originals(), 4).unwrap();
+    let error = campaign.attack(&spy, &[1], |_, _, _| ()).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("overflow: its logits of what spy made of image 107 are not finite (inf)"),
+        "{error}"
+    );
+    assert!(campaign.fates().iter().all(|fate| !fate.attacked));
+}
+
+#[test]
 fn targeted_attacks_succeed_where_their_class_comes_out() {
     let network = mlp();
     let set = Set::of(&network, N);
     let clean = network.logits(&set.images).unwrap();
     for goal in [Goal::NextLikely, Goal::LeastLikely, Goal::Class(2)] {
-        let wanted = driver::goals(goal, &clean, &set.labels).unwrap();
-        let (threat, objective) = (linf(0.4), Objective::CrossEntropy);
-        let pgd = Pgd {
-            threat,
-            step_size: 0.05,
-            k: 20,
-            random_start: true,
+        let wanted = driver::goals(goal, &clean, &set.labels).unwrap().unwrap();
+        let pgd = Steps {
             restarts: 2,
-            objective,
             goal,
+            ..Steps::pgd(linf(0.4), 0.05, 20)
         };
         let (fates, _) = run(&network, &set, &[Box::new(pgd)], 4);
         let mut reached = 0;
@@ -143,6 +183,12 @@ fn targeted_attacks_succeed_where_their_class_comes_out() {
                 fate.attacked && fate.prediction == wanted[i]
             );
             assert_eq!(fate.attacked, wanted[i] != set.labels[i]);
+            if fate.attacked {
+                assert!(fate.succeeds(wanted[i], set.labels[i]));
+                let third = (0..3).find(|class| ![wanted[i], set.labels[i]].contains(class));
+                let third = third.expect("two of three are taken");
+                assert!(!fate.succeeds(third, set.labels[i]), "wrong is not enough");
+            }
             reached += usize::from(fate.prediction == wanted[i]);
         }
         assert!(reached >= N - 2, "{goal:?}: {reached}");
@@ -151,6 +197,7 @@ fn targeted_attacks_succeed_where_their_class_comes_out() {
     let spy = Spy {
         seen: Mutex::default(),
         change: 0.0,
+        threat: linf(0.1),
         goal: Goal::Class(5),
     };
     let mut campaign = Campaign::new(&target, set.originals(), 4).unwrap();

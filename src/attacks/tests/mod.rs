@@ -101,7 +101,6 @@ fn l2(epsilon: f64) -> Threat {
 /// Every attack, small.
 fn all(threat: Threat) -> Vec<Box<dyn Attack>> {
     let (step_size, k, restarts) = (threat.epsilon / 3.0, 4, 1);
-    let (objective, goal) = (Objective::CrossEntropy, Goal::Misclassify);
     let apgd = |name, loss, stop_at_success| Apgd {
         name,
         threat,
@@ -120,40 +119,12 @@ fn all(threat: Threat) -> Vec<Box<dyn Attack>> {
     };
     let targeted = ApgdLoss::TargetedDlr { classes: 3 };
     vec![
-        Box::new(Fgsm {
-            threat,
-            random_start: false,
-            restarts,
-            objective,
-            goal,
-        }),
-        Box::new(IFgsm {
-            threat,
-            step_size,
-            k,
-            random_start: false,
-            restarts,
-            objective,
-            goal,
-        }),
-        Box::new(MiFgsm {
-            threat,
-            step_size,
-            k,
-            decay: 0.9,
-            random_start: false,
-            restarts,
-            objective,
-            goal,
-        }),
-        Box::new(Pgd {
-            threat,
-            step_size,
-            k,
-            random_start: true,
+        Box::new(Steps::fgsm(threat)),
+        Box::new(Steps::i_fgsm(threat, step_size, k)),
+        Box::new(Steps::mi_fgsm(threat, step_size, k, 0.9)),
+        Box::new(Steps {
             restarts: 2,
-            objective,
-            goal,
+            ..Steps::pgd(threat, step_size, k)
         }),
         Box::new(apgd("apgd-ce", ApgdLoss::CrossEntropy, false)),
         Box::new(apgd("apgd-dlr", ApgdLoss::Dlr, true)),
@@ -164,6 +135,7 @@ fn all(threat: Threat) -> Vec<Box<dyn Attack>> {
             threat,
             queries: 40,
             restarts,
+            schedule: Schedule::OfQueries,
         }),
     ]
 }

@@ -80,6 +80,7 @@ fn a_black_box_that_finds_more_is_noticed() {
         threat,
         queries: 1,
         restarts: 1,
+        schedule: Schedule::Published,
     };
     let white = all(threat).remove(0);
     let found = sanity::compare(&[(white.as_ref(), 3), (&square, 3)], 1000);

@@ -29,11 +29,11 @@ enum Outcome {
 }
 
 /// Fetches an archive to `part`, which keeps what has arrived until the file is whole and verified. The next call goes on
-/// from there.
+/// from there. The file comes back with the lock that keeps other processes away: it is held as long as the file is.
 ///
 /// # Errors
 /// No mirror has the file: what each said. Another process that fetches the same file.
-pub(super) fn fetch(archive: &Archive, part: &Path, watch: Watch<'_>) -> Result<()> {
+pub(super) fn fetch(archive: &Archive, part: &Path, watch: Watch<'_>) -> Result<File> {
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -64,7 +64,7 @@ pub(super) fn fetch(archive: &Archive, part: &Path, watch: Watch<'_>) -> Result<
     for url in &archive.urls {
         watch(Event::Source(url));
         match from_mirror(&agent, url, archive, &mut file, part, watch)? {
-            Ok(()) => return Ok(()),
+            Ok(()) => return Ok(file),
             Err(reason) => {
                 let line = format!("{url}: {reason}");
                 watch(Event::Failure(&line));

@@ -149,7 +149,8 @@ fn fetch_any(part: &Part, dir: &Path, watch: Watch<'_>) -> Result<PathBuf> {
     for form in &part.forms {
         let partial = dir.join(format!("{}.part", form.name));
         match fetch::fetch(form, &partial, watch) {
-            Ok(()) => {
+            // Locked until the archive has been unpacked and removed: nobody else may fetch it meanwhile.
+            Ok(_locked) => {
                 let placed = place(form, &partial, dir, watch)?;
                 if partial.exists() {
                     fs::remove_file(&partial).map_err(Error::io("remove", &partial))?;

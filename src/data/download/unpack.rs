@@ -1,7 +1,7 @@
 //! A gzipped tar archive to a folder that is there as a whole or not at all.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 
@@ -14,11 +14,15 @@ use crate::{Error, Result};
 /// What an archive may hold besides the members: notes, checksums, headers.
 const BESIDES: u64 = 16 << 20;
 
+/// In the folder that is being unpacked: locked by the process that does it.
+const LOCK: &str = ".lock";
+
 /// Unpacks the named members of `<folder>/` in the archive to `into/<folder>/`, which must not be there yet. Only
 /// these names are ever written, so that no path of an archive leads anywhere else; everything else in it is passed over.
+/// What a process left that was killed on the way is removed.
 ///
 /// # Errors
-/// An archive that is damaged, lacks a member, has one twice or of another size.
+/// An archive that is damaged, lacks a member, has one twice or of another size. Another process that unpacks the same.
 pub(super) fn unpack(
     archive: &Path,
     folder: &str,
@@ -26,20 +30,41 @@ pub(super) fn unpack(
     into: &Path,
 ) -> Result<()> {
     let target = into.join(folder);
-    let temporary = into.join(format!(".{folder}.{}.tmp", std::process::id()));
-    // What an earlier process of the same number left.
-    let _ = fs::remove_dir_all(&temporary);
+    let temporary = into.join(format!(".{folder}.unpacking"));
     fs::create_dir_all(&temporary).map_err(Error::io("create", &temporary))?;
-    let done = write_members(archive, folder, members, &temporary).and_then(|()| {
-        sync_folder(&temporary)?;
-        fs::rename(&temporary, &target).map_err(Error::io("create", &target))?;
-        sync_folder(into)
-    });
+    let lock = temporary.join(LOCK);
+    let held = File::create(&lock).map_err(Error::io("create", &lock))?;
+    // A file system without locks: two processes at once would stumble over each other's files.
+    if let Err(TryLockError::WouldBlock) = held.try_lock() {
+        return Err(Error::failed(format!(
+            "{}: another process is unpacking this archive; wait for it",
+            target.display()
+        )));
+    }
+    let done = clear(&temporary)
+        .and_then(|()| write_members(archive, folder, members, &temporary))
+        .and_then(|()| {
+            fs::remove_file(&lock).map_err(Error::io("remove", &lock))?;
+            sync_folder(&temporary)?;
+            fs::rename(&temporary, &target).map_err(Error::io("create", &target))?;
+            sync_folder(into)
+        });
     if done.is_err() {
         // Nothing to add if this fails too: the first error is the one to report.
         let _ = fs::remove_dir_all(&temporary);
     }
     done
+}
+
+/// Removes what lies in the folder beside the lock.
+fn clear(temporary: &Path) -> Result<()> {
+    for entry in fs::read_dir(temporary).map_err(Error::io("read", temporary))? {
+        let path = entry.map_err(Error::io("read", temporary))?.path();
+        if path.file_name().is_some_and(|name| name != LOCK) {
+            fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+        }
+    }
+    Ok(())
 }
 
 fn write_members(

@@ -317,7 +317,7 @@ mod tests {
 
     /// Input shape, kernel, stride, padding: images of ragged tiles and of one pixel, channels in packs and not, every
     /// path of each pass.
-    const CASES: [([usize; 4], usize, usize, usize); 20] = [
+    const CASES: [([usize; 4], usize, usize, usize); 24] = [
         ([2, 7, 9, 5], 3, 1, 1),
         ([2, 8, 8, 64], 3, 1, 1),
         ([1, 5, 6, 130], 3, 1, 1),
@@ -337,7 +337,13 @@ mod tests {
         ([1, 5, 5, 3], 3, 1, 4),
         ([1, 4, 6, 2], 2, 2, 1),
         ([1, 11, 13, 66], 11, 1, 5),
-        ([9, 16, 15, 2], 3, 1, 1),
+        // Sums of many parts.
+        ([9, 16, 15, 64], 3, 1, 1),
+        ([4, 17, 29, 66], 3, 2, 1),
+        ([3, 11, 15, 65], 5, 1, 2),
+        // More tiles than blocks.
+        ([33_000, 1, 1, 64], 3, 1, 1),
+        ([33_000, 1, 1, 64], 1, 1, 0),
     ];
 
     #[test]

@@ -213,6 +213,21 @@ impl Card for Nvidia {
             .map_err(|error| Error::failed(format!("kernel {}: {error:?}", call.name())))
     }
 
+    fn scratch(&self, shape: &[usize], dtype: DType) -> Result<Tensor> {
+        // SAFETY: every kernel writes each element of its results before anybody reads it.
+        unsafe { Tensor::empty(shape, dtype, &self.device) }.map_err(|error| {
+            let need = (shape.iter().product::<usize>() * dtype.size_in_bytes()) >> 20;
+            let (free, total) = self.stream.context().mem_get_info().unwrap_or_default();
+            Error::failed(format!(
+                "the card has no room for another {need} MiB (a tensor {shape:?} of {dtype:?}): {} of its {} MiB are free \
+                 ({error}). A batch half as large needs about half of what this run holds: lower data.batch_size, or \
+                 data.eval_batch_size where this was an evaluation",
+                free >> 20,
+                total >> 20
+            ))
+        })
+    }
+
     fn address(&self, tensor: &Tensor) -> Result<u64> {
         let (storage, layout) = tensor.storage_and_layout();
         let (start, _) = layout

@@ -37,12 +37,12 @@ section! {
         epsilon: Epsilon [by read_epsilon],
         /// Length of a step, pixels in [0, 1]: a number or a fraction; required for i-fgsm, mi-fgsm and pgd, none for the others.
         step_size: Option<StepSize> [optional],
-        /// Number of steps; required for i-fgsm, mi-fgsm and pgd, 100 for apgd, apgd-t, fab, fab-t and auto-attack, none for the others.
+        /// Number of steps; required for i-fgsm, mi-fgsm and pgd, also beside others, which then take as many; otherwise 100.
         k: Option<Iterations> [optional],
         /// The norm of the ball: "linf" or "l2"; default "linf".
         norm: Norm [or Norm::Linf],
-        /// Start from a random point of the ball; default true for pgd, false for the others of fixed step size.
-        random_start: bool [or kind == Some(AttackKind::Pgd)],
+        /// Start from a random point of the ball: all attacks of fixed step size, or none; default pgd alone.
+        random_start: Option<bool> [optional],
         /// Tries on each example, from different random starts, until one succeeds; default 1.
         restarts: usize [as Restarts, or 1],
         /// Share of the accumulated gradient that a step of mi-fgsm keeps, mu in the paper; default 1.
@@ -51,8 +51,8 @@ section! {
         loss: AttackLoss [or AttackLoss::Ce],
         /// The class that fgsm, i-fgsm, mi-fgsm and pgd aim at: "none", "next-likely", "least-likely" or its number; default "none".
         target: AttackTarget [or AttackTarget::None],
-        /// Wrong classes that apgd-t and fab-t go for, the likeliest first, and all where there are fewer; default 9.
-        n_target_classes: usize [as Count, or 9],
+        /// Wrong classes that apgd-t and fab-t go for, the likeliest first; default 9, or all where there are fewer.
+        n_target_classes: Option<usize> [optional as Count],
         /// Proposals of square for each example; default 5000.
         n_queries: usize [as Count, or 5000],
         /// The members of auto-attack in order; default the standard version, ["apgd-ce", "apgd-t", "fab-t", "square"].
@@ -65,9 +65,8 @@ section! {
         save_images: bool [or true],
     }
     check(fields) {
-        let kinds = fields.attacks();
-        // Where nothing is known of the attacks, nothing is called idle.
-        let any = |has: fn(AttackKind) -> bool| kinds.is_empty() || kinds.iter().any(|kind| has(*kind));
+        let uses = fields.uses;
+        let kinds = &uses.attacks[..];
         let stepping = kinds.iter().copied().find(|kind| kind.has_step_size());
         match stepping {
             Some(attack) => {
@@ -82,58 +81,79 @@ section! {
             }
             None => {}
         }
-        if !any(|kind| kind.has_step_size() || kind.has_budget()) {
+        if !uses.any(|kind| kind.has_step_size() || kind.has_budget()) {
             let why = match kinds {
                 [AttackKind::Fgsm] => "fgsm takes a single step",
                 _ => "the attack counts queries, not steps: n_queries",
             };
             fields.idle("k", &mut k, None, why);
         }
-        if k == Some(None) && kind.is_some_and(AttackKind::has_budget) {
+        let other = uses.other(|kind| !kind.has_budget());
+        if let (Some(steps), Some(Some(few)), Some(other)) = (stepping, k, other)
+            && few.get() < AttackKind::BUDGET
+        {
+            let message = format!(
+                "{} steps, which {steps} takes, are few for {other}, whose own number is {}; attack by {other} in a stage of \
+                 its own", few.get(), AttackKind::BUDGET
+            );
+            fields.warn("k", &message);
+        }
+        if k == Some(None) && uses.some(AttackKind::has_budget) {
             k = Some(Iterations::new(AttackKind::BUDGET));
         }
-        if !any(AttackKind::has_gradient_steps) {
-            fields.idle("random_start", &mut random_start, false, "the attack has a start of its own");
+        if !uses.any(AttackKind::has_gradient_steps) {
+            fields.idle("random_start", &mut random_start, None, "the attack has a start of its own");
             fields.idle("target", &mut target, AttackTarget::None, "only fgsm, i-fgsm, mi-fgsm and pgd take it");
         }
-        if random_start == Some(false) && !any(|kind| !kind.has_gradient_steps()) {
-            fields.idle("restarts", &mut restarts, 1, "every start is the same without random_start");
+        if let Some(random_start) = random_start {
+            let starts_alike = |kind: AttackKind| {
+                kind.has_gradient_steps() && !random_start.unwrap_or(kind.has_random_start())
+            };
+            if !uses.any(|kind| !starts_alike(kind)) {
+                fields.idle("restarts", &mut restarts, 1, "every start is the same without random_start");
+            }
         }
-        if fields.uses.task == Some(Task::AdversarialTrain) && restarts.is_some_and(|count| count > 1) {
+        if uses.task == Some(Task::AdversarialTrain) && restarts.is_some_and(|count| count > 1) {
             fields.warn("restarts", "training takes the first try; only evaluations take all of them");
         }
-        if !any(|kind| kind == AttackKind::MiFgsm) {
+        if !uses.any(|kind| kind == AttackKind::MiFgsm) {
             fields.idle("decay", &mut decay, 1.0, "only mi-fgsm uses it");
         }
-        if !any(|kind| kind == AttackKind::Apgd) {
+        if !kinds.is_empty() && !kinds.contains(&AttackKind::Apgd) {
             fields.idle("loss", &mut loss, AttackLoss::Ce, "only apgd uses it");
         }
-        if !any(AttackKind::has_targets) {
-            fields.idle("n_target_classes", &mut n_target_classes, 9, "only apgd-t, fab-t and auto-attack use it");
+        if !uses.any(AttackKind::has_targets) {
+            fields.idle("n_target_classes", &mut n_target_classes, None, "only apgd-t and fab-t use it, also in auto-attack");
         }
-        if !any(AttackKind::has_queries) {
-            fields.idle("n_queries", &mut n_queries, 5000, "only square and auto-attack use it");
+        if !uses.any(AttackKind::has_queries) {
+            fields.idle("n_queries", &mut n_queries, 5000, "only square uses it, also in auto-attack");
         }
-        if !any(|kind| kind == AttackKind::AutoAttack) {
+        if !kinds.is_empty() && !kinds.contains(&AttackKind::AutoAttack) {
             let standard = EnsembleMember::STANDARD.to_vec();
             fields.idle("attacks", &mut attacks, standard, "only auto-attack has members");
         }
         if let Some(list) = &attacks {
-            if list.is_empty() {
-                let names = crate::spec::choice::one_of(EnsembleMember::NAMES);
-                fields.fault("attacks", &format!("expected at least {names}"));
-            } else if list.iter().enumerate().any(|(place, member)| list[..place].contains(member)) {
-                fields.fault("attacks", "expected each attack at most once");
-            }
+            fields.each_once("attacks", list, EnsembleMember::NAMES);
         }
-        if !any(AttackKind::has_original) {
+        if !uses.any(AttackKind::has_original) {
             fields.idle("compat", &mut compat, Compat::None, "only fgsm, i-fgsm and pgd have units of the reference");
+        }
+        // What changes the meaning of a result, and does so for some of the attacks alone.
+        if compat == Some(Compat::Original)
+            && let Some(other) = uses.other(AttackKind::has_original)
+        {
+            fields.warn("compat", &format!("has no effect on {other}, whose ball is one of pixels"));
+        }
+        if target.is_some_and(|target| target != AttackTarget::None)
+            && let Some(other) = uses.other(AttackKind::has_gradient_steps)
+        {
+            fields.warn("target", &format!("has no effect on {other}, which is content with any wrong class"));
         }
         if compat == Some(Compat::Original) && norm == Some(Norm::L2) {
             fields.fault("norm", "expected \"linf\" with attack.compat = \"original\", found \"l2\"");
         }
         if fields.task_is(&[Task::AdversarialTrain])
-            && fields.uses.task.is_some()
+            && uses.task.is_some()
             && let Some(kind) = kind.filter(|kind| !kind.is_for_training())
         {
             let message = format!(
@@ -146,27 +166,6 @@ section! {
         }
         if !fields.task_is(&[Task::Attack]) {
             fields.idle("save_images", &mut save_images, true, "only the task attack saves images");
-        }
-    }
-}
-
-impl AttackSpec {
-    /// These settings with another kind of attack, as `evaluate.attacks` asks for. Unless it is this section's own
-    /// kind, the random start is that kind's default, and so are the steps where one of the two chooses their size and
-    /// the other does not.
-    pub fn with_kind(&self, kind: AttackKind) -> Self {
-        if kind == self.kind {
-            return self.clone();
-        }
-        let k = match kind.has_budget() && !self.kind.has_budget() {
-            true => Iterations::new(AttackKind::BUDGET),
-            false => self.k,
-        };
-        Self {
-            kind,
-            k,
-            random_start: kind == AttackKind::Pgd,
-            ..self.clone()
         }
     }
 }

@@ -28,6 +28,7 @@ choices! {
     }
 }
 
+/// What is true of auto-attack is true of its members, [`EnsembleMember::kind`], and not of itself.
 impl AttackKind {
     /// The steps of the attacks that need no `step_size`, where the spec does not say.
     pub const BUDGET: usize = 100;
@@ -39,10 +40,7 @@ impl AttackKind {
 
     /// Whether the attack takes `k` steps and chooses their size.
     pub fn has_budget(self) -> bool {
-        match self {
-            Self::Apgd | Self::ApgdT | Self::Fab | Self::FabT | Self::AutoAttack => true,
-            Self::Fgsm | Self::IFgsm | Self::MiFgsm | Self::Pgd | Self::Square => false,
-        }
+        matches!(self, Self::Apgd | Self::ApgdT | Self::Fab | Self::FabT)
     }
 
     /// Whether the attack is a loop of gradient steps: it can start at random or not, and aim at a class.
@@ -50,14 +48,24 @@ impl AttackKind {
         self == Self::Fgsm || self.has_step_size()
     }
 
-    /// Whether the attack goes for several target classes in turn.
-    pub fn has_targets(self) -> bool {
-        matches!(self, Self::ApgdT | Self::FabT | Self::AutoAttack)
+    /// Whether it starts at random where the spec does not say.
+    pub fn has_random_start(self) -> bool {
+        self == Self::Pgd
     }
 
-    /// Whether the attack asks for logits alone, or has a part that does.
+    /// Whether the attack goes for several target classes in turn.
+    pub fn has_targets(self) -> bool {
+        matches!(self, Self::ApgdT | Self::FabT)
+    }
+
+    /// Whether the attack counts queries.
     pub fn has_queries(self) -> bool {
-        matches!(self, Self::Square | Self::AutoAttack)
+        self == Self::Square
+    }
+
+    /// Whether the attack asks for gradients, and not for logits alone.
+    pub fn has_gradients(self) -> bool {
+        !self.has_queries()
     }
 
     /// Whether the reference has it in units of its own.
@@ -92,6 +100,17 @@ choices! {
 impl EnsembleMember {
     /// The standard version, in its order.
     pub const STANDARD: [Self; 4] = [Self::ApgdCe, Self::ApgdT, Self::FabT, Self::Square];
+
+    /// The attack that it is when it stands alone.
+    pub fn kind(self) -> AttackKind {
+        match self {
+            Self::ApgdCe | Self::ApgdDlr => AttackKind::Apgd,
+            Self::ApgdT => AttackKind::ApgdT,
+            Self::Fab => AttackKind::Fab,
+            Self::FabT => AttackKind::FabT,
+            Self::Square => AttackKind::Square,
+        }
+    }
 }
 
 choices! {

@@ -20,19 +20,16 @@ pub enum EvalAttack {
 }
 
 impl EvalAttack {
-    const NAMES: &'static [&'static str] = &[
-        "none",
-        "fgsm",
-        "i-fgsm",
-        "mi-fgsm",
-        "pgd",
-        "apgd",
-        "apgd-t",
-        "fab",
-        "fab-t",
-        "square",
-        "auto-attack",
-    ];
+    /// "none", then the attacks.
+    const NAMES: &'static [&'static str] = &{
+        let mut names = ["none"; 1 + AttackKind::NAMES.len()];
+        let mut place = 0;
+        while place < AttackKind::NAMES.len() {
+            names[place + 1] = AttackKind::NAMES[place];
+            place += 1;
+        }
+        names
+    };
 
     /// The name in the spec and in the column `attack` of the metrics.
     pub fn name(self) -> &'static str {
@@ -81,12 +78,7 @@ section! {
     }
     check(fields) {
         if let Some(list) = &attacks {
-            if list.is_empty() {
-                let names = crate::spec::choice::one_of(EvalAttack::NAMES);
-                fields.fault("attacks", &format!("expected at least {names}"));
-            } else if list.iter().enumerate().any(|(place, attack)| list[..place].contains(attack)) {
-                fields.fault("attacks", "expected each attack at most once");
-            }
+            fields.each_once("attacks", list, EvalAttack::NAMES);
         }
         if fields.task_is(&[Task::Evaluate]) {
             fields.idle("every", &mut every, 1, "the task evaluate measures once");

@@ -2,11 +2,15 @@
 
 use serde::{Serialize, Serializer};
 
+use super::attack_kind::AttackKind;
 use crate::models::{Layers, LinbpUse};
 use crate::spec::choice::choices;
 use crate::spec::fields::Fields;
 use crate::spec::section::section;
 use crate::spec::task::Task;
+
+/// Why LinBP makes no difference to some attacks.
+pub(super) const NO_GRADIENTS: &str = "square asks for logits alone, and LinBP changes gradients";
 
 choices! {
     /// What becomes of the gradient besides the activations' derivatives.
@@ -83,13 +87,16 @@ section! {
         if !fields.task_is(&[Task::Train, Task::AdversarialTrain]) {
             fields.idle("train", &mut train, false, "nothing is trained here");
         }
-        if fields.attacks().is_empty() {
+        let gradients = fields.uses.any(AttackKind::has_gradients);
+        if fields.uses.attacks.is_empty() {
             fields.idle("attack", &mut attack, false, "nothing is attacked here");
+        } else if !gradients {
+            fields.idle("attack", &mut attack, false, NO_GRADIENTS);
         }
         let mut in_attacks = attack;
         if fields.uses.task == Some(Task::Transfer) {
             fields.idle("attack", &mut attack, false, "transfer.linbp says with and without, or which");
-            in_attacks = Some(true);
+            in_attacks = Some(gradients);
         }
         match (train, in_attacks) {
             (Some(false), Some(false)) => {

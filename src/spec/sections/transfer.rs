@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::attack_kind::AttackKind;
+use super::linbp::NO_GRADIENTS;
 use super::model::ModelSpec;
-use crate::spec::choice::one_of;
-use crate::spec::fields::{Fields, Table, join};
+use crate::spec::fields::{Fields, Table, join, repeats};
 use crate::spec::section::{Section, section};
 
 section! {
@@ -20,23 +20,16 @@ section! {
     }
     check(fields) {
         if let Some(Some(list)) = &attacks {
-            if list.is_empty() {
-                fields.fault("attacks", &format!("expected at least {}", one_of(AttackKind::NAMES)));
-            } else if repeats(list) {
-                fields.fault("attacks", "expected each attack at most once");
-            }
+            fields.each_once("attacks", list, AttackKind::NAMES);
         }
         if let Some(list) = &linbp
             && (list.is_empty() || repeats(list))
         {
             fields.fault("linbp", "expected [false], [true] or [false, true]");
+        } else if !fields.uses.any(AttackKind::has_gradients) {
+            fields.idle("linbp", &mut linbp, vec![false], NO_GRADIENTS);
         }
     }
-}
-
-fn repeats<T: PartialEq>(list: &[T]) -> bool {
-    let mut places = list.iter().enumerate();
-    places.any(|(place, item)| list[..place].contains(item))
 }
 
 /// Reads every table under `models` as a section of its own.

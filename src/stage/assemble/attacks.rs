@@ -1,0 +1,429 @@
+//! From the settings of `[attack]` to attacks.
+
+use crate::attacks::{
+    self, Apgd, ApgdLoss, Attack, Fab, Goal, Objective, Schedule, Square, Steps, Threat,
+};
+use crate::spec::{
+    AttackKind, AttackLoss, AttackSpec, AttackTarget, Compat, DataSpec, EnsembleMember, Norm,
+    StageSpec,
+};
+use crate::{Error, Result};
+
+/// Units of colour channels where images are not normalised.
+const PIXELS: [f64; 3] = [1.0; 3];
+/// Wrong classes that the attacks on one class after another go for, where the spec does not say and there are as many.
+const TARGET_CLASSES: usize = 9;
+
+/// The attack of the given kind with the section's settings, on a model of so many classes: one, or the members of
+/// AutoAttack in order.
+///
+/// # Errors
+/// Settings that are missing, or that ask for more classes than there are.
+pub(in crate::stage) fn attacks(
+    spec: &AttackSpec,
+    kind: AttackKind,
+    data: &DataSpec,
+    classes: usize,
+) -> Result<Vec<Box<dyn Attack>>> {
+    let maker = Maker::new(spec, kind, data, classes);
+    let step = |settings: fn(Threat, f64, usize, f64) -> Steps| {
+        let (step_size, k) = maker.steps()?;
+        maker.aimed(settings(maker.threat, step_size, k, spec.decay))
+    };
+    let whole = "attack.kind";
+    let one: Box<dyn Attack> = match kind {
+        AttackKind::Fgsm => Box::new(maker.aimed(Steps::fgsm(maker.threat))?),
+        AttackKind::IFgsm => Box::new(step(|threat, size, k, _| Steps::i_fgsm(threat, size, k))?),
+        AttackKind::MiFgsm => Box::new(step(Steps::mi_fgsm)?),
+        AttackKind::Pgd => Box::new(step(|threat, size, k, _| Steps::pgd(threat, size, k))?),
+        AttackKind::Apgd => {
+            let loss = match spec.loss {
+                AttackLoss::Ce => ApgdLoss::CrossEntropy,
+                AttackLoss::Dlr => {
+                    maker.require("attack.loss", "dlr", Objective::Dlr)?;
+                    ApgdLoss::Dlr
+                }
+            };
+            Box::new(maker.apgd("apgd", loss, false))
+        }
+        AttackKind::ApgdT => Box::new(maker.apgd_t(whole, false)?),
+        AttackKind::Fab => Box::new(maker.fab("fab", None, false)),
+        AttackKind::FabT => Box::new(maker.fab("fab-t", Some(maker.targets()?), false)),
+        AttackKind::Square => Box::new(maker.square(Schedule::OfQueries)),
+        AttackKind::AutoAttack => {
+            let members = spec.attacks.iter();
+            return members.map(|&member| maker.member(member)).collect();
+        }
+    };
+    Ok(vec![one])
+}
+
+/// Whether the stage's attacks can be carried out on a model of so many classes.
+///
+/// # Errors
+/// The first setting that they cannot be carried out with.
+pub fn check_attacks(stage: &StageSpec, classes: usize) -> Result<()> {
+    let (Some(spec), Some(data)) = (&stage.attack, &stage.data) else {
+        return Ok(());
+    };
+    for kind in stage.attack_kinds() {
+        attacks(spec, kind, data, classes)?;
+    }
+    Ok(())
+}
+
+/// Makes attacks of one section.
+struct Maker<'a> {
+    spec: &'a AttackSpec,
+    kind: AttackKind,
+    threat: Threat,
+    original: bool,
+    classes: usize,
+}
+
+impl<'a> Maker<'a> {
+    fn new(spec: &'a AttackSpec, kind: AttackKind, data: &DataSpec, classes: usize) -> Self {
+        let original = spec.compat == Compat::Original && kind.has_original();
+        let epsilon = spec.epsilon.get();
+        let threat = match spec.norm {
+            // The reference clips normalised values to 2 epsilon around the original.
+            Norm::Linf if original => Threat {
+                norm: attacks::Norm::ChannelLinf(units(data)),
+                epsilon: 2.0 * epsilon,
+            },
+            Norm::Linf => Threat {
+                norm: attacks::Norm::Linf,
+                epsilon,
+            },
+            Norm::L2 => Threat {
+                norm: attacks::Norm::L2,
+                epsilon,
+            },
+        };
+        Self {
+            spec,
+            kind,
+            threat,
+            original,
+            classes,
+        }
+    }
+
+    fn goal(&self) -> Result<Goal> {
+        Ok(match self.spec.target {
+            AttackTarget::None => Goal::Misclassify,
+            AttackTarget::NextLikely => Goal::NextLikely,
+            AttackTarget::LeastLikely => Goal::LeastLikely,
+            AttackTarget::Class(class) if (class as usize) < self.classes => Goal::Class(class),
+            AttackTarget::Class(class) => {
+                return Err(Error::spec(format!(
+                    "attack.target: expected the number of a class, below {}, found {class}",
+                    self.classes
+                )));
+            }
+        })
+    }
+
+    fn steps(&self) -> Result<(f64, usize)> {
+        match (self.spec.step_size, self.spec.k) {
+            (Some(step_size), Some(k)) => Ok((step_size.get(), k.get())),
+            _ => Err(Error::spec(format!(
+                "attack.step_size and attack.k: {} needs both",
+                self.kind
+            ))),
+        }
+    }
+
+    fn budget(&self) -> usize {
+        self.spec.k.map_or(AttackKind::BUDGET, |k| k.get())
+    }
+
+    /// How many wrong classes an attack goes for in turn.
+    fn targets(&self) -> Result<usize> {
+        let wrong = self.classes.saturating_sub(1);
+        match self.spec.n_target_classes {
+            None => Ok(TARGET_CLASSES.min(wrong)),
+            Some(count) if count <= wrong => Ok(count),
+            Some(count) => Err(Error::spec(format!(
+                "attack.n_target_classes: expected at most {wrong}, the wrong ones of {} classes, found {count}",
+                self.classes
+            ))),
+        }
+    }
+
+    /// Refuses a loss that is not defined for so few classes; `key` is the setting whose value asks for it.
+    fn require(&self, key: &str, value: &str, loss: Objective) -> Result<()> {
+        if self.classes >= loss.classes() {
+            return Ok(());
+        }
+        Err(Error::spec(format!(
+            "{key}: \"{value}\" takes a model of at least {} classes, and the data has {}; choose another",
+            loss.classes(),
+            self.classes
+        )))
+    }
+
+    /// The settings that all attacks of fixed step size have.
+    fn aimed(&self, steps: Steps) -> Result<Steps> {
+        Ok(Steps {
+            random_start: self.spec.random_start.unwrap_or(steps.random_start),
+            restarts: self.spec.restarts,
+            // The reference takes the negative log-likelihood of raw logits, except in its PGD.
+            objective: match self.original && self.kind != AttackKind::Pgd {
+                true => Objective::Logit,
+                false => Objective::CrossEntropy,
+            },
+            goal: self.goal()?,
+            ..steps
+        })
+    }
+
+    /// A member of AutoAttack, which leaves an example once it is broken.
+    fn member(&self, member: EnsembleMember) -> Result<Box<dyn Attack>> {
+        let name = member.name();
+        let key = "attack.attacks";
+        Ok(match member {
+            EnsembleMember::ApgdCe => Box::new(self.apgd(name, ApgdLoss::CrossEntropy, true)),
+            EnsembleMember::ApgdDlr => {
+                self.require(key, name, Objective::Dlr)?;
+                Box::new(self.apgd(name, ApgdLoss::Dlr, true))
+            }
+            EnsembleMember::ApgdT => Box::new(self.apgd_t(key, true)?),
+            EnsembleMember::Fab => Box::new(self.fab(name, None, true)),
+            EnsembleMember::FabT => Box::new(self.fab(name, Some(self.targets()?), true)),
+            // As the standard version has it: squares shrink as in 10,000 queries, of which it takes half.
+            EnsembleMember::Square => Box::new(self.square(Schedule::Published)),
+        })
+    }
+
+    fn apgd(&self, name: &'static str, loss: ApgdLoss, stop_at_success: bool) -> Apgd {
+        Apgd {
+            name,
+            threat: self.threat,
+            k: self.budget(),
+            restarts: self.spec.restarts,
+            loss,
+            stop_at_success,
+        }
+    }
+
+    fn apgd_t(&self, key: &str, stop_at_success: bool) -> Result<Apgd> {
+        self.require(key, "apgd-t", Objective::TargetedDlr)?;
+        let loss = ApgdLoss::TargetedDlr {
+            classes: self.targets()?,
+        };
+        Ok(self.apgd("apgd-t", loss, stop_at_success))
+    }
+
+    fn fab(&self, name: &'static str, targets: Option<usize>, stop_at_success: bool) -> Fab {
+        Fab {
+            name,
+            threat: self.threat,
+            k: self.budget(),
+            restarts: self.spec.restarts,
+            targets,
+            stop_at_success,
+        }
+    }
+
+    fn square(&self, schedule: Schedule) -> Square {
+        Square {
+            threat: self.threat,
+            queries: self.spec.n_queries,
+            restarts: self.spec.restarts,
+            schedule,
+        }
+    }
+}
+
+/// What one normalised unit is in pixels, channel by channel.
+fn units(data: &DataSpec) -> [f64; 3] {
+    let Some((_, std)) = data.normalize.statistics() else {
+        return PIXELS;
+    };
+    let last = std.last().copied().unwrap_or(1.0);
+    std::array::from_fn(|channel| std.get(channel).copied().unwrap_or(last))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use candle_core::{DType, Device, Tensor};
+
+    use super::*;
+    use crate::attacks::{Originals, Start, Target};
+    use crate::nn::{LinearPlan, Module, Network, Tape, Var};
+    use crate::spec::{Request, plan};
+
+    const CLASSES: usize = 10;
+    const BALL: Threat = Threat {
+        norm: attacks::Norm::Linf,
+        epsilon: 0.1,
+    };
+
+    /// A stage that attacks by `settings` and evaluates under `evaluations`.
+    fn stage(settings: &str, evaluations: &str) -> StageSpec {
+        let folder = tempfile::tempdir().unwrap();
+        let spec = folder.path().join("a.toml");
+        let text = format!(
+            "task = \"adversarial-train\"\ndata.kind = \"digits\"\nmodel.arch = \"mlp\"\noptimizer.lr = 0.1\n\
+             train.epochs = 1\nevaluate.attacks = [{evaluations}]\n[attack]\nepsilon = 0.1\n{settings}\n"
+        );
+        std::fs::write(&spec, text).unwrap();
+        let plan = plan(&Request {
+            spec,
+            ..Request::default()
+        });
+        plan.unwrap_or_else(|error| panic!("{error}")).runs[0]
+            .spec
+            .stages[0]
+            .clone()
+    }
+
+    fn of(stage: &StageSpec, kind: AttackKind) -> Vec<Box<dyn Attack>> {
+        let (spec, data) = (stage.attack.as_ref(), stage.data.as_ref());
+        attacks(spec.unwrap(), kind, data.unwrap(), CLASSES).unwrap()
+    }
+
+    /// Gives the pixels of an image as its logits, and counts how often it is asked.
+    struct Counting(Arc<AtomicUsize>);
+
+    impl Module for Counting {
+        fn forward(&self, tape: &Tape, x: &Var) -> Result<Var> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            crate::nn::structure::flatten(tape, x)
+        }
+    }
+
+    /// What an attack makes of one image, and how often it asks the model.
+    fn carry_out(attack: &dyn Attack) -> (Vec<f32>, usize) {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counting = Counting(Arc::clone(&asked));
+        let network = Network::build(0, DType::F32, &candle_core::Device::Cpu, None, |_| {
+            Ok(Box::new(counting))
+        })
+        .unwrap();
+        // The first class has won by more than any perturbation takes away.
+        let mut pixels = vec![0.2f32; CLASSES];
+        pixels[0] = 0.9;
+        let images = Tensor::from_vec(pixels, (1, 1, 2, 5), &Device::Cpu).unwrap();
+        let originals = Originals {
+            images: &images,
+            labels: &[0],
+            indices: &[0],
+            start: Start::default(),
+        };
+        let target = Target::new(&network, LinearPlan::none());
+        let found = attack.perturb(&target, originals).unwrap();
+        let found = found.flatten_all().unwrap().to_vec1().unwrap();
+        (found, asked.load(Ordering::Relaxed))
+    }
+
+    #[test]
+    fn written_settings_hold_for_every_attack() {
+        let settings = "kind = \"pgd\"\nstep_size = 0.02\nk = 7\nrandom_start = true\nrestarts = 3";
+        let stage = stage(settings, "\"i-fgsm\", \"fgsm\", \"apgd\"");
+        for (kind, asked) in [
+            (AttackKind::Pgd, 7),
+            (AttackKind::IFgsm, 7),
+            (AttackKind::Fgsm, 1),
+            // It looks at its start, too.
+            (AttackKind::Apgd, 8),
+        ] {
+            let attack = of(&stage, kind).remove(0);
+            assert_eq!(attack.restarts(), 3, "{kind}");
+            assert_eq!(carry_out(attack.as_ref()).1, asked, "{kind}");
+        }
+        let fgsm = carry_out(of(&stage, AttackKind::Fgsm)[0].as_ref()).0;
+        assert_ne!(fgsm, carry_out(&Steps::fgsm(BALL)).0, "the start is random");
+    }
+
+    #[test]
+    fn what_is_not_written_is_what_each_attack_is_known_for() {
+        let stage = stage(
+            "kind = \"pgd\"\nstep_size = 0.02\nk = 2",
+            "\"i-fgsm\", \"pgd\"",
+        );
+        for (kind, published) in [
+            (AttackKind::Pgd, Steps::pgd(BALL, 0.02, 2)),
+            (AttackKind::IFgsm, Steps::i_fgsm(BALL, 0.02, 2)),
+        ] {
+            let found = carry_out(of(&stage, kind)[0].as_ref()).0;
+            assert_eq!(found, carry_out(&published).0, "{kind}");
+        }
+    }
+
+    #[test]
+    fn the_standard_ensemble_is_the_published_one() {
+        let stage = stage("kind = \"fgsm\"", "\"auto-attack\"");
+        let members = of(&stage, AttackKind::AutoAttack);
+        let names: Vec<&str> = members.iter().map(|member| member.name()).collect();
+        assert_eq!(names, ["apgd-ce", "apgd-t", "fab-t", "square"]);
+        assert!(members.iter().all(|member| member.restarts() == 1));
+        // APGD and its start, nine times with the list of the classes; FAB asks twice a step; Square and its start.
+        let asked: Vec<usize> = members
+            .iter()
+            .map(|member| carry_out(member.as_ref()).1)
+            .collect();
+        assert_eq!(asked, [101, 1 + 9 * 101, 1 + 9 * 200, 5001]);
+        let square = |schedule| {
+            carry_out(&Square {
+                threat: BALL,
+                queries: 5000,
+                restarts: 1,
+                schedule,
+            })
+        };
+        let found = carry_out(members[3].as_ref());
+        assert_eq!(found, square(Schedule::Published));
+    }
+
+    #[test]
+    fn more_classes_than_there_are_are_refused() {
+        for (settings, evaluations, classes, expected) in [
+            (
+                "kind = \"fgsm\"\ntarget = 10",
+                "",
+                10,
+                "attack.target: expected the number of a class, below 10, found 10",
+            ),
+            (
+                "kind = \"apgd-t\"\nn_target_classes = 10",
+                "",
+                10,
+                "attack.n_target_classes: expected at most 9, the wrong ones of 10 classes, found 10",
+            ),
+            (
+                "kind = \"apgd-t\"",
+                "",
+                3,
+                "attack.kind: \"apgd-t\" takes a model of at least 4 classes, and the data has 3; choose another",
+            ),
+            (
+                "kind = \"apgd\"\nloss = \"dlr\"",
+                "",
+                2,
+                "attack.loss: \"dlr\" takes a model of at least 3 classes, and the data has 2; choose another",
+            ),
+            (
+                "kind = \"fgsm\"",
+                "\"auto-attack\"",
+                3,
+                "attack.attacks: \"apgd-t\" takes a model of at least 4 classes, and the data has 3; choose another",
+            ),
+        ] {
+            let evaluations = match evaluations {
+                "" => "\"none\"",
+                some => some,
+            };
+            let stage = stage(settings, evaluations);
+            let error = check_attacks(&stage, classes).unwrap_err();
+            assert_eq!(error.to_string(), expected);
+        }
+        // What is not written asks for no more than there are.
+        let stage = stage("kind = \"fgsm\"", "\"fab-t\"");
+        assert!(check_attacks(&stage, 3).is_ok());
+    }
+}
