@@ -281,6 +281,7 @@ mod tests {
         let faults = fresh();
         assert_eq!(found(l2, &[(3, 104, f32::NAN)], &faults), [1, 0]);
         assert_eq!(found(linf, &[(0, 0, f32::INFINITY)], &faults), [2, 1]);
+        assert_eq!(found(linf, &[(1, 0, 0.9)], &faults), [2, 2]);
     }
 
     #[test]
