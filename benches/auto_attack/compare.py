@@ -83,6 +83,8 @@ def theirs(options, images, labels):
     if options.k:
         for member in attack._autoattack.attacks[:3]:
             member.steps = options.k
+    # As the authors' own standard version has it; torchattacks would fit the schedule to the number of queries.
+    attack._autoattack.attacks[3].rescale_schedule = False
     # Its members fail on a batch of which nothing stands, so only images that are right before are handed over.
     with torch.no_grad():
         right = torch.cat([network(x).argmax(1) for x in images.split(options.batch_size)]) == labels
