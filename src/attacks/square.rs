@@ -1,13 +1,12 @@
 //! The Square attack (Andriushchenko et al., arXiv 1912.00049): random search over squares, by logits alone.
 
 use candle_core::Tensor;
-use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use super::ball::into_linf;
 use super::driver::predictions;
 use super::rows::keep;
-use super::square_window::{Window, propose_l2, start_l2};
+use super::square_window::{Window, propose_l2, random_sign, start_l2};
 use super::threat::image_len;
 use super::{Attack, Norm, Originals, Target, Threat};
 use crate::ops::Real;
@@ -60,11 +59,6 @@ fn share(query: usize, queries: usize, schedule: Schedule) -> f64 {
     ];
     let passed = halvings.iter().filter(|&&bound| at.floor() > bound).count();
     FIRST_SHARE / f64::from(1u32 << passed)
-}
-
-/// -1 or 1.
-pub(super) fn random_sign(rng: &mut ChaCha8Rng) -> f64 {
-    if rng.random::<bool>() { 1.0 } else { -1.0 }
 }
 
 /// `z_y - max z_other` of each row: negative where the label has lost.

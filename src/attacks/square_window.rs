@@ -4,8 +4,12 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use super::ball::{into_l2, into_pixels, length};
-use super::square::random_sign;
 use crate::ops::Real;
+
+/// -1 or 1.
+pub(super) fn random_sign(rng: &mut ChaCha8Rng) -> f64 {
+    if rng.random::<bool>() { 1.0 } else { -1.0 }
+}
 
 /// The fewest pixels of a side in the l2 norm.
 const LEAST_SIDE: usize = 3;

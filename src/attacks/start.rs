@@ -12,8 +12,8 @@ use super::{Norm, Threat};
 use crate::ops::Real;
 #[cfg(any(feature = "cuda", test))]
 use crate::ops::cuda::Card;
-use crate::ops::on_card;
 use crate::ops::parallel::{chunk, chunks_mut};
+use crate::ops::place::on_card;
 use crate::ops::real::{scratch, tensor, view};
 use crate::rng::{Purpose, stream};
 use crate::{Result, with_real};

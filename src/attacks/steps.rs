@@ -5,9 +5,10 @@ use candle_core::Tensor;
 use super::driver::goals;
 use super::threat::image_len;
 use super::{Attack, Goal, Objective, Originals, Target, Threat};
+use crate::ops::Real;
 use crate::ops::parallel::{chunk, chunks_mut};
+use crate::ops::place::on_card;
 use crate::ops::real::{view, with_mut};
-use crate::ops::{Real, on_card};
 use crate::{Result, simd, with_real};
 
 /// Steps of one size up an objective, each projected into the ball and the pixel range.

@@ -4,8 +4,9 @@ use candle_core::{Device, Tensor};
 
 use crate::nn::loss::{Loss, Reduction, cross_entropy};
 use crate::nn::{Coordinates, LinearPlan, Mode, Network, Pass, Tape};
+use crate::ops::Real;
+use crate::ops::place::enter_for;
 use crate::ops::real::view;
-use crate::ops::{Real, parallel};
 use crate::{Error, Result, with_real};
 
 /// A model under attack. White-box attacks differentiate through it, by BP or LinBP as the plan says.
@@ -106,7 +107,7 @@ impl Target<'_> {
         (self.check)()?;
         let (here, there) = (images.device(), self.network.device());
         let x = images.to_device(there)?;
-        let gradient = parallel::enter_for(there, || -> Result<Tensor> {
+        let gradient = enter_for(there, || -> Result<Tensor> {
             let tape = Tape::new(Pass::attack(self.plan.clone(), self.mode, self.at));
             let logits = self.network.forward(&tape, &tape.input(&x))?;
             let found = logits.tensor();

@@ -3,9 +3,10 @@
 use candle_core::Tensor;
 
 use super::ball::{distance, length, step_l2, step_linf};
+use crate::ops::Real;
 use crate::ops::parallel::{chunk, chunks_mut, map};
+use crate::ops::place::on_card;
 use crate::ops::real::{scratch, tensor, view};
-use crate::ops::{Real, on_card};
 use crate::{Error, Result, with_real};
 
 /// The norm that bounds a perturbation.

@@ -6,7 +6,7 @@ use candle_core::{Device, Tensor};
 
 use super::{Dataset, Pixels};
 use crate::Result;
-use crate::ops::runs_on_card;
+use crate::ops::place::runs_on_card;
 
 /// A data set with a place for its batches.
 #[derive(Clone, Debug)]

@@ -5,9 +5,10 @@
 
 use candle_core::Tensor;
 
+use super::Real;
 use super::parallel::{GRAIN, chunk, chunks_mut};
+use super::place::on_card;
 use super::real::{scratch, tensor, view};
-use super::{Real, on_card};
 use crate::{Result, simd, with_real};
 
 /// An activation function.

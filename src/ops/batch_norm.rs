@@ -9,8 +9,8 @@ use candle_core::Tensor;
 
 use super::Real;
 use super::activation::{Activation, pull, value, with_activation};
-use super::on_card;
 use super::parallel::{chunk, chunks_mut, rows_per_task, sum_parts};
+use super::place::on_card;
 use super::real::{scratch, tensor, view, with_mut};
 use crate::{Error, Result, simd, with_real};
 

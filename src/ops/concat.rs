@@ -4,8 +4,8 @@ use candle_core::Tensor;
 
 #[cfg(any(feature = "cuda", test))]
 use super::cuda;
-use super::on_card;
 use super::parallel::{chunks_mut, rows_per_task};
+use super::place::on_card;
 use super::real::{View, scratch, tensor, view};
 use crate::{Error, Result, with_real};
 

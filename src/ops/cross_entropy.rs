@@ -5,7 +5,7 @@ use candle_core::Tensor;
 use super::Real;
 #[cfg(any(feature = "cuda", test))]
 use super::cuda;
-use super::on_card;
+use super::place::on_card;
 use super::real::{tensor, view};
 use crate::{Error, Result, with_real};
 

@@ -6,8 +6,8 @@ use rand_chacha::rand_core::RngCore;
 use super::Real;
 #[cfg(any(feature = "cuda", test))]
 use super::cuda;
-use super::on_card;
 use super::parallel::{chunk, chunks_mut};
+use super::place::on_card;
 use super::real::{scratch, tensor, view};
 use crate::rng::{Purpose, stream};
 use crate::{Result, with_real};

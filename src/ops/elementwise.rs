@@ -4,8 +4,8 @@ use candle_core::Tensor;
 
 #[cfg(any(feature = "cuda", test))]
 use super::cuda;
-use super::on_card;
 use super::parallel::{GRAIN, chunk, chunks_mut};
+use super::place::on_card;
 use super::real::{scratch, tensor, view, with_mut};
 use crate::{Result, simd, with_real};
 

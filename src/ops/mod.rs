@@ -22,6 +22,7 @@ pub mod linear;
 pub mod matmul;
 mod memory;
 pub mod parallel;
+pub mod place;
 pub mod pool;
 pub mod precision;
 pub mod real;
@@ -31,28 +32,3 @@ mod tile;
 mod transpose;
 
 pub use real::Real;
-
-use candle_core::Device;
-
-/// Whether the ops on this device's tensors run on a card, where one thread fills a queue, instead of on the threads of
-/// [`parallel`].
-pub fn runs_on_card(device: &Device) -> bool {
-    #[cfg(test)]
-    if cuda::on_host() {
-        return true;
-    }
-    device.is_cuda()
-}
-
-/// Leaves the function with the result of the second expression where a tensor lies on a card; the card has the name
-/// that is given. Without the feature `cuda` there are no cards.
-macro_rules! on_card {
-    ($tensor:expr, $card:ident => $body:expr) => {
-        #[cfg(any(feature = "cuda", test))]
-        if let Some($card) = $crate::ops::cuda::card_of($tensor)? {
-            let $card = &*$card;
-            return $body;
-        }
-    };
-}
-pub(crate) use on_card;

@@ -8,7 +8,6 @@
 
 use std::ops::Range;
 
-use candle_core::Device;
 use rayon::prelude::*;
 
 use super::Real;
@@ -21,15 +20,6 @@ pub fn ranges(len: usize, parts: usize) -> Vec<Range<usize>> {
         .map(|i| i * len / parts..(i + 1) * len / parts)
         .filter(|range| !range.is_empty())
         .collect()
-}
-
-/// As [`enter`] where the CPU computes; on a card the calling thread fills the queue itself.
-pub fn enter_for<R: Send>(device: &Device, body: impl FnOnce() -> R + Send) -> R {
-    if super::runs_on_card(device) {
-        body()
-    } else {
-        enter(body)
-    }
 }
 
 /// Runs `body` on a thread of the pool. Work that is split within it goes on at once, while every call from another

@@ -5,8 +5,8 @@ use candle_core::{Device, Tensor};
 use super::Real;
 #[cfg(any(feature = "cuda", test))]
 use super::cuda;
-use super::on_card;
 use super::parallel::{chunk, chunks_mut, chunks_mut2};
+use super::place::on_card;
 use super::real::{scratch, tensor, view};
 use crate::{Error, Result, simd, with_real};
 

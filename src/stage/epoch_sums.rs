@@ -8,9 +8,9 @@ use candle_core::{Device, Tensor};
 use crate::Result;
 use crate::attacks::correct;
 use crate::nn::loss::{Reduction, cross_entropy};
+use crate::ops::place::{on_card, runs_on_card};
 #[cfg(any(feature = "cuda", test))]
 use crate::ops::{cross_entropy as op, cuda};
-use crate::ops::{on_card, runs_on_card};
 
 /// The sums at some time.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

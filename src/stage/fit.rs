@@ -13,7 +13,7 @@ use super::measure::{Evaluation, Tally};
 use crate::attacks;
 use crate::data::{Augmentation, Batch, Loader, Placed, Split};
 use crate::nn::{Coordinates, LinearPlan, Network, Pass, Tape};
-use crate::ops::parallel;
+use crate::ops::place::enter_for;
 use crate::optim::{Optimizer, Place, Schedule};
 use crate::run::{Checkpoint, CheckpointStore, Metrics, MetricsWriter, interrupt};
 use crate::spec::Interval;
@@ -192,7 +192,7 @@ impl<'a> Fit<'a> {
         let (network, optimizer, sums) = (&self.network, &mut self.optimizer, &mut self.sums);
         let step = state.step + 1;
         let labels = &batch.label_values;
-        let loss = parallel::enter_for(self.ctx.device, || -> Result<Option<f64>> {
+        let loss = enter_for(self.ctx.device, || -> Result<Option<f64>> {
             let tape = Tape::new(pass);
             let logits = network.forward(&tape, &tape.input(&images))?;
             let start = sums.add(logits.tensor(), labels, step)?;

@@ -3,7 +3,7 @@
 //! Blocks of [`LANES`] channels keep a filter's taps in registers while a strip of rows is walked. A strip is first
 //! copied into a buffer with its zero border, so that the inner loops have no edge cases; the buffer stays in the cache.
 
-use super::Sizes;
+use super::geometry::Sizes;
 use crate::ops::Real;
 use crate::ops::parallel::{chunk, chunks_mut_with};
 use crate::ops::real::scratch;

@@ -2,7 +2,7 @@
 //!
 //! A patch is ordered `(ky, kx, channel)`, torch's weights are `(out, in/groups, kh, kw)`.
 
-use super::Sizes;
+use super::geometry::Sizes;
 use crate::ops::Real;
 use crate::ops::parallel::chunks_mut;
 use crate::ops::real::scratch;

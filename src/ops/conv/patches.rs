@@ -5,8 +5,9 @@
 
 use std::ops::Range;
 
+use super::filters;
+use super::geometry::Sizes;
 use super::pointwise::weight_parts;
-use super::{Sizes, filters};
 use crate::ops::Real;
 use crate::ops::matmul::{Matrix, matmul};
 use crate::ops::parallel::{chunks_mut_with, sum_parts};

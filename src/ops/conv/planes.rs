@@ -6,29 +6,16 @@
 
 use std::ops::Range;
 
-use super::Sizes;
+use super::geometry::{LANES, Sizes};
 use crate::ops::Real;
 use crate::ops::parallel::{chunk, chunks_mut_with, sum_parts};
 use crate::ops::real::scratch;
 use crate::simd;
 
-/// Outputs that one pass of the inner loops computes.
-const LANES: usize = 16;
 /// Elements of a stack of images in one plane: a few planes of them fit the innermost cache.
 const STACK: usize = 1024;
 /// Parts of the sum over the batch in a weight gradient.
 const PARTS: usize = 8;
-
-/// Inputs with so few channels go this way.
-pub(super) const FEW_CHANNELS: usize = 8;
-
-/// Whether a convolution can go this way: stride 1, a square kernel larger than its padding, and rows that are long
-/// enough for a vector that starts in an image's last output row to end before the next image.
-pub(super) fn fits(sizes: &Sizes) -> bool {
-    let rows_below = sizes.kh - 1;
-    let narrowest = sizes.w.min(sizes.ow);
-    sizes.turns_round() && rows_below * narrowest >= LANES
-}
 
 /// Where the images of a convolution lie in their planes.
 #[derive(Clone, Copy)]

@@ -1,6 +1,6 @@
 //! 1x1 convolution with stride 1: `Y = X W^T` over all pixels of the batch, no patches.
 
-use super::Sizes;
+use super::geometry::Sizes;
 use crate::ops::Real;
 use crate::ops::matmul::{Matrix, matmul};
 use crate::ops::parallel::{chunk, chunks_mut, sum_parts};

@@ -5,7 +5,7 @@ use candle_core::{DType, Tensor};
 
 use super::linear::in_type_of;
 use super::{Card, Direction, Product, depthwise, filters};
-use crate::ops::conv::{Algorithm, Geometry, Sizes};
+use crate::ops::conv::geometry::{Algorithm, Geometry, Sizes};
 use crate::{Error, Result};
 
 /// The output without bias, `(N, OH, OW, out)`.

@@ -9,9 +9,8 @@ use candle_core::cuda::cudarc::cudnn::{result, sys};
 use candle_core::cuda::cudarc::driver::{CudaSlice, CudaStream, DevicePtr};
 use candle_core::{DType, Tensor};
 
-use super::nvidia::{Nvidia, failed};
-use super::{Card, Direction};
-use crate::ops::conv::Sizes;
+use super::{Card, Direction, failed};
+use crate::ops::conv::geometry::Sizes;
 use crate::ops::precision::{self, Precision};
 use crate::{Error, Result};
 
@@ -218,7 +217,7 @@ impl Cudnn {
     /// See [`Card::convolve`].
     pub fn convolve(
         &self,
-        card: &Nvidia,
+        card: &dyn Card,
         direction: Direction,
         sizes: &Sizes,
         x: &Tensor,

@@ -4,7 +4,7 @@ use candle_core::{DType, Tensor};
 
 use super::columns::{Columns, pack};
 use super::{Call, Card, expect, suffix};
-use crate::ops::conv::Geometry;
+use crate::ops::conv::geometry::Geometry;
 use crate::{Error, Result};
 
 const MODULE: &str = "depthwise";

@@ -10,7 +10,8 @@ use candle_core::{CpuStorage, DType, Device, Storage, Tensor};
 use rand::Rng;
 
 use super::{Arg, Call, Card, Direction, ON_HOST, Product};
-use crate::ops::conv::{self, Geometry, Sizes};
+use crate::ops::conv;
+use crate::ops::conv::geometry::{Geometry, Sizes};
 use crate::rng::{Purpose, stream};
 use crate::{Error, Result};
 

@@ -42,7 +42,7 @@ use std::rc::Rc;
 
 use candle_core::{DType, Device, Tensor};
 
-use super::conv::Sizes;
+use super::conv::geometry::Sizes;
 use crate::{Error, Result};
 
 /// Something that runs kernels on tensors: a card, or the host in tests. All work goes to one queue, in order.
@@ -156,6 +156,12 @@ pub fn suffix(dtype: DType) -> Result<&'static str> {
             "tensors of type {other:?} cannot be computed with on a card: expected f32 or bf16"
         ))),
     }
+}
+
+/// A failure of the driver or of one of its libraries.
+#[cfg(feature = "cuda")]
+fn failed(error: impl std::fmt::Debug) -> Error {
+    Error::failed(format!("CUDA: {error:?}"))
 }
 
 /// The same shape and type, or an error that names both.

@@ -14,8 +14,8 @@ use candle_core::cuda::cudarc::driver::{
 use candle_core::cuda::{CudaStorageSlice, DeviceId};
 use candle_core::{CudaDevice, DType, Device, Storage, Tensor};
 
-use super::{Arg, Call, Card, Direction, Product};
-use crate::ops::conv::Sizes;
+use super::{Arg, Call, Card, Direction, Product, failed};
+use crate::ops::conv::geometry::Sizes;
 use crate::ops::precision::{self, Precision};
 use crate::{Error, Result};
 
@@ -116,10 +116,6 @@ fn keep_memory(device: &CudaDevice) -> Result<()> {
         .result()
         .map_err(failed)
     }
-}
-
-pub(super) fn failed(error: impl std::fmt::Debug) -> Error {
-    Error::failed(format!("CUDA: {error:?}"))
 }
 
 /// One card, for one thread.
