@@ -38,7 +38,7 @@ pub use square::{Schedule, Square};
 pub use start::Start;
 pub use steps::Steps;
 pub use target::Target;
-pub use threat::{Distance, Norm, Threat, settle};
+pub use threat::{Distance, Norm, Threat, forget_checks, settle};
 
 use candle_core::Tensor;
 

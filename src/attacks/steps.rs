@@ -7,7 +7,7 @@ use super::threat::image_len;
 use super::{Attack, Goal, Objective, Originals, Target, Threat};
 use crate::ops::Real;
 use crate::ops::parallel::{chunk, chunks_mut};
-use crate::ops::place::on_card;
+use crate::ops::place::{bring, on_card};
 use crate::ops::real::{view, with_mut};
 use crate::{Result, simd, with_real};
 
@@ -106,7 +106,7 @@ impl Attack for Steps {
         };
         let targets = targets.as_deref();
         // From the first step to the last where the network is.
-        let moved = images.to_device(target.network.device())?;
+        let moved = bring(images, target.network.device())?;
         let mut x = if self.random_start {
             let Originals { indices, start, .. } = originals;
             self.threat.random_start(&moved, indices, start)?

@@ -5,7 +5,7 @@ use candle_core::{Device, Tensor};
 use crate::nn::loss::{Loss, Reduction, cross_entropy};
 use crate::nn::{Coordinates, LinearPlan, Mode, Network, Pass, Tape};
 use crate::ops::Real;
-use crate::ops::place::enter_for;
+use crate::ops::place::{bring, enter_for};
 use crate::ops::real::view;
 use crate::{Error, Result, with_real};
 
@@ -106,7 +106,7 @@ impl Target<'_> {
     ) -> Result<Tensor> {
         (self.check)()?;
         let (here, there) = (images.device(), self.network.device());
-        let x = images.to_device(there)?;
+        let x = bring(images, there)?;
         let gradient = enter_for(there, || -> Result<Tensor> {
             let tape = Tape::new(Pass::attack(self.plan.clone(), self.mode, self.at));
             let logits = self.network.forward(&tape, &tape.input(&x))?;

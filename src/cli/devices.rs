@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::output::out;
 use crate::Result;
-use crate::pipeline::cards;
+use crate::pipeline::{OLDEST, cards};
 
 #[derive(Debug, Args)]
 pub struct DevicesArgs {}
@@ -26,7 +26,7 @@ pub fn devices(_: DevicesArgs) -> Result<()> {
                     card.free >> 20,
                     card.memory >> 20
                 );
-                if major < 8 {
+                if card.capability < OLDEST {
                     text += "        too old: the kernels need compute capability 8.0 or newer\n";
                 }
             }

@@ -10,7 +10,7 @@ use super::pass::Pass;
 use super::structure::enter;
 use super::tape::{Tape, Var};
 use crate::ops::image::Normalize;
-use crate::ops::place::enter_for;
+use crate::ops::place::{bring, enter_for};
 use crate::{Error, Result};
 
 /// Tensors that do not fit which a message names: weights of another architecture miss hundreds.
@@ -74,7 +74,7 @@ impl Network {
 
     /// Logits in evaluation mode, without a tape.
     pub fn logits(&self, images: &Tensor) -> Result<Tensor> {
-        let x = images.to_device(&self.device)?;
+        let x = bring(images, &self.device)?;
         enter_for(&self.device, || {
             let tape = Tape::new(Pass::inference());
             let logits = self.forward(&tape, &tape.input(&x))?;

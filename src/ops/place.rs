@@ -1,8 +1,9 @@
 //! Where ops run: on the threads of the CPU, or on a card.
 
-use candle_core::Device;
+use candle_core::{Device, Tensor};
 
 use super::parallel;
+use crate::Result;
 
 /// Whether the ops on this device's tensors run on a card, where one thread fills a queue, instead of on the threads of
 /// [`super::parallel`].
@@ -12,6 +13,14 @@ pub fn runs_on_card(device: &Device) -> bool {
         return true;
     }
     device.is_cuda()
+}
+
+/// A tensor where ops are to run. A part of a tensor is brought alone, without the rest of its storage.
+pub fn bring(tensor: &Tensor, device: &Device) -> Result<Tensor> {
+    if tensor.device().same_device(device) {
+        return Ok(tensor.clone());
+    }
+    Ok(tensor.force_contiguous()?.to_device(device)?)
 }
 
 /// As [`parallel::enter`] where the CPU computes; on a card the calling thread fills the queue itself.

@@ -51,7 +51,7 @@ impl DeviceChoice {
     /// A CUDA device that the build or the machine does not have.
     pub fn open(self) -> Result<(Device, String)> {
         match self {
-            Self::Auto if cards().is_ok_and(|cards| !cards.is_empty()) => Self::Cuda(0).open(),
+            Self::Auto if cards().is_ok_and(|cards| usable(&cards)) => Self::Cuda(0).open(),
             Self::Auto | Self::Cpu => Ok((Device::Cpu, "cpu".into())),
             Self::Cuda(number) => {
                 let cards =
@@ -67,6 +67,14 @@ impl DeviceChoice {
         }
     }
 }
+
+/// Whether the first card can run the kernels.
+fn usable(cards: &[CardInfo]) -> bool {
+    cards.first().is_some_and(|card| card.capability >= OLDEST)
+}
+
+/// The oldest cards that the kernels are compiled for.
+pub const OLDEST: (i32, i32) = (8, 0);
 
 /// A card as `runner devices` shows it.
 #[derive(Clone, Debug, PartialEq)]

@@ -10,7 +10,7 @@ mod preflight;
 mod runs;
 mod schedule;
 
-pub use device::{CardInfo, DeviceChoice, cards, described, precision};
+pub use device::{CardInfo, DeviceChoice, OLDEST, cards, described, precision};
 pub use execute::{Options, Outcome};
 pub use graph::{Format, Graph};
 pub use keys::stage_keys;

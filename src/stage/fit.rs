@@ -216,11 +216,12 @@ impl<'a> Fit<'a> {
     /// Brings the sums up to date, which on a card waits for the steps that were started; the mean loss of the last ones.
     fn settle(&mut self, batches: usize) -> Result<Option<f64>> {
         let (sums, bad) = self.sums.read()?;
-        attacks::settle()?;
         self.looked = Instant::now();
+        // First of all: gradients of a loss that is not finite spoil the attacks that follow.
         if let Some(step) = bad {
             return Err(self.not_finite("not finite", step, batches));
         }
+        attacks::settle()?;
         let state = &mut self.state;
         let (loss, examples) = (sums.loss - state.loss, sums.examples - state.examples);
         state.loss = sums.loss;

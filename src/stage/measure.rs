@@ -152,13 +152,13 @@ impl Evaluation {
                 ctx.progress
                     .batch(index as u64 + 1, Some(loss.mean()), examples);
             }
-            settle()?;
             if !tally.loss.is_finite() {
                 return Err(Error::failed(format!(
                     "{}: its loss on the test set under {name} is {}: the weights are not finite",
                     self.model, tally.loss
                 )));
             }
+            settle()?;
             tally.seconds = begun.elapsed().as_secs_f64();
             tallies.push((*name, tally));
         }

@@ -58,9 +58,9 @@ fn logits_and_input_gradients() {
                 &format!("{what} logits"),
                 &there.logits(&images).unwrap(),
                 &here.logits(&images).unwrap(),
-                bound,
+                3.0 * bound,
             );
-            if precision == Precision::Bf16 {
+            if precision != Precision::F32 {
                 // A kink that rounding passes turns whole gradients: what is bounded there is the ops'.
                 continue;
             }
@@ -83,7 +83,7 @@ fn logits_and_input_gradients() {
 #[test]
 fn a_training_step() {
     each_precision(|card, precision, bound| {
-        if precision == Precision::Bf16 {
+        if precision != Precision::F32 {
             return;
         }
         for arch in ["lenet5", "mobilenet_v2", "resnet18"] {

@@ -166,11 +166,11 @@ fn math(dtype: DType) -> sys::cudnnMathType_t {
 /// The fastest algorithm that works and fits the memory, among those that give the same bits every time where there is
 /// one.
 macro_rules! fastest {
-    ($found:expr, $results:expr, $kind:path) => {
+    ($found:expr, $results:expr, $room:expr, $kind:path) => {
         $results[..usize::try_from($found).unwrap_or(0).min(ALGORITHMS)]
             .iter()
             .filter(|r| r.status == sys::cudnnStatus_t::CUDNN_STATUS_SUCCESS)
-            .filter(|r| r.memory <= WORKSPACE)
+            .filter(|r| r.memory <= $room)
             .map(|r| Choice {
                 algorithm: $kind(r.algo),
                 math: r.mathType,
@@ -266,8 +266,8 @@ impl Cudnn {
                     tracing::warn!(
                         ?direction,
                         ?sizes,
-                        "every algorithm of cuDNN for this convolution adds up in an order that varies: two runs will \
-                         differ by rounding"
+                        "every algorithm of cuDNN for this convolution adds up in an order that varies: the same step \
+                         twice differs by rounding"
                     );
                 }
                 // The trials wanted much memory, the choice may want little.
@@ -276,7 +276,11 @@ impl Cudnn {
                 choice
             }
         };
-        descriptors.set_math(choice.math)?;
+        // What was asked for as float32 stays so, whatever the trial reports.
+        descriptors.set_math(match math(x.dtype()) {
+            exact @ sys::cudnnMathType_t::CUDNN_FMA_MATH => exact,
+            _ => choice.math,
+        })?;
         self.run(&descriptors, addresses, choice).map_err(|error| {
             Error::failed(format!(
                 "cuDNN, {direction:?} of a convolution {sizes:?}: {error}"
@@ -291,7 +295,16 @@ impl Cudnn {
         d: &Descriptors,
         [x, w, y]: [*mut c_void; 3],
     ) -> Result<Choice> {
-        let (handle, space) = (self.handle, self.workspace(WORKSPACE)?);
+        // The trials come when the card is full: they make do with what is left, in halves down to nothing.
+        let mut room = WORKSPACE;
+        let space = loop {
+            match self.workspace(room) {
+                Ok(space) => break space,
+                Err(error) if room == 0 => return Err(error),
+                Err(_) => room = if room > 1 << 20 { room / 2 } else { 0 },
+            }
+        };
+        let handle = self.handle;
         let mut found = 0;
         // SAFETY: handle, descriptors and addresses are alive, the addresses hold what the descriptors say, and there
         // is room for as many results as are asked for.
@@ -313,11 +326,11 @@ impl Cudnn {
                         &mut found,
                         results.as_mut_ptr(),
                         space,
-                        WORKSPACE,
+                        room,
                     )
                     .result()
                     .map_err(failed)?;
-                    fastest!(found, results, Algorithm::Forward)
+                    fastest!(found, results, room, Algorithm::Forward)
                 }
                 Direction::Input => {
                     let mut results: [sys::cudnnConvolutionBwdDataAlgoPerf_t; ALGORITHMS] =
@@ -335,11 +348,11 @@ impl Cudnn {
                         &mut found,
                         results.as_mut_ptr(),
                         space,
-                        WORKSPACE,
+                        room,
                     )
                     .result()
                     .map_err(failed)?;
-                    fastest!(found, results, Algorithm::Input)
+                    fastest!(found, results, room, Algorithm::Input)
                 }
                 Direction::Weight => {
                     let mut results: [sys::cudnnConvolutionBwdFilterAlgoPerf_t; ALGORITHMS] =
@@ -357,11 +370,11 @@ impl Cudnn {
                         &mut found,
                         results.as_mut_ptr(),
                         space,
-                        WORKSPACE,
+                        room,
                     )
                     .result()
                     .map_err(failed)?;
-                    fastest!(found, results, Algorithm::Weight)
+                    fastest!(found, results, room, Algorithm::Weight)
                 }
             }
         };

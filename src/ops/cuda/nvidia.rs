@@ -152,7 +152,8 @@ impl Nvidia {
             let fits = self.stream.context().compute_capability();
             Error::failed(format!(
                 "the kernels of {name}.cu do not run on this card (compute capability {fits:?}; 8.0 or newer is \
-                 needed) or with this driver: {error:?}"
+                 needed) or with this driver (whose CUDA version, which nvidia-smi shows, must not be older than \
+                 that of the nvcc that built this program): {error:?}"
             ))
         })?;
         self.modules.borrow_mut().insert(name, Arc::clone(&module));

@@ -5,7 +5,8 @@
 // then waits for all of them: nothing but shared memory and global memory lives from one phase to the next.
 // ELEMENTS(i, n) runs a statement for every i below n, shared among all threads of the grid, without waiting.
 //
-// Sums are never added up by atomics: every result has one fixed order, so two runs on one card agree bit for bit.
+// Sums are never added up by atomics: every result of a kernel has one fixed order, so the same launch on the same card
+// gives the same bits.
 #pragma once
 
 #include <cstddef>
