@@ -14,6 +14,9 @@ pub enum Error {
     /// A run could not start or go on. The text names what failed and what to do.
     #[error("{0}")]
     Failed(String),
+    /// A card has no room for a tensor. The text names the need and what is free.
+    #[error("{0}")]
+    NoMemory(String),
     /// A file could not be read, written or created.
     #[error("{}: cannot {action}: {source}", path.display())]
     Io {
@@ -55,7 +58,7 @@ impl Error {
         match self {
             Self::Spec(_) => 2,
             Self::Interrupted => 130,
-            Self::Failed(_) | Self::Io { .. } | Self::Tensor(_) => 1,
+            Self::Failed(_) | Self::NoMemory(_) | Self::Io { .. } | Self::Tensor(_) => 1,
         }
     }
 }

@@ -10,6 +10,7 @@ use super::StageContext;
 use super::assemble::{self, section};
 use super::epoch_sums::{EpochSums, Sums};
 use super::measure::{Evaluation, Tally};
+use super::room::too_large;
 use crate::attacks;
 use crate::data::{Augmentation, Batch, Loader, Placed, Split};
 use crate::nn::{Coordinates, LinearPlan, Network, Pass, Tape};
@@ -158,7 +159,15 @@ impl<'a> Fit<'a> {
         for batch in loader {
             let batch = batch?;
             interrupt::check()?;
-            let loss = self.step(&batch, batches, prepare)?;
+            let loss = self
+                .step(&batch, batches, prepare)
+                .map_err(|error| match error {
+                    Error::NoMemory(why) => {
+                        let (network, plan) = (&self.network, &self.plan);
+                        too_large(&why, network, plan, &batch.images, &batch.label_values)
+                    }
+                    error => error,
+                })?;
             self.state.seconds = earlier + begun.elapsed().as_secs_f64();
             let examples = batch.label_values.len() as u64;
             self.ctx

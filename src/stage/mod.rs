@@ -11,6 +11,7 @@ mod images;
 mod measure;
 #[cfg(test)]
 mod on_card_tests;
+mod room;
 mod simulate;
 mod train;
 mod transfer;

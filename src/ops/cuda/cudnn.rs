@@ -208,7 +208,7 @@ impl Cudnn {
             *held = None;
             // SAFETY: nobody reads what an algorithm has not written.
             *held = Some(unsafe { self.stream.alloc::<u8>(bytes.max(1)) }.map_err(|error| {
-                Error::failed(format!(
+                Error::NoMemory(format!(
                     "the card has no {} MiB left for a convolution to work in ({error:?}): a smaller data.batch_size \
                      needs less",
                     bytes >> 20

@@ -85,6 +85,15 @@ impl Card for Host {
         &Device::Cpu
     }
 
+    fn scratch(&self, shape: &[usize], dtype: DType) -> Result<Tensor> {
+        let need = shape.iter().product::<usize>() * dtype.size_in_bytes();
+        if need > ROOM.get() {
+            return Err(Error::NoMemory(format!("no room for {need} bytes")));
+        }
+        // SAFETY: as on a card.
+        Ok(unsafe { Tensor::empty(shape, dtype, &Device::Cpu)? })
+    }
+
     fn launch(&self, call: &Call) -> Result<()> {
         let library = self
             .libraries
@@ -197,6 +206,19 @@ impl Card for Host {
 fn overwrite(target: &Tensor, values: &Tensor) -> Result<()> {
     let values = values.to_dtype(target.dtype())?.reshape(target.dims())?;
     Ok(target.slice_set(&values, 0, 0)?)
+}
+
+thread_local! {
+    /// The largest tensor that the host card has room for, in bytes.
+    static ROOM: std::cell::Cell<usize> = const { std::cell::Cell::new(usize::MAX) };
+}
+
+/// Runs `body` on a host card that has room for no larger tensor than this.
+pub fn with_room<R>(bytes: usize, body: impl FnOnce() -> R) -> R {
+    let before = ROOM.replace(bytes);
+    let result = body();
+    ROOM.set(before);
+    result
 }
 
 /// Where CPU tensors count as lying; as before when this is dropped.

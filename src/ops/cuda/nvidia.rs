@@ -219,10 +219,9 @@ impl Card for Nvidia {
         unsafe { Tensor::empty(shape, dtype, &self.device) }.map_err(|error| {
             let need = (shape.iter().product::<usize>() * dtype.size_in_bytes()) >> 20;
             let (free, total) = self.stream.context().mem_get_info().unwrap_or_default();
-            Error::failed(format!(
+            Error::NoMemory(format!(
                 "the card has no room for another {need} MiB (a tensor {shape:?} of {dtype:?}): {} of its {} MiB are free \
-                 ({error}). A batch half as large needs about half of what this run holds: lower data.batch_size, or \
-                 data.eval_batch_size where this was an evaluation",
+                 ({error}); a smaller data.batch_size, or data.eval_batch_size in an evaluation or attack, needs less",
                 free >> 20,
                 total >> 20
             ))
