@@ -5,14 +5,17 @@
 //! variance are the batch's, in evaluation mode the running ones. The forward pass reads x twice (statistics, then
 //! the rest), the backward pass reads dy and x twice; `z` is computed again instead of kept.
 
+mod kernels;
+
 use candle_core::Tensor;
 
+use self::kernels::*;
 use super::Real;
-use super::activation::{Activation, pull, value, with_activation};
-use super::parallel::{chunk, chunks_mut, rows_per_task, sum_parts};
+use super::activation::{Activation, with_activation};
+use super::parallel::{chunk, chunks_mut, rows_per_task};
 use super::place::on_card;
 use super::real::{scratch, tensor, view, with_mut};
-use crate::{Error, Result, simd, with_real};
+use crate::{Error, Result, with_real};
 
 /// Mean and biased variance of each channel.
 #[derive(Clone, Debug)]
@@ -47,111 +50,6 @@ pub struct HostSaved {
     batch_statistics: bool,
 }
 
-/// Channel values as a tiled row of the kernels' type.
-fn tiled<T: Real>(values: &[f64]) -> Vec<T> {
-    let values: Vec<T> = values.iter().map(|&v| T::of(v)).collect();
-    super::tile::tiled(&values)
-}
-
-/// The sums over all pixels of sums over tiled rows.
-fn fold(tiled: &[f64], channels: usize) -> Vec<f64> {
-    let mut sums = vec![0.0; channels];
-    for row in tiled.chunks_exact(channels) {
-        for (sum, value) in sums.iter_mut().zip(row) {
-            *sum += value;
-        }
-    }
-    sums
-}
-
-simd! {
-    /// Adds `x - origin` and its square, column by column.
-    fn moment_sums<T>(x: &[T], origin: &[T], sums: &mut [T], squares: &mut [T]) {
-        for row in x.chunks(origin.len()) {
-            for (((&x, &o), sum), square) in row.iter().zip(origin).zip(sums.iter_mut()).zip(squares.iter_mut()) {
-                let d = x - o;
-                *sum += d;
-                *square = fma!(d, d, *square);
-            }
-        }
-    }
-}
-
-simd! {
-    fn normalise<T, const A: u8>(x: &[T], scale: &[T], shift: &[T], y: &mut [T]) {
-        for (y, x) in y.chunks_mut(scale.len()).zip(x.chunks(scale.len())) {
-            for (((y, &x), &a), &b) in y.iter_mut().zip(x).zip(scale).zip(shift) {
-                *y = value::<T, A>(fma!(x, a, b));
-            }
-        }
-    }
-}
-
-simd! {
-    fn normalise_add<T, const A: u8>(x: &[T], residual: &[T], scale: &[T], shift: &[T], y: &mut [T]) {
-        let width = scale.len();
-        for ((y, x), r) in y.chunks_mut(width).zip(x.chunks(width)).zip(residual.chunks(width)) {
-            for ((((y, &x), &r), &a), &b) in y.iter_mut().zip(x).zip(r).zip(scale).zip(shift) {
-                *y = value::<T, A>(fma!(x, a, b) + r);
-            }
-        }
-    }
-}
-
-simd! {
-    /// Adds `dz` and `dz (x - mean)`, column by column, with `dz` from `dy` and the activation at `z`.
-    fn gradient_sums<T, const A: u8>(
-        dy: &[T], x: &[T], scale: &[T], shift: &[T], mean: &[T], sums: &mut [T], products: &mut [T],
-    ) {
-        let width = scale.len();
-        for (dy, x) in dy.chunks(width).zip(x.chunks(width)) {
-            for ((((((&dy, &x), &a), &b), &m), sum), product) in
-                dy.iter().zip(x).zip(scale).zip(shift).zip(mean).zip(sums.iter_mut()).zip(products.iter_mut())
-            {
-                let dz = pull::<T, A>(fma!(x, a, b), dy);
-                *sum += dz;
-                *product = fma!(dz, x - m, *product);
-            }
-        }
-    }
-}
-
-simd! {
-    /// `dx = from_dz dz + from_x x + constant`, with `dz` from `dy` and the activation at `z`.
-    fn input_gradient<T, const A: u8>(
-        dy: &[T], x: &[T], scale: &[T], shift: &[T], from_dz: &[T], from_x: &[T], constant: &[T], dx: &mut [T],
-    ) {
-        let width = scale.len();
-        for ((dx, dy), x) in dx.chunks_mut(width).zip(dy.chunks(width)).zip(x.chunks(width)) {
-            for (((((((dx, &dy), &x), &a), &b), &p), &q), &c) in
-                dx.iter_mut().zip(dy).zip(x).zip(scale).zip(shift).zip(from_dz).zip(from_x).zip(constant)
-            {
-                let dz = pull::<T, A>(fma!(x, a, b), dy);
-                *dx = fma!(dz, p, fma!(x, q, c));
-            }
-        }
-    }
-}
-
-simd! {
-    /// `dx = scale dz`: the backward pass with constant statistics.
-    fn scaled_gradient<T, const A: u8>(dy: &[T], x: &[T], scale: &[T], shift: &[T], dx: &mut [T]) {
-        let width = scale.len();
-        for ((dx, dy), x) in dx.chunks_mut(width).zip(dy.chunks(width)).zip(x.chunks(width)) {
-            for ((((dx, &dy), &x), &a), &b) in dx.iter_mut().zip(dy).zip(x).zip(scale).zip(shift) {
-                *dx = pull::<T, A>(fma!(x, a, b), dy) * a;
-            }
-        }
-    }
-}
-
-// The kernels above as one type for all activations: which one it is, is decided once a call.
-type Normalise<T> = fn(&[T], &[T], &[T], &mut [T]);
-type NormaliseAdd<T> = fn(&[T], &[T], &[T], &[T], &mut [T]);
-type GradientSums<T> = fn(&[T], &[T], &[T], &[T], &[T], &mut [T], &mut [T]);
-type InputGradient<T> = fn(&[T], &[T], &[T], &[T], &[T], &[T], &[T], &mut [T]);
-type ScaledGradient<T> = fn(&[T], &[T], &[T], &[T], &mut [T]);
-
 /// Mean and biased variance of each channel of `x`, whose last dimension is the channels.
 pub fn moments(x: &Tensor) -> Result<Moments> {
     let channels = x.dim(candle_core::D::Minus1)?;
@@ -182,26 +80,6 @@ fn moments_of<T: Real>(x: &[T], channels: usize) -> Moments {
         variance,
         count,
     }
-}
-
-/// Two sums of `width` columns over `len` elements in tiled rows: short stretches in `T`, their sums in f64.
-fn column_sums<T: Real>(
-    len: usize,
-    width: usize,
-    body: &(dyn Fn(std::ops::Range<usize>, &mut [T]) + Sync),
-) -> Vec<f64> {
-    let stretch = rows_per_task(width).min(256) * width;
-    let stretches = len.div_ceil(stretch);
-    sum_parts::<f64>(stretches, 64, 2 * width, &|range, totals| {
-        let mut sums = vec![T::ZERO; 2 * width];
-        for index in range {
-            sums.fill(T::ZERO);
-            body(index * stretch..((index + 1) * stretch).min(len), &mut sums);
-            for (total, sum) in totals.iter_mut().zip(&sums) {
-                *total += sum.wide();
-            }
-        }
-    })
 }
 
 /// A layer's parameters and running statistics, each of one value a channel.

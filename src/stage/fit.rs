@@ -1,5 +1,7 @@
 //! The training loop that `train` and `adversarial-train` share: steps, epochs, evaluations, checkpoints, resume.
 
+mod standing;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -16,7 +18,7 @@ use crate::data::{Augmentation, Batch, Loader, Placed, Split};
 use crate::nn::{Coordinates, LinearPlan, Network, Pass, Tape};
 use crate::ops::place::enter_for;
 use crate::optim::{Optimizer, Place, Schedule};
-use crate::run::{Checkpoint, CheckpointStore, Metrics, MetricsWriter, interrupt};
+use crate::run::{CheckpointStore, Metrics, MetricsWriter, interrupt};
 use crate::spec::Interval;
 use crate::{Error, Result};
 
@@ -366,62 +368,5 @@ impl<'a> Fit<'a> {
                 self.saved.1.elapsed() >= Duration::from_secs(60 * minutes)
             }
         }
-    }
-
-    fn save(&mut self, score: Option<f64>) -> Result<()> {
-        self.settle(self.train.dataset().len().div_ceil(self.batch_size))?;
-        let mut tensors = BTreeMap::new();
-        for (name, tensor) in self.network.state()? {
-            tensors.insert(format!("model.{name}"), tensor);
-        }
-        for (name, tensor) in self.optimizer.state()? {
-            tensors.insert(format!("optimizer.{name}"), tensor);
-        }
-        let state = serde_json::to_value(&self.state)
-            .map_err(|e| Error::failed(format!("cannot describe the training's state: {e}")))?;
-        let checkpoint = Checkpoint { tensors, state };
-        let (epoch, step) = (self.state.epoch as u64, self.state.step);
-        self.store.save(&checkpoint, epoch, step, score)?;
-        self.saved = (step, Instant::now());
-        Ok(())
-    }
-
-    fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        let part = |prefix: &str| -> BTreeMap<String, Tensor> {
-            let tensors = checkpoint.tensors.iter();
-            tensors
-                .filter_map(|(name, t)| Some((name.strip_prefix(prefix)?.to_string(), t.clone())))
-                .collect()
-        };
-        let damaged = |e: &dyn std::fmt::Display| {
-            Error::failed(format!(
-                "the last checkpoint does not belong to this spec: {e}\n`--fresh` starts the run anew"
-            ))
-        };
-        self.network
-            .load(&part("model."))
-            .map_err(|e| damaged(&e))?;
-        self.optimizer
-            .load_state(&part("optimizer."))
-            .map_err(|e| damaged(&e))?;
-        self.state = serde_json::from_value(checkpoint.state.clone()).map_err(|e| damaged(&e))?;
-        self.saved = (self.state.step, Instant::now());
-        let sums = Sums {
-            loss: self.state.loss,
-            correct: self.state.correct,
-            examples: self.state.examples,
-        };
-        self.sums = EpochSums::new(sums, self.ctx.device)?;
-        let State { epoch, batch, .. } = self.state;
-        tracing::info!("resuming at epoch {}, batch {}", epoch + 1, batch + 1);
-        if epoch < self.epochs {
-            self.ctx.progress.line(&format!(
-                "resuming at epoch {} of {}, batch {}",
-                epoch + 1,
-                self.epochs,
-                batch + 1
-            ));
-        }
-        Ok(())
     }
 }

@@ -1,0 +1,66 @@
+//! What a stage refers to: the results of others.
+
+use super::{Scope, StageReader};
+use crate::spec::fields::join;
+use crate::spec::references::{Link, Wants};
+use crate::spec::sections::StageRef;
+
+impl<'a> StageReader<'a> {
+    /// The stage's references to others, also where the stage is faulty otherwise.
+    pub(super) fn links(&self, scope: &Scope<'a>) -> Vec<Link> {
+        let used = |name| scope.uses.task.is_none_or(|task| task.uses(name, true));
+        let mut links = Vec::new();
+        for (name, key, wants) in [
+            ("model", "weights", Wants::Weights),
+            ("data", "adversarial", Wants::Images),
+        ] {
+            let tables = self.chain(scope.id, name, &mut Vec::new());
+            let own = tables.iter().filter(|table| table.only.is_empty());
+            let mut values =
+                own.filter_map(|table| Some((join(&table.path, key), table.dict.get(key)?)));
+            let Some((written, value)) = values.next().filter(|_| used(name)) else {
+                continue;
+            };
+            if let Ok(StageRef(target)) = value.deserialize() {
+                links.push(Link {
+                    from: scope.id.to_owned(),
+                    place: self.places.locate(&written, value.tag()),
+                    key: written,
+                    target,
+                    wants,
+                });
+            }
+        }
+        if used("transfer") {
+            links.extend(self.transfer_links(scope));
+        }
+        links
+    }
+
+    /// The references among the models of a transfer.
+    fn transfer_links(&self, scope: &Scope<'a>) -> Vec<Link> {
+        let mut links = Vec::new();
+        let mut seen = Vec::new();
+        for table in self.chain(scope.id, "transfer", &mut Vec::new()) {
+            let models = table.dict.get("models").and_then(|models| models.as_dict());
+            for (name, model) in models.into_iter().flatten() {
+                let weights = model.as_dict().and_then(|model| model.get("weights"));
+                let Some(weights) = weights.filter(|_| !seen.contains(&name)) else {
+                    continue;
+                };
+                seen.push(name);
+                if let Ok(StageRef(target)) = weights.deserialize() {
+                    let key = join(&table.path, &format!("models.{name}.weights"));
+                    links.push(Link {
+                        from: scope.id.to_owned(),
+                        place: self.places.locate(&key, weights.tag()),
+                        key,
+                        target,
+                        wants: Wants::Weights,
+                    });
+                }
+            }
+        }
+        links
+    }
+}
