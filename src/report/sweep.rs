@@ -71,7 +71,7 @@ fn series(rows: &[&Row], keys: &[String], x: &str, metric: &str, factor: f64) ->
         };
         let others = keys.iter().filter(|key| *key != x);
         let name: Vec<String> = others
-            .map(|key| format!("{key}={}", cell(lookup(&row.settings, key))))
+            .map(|key| entry(key, lookup(&row.settings, key)))
             .collect();
         let name = match name.is_empty() {
             true => words(metric),
@@ -90,6 +90,24 @@ fn series(rows: &[&Row], keys: &[String], x: &str, metric: &str, factor: f64) ->
         series.points.sort_by(|a, b| a.0.total_cmp(&b.0));
     }
     found
+}
+
+/// A setting in a legend, where there is little room: without the section `attack`, fractions of the pixel range as such,
+/// other numbers to four digits.
+fn entry(key: &str, value: Option<&toml::Value>) -> String {
+    let text = match value {
+        Some(toml::Value::Float(number)) => {
+            let short = format!("{number:.3e}").parse().unwrap_or(*number);
+            let levels = number * 255.0;
+            let in_pixels = key.ends_with("epsilon") || key.ends_with("step_size");
+            match in_pixels && short != *number && (levels - levels.round()).abs() < 1e-9 {
+                true => format!("{levels:.0}/255"),
+                false => short.to_string(),
+            }
+        }
+        other => cell(other),
+    };
+    format!("{}={text}", key.strip_prefix("attack.").unwrap_or(key))
 }
 
 /// The factor and the unit in which a metric is shown.
@@ -136,6 +154,19 @@ mod tests {
             ]),
             metrics: Metrics::from([("test_pgd_accuracy".to_owned(), accuracy)]),
         }
+    }
+
+    #[test]
+    fn entries_of_a_legend_are_short() {
+        let of = |number: f64| entry("attack.epsilon", Some(&Value::Float(number)));
+        assert_eq!(of(1.0 / 255.0), "epsilon=1/255");
+        assert_eq!(of(0.0313), "epsilon=0.0313");
+        assert_eq!(of(0.2), "epsilon=0.2");
+        assert_eq!(of(0.123456), "epsilon=0.1235");
+        let rate = entry("optimizer.lr", Some(&Value::Float(1.0 / 255.0)));
+        assert_eq!(rate, "optimizer.lr=0.003922");
+        let linear = entry("linbp.attack", Some(&Value::Boolean(false)));
+        assert_eq!(linear, "linbp.attack=false");
     }
 
     #[test]
