@@ -1,11 +1,11 @@
 //! The task `attack` from a spec to its files: what counts as success, names of images, models that cannot be attacked.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use runner::models::{self, ModelConfig};
-use runner::run::{ExampleRow, table};
+use runner::run::{ExampleOutcome, ExampleRow, table};
 use runner::weights::save_safetensors;
 
 /// A model that is trained for a moment, and attacked.
@@ -72,6 +72,30 @@ fn a_targeted_attack_succeeds_by_its_class_alone_on_floats_and_in_8_bits() {
         .filter(|row| row.adversarial_prediction.is_some());
     let attacked: Vec<&ExampleRow> = attacked.collect();
     assert!(attacked.iter().all(|row| row.label != 3));
+    // What became of an image is never an empty cell: broken, withstood, wrong before, or of the wanted class already.
+    for row in &rows {
+        let expected = match (row.adversarial_prediction, row.clean_prediction) {
+            (Some(3), _) => ExampleOutcome::Broken,
+            (Some(_), _) => ExampleOutcome::Withstood,
+            (None, clean) if clean == row.label => ExampleOutcome::NotAttacked,
+            (None, _) => ExampleOutcome::Misclassified,
+        };
+        assert_eq!(row.outcome, expected, "{row:?}");
+        assert_eq!(
+            row.broken_by.is_some(),
+            expected == ExampleOutcome::Broken,
+            "{row:?}"
+        );
+        // A digit's name must not be read as a number.
+        assert_eq!(row.label_name, format!("class {}", row.label));
+        let answer = row
+            .adversarial_prediction
+            .map(|class| format!("class {class}"));
+        assert_eq!(row.adversarial_prediction_name, answer);
+        assert!(row.name.starts_with(&format!("{}/test-", row.label)));
+    }
+    let outcomes: BTreeSet<ExampleOutcome> = rows.iter().map(|row| row.outcome).collect();
+    assert_eq!(outcomes.len(), 4, "the test wants all of them");
     let share = |wanted: &dyn Fn(&ExampleRow) -> bool| {
         let count = attacked.iter().filter(|row| wanted(row)).count();
         count as f64 / attacked.len() as f64
@@ -123,9 +147,13 @@ fn every_image_keeps_its_name_and_the_figure_shows_the_originals() {
     let stage = holding(folder.path(), "examples.csv");
     let rows: Vec<ExampleRow> = table::read(&stage.join("examples.csv")).unwrap();
     for row in &rows {
-        let class = ["cat", "dog"][row.label as usize];
-        let image = format!("adversarial/{class}/{}.png", row.name);
+        let image = format!("adversarial/{}.png", row.name);
         assert!(stage.join(&image).is_file(), "{image}");
+        assert_eq!(row.label_name, ["cat", "dog"][row.label as usize]);
+        assert_eq!(
+            row.clean_prediction_name,
+            ["cat", "dog"][row.clean_prediction as usize]
+        );
     }
     // What the files alone say of the classes is known before anything runs.
     let (code, err) = run(folder.path(), &spec.replace("\"fgsm\"", "\"auto-attack\""));
@@ -137,7 +165,10 @@ fn every_image_keeps_its_name_and_the_figure_shows_the_originals() {
         "{err}"
     );
     let names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
-    assert_eq!(names, ["a", "a.png", "img.1", "img.2", "b"]);
+    assert_eq!(
+        names,
+        ["cat/a", "cat/a.png", "cat/img.1", "cat/img.2", "dog/b"]
+    );
     let figures = std::fs::read_dir(holding(folder.path(), "figures").join("figures")).unwrap();
     let figures = figures.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
     assert!(

@@ -57,7 +57,7 @@ enum Command {
     Graph(graph::GraphArgs),
     /// The runs under results/: state, progress, last metrics
     List(list::ListArgs),
-    /// Figures of all runs of a name, and summary.csv with a row a run
+    /// Figures of all runs of a name, and its tables: summary.csv, a row a run, and results.csv, a row a measurement
     Report(report::ReportArgs),
     /// Architectures; for one: its activations by name, and which LinBP makes linear by default
     Models(models::ModelsArgs),

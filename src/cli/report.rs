@@ -18,8 +18,8 @@ pub struct ReportArgs {
     results: PathBuf,
 }
 
-/// Draws the figures of all runs of a name, or of all names, and writes each name's `summary.csv`. A run whose files
-/// cannot be read leaves the others going.
+/// Draws the figures of all runs of a name, or of all names, and writes each name's `summary.csv` and `results.csv`. A run
+/// whose files cannot be read leaves the others going.
 ///
 /// # Errors
 /// A name without runs; the faults of all runs that could not be drawn.

@@ -1,11 +1,14 @@
 //! Figures and summaries, from the files of a run alone.
 
+mod cells;
 mod chart;
+mod comparison;
 mod curves;
 mod data_uri;
 mod grid;
 mod heatmap;
 mod palette;
+mod results;
 mod settings;
 mod simulations;
 mod summary;
@@ -17,8 +20,8 @@ use std::path::{Path, PathBuf};
 use crate::atomic;
 use crate::error::{Error, Result};
 use crate::run::{MetricsRow, RunRecord, TransferRow, files, fold_simulation, runs, table};
+use comparison::Comparison;
 use simulations::Sums;
-use summary::Summary;
 
 /// Draws what the run in `folder` has to show into its `figures/`: accuracy and loss curves, simulation curves, a grid
 /// of adversarial images, heat maps of transfer. Gives the files written; figures of a run with several stages are named after the stage.
@@ -59,19 +62,19 @@ pub fn figures(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(written)
 }
 
-/// Writes `summary.csv` of all runs in `named` (`results/<name>`), and into its `figures/` the curves over swept
-/// numbers. Gives the files written.
+/// Writes the tables of all runs in `named` (`results/<name>`), `summary.csv` and `results.csv`, and into its `figures/`
+/// the curves over swept numbers. Gives the files written.
 pub fn summary(named: &Path) -> Result<Vec<PathBuf>> {
     let name = named
         .file_name()
         .and_then(|name| name.to_str())
         .ok_or_else(|| Error::failed(format!("{}: not a folder of runs", named.display())))?;
     let results = named.parent().unwrap_or(Path::new("."));
-    let summary = Summary::new(runs(results, Some(name))?);
-    let path = named.join(files::SUMMARY);
-    summary.write(&path)?;
-    let mut written = vec![path];
-    for (figure, svg) in sweep::charts(name, &summary)? {
+    let comparison = Comparison::new(runs(results, Some(name))?);
+    let mut written = vec![named.join(files::SUMMARY), named.join(files::RESULTS)];
+    summary::write(&written[0], &comparison)?;
+    results::write(&written[1], &comparison)?;
+    for (figure, svg) in sweep::charts(name, &comparison)? {
         written.push(write(named, &figure, &svg)?);
     }
     Ok(written)

@@ -93,19 +93,16 @@ pub fn distinguishing(runs: &[(&RunRecord, &Settings)]) -> Vec<String> {
         .collect()
 }
 
-/// A value as a cell of a table.
-pub fn cell(value: Option<&Value>) -> String {
-    match value {
-        None => String::new(),
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Float(number)) => format!("{number:?}"),
-        Some(other) => other.to_string(),
-    }
+/// The value of a key in one stage.
+pub fn of_stage<'a>(settings: &'a Settings, id: &str, key: &str) -> Option<&'a Value> {
+    let staged = settings.get(&format!("stage.{id}.{key}"));
+    staged.or_else(|| settings.get(key))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::cells::setting;
 
     fn settings(text: &str) -> Settings {
         let folder = tempfile::tempdir().unwrap();
@@ -128,9 +125,10 @@ mod tests {
                 "stage.craft.attack.k"
             ]
         );
-        assert_eq!(cell(lookup(&spec, "attack.k")), "5");
-        assert_eq!(cell(lookup(&spec, "attack.epsilon")), "0.5");
-        assert_eq!(cell(lookup(&spec, "epsilon")), "");
+        assert_eq!(setting(lookup(&spec, "attack.k")), "5");
+        assert_eq!(setting(lookup(&spec, "attack.epsilon")), "0.5");
+        assert_eq!(setting(lookup(&spec, "epsilon")), "");
+        assert_eq!(setting(of_stage(&spec, "craft", "attack.k")), "7");
     }
 
     #[test]

@@ -1,25 +1,23 @@
 //! Metrics over a swept number, epsilon or K for example: one chart a number and metric, one line a combination of
 //! the other swept settings.
 
+use super::cells::setting;
 use super::chart::{Chart, Series, Ticks};
-use super::settings::{cell, lookup};
-use super::summary::{Row, Summary};
+use super::comparison::{ComparedRun, Comparison};
+use super::settings::lookup;
 use crate::error::Result;
 use crate::run::RunState;
 
 /// The charts of a name's runs, as (name, SVG). Only finished runs count.
-pub fn charts(title: &str, summary: &Summary) -> Result<Vec<(String, String)>> {
-    let rows: Vec<&Row> = summary
-        .rows
-        .iter()
-        .filter(|row| row.state == RunState::Finished)
-        .collect();
+pub fn charts(title: &str, comparison: &Comparison) -> Result<Vec<(String, String)>> {
+    let finished = |run: &&ComparedRun| run.state == Some(RunState::Finished);
+    let runs: Vec<&ComparedRun> = comparison.runs.iter().filter(finished).collect();
     let mut charts = Vec::new();
-    for key in &summary.keys {
-        let Some(ticks) = ticks(&rows, key) else {
+    for key in &comparison.keys {
+        let Some(ticks) = ticks(&runs, key) else {
             continue;
         };
-        for metric in &summary.metrics {
+        for metric in &comparison.metrics() {
             let (factor, unit) = unit(metric);
             let chart = Chart {
                 title: format!("{title}: {} over {key}", words(metric)),
@@ -30,7 +28,7 @@ pub fn charts(title: &str, summary: &Summary) -> Result<Vec<(String, String)>> {
                     true => (0.0, 100.0),
                     false => (f64::NEG_INFINITY, f64::INFINITY),
                 },
-                series: series(&rows, &summary.keys, key, metric, factor),
+                series: series(&runs, &comparison.keys, key, metric, factor),
                 markers: true,
             };
             // A single value of the number is no curve.
@@ -44,8 +42,8 @@ pub fn charts(title: &str, summary: &Summary) -> Result<Vec<(String, String)>> {
 }
 
 /// What the numbers of the key are; `None` where it is not a number in some run.
-fn ticks(rows: &[&Row], key: &str) -> Option<Ticks> {
-    let values = rows.iter().map(|row| lookup(&row.settings, key));
+fn ticks(runs: &[&ComparedRun], key: &str) -> Option<Ticks> {
+    let values = runs.iter().map(|run| lookup(&run.settings, key));
     let mut ticks = Ticks::Whole;
     for value in values {
         match value? {
@@ -58,20 +56,26 @@ fn ticks(rows: &[&Row], key: &str) -> Option<Ticks> {
 }
 
 /// One line a combination of the other keys, in the order in which they first appear.
-fn series(rows: &[&Row], keys: &[String], x: &str, metric: &str, factor: f64) -> Vec<Series> {
+fn series(
+    runs: &[&ComparedRun],
+    keys: &[String],
+    x: &str,
+    metric: &str,
+    factor: f64,
+) -> Vec<Series> {
     let mut found: Vec<Series> = Vec::new();
-    for row in rows {
-        let number = match lookup(&row.settings, x) {
+    for run in runs {
+        let number = match lookup(&run.settings, x) {
             Some(toml::Value::Integer(number)) => *number as f64,
             Some(toml::Value::Float(number)) => *number,
             _ => continue,
         };
-        let Some(value) = row.metrics.get(metric) else {
+        let Some(value) = run.metrics.get(metric) else {
             continue;
         };
         let others = keys.iter().filter(|key| *key != x);
         let name: Vec<String> = others
-            .map(|key| entry(key, lookup(&row.settings, key)))
+            .map(|key| entry(key, lookup(&run.settings, key)))
             .collect();
         let name = match name.is_empty() {
             true => words(metric),
@@ -105,7 +109,7 @@ fn entry(key: &str, value: Option<&toml::Value>) -> String {
                 false => short.to_string(),
             }
         }
-        other => cell(other),
+        other => setting(other),
     };
     format!("{}={text}", key.strip_prefix("attack.").unwrap_or(key))
 }
@@ -144,15 +148,17 @@ mod tests {
     use crate::run::Metrics;
     use toml::Value;
 
-    fn row(epsilon: f64, linear: bool, accuracy: f64, state: RunState) -> Row {
-        Row {
-            run: format!("{epsilon}-{linear}"),
-            state,
+    fn run(epsilon: f64, linear: bool, accuracy: f64, state: RunState) -> ComparedRun {
+        ComparedRun {
+            run: format!("exp/{epsilon}-{linear}"),
+            state: Some(state),
+            error: None,
             settings: Settings::from([
                 ("attack.epsilon".to_owned(), Value::Float(epsilon)),
                 ("linbp.attack".to_owned(), Value::Boolean(linear)),
             ]),
             metrics: Metrics::from([("test_pgd_accuracy".to_owned(), accuracy)]),
+            stages: Vec::new(),
         }
     }
 
@@ -172,21 +178,20 @@ mod tests {
     #[test]
     fn one_chart_a_number_and_one_line_a_combination() {
         let done = RunState::Finished;
-        let summary = Summary {
+        let comparison = Comparison {
             keys: vec!["attack.epsilon".to_owned(), "linbp.attack".to_owned()],
-            metrics: vec!["test_pgd_accuracy".to_owned()],
-            rows: vec![
-                row(0.2, false, 0.5, done),
-                row(0.1, false, 0.75, done),
-                row(0.1, true, 0.25, done),
-                row(0.2, true, 0.125, done),
-                row(0.3, true, 0.0, RunState::Failed),
+            runs: vec![
+                run(0.2, false, 0.5, done),
+                run(0.1, false, 0.75, done),
+                run(0.1, true, 0.25, done),
+                run(0.2, true, 0.125, done),
+                run(0.3, true, 0.0, RunState::Failed),
             ],
         };
-        let rows: Vec<&Row> = summary.rows[..4].iter().collect();
+        let runs: Vec<&ComparedRun> = comparison.runs[..4].iter().collect();
         let lines = series(
-            &rows,
-            &summary.keys,
+            &runs,
+            &comparison.keys,
             "attack.epsilon",
             "test_pgd_accuracy",
             100.0,
@@ -194,7 +199,7 @@ mod tests {
         assert_eq!(lines[0].name, "linbp.attack=false");
         assert_eq!(lines[0].points, [(0.1, 75.0), (0.2, 50.0)]);
         assert_eq!(lines[1].points, [(0.1, 25.0), (0.2, 12.5)]);
-        let charts = charts("exp", &summary).unwrap();
+        let charts = charts("exp", &comparison).unwrap();
         assert_eq!(charts.len(), 1);
         assert_eq!(charts[0].0, "sweep-attack.epsilon-test_pgd_accuracy");
         assert!(

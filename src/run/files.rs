@@ -43,3 +43,5 @@ pub const LOCK: &str = ".lock";
 pub const SHARED_STAGES: &str = "stages";
 /// In the folder of a name: one row a run.
 pub const SUMMARY: &str = "summary.csv";
+/// In the folder of a name: one row a measurement.
+pub const RESULTS: &str = "results.csv";

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::files;
 use super::metrics::MetricsRow;
+use super::order::by_number;
 use super::record::{RunRecord, RunState};
 use super::table;
 use crate::error::{Error, Result};
@@ -102,7 +103,7 @@ impl ListedRun {
     }
 }
 
-/// The runs under `results`, or those of `name` alone, in the order of their names. Errors when there is nothing by
+/// The runs under `results`, or those of `name` alone, in the order of the numbers in their names. Errors when there is nothing by
 /// that name.
 pub fn runs(results: &Path, name: Option<&str>) -> Result<Vec<ListedRun>> {
     let names = folders(results)?;
@@ -168,7 +169,7 @@ fn folders(folder: &Path) -> Result<Vec<String>> {
             names.extend(entry.file_name().into_string());
         }
     }
-    names.sort();
+    names.sort_by(|a, b| by_number(a, b));
     Ok(names)
 }
 

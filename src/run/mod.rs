@@ -10,6 +10,7 @@ mod list;
 mod lock;
 pub mod log;
 mod metrics;
+mod order;
 pub mod pace;
 mod progress;
 mod provenance;
@@ -23,7 +24,7 @@ pub mod table;
 mod transfer;
 
 pub use checkpoint::Checkpoint;
-pub use examples::ExampleRow;
+pub use examples::{ExampleOutcome, ExampleRow, class_text};
 pub use folder::{RunFolder, RunStart};
 pub use list::{ListedRun, list, runs};
 pub use lock::Lock;

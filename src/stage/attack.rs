@@ -15,7 +15,7 @@ use crate::Result;
 use crate::attacks::{Attack, Campaign, Start, Target, Threat, predictions, sanity, to_8bit};
 use crate::data::{Dataset, Split};
 use crate::nn::loss::{Reduction, cross_entropy};
-use crate::run::{ExampleRow, Metrics, files, interrupt};
+use crate::run::{ExampleOutcome, ExampleRow, Metrics, class_text, files, interrupt};
 
 /// Accuracy as the examples stand: as floats, and after rounding to 8 bits. An example that was wrong before counts as
 /// wrong, with the loss of its clean image.
@@ -228,20 +228,36 @@ fn rows(
 ) -> Result<Vec<ExampleRow>> {
     let distances = Threat::distances(campaign.images(), &examples.images)?;
     let answers_8bit = standings.last().map(|standing| &standing.answers_8bit);
+    let name = |class: u32| class_text(&dataset.classes, class);
     let rows = campaign.fates().iter().enumerate().map(|(i, fate)| {
+        let (index, label) = (examples.indices[i], examples.labels[i]);
         let row = ExampleRow {
-            index: examples.indices[i],
-            name: dataset.names[examples.indices[i]].clone(),
-            label: examples.labels[i],
+            index,
+            name: format!(
+                "{}/{}",
+                dataset.classes[label as usize], dataset.names[index]
+            ),
+            label,
+            label_name: name(label),
             clean_prediction: clean[i],
+            clean_prediction_name: name(clean[i]),
+            outcome: match (fate.attacked, fate.broken_by) {
+                (true, Some(_)) => ExampleOutcome::Broken,
+                (true, None) => ExampleOutcome::Withstood,
+                (false, _) if clean[i] == label => ExampleOutcome::NotAttacked,
+                (false, _) => ExampleOutcome::Misclassified,
+            },
             ..ExampleRow::default()
         };
         if !fate.attacked {
             return row;
         }
+        let answer_8bit = answers_8bit.map(|answers| answers[i]);
         ExampleRow {
             adversarial_prediction: Some(fate.prediction),
-            adversarial_prediction_8bit: answers_8bit.map(|answers| answers[i]),
+            adversarial_prediction_name: Some(name(fate.prediction)),
+            adversarial_prediction_8bit: answer_8bit,
+            adversarial_prediction_8bit_name: answer_8bit.map(name),
             broken_by: fate
                 .broken_by
                 .map(|number| attacks[number].name().to_owned()),

@@ -4,4 +4,5 @@ mod inspection;
 mod program;
 mod runs;
 mod specs;
+mod tables;
 mod usage;

@@ -1,0 +1,171 @@
+//! The runs of a name side by side, as their files tell: what tables and figures over several runs are made of.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::settings::{self, Settings, distinguishing};
+use crate::error::Result;
+use crate::run::{
+    ListedRun, Metrics, MetricsRow, RunRecord, RunState, StageRecord, TransferRow, files, table,
+};
+
+/// All runs of a name.
+#[derive(Debug)]
+pub struct Comparison {
+    /// The settings that tell the runs apart.
+    pub keys: Vec<String>,
+    /// The runs, by the numbers in their names.
+    pub runs: Vec<ComparedRun>,
+}
+
+/// One run.
+#[derive(Debug)]
+pub struct ComparedRun {
+    /// Its folder under that of all results, `<name>/<run>`. A run's name alone may be eight digits, which readers of CSV
+    /// files would take for a number.
+    pub run: String,
+    /// Where it really stands; `None` if its files cannot be read.
+    pub state: Option<RunState>,
+    /// Why it failed or cannot be read, in one line.
+    pub error: Option<String>,
+    pub settings: Settings,
+    /// The last metrics of its stages, named after the stage where there are several.
+    pub metrics: Metrics,
+    /// Its stages in the order of the spec.
+    pub stages: Vec<ComparedStage>,
+}
+
+/// One stage of a run.
+#[derive(Debug)]
+pub struct ComparedStage {
+    pub record: StageRecord,
+    /// Its rows of `metrics.csv`.
+    pub rows: Vec<MetricsRow>,
+    /// Its rows of `transfer.csv`.
+    pub transfer: Vec<TransferRow>,
+}
+
+impl Comparison {
+    /// Reads the files of runs.
+    pub fn new(listed: Vec<ListedRun>) -> Self {
+        let mut runs = Vec::new();
+        let mut records = Vec::new();
+        for listed in listed {
+            let state = listed.state();
+            let run = format!("{}/{}", listed.name, listed.run);
+            let read = listed.record.and_then(|record| {
+                let settings = settings::read(&listed.folder)?;
+                let stages = stages(&listed.folder, &record.stages)?;
+                Ok((record, settings, stages))
+            });
+            runs.push(match read {
+                Ok((record, settings, stages)) => {
+                    let error = record.error.as_deref().map(one_line);
+                    let metrics = last_metrics(&record);
+                    records.push((record, settings.clone()));
+                    ComparedRun {
+                        run,
+                        state,
+                        error,
+                        settings,
+                        metrics,
+                        stages,
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(
+                        "{error}; the tables say of this run only that it cannot be read"
+                    );
+                    ComparedRun {
+                        run,
+                        state: None,
+                        error: Some(one_line(&error.to_string())),
+                        settings: Settings::new(),
+                        metrics: Metrics::new(),
+                        stages: Vec::new(),
+                    }
+                }
+            });
+        }
+        let pairs: Vec<_> = records
+            .iter()
+            .map(|(record, settings)| (record, settings))
+            .collect();
+        Self {
+            keys: distinguishing(&pairs),
+            runs,
+        }
+    }
+
+    /// The names of the last metrics that at least one run has.
+    pub fn metrics(&self) -> BTreeSet<String> {
+        self.runs
+            .iter()
+            .flat_map(|run| run.metrics.keys().cloned())
+            .collect()
+    }
+}
+
+impl ComparedRun {
+    /// The last epoch of the last stage that has any.
+    pub fn epoch(&self) -> Option<u64> {
+        let stages = self.stages.iter().rev();
+        stages
+            .filter_map(|stage| stage.rows.iter().map(|row| row.epoch).max())
+            .find(|&epoch| epoch > 0)
+    }
+
+    /// The name of its state in tables.
+    pub fn state_name(&self) -> &'static str {
+        self.state.map_or("unreadable", RunState::name)
+    }
+}
+
+fn stages(run: &Path, records: &[StageRecord]) -> Result<Vec<ComparedStage>> {
+    let collected: Vec<MetricsRow> = table::read(&run.join(files::METRICS))?;
+    let stages = records.iter().map(|record| {
+        let of_stage = |rows: &[MetricsRow]| -> Vec<MetricsRow> {
+            let rows = rows.iter().filter(|row| row.stage == record.id);
+            rows.cloned().collect()
+        };
+        let folder = run.join(&record.folder);
+        let mut rows = of_stage(&collected);
+        let mut transfer = Vec::new();
+        // A run takes over the rows of a shared stage when the stage ends: before, they are only in the stage's own table.
+        if record.state != RunState::Pending {
+            transfer = table::read(&folder.join(files::TRANSFER))?;
+            let own = of_stage(&table::read(&folder.join(files::METRICS))?);
+            if own.len() > rows.len() {
+                rows = own;
+            }
+        }
+        Ok(ComparedStage {
+            record: record.clone(),
+            rows,
+            transfer,
+        })
+    });
+    stages.collect()
+}
+
+/// The last metrics of a run, named after their stage where there are several.
+fn last_metrics(record: &RunRecord) -> Metrics {
+    let several = record.stages.len() > 1;
+    let mut all = Metrics::new();
+    for stage in &record.stages {
+        for (name, value) in &stage.metrics {
+            let name = match several {
+                true => format!("{}.{name}", stage.id),
+                false => name.clone(),
+            };
+            all.insert(name, *value);
+        }
+    }
+    all
+}
+
+/// Several lines as one.
+fn one_line(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    lines.join("; ")
+}

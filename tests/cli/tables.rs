@@ -1,0 +1,113 @@
+//! The tables of all runs of a name, as the program writes them after a sweep and again on demand.
+
+use std::path::Path;
+
+use crate::program::run;
+
+const SPEC: &str = r#"
+name = "curve"
+task = "attack"
+data = { kind = "digits", test_limit = 20, eval_batch_size = 20 }
+model = { arch = "mlp", widths = [8] }
+attack = { kind = "pgd", epsilon = 0.1, step_size = 0.05 }
+"#;
+
+fn table(folder: &Path, name: &str) -> Vec<Vec<String>> {
+    let path = folder.join("results/curve").join(name);
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .from_path(path)
+        .unwrap();
+    let rows = reader.records().map(|row| row.unwrap());
+    rows.map(|row| row.iter().map(str::to_owned).collect())
+        .collect()
+}
+
+/// The values of a column.
+fn column<'a>(table: &'a [Vec<String>], name: &str) -> Vec<&'a str> {
+    let found = table[0].iter().position(|column| column == name);
+    let at = found.unwrap_or_else(|| panic!("no column {name} in {:?}", table[0]));
+    table[1..].iter().map(|row| row[at].as_str()).collect()
+}
+
+#[test]
+fn runs_are_sorted_by_number_in_every_table() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("curve.toml"), SPEC).unwrap();
+    let sweep = [
+        "curve.toml",
+        "--sweep",
+        "attack.epsilon=16/255,0.0313,1/255",
+        "--sweep",
+        "attack.k=10,2,1",
+    ];
+    let (code, out, err) = run(folder.path(), &sweep);
+    assert_eq!(code, 0, "{err}");
+    assert!(
+        out.contains("results/curve/summary.csv\nresults/curve/results.csv\n"),
+        "{out}"
+    );
+
+    let k = ["1", "2", "10"];
+    let summary = table(folder.path(), "summary.csv");
+    assert_eq!(column(&summary, "attack.k"), k.repeat(3));
+    let epsilons: Vec<f64> = column(&summary, "attack.epsilon")
+        .iter()
+        .map(|epsilon| epsilon.parse().unwrap())
+        .collect();
+    assert!(epsilons.is_sorted(), "{epsilons:?}");
+    assert_eq!(epsilons.first(), Some(&(1.0 / 255.0)));
+
+    // One row without an attack, one under it, one under it after rounding.
+    let results = table(folder.path(), "results.csv");
+    let attacks = column(&results, "attack");
+    assert_eq!(attacks, ["none", "pgd", "pgd"].repeat(9));
+    let rounding = column(&results, "rounding");
+    assert_eq!(rounding, ["none", "none", "8bit"].repeat(9));
+    let order = column(&results, "attack.k");
+    let expected: Vec<&str> = k.iter().flat_map(|k| [*k; 3]).collect();
+    assert_eq!(order, expected.repeat(3));
+
+    let (code, out, _) = run(folder.path(), &["list", "curve"]);
+    assert_eq!(code, 0);
+    let starts = ["1_255", "0.0313", "16_255"]
+        .into_iter()
+        .flat_map(|epsilon| k.map(|k| format!("attack.epsilon={epsilon},attack.k={k}-")));
+    for (line, start) in out.lines().skip(1).zip(starts) {
+        assert!(line.contains(&start), "{start}\n{out}");
+    }
+
+    // The files of the runs alone give the tables again.
+    let text = |name: &str| {
+        let path = folder.path().join("results/curve").join(name);
+        std::fs::read_to_string(path).unwrap()
+    };
+    let before = ["summary.csv", "results.csv"].map(text);
+    std::fs::remove_file(folder.path().join("results/curve/results.csv")).unwrap();
+    assert_eq!(run(folder.path(), &["report", "curve"]).0, 0);
+    assert_eq!(["summary.csv", "results.csv"].map(text), before);
+}
+
+#[test]
+fn a_run_that_failed_has_its_reason_in_the_summary() {
+    let folder = tempfile::tempdir().unwrap();
+    let spec = "name = \"curve\"\ntask = \"train\"\n\
+                data = { kind = \"digits\", train_limit = 40, test_limit = 10, batch_size = 20 }\n\
+                model = { arch = \"mlp\", widths = [8] }\ntrain = { epochs = 2 }\n";
+    std::fs::write(folder.path().join("curve.toml"), spec).unwrap();
+    let sweep = ["curve.toml", "--sweep", "optimizer.lr=1e30,0.1"];
+    let (code, _, err) = run(folder.path(), &sweep);
+    assert_eq!(code, 1, "{err}");
+    let summary = table(folder.path(), "summary.csv");
+    assert_eq!(column(&summary, "state"), ["finished", "failed"]);
+    assert_eq!(column(&summary, "epoch")[0], "2");
+    let errors = column(&summary, "error");
+    assert_eq!(errors[0], "");
+    assert!(errors[1].contains("the loss is"), "{errors:?}");
+    let results = table(folder.path(), "results.csv");
+    let finals = column(&results, "final");
+    let epochs = column(&results, "epoch");
+    let last: Vec<bool> = epochs.iter().map(|epoch| *epoch == "2").collect();
+    let said: Vec<bool> = finals.iter().map(|text| *text == "true").collect();
+    assert_eq!(said[..4], last[..4], "{results:?}");
+}
