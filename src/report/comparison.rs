@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::run::{
     ListedRun, Metrics, MetricsRow, RunRecord, RunState, StageRecord, TransferRow, files, table,
 };
+use crate::spec::Task;
 
 /// All runs of a name.
 #[derive(Debug)]
@@ -107,12 +108,14 @@ impl Comparison {
 }
 
 impl ComparedRun {
-    /// The last epoch of the last stage that has any.
+    /// The epochs done of the last stage that trains and has begun.
     pub fn epoch(&self) -> Option<u64> {
-        let stages = self.stages.iter().rev();
-        stages
-            .filter_map(|stage| stage.rows.iter().map(|row| row.epoch).max())
-            .find(|&epoch| epoch > 0)
+        let trains = |stage: &&ComparedStage| {
+            let task = Task::from_name(&stage.record.task);
+            stage.record.state != RunState::Pending && task.is_some_and(Task::is_training)
+        };
+        let stage = self.stages.iter().rfind(trains)?;
+        Some(stage.rows.iter().map(|row| row.epoch).max().unwrap_or(0))
     }
 
     /// The name of its state in tables.

@@ -63,6 +63,7 @@ fn the_summary_has_a_row_a_run_by_number_with_what_tells_them_apart() {
             5 => {
                 let rows = [epoch(1), epoch(2), epoch(3)];
                 table::write(&folder.path().join(files::METRICS), &rows).unwrap();
+                folder.set_stage("main", RunState::Failed, None).unwrap();
                 let outcome = Err::<(), _>(Error::failed("stage a: no, no\nstage b: never"));
                 folder.end(&outcome).unwrap();
             }
@@ -86,7 +87,7 @@ fn the_summary_has_a_row_a_run_by_number_with_what_tells_them_apart() {
             "run,state,error,epoch,attack.k,optimizer.lr,test_accuracy",
             "exp/attack.k=2-00,interrupted,,,2,0.2,",
             "exp/attack.k=5-00,failed,\"stage a: no, no; stage b: never\",3,5,0.1,",
-            "exp/attack.k=10-00,finished,,,10,0.1,0.25",
+            "exp/attack.k=10-00,finished,,0,10,0.1,0.25",
         ]
     );
     assert!(lines[4].starts_with("exp/torn,unreadable,"), "{text}");

@@ -100,7 +100,7 @@ fn a_run_that_failed_has_its_reason_in_the_summary() {
     assert_eq!(code, 1, "{err}");
     let summary = table(folder.path(), "summary.csv");
     assert_eq!(column(&summary, "state"), ["finished", "failed"]);
-    assert_eq!(column(&summary, "epoch")[0], "2");
+    assert_eq!(column(&summary, "epoch"), ["2", "0"]);
     let errors = column(&summary, "error");
     assert_eq!(errors[0], "");
     assert!(errors[1].contains("the loss is"), "{errors:?}");
