@@ -6,8 +6,6 @@
 mod normals;
 mod one_layer_training;
 mod two_layer_attack;
-mod wide_chacha;
-mod ziggurat;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -126,14 +124,10 @@ fn write_in_order(
 /// One repeat, both methods.
 fn simulate(spec: &SimulateSpec, seed: u64, repeat: u64) -> Result<Trajectories> {
     let normals = Normals::new(stream(seed, Purpose::Simulation, 0, 0, repeat));
-    // The vector instructions of this machine; the order of every sum is fixed, so the numbers are the same without.
-    let outcome = pulp::Arch::new().dispatch(
-        #[inline(always)]
-        || match spec.kind {
-            SimulationKind::TwoLayerAttack => two_layer_attack::simulate(spec, normals),
-            SimulationKind::OneLayerTraining => one_layer_training::simulate(spec, normals),
-        },
-    );
+    let outcome = match spec.kind {
+        SimulationKind::TwoLayerAttack => two_layer_attack::simulate(spec, normals),
+        SimulationKind::OneLayerTraining => one_layer_training::simulate(spec, normals),
+    };
     outcome.map_err(|stop| match stop {
         Stop::Interrupted => Error::Interrupted,
         Stop::NotFinite { step, method } => Error::failed(format!(

@@ -1,30 +1,13 @@
 //! Standard normal numbers of one repeat, in a fixed order.
 
+use rand::Rng;
 use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
 
-use super::wide_chacha::{BLOCKS, Blocks, WideChaCha};
-use super::ziggurat::{Ziggurat, joined};
-
-/// The block of a stream from which the numbers are redrawn that do not stand at once: the middle, which the others
-/// do not reach.
-const REDRAWS: u128 = 1 << 63;
-
-/// Numbers made at a time: half as many as there are words in a group of blocks.
-const GROUP: usize = 8 * BLOCKS;
-
-/// The normal numbers of one stream, drawn one after the other.
-///
-/// The k-th number is a function of the stream and of k, however many are asked for at a time and whatever vectors the
-/// processor has. [`GROUP`] numbers are made at a time, one of two words of [`WideChaCha`]; those that do not stand
-/// are then redrawn in their order from the second half of the stream's blocks.
+/// The normal numbers of one stream, drawn one after the other: the k-th is a function of the stream and of k, however
+/// many are asked for at a time.
 pub struct Normals {
-    arch: pulp::Arch,
-    blocks: WideChaCha,
-    redraws: ChaCha8Rng,
-    words: Box<Blocks>,
-    ready: Box<[f64; GROUP]>,
-    /// Numbers of `ready` that have been given.
-    given: usize,
+    rng: ChaCha8Rng,
     /// Numbers drawn elsewhere, to be given first.
     #[cfg(test)]
     replay: std::collections::VecDeque<f64>,
@@ -32,16 +15,9 @@ pub struct Normals {
 
 impl Normals {
     /// The numbers of `rng`'s stream, from its beginning.
-    pub fn new(mut rng: ChaCha8Rng) -> Self {
-        let blocks = WideChaCha::new(&rng);
-        rng.set_word_pos(REDRAWS * 16);
+    pub fn new(rng: ChaCha8Rng) -> Self {
         Self {
-            arch: pulp::Arch::new(),
-            blocks,
-            redraws: rng,
-            words: Box::new([[0; BLOCKS]; 16]),
-            ready: Box::new([0.0; GROUP]),
-            given: GROUP,
+            rng,
             #[cfg(test)]
             replay: Default::default(),
         }
@@ -58,22 +34,15 @@ impl Normals {
     }
 
     /// The next numbers of N(0,1), as many as `values` holds.
-    #[inline(always)]
-    pub fn fill(&mut self, mut values: &mut [f64]) {
+    #[inline(never)]
+    pub fn fill(&mut self, values: &mut [f64]) {
         #[cfg(test)]
         if !self.replay.is_empty() {
             let given = self.replay.drain(..values.len()).collect::<Vec<_>>();
             return values.copy_from_slice(&given);
         }
-        while !values.is_empty() {
-            if self.given == GROUP {
-                self.make();
-            }
-            let count = values.len().min(GROUP - self.given);
-            let (now, later) = values.split_at_mut(count);
-            now.copy_from_slice(&self.ready[self.given..][..count]);
-            self.given += count;
-            values = later;
+        for value in values {
+            *value = self.rng.sample(StandardNormal);
         }
     }
 
@@ -86,70 +55,4 @@ impl Normals {
         }
         values
     }
-
-    /// Makes the next [`GROUP`] numbers.
-    #[inline(never)]
-    fn make(&mut self) {
-        // Two calls, since the compiler vectorises each alone better than both together.
-        self.arch.dispatch(Words(&mut self.blocks, &mut self.words));
-        let ziggurat = Ziggurat::get();
-        let (low, high) = halves(&self.words);
-        let mut falls = [0; GROUP];
-        self.arch
-            .dispatch(Fast(ziggurat, low, high, &mut self.ready, &mut falls));
-        for (eighth, falls) in falls.as_chunks::<8>().0.iter().enumerate() {
-            let mut falls = u64::from_le_bytes(*falls);
-            while falls != 0 {
-                let index = eighth * 8 + falls.trailing_zeros() as usize / 8;
-                let bits = joined(low[index], high[index]);
-                self.ready[index] = ziggurat.redraw(bits, &mut self.redraws);
-                falls &= falls - 1;
-            }
-        }
-        self.given = 0;
-    }
 }
-
-/// The first and the last eight words of every block: the low and the high halves of the numbers' bits.
-#[inline(always)]
-fn halves(words: &Blocks) -> (&[u32; GROUP], &[u32; GROUP]) {
-    let (low, high) = words.as_flattened().split_at(GROUP);
-    match (low.try_into(), high.try_into()) {
-        (Ok(low), Ok(high)) => (low, high),
-        _ => unreachable!("16 words are twice 8"),
-    }
-}
-
-/// [`WideChaCha::fill`], to be compiled for every instruction set.
-struct Words<'a>(&'a mut WideChaCha, &'a mut Blocks);
-
-impl pulp::NullaryFnOnce for Words<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn call(self) {
-        self.0.fill(self.1);
-    }
-}
-
-/// [`Ziggurat::fast`], likewise.
-struct Fast<'a>(
-    &'a Ziggurat,
-    &'a [u32; GROUP],
-    &'a [u32; GROUP],
-    &'a mut [f64; GROUP],
-    &'a mut [u8; GROUP],
-);
-
-impl pulp::NullaryFnOnce for Fast<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn call(self) {
-        self.0.fast(self.1, self.2, self.3, self.4);
-    }
-}
-
-#[cfg(test)]
-#[path = "normals_tests.rs"]
-mod tests;
