@@ -5,15 +5,16 @@
 //! file, which [`clean`] removes when the folder is opened again.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::error::{Error, Result};
 
 const SUFFIX: &str = ".tmp";
-/// How the temporary file begins that the safetensors crate makes beside the file that it is told to write.
-const SAFETENSORS_PREFIX: &str = ".tmp";
+/// Age after which a temporary file belongs to no writer, whatever process bears the id in its name by then.
+const ABANDONED: Duration = Duration::from_secs(24 * 3600);
 
 /// Replaces the file at `path` with `bytes`. Errors when it cannot be written; the old file then still stands.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
@@ -27,6 +28,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 /// Replaces the file at `path` with the one that `make` leaves at the temporary path that it is given.
 pub fn replace(path: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let temporary = temporary_path(path);
+    let folder = parent(path);
     let made = make(&temporary).and_then(|()| {
         File::open(&temporary)
             .and_then(|file| file.sync_all())
@@ -36,18 +38,31 @@ pub fn replace(path: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<()
     if made.is_err() {
         // Nothing to add if this fails too: the first error is the one to report.
         let _ = fs::remove_file(&temporary);
+        if !folder.is_dir() {
+            return Err(no_folder(path));
+        }
     }
     made?;
-    sync_folder(path.parent().unwrap_or(Path::new(".")))
+    sync_folder(folder)
+}
+
+/// The error for a file whose folder is not there.
+pub fn no_folder(path: &Path) -> Error {
+    Error::failed(format!(
+        "{}: cannot write: its folder is not there, or was removed in the meantime",
+        path.display()
+    ))
+}
+
+/// The folder of `path`.
+fn parent(path: &Path) -> &Path {
+    path.parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
 }
 
 /// Makes renames and new files in `folder` durable.
 pub fn sync_folder(folder: &Path) -> Result<()> {
-    let folder = if folder.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        folder
-    };
     // Only Unix lets a folder be opened and synced; elsewhere the rename alone has to do.
     if cfg!(unix) {
         File::open(folder)
@@ -59,18 +74,60 @@ pub fn sync_folder(folder: &Path) -> Result<()> {
 
 /// Removes the temporary files that a killed process left in `folder`. The caller owns the folder's lock.
 pub fn clean(folder: &Path) -> Result<()> {
+    clean_where(folder, |_| true)
+}
+
+/// The same in a folder that several processes write to: the files of those that still live stay.
+pub fn clean_abandoned(folder: &Path) -> Result<()> {
+    clean_where(folder, |path| {
+        let old = fs::metadata(path)
+            .and_then(|data| data.modified())
+            .is_ok_and(|time| time.elapsed().is_ok_and(|age| age > ABANDONED));
+        old || writer(path).is_some_and(|process| !is_alive(process))
+    })
+}
+
+fn clean_where(folder: &Path, abandoned: impl Fn(&Path) -> bool) -> Result<()> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(Error::io("read", folder)(error)),
     };
     for entry in entries {
         let path = entry.map_err(Error::io("read", folder))?.path();
-        if is_temporary(&path) {
-            fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+        if !is_temporary(&path) || !abandoned(&path) {
+            continue;
+        }
+        match fs::remove_file(&path) {
+            // Another process cleans the same folder, or its writer has just renamed it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            removed => removed.map_err(Error::io("remove", &path))?,
         }
     }
     Ok(())
+}
+
+/// The process in the name of a temporary file.
+fn writer(path: &Path) -> Option<u32> {
+    let name = path.file_name()?.to_str()?.strip_suffix(SUFFIX)?;
+    let (process, _count) = name.rsplit_once('.')?.1.split_once('-')?;
+    process.parse().ok()
+}
+
+#[cfg(unix)]
+fn is_alive(process: u32) -> bool {
+    let Ok(process) = libc::pid_t::try_from(process) else {
+        return false;
+    };
+    // SAFETY: signal 0 asks whether the process is there and sends nothing.
+    let asked = unsafe { libc::kill(process, 0) };
+    asked == 0 || io::Error::last_os_error().raw_os_error() != Some(libc::ESRCH)
+}
+
+/// Elsewhere age alone tells.
+#[cfg(not(unix))]
+fn is_alive(_process: u32) -> bool {
+    true
 }
 
 /// A name no other writer uses: two threads, or a report beside a run, may replace the same file.
@@ -84,10 +141,7 @@ fn temporary_path(path: &Path) -> PathBuf {
 fn is_temporary(path: &Path) -> bool {
     path.file_name()
         .and_then(|name| name.to_str())
-        .is_some_and(|name| {
-            let ours = name.starts_with('.') && name.ends_with(SUFFIX);
-            ours || name.starts_with(SAFETENSORS_PREFIX)
-        })
+        .is_some_and(|name| name.starts_with('.') && name.ends_with(SUFFIX))
 }
 
 #[cfg(test)]
@@ -132,11 +186,48 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let leftover = temporary_path(&folder.path().join("a.json"));
         fs::write(&leftover, b"half").unwrap();
-        fs::write(folder.path().join(".tmpAb1Cd2"), b"half").unwrap();
         fs::write(folder.path().join("a.json"), b"whole").unwrap();
         fs::write(folder.path().join(".lock"), b"1").unwrap();
         clean(folder.path()).unwrap();
         assert_eq!(names(folder.path()), [".lock", "a.json"]);
         clean(&folder.path().join("missing")).unwrap();
+    }
+
+    #[test]
+    fn beside_other_writers_only_the_files_of_dead_processes_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .arg("--list")
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        child.wait().unwrap();
+        let mine = temporary_path(&folder.path().join("summary.csv"));
+        let names_of = [mine.clone(), folder.path().join(".lock")];
+        let dead = folder
+            .path()
+            .join(format!(".summary.csv.{}-3.tmp", child.id()));
+        let old = folder.path().join(".other.csv.tmp");
+        for path in names_of.iter().chain([&dead, &old]) {
+            fs::write(path, b"half").unwrap();
+        }
+        let yesterday = std::time::SystemTime::now() - 2 * ABANDONED;
+        let file = File::options().write(true).open(&old).unwrap();
+        file.set_modified(yesterday).unwrap();
+        clean_abandoned(folder.path()).unwrap();
+        assert!(names_of.iter().all(|path| path.exists()));
+        assert!(!dead.exists() && !old.exists());
+    }
+
+    #[test]
+    fn a_folder_that_is_gone_is_said_to_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let message = write(&folder.path().join("gone/a.json"), b"new")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains("gone/a.json: cannot write: its folder is not there"),
+            "{message}"
+        );
     }
 }

@@ -12,7 +12,7 @@ use crate::pipeline::{
     execute_all, run_folder,
 };
 use crate::run::log::{self, Verbosity};
-use crate::run::{Metrics, Progress, RunRecord, interrupt};
+use crate::run::{Metrics, Progress, RunRecord, file_size, interrupt};
 use crate::spec::{Plan, plan};
 use crate::{Error, Result, report};
 
@@ -75,6 +75,7 @@ pub fn run(args: RunArgs) -> Result<()> {
         described(&device_name, &run.spec.stages, &device)?;
     }
     interrupt::install()?;
+    file_size::report_limit();
     if !plan.swept.is_empty() {
         progress.line(&format!(
             "{} over {}",

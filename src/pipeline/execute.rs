@@ -83,6 +83,7 @@ pub(super) fn execute(
         stages: records(run, &named, &keys, &named.join(&name)),
     })?;
     if folder.is_finished() {
+        folder.check_tables()?;
         return Ok(outcome(&folder, true));
     }
     let _log = folder.log()?;
@@ -109,8 +110,9 @@ pub(super) fn execute(
     if let Err(error) = &result {
         tracing::info!(%error, "ends");
     }
-    folder.end(&result)?;
-    result.map(|()| outcome(&folder, false))
+    // Where both fail, the first failure is the cause.
+    let recorded = folder.end(&result);
+    result.and(recorded).map(|()| outcome(&folder, false))
 }
 
 fn outcome(folder: &RunFolder, was_finished: bool) -> Outcome {
@@ -202,16 +204,17 @@ impl Execution<'_> {
                 })
             }
         };
-        self.folder.collect_metrics(folder.path())?;
+        let collected = self.folder.collect_metrics(folder.path());
         let state = RunState::after(&result);
         match &result {
             Ok(_) => tracing::info!(stage = spec.id, "finished"),
             Err(error) => tracing::info!(stage = spec.id, %error, "ended"),
         }
         let metrics = result.as_ref().ok().cloned();
-        self.folder.set_stage(&spec.id, state, metrics)?;
+        let recorded = collected.and_then(|()| self.folder.set_stage(&spec.id, state, metrics));
+        // Where both fail, the first failure is the cause.
         result
-            .map(drop)
+            .and(recorded)
             .map_err(|error| match (error, self.run.spec.staged) {
                 (Error::Failed(message), true) => {
                     Error::Failed(format!("stage {}: {message}", spec.id))

@@ -29,6 +29,7 @@ pub fn figures(folder: &Path) -> Result<Vec<PathBuf>> {
     let record = RunRecord::read(folder)?.ok_or_else(|| {
         Error::failed(format!("{}: no run, it has no run.json", folder.display()))
     })?;
+    atomic::clean_abandoned(&folder.join(files::FIGURES))?;
     let several = record.stages.len() > 1;
     let metrics: Vec<MetricsRow> = table::read(&folder.join(files::METRICS))?;
     let mut written = Vec::new();
@@ -69,6 +70,9 @@ pub fn summary(named: &Path) -> Result<Vec<PathBuf>> {
         .file_name()
         .and_then(|name| name.to_str())
         .ok_or_else(|| Error::failed(format!("{}: not a folder of runs", named.display())))?;
+    for folder in [named, &named.join(files::FIGURES)] {
+        atomic::clean_abandoned(folder)?;
+    }
     let results = named.parent().unwrap_or(Path::new("."));
     let comparison = Comparison::new(runs(results, Some(name))?);
     let mut written = vec![named.join(files::SUMMARY), named.join(files::RESULTS)];

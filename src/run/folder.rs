@@ -9,6 +9,7 @@ use super::files::{self, FORMAT_VERSION};
 use super::lock::Lock;
 use super::log::{self, LogGuard};
 use super::metrics::{MetricsRow, MetricsWriter};
+use super::presence::Presence;
 use super::provenance::{Code, Host};
 use super::record::{Metrics, RunRecord, RunState, StageRecord, finite, to_json};
 use super::{clock, table};
@@ -42,6 +43,7 @@ pub struct RunFolder {
     path: PathBuf,
     record: Mutex<RunRecord>,
     metrics: Mutex<()>,
+    presence: Presence,
     _lock: Lock,
 }
 
@@ -73,6 +75,7 @@ impl RunFolder {
             }
         };
         Ok(Self {
+            presence: Presence::of(&path)?,
             path,
             record: Mutex::new(record),
             metrics: Mutex::new(()),
@@ -104,7 +107,7 @@ impl RunFolder {
                 stage.metrics = finite(metrics);
             }
         }
-        write_record(&self.path, &record)
+        self.write(&record)
     }
 
     /// Copies the rows of a stage that has a folder of its own into the run's `metrics.csv`; rows that stand there
@@ -131,7 +134,12 @@ impl RunFolder {
             Err(error) if record.state == RunState::Failed => Some(error.to_string()),
             _ => None,
         };
-        write_record(&self.path, &record)
+        self.write(&record)
+    }
+
+    fn write(&self, record: &RunRecord) -> Result<()> {
+        self.presence.check()?;
+        write_record(&self.path, record)
     }
 
     /// Sends the events of this thread to the run's `log.jsonl` until the guard is dropped.

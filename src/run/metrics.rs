@@ -1,11 +1,11 @@
 //! `metrics.csv`: one row an evaluation point, and the rule that makes a resumed run end with the same file.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::table::{Appender, Row};
+use super::table::{self, Appender, Row};
 use crate::error::{Error, Result};
 
 /// What was measured at one point of a stage. Its key is (stage, epoch, step, split, attack).
@@ -54,10 +54,10 @@ impl Row for MetricsRow {
     ];
 }
 
-type Key = (String, u64, u64, String, String);
+pub(super) type Key = (String, u64, u64, String, String);
 
 impl MetricsRow {
-    fn key(&self) -> Key {
+    pub(super) fn key(&self) -> Key {
         (
             self.stage.clone(),
             self.epoch,
@@ -89,51 +89,81 @@ impl MetricsRow {
     }
 }
 
+/// Where a row belongs, in words.
+fn place(row: &MetricsRow) -> String {
+    format!(
+        "stage {}, epoch {}, step {}, split {}, attack {}",
+        row.stage, row.epoch, row.step, row.split, row.attack
+    )
+}
+
 /// `metrics.csv` open for appending.
 ///
 /// A run that was killed goes on from its last checkpoint, so it computes again what it had already written after
 /// that checkpoint. Such a row is not written twice: the row that stands is kept, timings and all, and must say
-/// what was computed now.
+/// what was computed now. A checkpoint knows the rows before it, so those that got lost are written again.
 #[derive(Debug)]
 pub struct MetricsWriter {
     table: Appender<MetricsRow>,
-    written: HashMap<Key, MetricsRow>,
+    rows: Vec<MetricsRow>,
+    /// Where each row stands.
+    written: HashMap<Key, usize>,
     exact: bool,
 }
 
 impl MetricsWriter {
     /// Opens the file at `path`, making it if there is none. `exact`: whether results are the same bit for bit when
-    /// they are computed again, so that a difference is an error; otherwise it is a warning in the log.
+    /// they are computed again, so that a difference is an error; otherwise it is a warning in the log. Rows that stand
+    /// twice are reduced to one, with a warning.
     pub fn open(path: &Path, exact: bool) -> Result<Self> {
-        let (table, rows): (_, Vec<MetricsRow>) = Appender::open_with_rows(path)?;
-        let written = rows.into_iter().map(|row| (row.key(), row)).collect();
-        Ok(Self {
+        let (table, found): (_, Vec<MetricsRow>) = Appender::open_with_rows(path)?;
+        let mut writer = Self {
             table,
-            written,
+            rows: Vec::with_capacity(found.len()),
+            written: HashMap::with_capacity(found.len()),
             exact,
-        })
+        };
+        let all = found.len();
+        for row in found {
+            match writer.standing(&row) {
+                None => writer.push(row),
+                Some(standing) if *standing == row => {}
+                Some(_) => {
+                    return Err(writer.changed(&format!("has two rows for {}", place(&row))));
+                }
+            }
+        }
+        let doubled = all - writer.rows.len();
+        if doubled > 0 {
+            writer.rewrite(writer.rows.clone())?;
+            tracing::warn!(
+                "{}: {doubled} rows stood twice; once is left",
+                path.display()
+            );
+        }
+        Ok(writer)
     }
 
     /// Appends `row`, whole and synced, unless it stands already.
     pub fn append(&mut self, row: MetricsRow) -> Result<()> {
-        let key = row.key();
-        let Some(earlier) = self.written.get(&key) else {
+        self.keep(row).map(drop)
+    }
+
+    /// As [`MetricsWriter::append`]; gives the row that stands.
+    pub fn keep(&mut self, row: MetricsRow) -> Result<MetricsRow> {
+        let Some(earlier) = self.standing(&row) else {
             self.table.append(&row)?;
-            self.written.insert(key, row);
-            return Ok(());
+            self.push(row.clone());
+            return Ok(row);
         };
         let Some((column, now, before)) = row.difference(earlier) else {
-            return Ok(());
+            return Ok(earlier.clone());
         };
         let message = format!(
-            "{}: stage {}, epoch {}, step {}, split {}, attack {}: {column} is {now} now and was {before} \
-             before the interruption: other data, another machine or another version",
+            "{}: {}: {column} is {now} now and was {before} before the interruption: other data, another machine or \
+             another version",
             self.table.path().display(),
-            row.stage,
-            row.epoch,
-            row.step,
-            row.split,
-            row.attack
+            place(&row),
         );
         if self.exact {
             return Err(Error::failed(format!(
@@ -141,93 +171,92 @@ impl MetricsWriter {
             )));
         }
         tracing::warn!("{message}; the earlier row stays");
+        Ok(earlier.clone())
+    }
+
+    /// Has the file begin with the rows in `due`, which a checkpoint knows, in their order; what was written after them
+    /// follows. Rows that are missing are written again, with a warning.
+    ///
+    /// # Errors
+    /// A row that says something else than the checkpoint does: somebody changed the file.
+    pub fn hold(&mut self, due: &[MetricsRow]) -> Result<()> {
+        let mut missing = 0;
+        for row in due {
+            match self.standing(row) {
+                None => missing += 1,
+                Some(standing) if standing == row => {}
+                Some(standing) => {
+                    let difference = row.difference(standing);
+                    let (column, due, found) = difference.unwrap_or_else(|| {
+                        (
+                            "seconds",
+                            format!("{:?}", row.seconds),
+                            format!("{:?}", standing.seconds),
+                        )
+                    });
+                    return Err(self.changed(&format!(
+                        "{}: {column} is {found}, and {due} in the checkpoint",
+                        place(row)
+                    )));
+                }
+            }
+        }
+        let keys: HashSet<Key> = due.iter().map(MetricsRow::key).collect();
+        let later = self.rows.iter().filter(|row| !keys.contains(&row.key()));
+        let expected: Vec<MetricsRow> = due.iter().chain(later).cloned().collect();
+        if expected == self.rows {
+            return Ok(());
+        }
+        self.rewrite(expected)?;
+        let path = self.table.path().display();
+        match missing {
+            0 => tracing::warn!("{path}: its rows stood in another order; that is mended"),
+            _ => tracing::warn!(
+                "{path}: {missing} of {} rows were missing; they are restored from the checkpoint",
+                due.len()
+            ),
+        }
         Ok(())
+    }
+
+    /// As [`MetricsWriter::hold`], where `all` are the rows that the file must end with.
+    pub fn end(&mut self, all: &[MetricsRow]) -> Result<()> {
+        self.hold(all)?;
+        match self.rows.get(all.len()) {
+            None => Ok(()),
+            Some(stranger) => Err(self.changed(&format!(
+                "{}: this training has no such row",
+                place(stranger)
+            ))),
+        }
+    }
+
+    fn standing(&self, row: &MetricsRow) -> Option<&MetricsRow> {
+        Some(&self.rows[*self.written.get(&row.key())?])
+    }
+
+    fn push(&mut self, row: MetricsRow) {
+        self.written.insert(row.key(), self.rows.len());
+        self.rows.push(row);
+    }
+
+    fn rewrite(&mut self, rows: Vec<MetricsRow>) -> Result<()> {
+        let path = self.table.path().to_owned();
+        table::write(&path, &rows)?;
+        (self.table, _) = Appender::open_with_rows(&path)?;
+        self.rows.clear();
+        self.written.clear();
+        rows.into_iter().for_each(|row| self.push(row));
+        Ok(())
+    }
+
+    fn changed(&self, what: &str) -> Error {
+        Error::failed(format!(
+            "{}: {what}: the file was changed; undo that, or remove the file: the same command then writes its rows again",
+            self.table.path().display()
+        ))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::run::table;
-    use std::fs;
-
-    fn row(epoch: u64, loss: f64) -> MetricsRow {
-        MetricsRow {
-            stage: "main".into(),
-            epoch,
-            step: epoch * 391,
-            split: "test".into(),
-            attack: "pgd".into(),
-            loss: Some(loss),
-            accuracy: Some(0.5),
-            lr: Some(0.01),
-            examples: Some(10_000),
-            seconds: Some(1.25),
-            ..MetricsRow::default()
-        }
-    }
-
-    #[test]
-    fn golden_text() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("metrics.csv");
-        let mut writer = MetricsWriter::open(&path, true).unwrap();
-        writer.append(row(1, 2.1972245773362196)).unwrap();
-        assert_eq!(
-            fs::read_to_string(&path).unwrap(),
-            "stage,epoch,step,split,attack,loss,accuracy,best_accuracy,lr,examples,seconds,examples_per_second\n\
-             main,1,391,test,pgd,2.1972245773362196,0.5,,0.01,10000,1.25,\n"
-        );
-        assert_eq!(
-            table::read::<MetricsRow>(&path).unwrap(),
-            [row(1, 2.1972245773362196)]
-        );
-    }
-
-    #[test]
-    fn a_row_computed_again_leaves_the_earlier_one_untouched() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("metrics.csv");
-        let mut writer = MetricsWriter::open(&path, true).unwrap();
-        writer.append(row(1, 2.0)).unwrap();
-        writer.append(row(2, 1.0)).unwrap();
-        let before = fs::read_to_string(&path).unwrap();
-        drop(writer);
-
-        let mut resumed = MetricsWriter::open(&path, true).unwrap();
-        let slower = MetricsRow {
-            seconds: Some(99.0),
-            ..row(2, 1.0)
-        };
-        resumed.append(slower).unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), before);
-        resumed.append(row(3, 0.5)).unwrap();
-        assert!(fs::read_to_string(&path).unwrap().starts_with(&before));
-    }
-
-    #[test]
-    fn a_row_that_differs_is_an_error_where_results_are_exact() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("metrics.csv");
-        MetricsWriter::open(&path, true)
-            .unwrap()
-            .append(row(1, 2.0))
-            .unwrap();
-        let before = fs::read_to_string(&path).unwrap();
-        let message = MetricsWriter::open(&path, true)
-            .unwrap()
-            .append(row(1, 2.5))
-            .unwrap_err()
-            .to_string();
-        assert!(
-            message.contains("loss is 2.5 now and was 2.0 before"),
-            "{message}"
-        );
-        assert!(message.contains("--fresh"), "{message}");
-        MetricsWriter::open(&path, false)
-            .unwrap()
-            .append(row(1, 2.5))
-            .unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), before);
-    }
-}
+mod tests;

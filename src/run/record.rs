@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use super::files::{self, FORMAT_VERSION};
 use super::lock;
 use super::provenance::{Code, Host};
+use super::seal::Seal;
 use crate::error::{Error, Result};
 
 /// Where a run or a stage stands.
@@ -144,6 +145,9 @@ pub struct FinishedStage {
     pub ended: String,
     /// Its last metrics.
     pub metrics: Metrics,
+    /// What its tables hold.
+    #[serde(default)]
+    pub tables: BTreeMap<String, Seal>,
 }
 
 impl FinishedStage {

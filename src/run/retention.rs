@@ -1,7 +1,13 @@
-//! Which checkpoints to keep: a pure function, so that the policy is tested without a disk.
+//! Which checkpoint is the best, and which ones to keep: pure functions, so that the policy is tested without a disk.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
 
 /// When a checkpoint was taken. Ordered by steps done, then by epochs done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct Stamp {
     /// Optimizer steps done.
     pub step: u64,
@@ -29,14 +35,40 @@ impl Stamp {
     }
 }
 
-/// The stamps among `all` that can go: all but the `keep` newest ones (at least one) and the best one.
-pub fn superfluous(all: &[Stamp], keep: usize, best: Option<Stamp>) -> Vec<Stamp> {
+/// The best checkpoint of a training so far.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Best {
+    /// When it was taken.
+    pub stamp: Stamp,
+    /// How good it is, larger is better.
+    pub score: f64,
+}
+
+impl Best {
+    /// The better one of `best` and a checkpoint taken at `stamp`; the first of equals. A score that is no number is
+    /// none.
+    pub fn of(best: Option<Self>, stamp: Stamp, score: f64) -> Option<Self> {
+        if !score.is_finite() || best.is_some_and(|best| best.score >= score) {
+            return best;
+        }
+        Some(Self { stamp, score })
+    }
+}
+
+/// The stamps among `all` that can go: all but the `keep` newest ones (at least one), and those that one of these calls
+/// the best so far, by `best_of`.
+pub fn superfluous(
+    all: &[Stamp],
+    keep: usize,
+    best_of: impl Fn(Stamp) -> Option<Stamp>,
+) -> Vec<Stamp> {
     let mut newest_first = all.to_vec();
     newest_first.sort_unstable_by(|a, b| b.cmp(a));
-    newest_first
+    let older = newest_first.split_off(keep.max(1).min(newest_first.len()));
+    let best: BTreeSet<Stamp> = newest_first.into_iter().filter_map(best_of).collect();
+    older
         .into_iter()
-        .skip(keep.max(1))
-        .filter(|&stamp| Some(stamp) != best)
+        .filter(|stamp| !best.contains(stamp))
         .collect()
 }
 
@@ -55,20 +87,41 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_and_the_best_stay() {
+    fn the_newest_stay_and_what_each_of_them_calls_the_best() {
         let all = stamps(&[30, 10, 40, 20]);
+        // What the checkpoints at 40 and at 30 call the best.
         for (keep, best, gone) in [
-            (2, None, vec![20, 10]),
-            (2, Some(10), vec![20]),
-            (2, Some(40), vec![20, 10]),
-            (1, Some(20), vec![30, 10]),
-            (0, None, vec![30, 20, 10]),
-            (9, None, vec![]),
+            (2, [None, None], vec![20, 10]),
+            (2, [Some(10), Some(10)], vec![20]),
+            (2, [Some(40), Some(30)], vec![20, 10]),
+            (2, [Some(40), Some(20)], vec![10]),
+            (1, [Some(20), Some(10)], vec![30, 10]),
+            (0, [None, None], vec![30, 20, 10]),
+            (9, [None, None], vec![]),
         ] {
-            let best = best.map(|step| stamps(&[step])[0]);
-            assert_eq!(superfluous(&all, keep, best), stamps(&gone), "keep {keep}");
+            let best_of = |stamp: Stamp| {
+                let best = if stamp.step == 40 { best[0] } else { best[1] };
+                best.map(|step| stamps(&[step])[0])
+            };
+            assert_eq!(
+                superfluous(&all, keep, best_of),
+                stamps(&gone),
+                "keep {keep}"
+            );
         }
-        assert!(superfluous(&[], 2, None).is_empty());
+        assert!(superfluous(&[], 2, |_| None).is_empty());
+    }
+
+    #[test]
+    fn the_first_of_equals_is_the_best() {
+        let [first, second] = [1, 2].map(|step| Stamp { step, epoch: 0 });
+        let one = Best::of(None, first, 0.5);
+        assert_eq!(one.unwrap().stamp, first);
+        for score in [0.5, 0.4, f64::NAN] {
+            assert_eq!(Best::of(one, second, score), one);
+        }
+        assert_eq!(Best::of(one, second, 0.6).unwrap().stamp, second);
+        assert_eq!(Best::of(None, first, f64::NAN), None);
     }
 
     #[test]

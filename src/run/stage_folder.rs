@@ -11,7 +11,9 @@ use super::files::{self, FORMAT_VERSION};
 use super::folder::RunFolder;
 use super::lock::Lock;
 use super::metrics::MetricsWriter;
+use super::presence::Presence;
 use super::record::{FinishedStage, Metrics, RunState, finite, to_json};
+use super::seal;
 use super::simulation::SimulationWriter;
 use super::store::CheckpointStore;
 use super::transfer::TransferRow;
@@ -24,6 +26,7 @@ use crate::weights::{Tensors, save_safetensors};
 #[derive(Debug)]
 pub struct StageFolder {
     path: PathBuf,
+    presence: Presence,
     /// `None` where the run's lock covers it.
     _lock: Option<Lock>,
 }
@@ -54,7 +57,16 @@ impl StageFolder {
     fn opened(path: PathBuf, lock: Option<Lock>) -> Result<Self> {
         atomic::clean(&path)?;
         atomic::clean(&path.join(files::CHECKPOINTS))?;
-        Ok(Self { path, _lock: lock })
+        Ok(Self {
+            presence: Presence::of(&path)?,
+            path,
+            _lock: lock,
+        })
+    }
+
+    /// An error if the folder was removed, moved or replaced since it was opened.
+    pub fn check(&self) -> Result<()> {
+        self.presence.check()
     }
 
     /// Where it is.
@@ -70,6 +82,7 @@ impl StageFolder {
     /// `metrics.csv`, open for appending. `device`: where the numbers are computed; on the CPU they are the same
     /// bit for bit when they are computed again, elsewhere they need not be.
     pub fn metrics(&self, device: &Device) -> Result<MetricsWriter> {
+        self.check()?;
         MetricsWriter::open(&self.file(files::METRICS), device.is_cpu())
     }
 
@@ -80,11 +93,13 @@ impl StageFolder {
 
     /// Writes `examples.csv` as a whole.
     pub fn write_examples(&self, rows: &[ExampleRow]) -> Result<()> {
+        self.check()?;
         table::write(&self.file(files::EXAMPLES), rows)
     }
 
     /// Writes `transfer.csv` as a whole.
     pub fn write_transfer(&self, rows: &[TransferRow]) -> Result<()> {
+        self.check()?;
         table::write(&self.file(files::TRANSFER), rows)
     }
 
@@ -95,6 +110,7 @@ impl StageFolder {
 
     /// Writes the weights of a finished training, under torch's names.
     pub fn write_final_weights(&self, weights: &Tensors) -> Result<()> {
+        self.check()?;
         let folder = self.file(files::CHECKPOINTS);
         fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
         let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
@@ -103,22 +119,34 @@ impl StageFolder {
 
     /// Writes tensors to one of the files named in [`files`].
     pub fn write_tensors(&self, name: &str, tensors: &Tensors) -> Result<()> {
+        self.check()?;
         save_safetensors(&self.file(name), tensors, HashMap::new())
     }
 
-    /// What `stage.json` says, if the stage with `key` is finished here.
+    /// What `stage.json` says, if the stage with `key` is finished here. A stage whose tables do not hold any more what
+    /// they held when it finished is not, with a warning: to run it again restores what its checkpoint knows and computes
+    /// the rest.
     pub fn finished(&self, key: &str) -> Result<Option<FinishedStage>> {
-        FinishedStage::read(&self.path, key)
+        let Some(stage) = FinishedStage::read(&self.path, key)? else {
+            return Ok(None);
+        };
+        let broken = seal::broken(&self.path, &stage.tables)?;
+        if let Some(what) = &broken {
+            tracing::warn!("{what}; the stage runs again from its last checkpoint, if it has one");
+        }
+        Ok(broken.is_none().then_some(stage))
     }
 
     /// Records that the stage is finished. Call last: everything else it leaves must stand.
     pub fn finish(&self, key: &str, metrics: Metrics) -> Result<()> {
+        self.check()?;
         let record = FinishedStage {
             format_version: FORMAT_VERSION,
             key: key.to_owned(),
             state: RunState::Finished,
             ended: clock::now(),
             metrics: finite(metrics),
+            tables: seal::seal(&self.path)?,
         };
         let path = self.file(files::STAGE);
         atomic::write(&path, &to_json(&path, &record)?)

@@ -1,15 +1,17 @@
 //! The folder of a stage's checkpoints.
 //!
-//! `last` and `best` are small text files that hold the name of a checkpoint's file. A checkpoint is written first,
-//! the pointers after it, superfluous ones are removed last, so `last` always names a whole file.
+//! Each checkpoint says which one was the best when it was taken, so the newest whole one is all that a training needs to
+//! know. `last` and `best` are small text files that hold the name of a checkpoint's file. They follow from the newest
+//! whole checkpoint: written after it, and again when the store is taken up.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
 
-use super::checkpoint::{Checkpoint, read_score};
-use super::retention::{Stamp, superfluous};
+use super::checkpoint::{Checkpoint, read_best};
+use super::retention::{Best, Stamp, superfluous};
 use crate::atomic;
 use crate::error::{Error, Result};
 
@@ -33,86 +35,113 @@ impl CheckpointStore {
         }
     }
 
-    /// Saves a checkpoint taken after `epoch` epochs and `step` steps, and removes the ones that are superfluous
-    /// now. `score`: how good it is, larger is better; the first of equals counts as the best.
-    pub fn save(
-        &self,
-        checkpoint: &Checkpoint,
-        epoch: u64,
-        step: u64,
-        score: Option<f64>,
-    ) -> Result<PathBuf> {
-        fs::create_dir_all(&self.folder).map_err(Error::io("create", &self.folder))?;
-        let stamp = Stamp { step, epoch };
-        let path = self.folder.join(stamp.file_name());
-        checkpoint.save(&path, stamp, score)?;
-        let mut best = self.pointed(BEST);
-        if let Some(score) = score.filter(|score| score.is_finite()) {
-            let beaten = match best.filter(|&best| best != stamp) {
-                Some(best) => {
-                    read_score(&self.folder.join(best.file_name())).is_none_or(|old| score > old)
-                }
-                None => true,
-            };
-            if beaten {
-                self.point(BEST, stamp)?;
-                best = Some(stamp);
+    /// Saves a checkpoint and removes the ones that are superfluous now.
+    pub fn save(&self, checkpoint: &Checkpoint) -> Result<PathBuf> {
+        let path = self.path(checkpoint.stamp);
+        // This folder alone: one above it that is gone was removed while the run went on.
+        match fs::create_dir(&self.folder) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Err(atomic::no_folder(&path));
             }
+            made => made.map_err(Error::io("create", &self.folder))?,
         }
-        self.point(LAST, stamp)?;
-        for stamp in superfluous(&self.stamps()?, self.keep, best) {
-            let path = self.folder.join(stamp.file_name());
-            // A file that cannot be removed costs space, not results.
-            if let Err(error) = fs::remove_file(&path) {
-                tracing::warn!("{}: cannot remove: {error}", path.display());
-            }
-        }
+        checkpoint.save(&path)?;
+        self.settle(checkpoint.stamp, checkpoint.best)?;
         Ok(path)
     }
 
-    /// The newest whole checkpoint, its tensors on `device`; `None` if there is none at all. A damaged one gives a
-    /// warning and the one before it; with no whole one left it is an error that names the file.
-    pub fn last(&self, device: &Device) -> Result<Option<Checkpoint>> {
+    /// Takes up the newest checkpoint that is whole and that `take` accepts, its tensors on `device`; `None` if there is
+    /// no checkpoint at all. Each newer one that is passed over gives a warning that names it; with none left it is an
+    /// error that does.
+    pub fn resume<T>(
+        &self,
+        device: &Device,
+        mut take: impl FnMut(&Checkpoint) -> Result<T>,
+    ) -> Result<Option<T>> {
         let mut candidates = self.stamps()?;
         candidates.sort_unstable_by(|a, b| b.cmp(a));
-        if let Some(last) = self.pointed(LAST).filter(|last| candidates.contains(last)) {
-            candidates.retain(|&stamp| stamp <= last);
-        }
-        let mut first_error = None;
+        let mut refused = Vec::new();
         for stamp in candidates {
-            match self.load(stamp, device) {
-                Ok(checkpoint) => {
-                    if let Some(error) = first_error {
-                        tracing::warn!("{error}; going on from {} instead", stamp.file_name());
-                    }
-                    return Ok(Some(checkpoint));
+            let path = self.path(stamp);
+            let taken = Checkpoint::load(&path, device).and_then(|checkpoint| {
+                let named = |why: String| Error::failed(format!("{}: {why}", path.display()));
+                if checkpoint.stamp != stamp {
+                    return Err(named(format!(
+                        "holds the checkpoint {}",
+                        checkpoint.stamp.file_name()
+                    )));
                 }
-                Err(error) => first_error = first_error.or(Some(error)),
+                match take(&checkpoint) {
+                    Ok(taken) => Ok((taken, checkpoint.best)),
+                    Err(Error::Failed(why)) => Err(named(why)),
+                    Err(error) => Err(error),
+                }
+            });
+            match taken {
+                Ok((taken, best)) => {
+                    for why in refused {
+                        tracing::warn!("{why}; going on from {} instead", stamp.file_name());
+                    }
+                    self.settle(stamp, best)?;
+                    return Ok(Some(taken));
+                }
+                Err(error @ (Error::Failed(_) | Error::Io { .. })) => {
+                    refused.push(error.to_string());
+                }
+                Err(error) => return Err(error),
             }
         }
-        match first_error {
+        match refused.into_iter().next() {
             None => Ok(None),
-            Some(error) => Err(Error::failed(format!(
-                "{error}; no older checkpoint is left: remove the file to begin again, or start with --fresh"
+            Some(why) => Err(Error::failed(format!(
+                "{why}; no older checkpoint is left: remove the file to begin again, or start with --fresh"
             ))),
         }
     }
 
     /// The best checkpoint, its tensors on `device`; `None` if none had a score.
     pub fn best(&self, device: &Device) -> Result<Option<Checkpoint>> {
-        self.pointed(BEST)
-            .map(|stamp| self.load(stamp, device))
-            .transpose()
+        let path = self.pointed(BEST).map(|stamp| self.path(stamp));
+        path.map(|path| Checkpoint::load(&path, device)).transpose()
     }
 
-    fn load(&self, stamp: Stamp, device: &Device) -> Result<Checkpoint> {
-        let path = self.folder.join(stamp.file_name());
-        Checkpoint::load(&path, device).map(|(checkpoint, _)| checkpoint)
+    /// Brings pointers and files to what the newest whole checkpoint says. Files newer than that one were passed over;
+    /// they stay until the training comes by them again.
+    fn settle(&self, newest: Stamp, best: Option<Best>) -> Result<()> {
+        self.point(BEST, best.map(|best| best.stamp))?;
+        self.point(LAST, Some(newest))?;
+        let mut stamps = self.stamps()?;
+        stamps.retain(|&stamp| stamp <= newest);
+        let best_of = |stamp| Some(read_best(&self.path(stamp))?.stamp);
+        for stamp in superfluous(&stamps, self.keep, best_of) {
+            let path = self.path(stamp);
+            // A file that cannot be removed costs space, not results.
+            if let Err(error) = fs::remove_file(&path) {
+                tracing::warn!("{}: cannot remove: {error}", path.display());
+            }
+        }
+        Ok(())
     }
 
-    fn point(&self, pointer: &str, stamp: Stamp) -> Result<()> {
+    fn path(&self, stamp: Stamp) -> PathBuf {
+        self.folder.join(stamp.file_name())
+    }
+
+    /// Has a pointer name a checkpoint, or none.
+    fn point(&self, pointer: &str, stamp: Option<Stamp>) -> Result<()> {
+        let path = self.folder.join(pointer);
+        let Some(stamp) = stamp else {
+            return match fs::remove_file(&path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+                removed => removed.map_err(Error::io("remove", &path)),
+            };
+        };
         let text = stamp.file_name() + "\n";
-        atomic::write(&self.folder.join(pointer), text.as_bytes())
+        if fs::read(&path).is_ok_and(|standing| standing == text.as_bytes()) {
+            return Ok(());
+        }
+        atomic::write(&path, text.as_bytes())
     }
 
     /// The stamp that a pointer file names, if there is such a file and it names a checkpoint.
@@ -130,7 +159,7 @@ impl CheckpointStore {
 fn stamps(folder: &Path) -> Result<Vec<Stamp>> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(Error::io("read", folder)(error)),
     };
     let mut stamps = Vec::new();
@@ -142,107 +171,4 @@ fn stamps(folder: &Path) -> Result<Vec<Stamp>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::weights::Tensors;
-    use candle_core::Tensor;
-    use serde_json::json;
-
-    fn checkpoint(step: u64) -> Checkpoint {
-        let weight = Tensor::new(&[step as f32], &Device::Cpu).unwrap();
-        Checkpoint {
-            tensors: Tensors::from([("weight".to_owned(), weight)]),
-            state: json!({ "step": step }),
-        }
-    }
-
-    fn names(folder: &Path) -> Vec<String> {
-        let mut names: Vec<_> = fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        names
-    }
-
-    fn store_with(scores: &[Option<f64>]) -> (tempfile::TempDir, CheckpointStore) {
-        let folder = tempfile::tempdir().unwrap();
-        let store = CheckpointStore::new(folder.path().join("checkpoints"), 2);
-        for (epoch, &score) in (1..).zip(scores) {
-            store
-                .save(&checkpoint(epoch * 10), epoch, epoch * 10, score)
-                .unwrap();
-        }
-        (folder, store)
-    }
-
-    fn step(checkpoint: Option<Checkpoint>) -> Option<u64> {
-        checkpoint.map(|checkpoint| checkpoint.state["step"].as_u64().unwrap())
-    }
-
-    #[test]
-    fn the_newest_two_and_the_best_stay_and_are_named() {
-        let (folder, store) = store_with(&[Some(0.1), Some(0.9), Some(0.9), Some(0.2), None]);
-        assert_eq!(
-            names(&folder.path().join("checkpoints")),
-            [
-                "best",
-                "e0002-s00000020.safetensors",
-                "e0004-s00000040.safetensors",
-                "e0005-s00000050.safetensors",
-                "last"
-            ]
-        );
-        assert_eq!(step(store.last(&Device::Cpu).unwrap()), Some(50));
-        assert_eq!(step(store.best(&Device::Cpu).unwrap()), Some(20));
-    }
-
-    #[test]
-    fn an_empty_store_has_nothing() {
-        let (_folder, store) = store_with(&[]);
-        assert!(store.last(&Device::Cpu).unwrap().is_none());
-        assert!(store.best(&Device::Cpu).unwrap().is_none());
-    }
-
-    #[test]
-    fn a_damaged_checkpoint_falls_back_to_an_older_whole_one() {
-        let (folder, store) = store_with(&[None, None]);
-        let newest = folder
-            .path()
-            .join("checkpoints/e0002-s00000020.safetensors");
-        let bytes = fs::read(&newest).unwrap();
-        fs::write(&newest, &bytes[..bytes.len() / 2]).unwrap();
-        assert_eq!(step(store.last(&Device::Cpu).unwrap()), Some(10));
-    }
-
-    #[test]
-    fn with_no_whole_checkpoint_left_the_error_names_the_file_and_the_remedy() {
-        let (folder, store) = store_with(&[None]);
-        let only = folder
-            .path()
-            .join("checkpoints/e0001-s00000010.safetensors");
-        let bytes = fs::read(&only).unwrap();
-        fs::write(&only, &bytes[..bytes.len() - 1]).unwrap();
-        let message = store.last(&Device::Cpu).unwrap_err().to_string();
-        assert!(
-            message.contains("e0001-s00000010.safetensors: damaged"),
-            "{message}"
-        );
-        assert!(message.contains("start with --fresh"), "{message}");
-    }
-
-    #[test]
-    fn saving_a_step_again_replaces_it() {
-        let (folder, store) = store_with(&[Some(0.5), Some(0.6)]);
-        store.save(&checkpoint(20), 2, 20, Some(0.4)).unwrap();
-        assert_eq!(step(store.last(&Device::Cpu).unwrap()), Some(20));
-        assert_eq!(names(&folder.path().join("checkpoints")).len(), 4);
-    }
-
-    #[test]
-    fn a_pointer_to_nothing_is_no_harm() {
-        let (folder, store) = store_with(&[None, None]);
-        fs::write(folder.path().join("checkpoints/last"), "../../etc/passwd\n").unwrap();
-        assert_eq!(step(store.last(&Device::Cpu).unwrap()), Some(20));
-    }
-}
+mod tests;

@@ -18,7 +18,7 @@ use crate::data::{Augmentation, Batch, Loader, Placed, Split};
 use crate::nn::{Coordinates, LinearPlan, Network, Pass, Tape};
 use crate::ops::place::enter_for;
 use crate::optim::{Optimizer, Place, Schedule};
-use crate::run::{CheckpointStore, Metrics, MetricsWriter, interrupt};
+use crate::run::{Best, CheckpointStore, Metrics, MetricsRow, MetricsWriter, Stamp, interrupt};
 use crate::spec::Interval;
 use crate::{Error, Result};
 
@@ -47,6 +47,8 @@ struct State {
     best: BTreeMap<String, f64>,
     /// Last metrics, by name.
     last: BTreeMap<String, f64>,
+    /// The rows of `metrics.csv` so far.
+    rows: Vec<MetricsRow>,
 }
 
 /// A training under way.
@@ -69,6 +71,8 @@ pub(super) struct Fit<'a> {
     /// When the sums were last read.
     looked: Instant,
     state: State,
+    /// The best checkpoint so far.
+    best: Option<Best>,
 }
 
 impl<'a> Fit<'a> {
@@ -105,11 +109,16 @@ impl<'a> Fit<'a> {
             sums: EpochSums::new(Sums::default(), ctx.device)?,
             looked: Instant::now(),
             state: State::default(),
+            best: None,
             network,
             train: Placed::new(train, ctx.device)?,
         };
-        if let Some(checkpoint) = fit.store.last(ctx.device)? {
-            fit.restore(&checkpoint)?;
+        let store = fit.store.clone();
+        if store
+            .resume(ctx.device, |checkpoint| fit.restore(checkpoint))?
+            .is_some()
+        {
+            fit.go_on()?;
         }
         Ok(fit)
     }
@@ -132,10 +141,13 @@ impl<'a> Fit<'a> {
         while self.state.epoch < self.epochs {
             let outcome = self.epoch(prepare).and_then(|()| self.end_epoch());
             if let Err(Error::Interrupted) = outcome {
-                self.save(None)?;
+                self.save()?;
             }
             outcome?;
         }
+        // Opened anew by its path: what counts is the file that stands there now.
+        let mut metrics = self.ctx.folder.metrics(self.ctx.device)?;
+        metrics.end(&self.state.rows)?;
         self.ctx
             .folder
             .write_final_weights(&self.network.state()?)?;
@@ -176,7 +188,7 @@ impl<'a> Fit<'a> {
                 .progress
                 .batch(self.state.batch as u64, loss, examples);
             if self.is_due() {
-                self.save(None)?;
+                self.save()?;
             }
         }
         self.settle(batches)?;
@@ -321,6 +333,7 @@ impl<'a> Fit<'a> {
             step: self.state.step,
             best: std::mem::take(&mut self.state.best),
             last: std::mem::take(&mut self.state.last),
+            rows: std::mem::take(&mut self.state.rows),
             ..State::default()
         };
         self.sums = EpochSums::new(Sums::default(), self.ctx.device)?;
@@ -328,10 +341,20 @@ impl<'a> Fit<'a> {
             Interval::Epochs(every) => (done as u64).is_multiple_of(every),
             _ => false,
         };
+        if let Some(score) = score {
+            self.best = Best::of(self.best, self.stamp(), score);
+        }
         if due || done == self.epochs || score.is_some() {
-            self.save(score)?;
+            self.save()?;
         }
         Ok(())
+    }
+
+    fn stamp(&self) -> Stamp {
+        Stamp {
+            step: self.state.step,
+            epoch: self.state.epoch as u64,
+        }
     }
 
     /// Writes a row of `metrics.csv` and keeps the best accuracy of its kind.
@@ -348,7 +371,11 @@ impl<'a> Fit<'a> {
         row.step = self.state.step;
         row.best_accuracy = Some(*best);
         row.lr = lr;
-        self.metrics.append(row)?;
+        let row = self.metrics.keep(row)?;
+        // An epoch whose evaluation was interrupted has its first rows already.
+        if !self.state.rows.contains(&row) {
+            self.state.rows.push(row);
+        }
         let name = match attack {
             "none" => split.to_string(),
             attack => format!("{split}_{attack}"),

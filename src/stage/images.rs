@@ -19,6 +19,7 @@ pub(super) fn write(folder: &Path, dataset: &Dataset, images: &Tensor) -> Result
     for class in &dataset.classes {
         let folder = folder.join(class);
         fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+        atomic::clean(&folder)?;
     }
     let pixels = view::<f32>(images)?;
     pixels

@@ -13,7 +13,7 @@ mod state_dict;
 mod torch_legacy;
 mod torch_zip;
 
-pub use safetensors_file::{Tensors, load_safetensors, save_safetensors};
+pub use safetensors_file::{Tensors, load_safetensors, load_with_checksum, save_safetensors};
 
 use crate::{Error, Result};
 use candle_core::DType;

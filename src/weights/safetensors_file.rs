@@ -6,11 +6,17 @@ use crate::atomic;
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};
 use safetensors::tensor::Metadata;
-use safetensors::{Dtype, SafeTensorError, SafeTensors};
+use safetensors::{Dtype, SafeTensorError, SafeTensors, View};
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{BufWriter, Read, Write};
 use std::path::Path;
+
+/// The entry of the metadata that holds the checksum of everything else in the file.
+const CHECKSUM: &str = "blake3";
+
+/// Bytes written at a time.
+const BUFFER: usize = 1 << 20;
 
 /// What to do about a file of the user's that is damaged.
 const AGAIN: &str = "; fetch or write it again";
@@ -26,32 +32,83 @@ pub type Tensors = BTreeMap<String, Tensor>;
 /// Reads all tensors of a safetensors file to `device`, in their own types, and the file's metadata.
 ///
 /// # Errors
-/// A file that is no whole safetensors file; the message names it, and the caller says what to do about it.
+/// A file that is no whole safetensors file or does not fit its checksum; the message names it, and the caller says what
+/// to do about it.
 pub fn load_safetensors(
     path: &Path,
     device: &Device,
 ) -> Result<(Tensors, HashMap<String, String>)> {
-    let bytes = fs::read(path).map_err(Error::io("read", path))?;
-    let (_, header) =
-        SafeTensors::read_metadata(&bytes).map_err(|error| damaged(path, &error, ""))?;
-    let metadata = header.metadata().clone().unwrap_or_default();
-    let file = SafeTensors::deserialize(&bytes).map_err(|error| damaged(path, &error, ""))?;
-    Ok((tensors(path, &file, device)?, metadata))
+    load(path, device, "")
+}
+
+/// As [`load_safetensors`], for files that must have a checksum.
+pub fn load_with_checksum(
+    path: &Path,
+    device: &Device,
+) -> Result<(Tensors, HashMap<String, String>)> {
+    let (tensors, metadata) = load(path, device, "")?;
+    if !metadata.contains_key(CHECKSUM) {
+        return Err(Error::failed(format!(
+            "{}: has no checksum: damaged, or written by an earlier version",
+            path.display()
+        )));
+    }
+    Ok((tensors, metadata))
 }
 
 /// All tensors of the file, on the CPU.
 pub(super) fn read(path: &Path) -> Result<Tensors> {
-    let bytes = fs::read(path).map_err(Error::io("read", path))?;
-    tensors(path, &parse(path, &bytes)?, &Device::Cpu)
+    Ok(load(path, &Device::Cpu, AGAIN)?.0)
 }
 
-fn tensors(path: &Path, file: &SafeTensors, device: &Device) -> Result<Tensors> {
+fn load(path: &Path, device: &Device, remedy: &str) -> Result<(Tensors, HashMap<String, String>)> {
+    let bytes = fs::read(path).map_err(Error::io("read", path))?;
+    let wrong = |error: SafeTensorError| damaged(path, &error, remedy);
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(wrong)?;
+    let metadata = header.metadata().clone().unwrap_or_default();
+    let file = SafeTensors::deserialize(&bytes).map_err(wrong)?;
+    if let Some(expected) = metadata.get(CHECKSUM) {
+        let views: BTreeMap<&str, _> = file.iter().collect();
+        if checksum(&metadata, &views) != *expected {
+            return Err(Error::failed(format!(
+                "{}: damaged: its content does not fit its checksum{remedy}",
+                path.display()
+            )));
+        }
+    }
     let mut tensors = BTreeMap::new();
     for (name, view) in file.iter() {
         let tensor = element(path, name, view.dtype())?.tensor(view.data(), view.shape())?;
         tensors.insert(name.to_string(), tensor.to_device(device)?);
     }
-    Ok(tensors)
+    Ok((tensors, metadata))
+}
+
+/// The checksum of a file's content: its metadata, and names, types, shapes and bytes of its tensors.
+fn checksum<'a, V: View>(
+    metadata: impl IntoIterator<Item = (&'a String, &'a String)>,
+    tensors: &BTreeMap<&str, V>,
+) -> String {
+    let mut hash = blake3::Hasher::new();
+    // Each part after its length, so that no two contents give the same bytes.
+    let mut add = |part: &[u8]| {
+        hash.update(&(part.len() as u64).to_le_bytes());
+        hash.update(part);
+    };
+    let metadata: BTreeMap<_, _> = metadata
+        .into_iter()
+        .filter(|(key, _)| *key != CHECKSUM)
+        .collect();
+    for (key, value) in metadata {
+        add(key.as_bytes());
+        add(value.as_bytes());
+    }
+    for (name, tensor) in tensors {
+        add(name.as_bytes());
+        add(format!("{:?} {:?}", tensor.dtype(), tensor.shape()).as_bytes());
+        add(&tensor.data());
+    }
+    hash.finalize().to_hex().to_string()
 }
 
 /// Names, shapes and types of the file's tensors, by its header alone; that the file is as long as the header says is
@@ -89,32 +146,53 @@ pub(super) fn inspect(path: &Path) -> Result<Vec<TensorInfo>> {
         .collect()
 }
 
-/// Writes tensors and metadata to a safetensors file. A file of that name is replaced at the end, as a whole: at no time
-/// is there half a file under `path`. Tensors may lie on any device and need not be contiguous.
-///
-/// With more than one entry in `metadata` the file's bytes are not a function of its content, since the format keeps
-/// metadata in no order.
+/// Writes tensors and metadata to a safetensors file, with a checksum. A file of that name is replaced at the end, as a
+/// whole: at no time is there half a file under `path`. Tensors may lie on any device and need not be contiguous. The same
+/// content gives the same bytes.
 pub fn save_safetensors(
     path: &Path,
     tensors: &Tensors,
-    metadata: HashMap<String, String>,
+    mut metadata: HashMap<String, String>,
 ) -> Result<()> {
-    let mut host = Vec::with_capacity(tensors.len());
+    let mut host = BTreeMap::new();
     for (name, tensor) in tensors {
-        host.push((name.as_str(), tensor.to_device(&Device::Cpu)?.contiguous()?));
+        host.insert(name.as_str(), tensor.to_device(&Device::Cpu)?.contiguous()?);
     }
-    let metadata = (!metadata.is_empty()).then_some(metadata);
+    let views: BTreeMap<&str, &Tensor> = host.iter().map(|(name, t)| (*name, t)).collect();
+    metadata.insert(CHECKSUM.to_owned(), checksum(&metadata, &views));
+    let refused = |why: String| Error::failed(format!("{}: cannot write: {why}", path.display()));
+    // The largest elements first, as the format's own writers do: every tensor then begins at a multiple of its element.
+    let mut in_order: Vec<(&str, &Tensor)> = views.into_iter().collect();
+    in_order.sort_by_key(|(_, tensor)| std::cmp::Reverse(View::dtype(tensor)));
+    let mut end = 0;
+    let infos = in_order.iter().map(|(name, tensor)| {
+        let start = end;
+        end += tensor.data_len();
+        let info = safetensors::tensor::TensorInfo {
+            dtype: View::dtype(tensor),
+            shape: View::shape(tensor).to_vec(),
+            data_offsets: (start, end),
+        };
+        ((*name).to_owned(), info)
+    });
+    // By way of a value, whose maps are sorted.
+    let header = Metadata::new(Some(metadata), infos.collect())
+        .map_err(|error| refused(error.to_string()))
+        .and_then(|header| serde_json::to_value(&header).map_err(|e| refused(e.to_string())))?;
+    let mut header = header.to_string().into_bytes();
+    header.resize(header.len().next_multiple_of(8), b' ');
     atomic::replace(path, |temporary| {
-        safetensors::serialize_to_file(host, metadata, temporary).map_err(|error| match error {
-            // Its own words name a temporary file.
-            SafeTensorError::IoError(error) => Error::io("write", path)(error.kind().into()),
-            error => Error::failed(format!("{}: cannot write: {error}", path.display())),
-        })
+        let write = || {
+            let mut file = BufWriter::with_capacity(BUFFER, File::create(temporary)?);
+            file.write_all(&(header.len() as u64).to_le_bytes())?;
+            file.write_all(&header)?;
+            for (_, tensor) in &in_order {
+                file.write_all(&View::data(tensor))?;
+            }
+            file.flush()
+        };
+        write().map_err(Error::io("write", path))
     })
-}
-
-fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<SafeTensors<'a>> {
-    SafeTensors::deserialize(bytes).map_err(|error| damaged(path, &error, AGAIN))
 }
 
 fn damaged(path: &Path, error: &SafeTensorError, remedy: &str) -> Error {

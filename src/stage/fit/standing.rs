@@ -10,7 +10,9 @@ use crate::run::Checkpoint;
 use crate::{Error, Result};
 
 impl Fit<'_> {
-    pub(super) fn save(&mut self, score: Option<f64>) -> Result<()> {
+    /// Writes a checkpoint.
+    pub(super) fn save(&mut self) -> Result<()> {
+        self.ctx.folder.check()?;
         self.settle(self.train.dataset().len().div_ceil(self.batch_size))?;
         let mut tensors = BTreeMap::new();
         for (name, tensor) in self.network.state()? {
@@ -21,13 +23,17 @@ impl Fit<'_> {
         }
         let state = serde_json::to_value(&self.state)
             .map_err(|e| Error::failed(format!("cannot describe the training's state: {e}")))?;
-        let checkpoint = Checkpoint { tensors, state };
-        let (epoch, step) = (self.state.epoch as u64, self.state.step);
-        self.store.save(&checkpoint, epoch, step, score)?;
-        self.saved = (step, Instant::now());
+        self.store.save(&Checkpoint {
+            stamp: self.stamp(),
+            best: self.best,
+            tensors,
+            state,
+        })?;
+        self.saved = (self.state.step, Instant::now());
         Ok(())
     }
 
+    /// Takes up the state of a checkpoint, if it is one of this training.
     pub(super) fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         let part = |prefix: &str| -> BTreeMap<String, Tensor> {
             let tensors = checkpoint.tensors.iter();
@@ -35,18 +41,26 @@ impl Fit<'_> {
                 .filter_map(|(name, t)| Some((name.strip_prefix(prefix)?.to_string(), t.clone())))
                 .collect()
         };
-        let damaged = |e: &dyn std::fmt::Display| {
-            Error::failed(format!(
-                "the last checkpoint does not belong to this spec: {e}\n`--fresh` starts the run anew"
-            ))
+        let strange = |e: &dyn std::fmt::Display| {
+            let why = e.to_string().replace('\n', "; ");
+            Error::failed(format!("does not belong to this spec: {why}"))
         };
+        let state: State =
+            serde_json::from_value(checkpoint.state.clone()).map_err(|e| strange(&e))?;
         self.network
             .load(&part("model."))
-            .map_err(|e| damaged(&e))?;
+            .map_err(|e| strange(&e))?;
         self.optimizer
             .load_state(&part("optimizer."))
-            .map_err(|e| damaged(&e))?;
-        self.state = serde_json::from_value(checkpoint.state.clone()).map_err(|e| damaged(&e))?;
+            .map_err(|e| strange(&e))?;
+        self.state = state;
+        self.best = checkpoint.best;
+        Ok(())
+    }
+
+    /// Begins where the state that was taken up stands.
+    pub(super) fn go_on(&mut self) -> Result<()> {
+        self.metrics.hold(&self.state.rows)?;
         self.saved = (self.state.step, Instant::now());
         let sums = Sums {
             loss: self.state.loss,
