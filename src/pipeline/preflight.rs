@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::data::{self, Source, Split};
 use crate::models::{self, LinbpUse};
 use crate::spec::{DataSpec, PlannedRun, StageSpec, WeightsRef};
-use crate::stage::{check_attacks, linbp_plan, model_config};
+use crate::stage::{check_attacks, linbp_plan, model_config, stem};
 use crate::weights;
 use crate::{Error, Result};
 
@@ -57,7 +57,9 @@ pub fn check_data(runs: &[PlannedRun]) -> Result<()> {
             .and_then(|model| model.weights.as_ref())
             && files.insert(path)
         {
-            faults.note(weights::inspect(path));
+            if faults.note(weights::inspect(path)).is_some() {
+                faults.note(stem(stage, Some(path)));
+            }
         }
     }
     faults.end(Error::Failed)

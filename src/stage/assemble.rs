@@ -1,9 +1,12 @@
 //! From a stage's settings to the things that they name: data, network, attack, optimizer, schedule.
 
 mod attacks;
+mod weights;
 
 pub(super) use attacks::attacks;
 pub use attacks::check_attacks;
+pub(super) use weights::origin;
+pub use weights::stem;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,12 +20,11 @@ use crate::nn::{LinearPlan, Network, Param};
 use crate::ops::activation::Activation;
 use crate::ops::image::Normalize;
 use crate::optim::{Adam, AdamConfig, Optimizer, Schedule, Sgd, SgdConfig, Shape};
-use crate::run::{adversarial_images, final_weights};
+use crate::run::adversarial_images;
 use crate::spec::{
     AugmentKind, DataSpec, LinbpSpec, LinbpVariant, ModelSpec, OptimizerKind, OptimizerSpec,
     Rectifier, SchedulerKind, StageSpec, WeightsRef,
 };
-use crate::weights;
 use crate::{Error, Result};
 
 /// A section that the spec's validation has made sure of.
@@ -88,12 +90,16 @@ pub(super) fn augmentations(spec: &DataSpec) -> Vec<Augmentation> {
 /// The stage's network for images like those of `dataset`, with the weights that the spec names.
 pub(super) fn network(ctx: &StageContext<'_>, dataset: &Dataset) -> Result<Network> {
     let spec = section(&ctx.spec.model, "model")?;
+    let path = weights::path(ctx, spec)?;
     let config = ModelConfig {
         device: ctx.device.clone(),
+        stem: stem(ctx.spec, path.as_deref())?,
         ..model_config(ctx.spec, dataset.shape, dataset.classes.len())?
     };
     let network = models::build(&spec.arch, &config)?;
-    load_weights(ctx, spec, &network)?;
+    if let Some(path) = path {
+        weights::load(&path, &spec.arch, &network)?;
+    }
     Ok(network)
 }
 
@@ -114,6 +120,7 @@ pub fn model_config(stage: &StageSpec, image: [usize; 3], classes: usize) -> Res
             Rectifier::Relu => Activation::Relu,
             Rectifier::Silu => Activation::Silu,
         }),
+        stem: spec.stem,
         normalize: normalize.map(|(mean, std)| Normalize { mean, std }),
         seed: stage.seed,
         dtype: DType::F32,
@@ -128,33 +135,6 @@ pub(super) fn model_name(spec: &ModelSpec) -> String {
         Some(WeightsRef::File(path)) => format!("{} with {}", spec.arch, path.display()),
         Some(WeightsRef::Stage(id)) => format!("{} of the stage \"{id}\"", spec.arch),
     }
-}
-
-fn load_weights(ctx: &StageContext<'_>, spec: &ModelSpec, network: &Network) -> Result<()> {
-    let path = match &spec.weights {
-        None => return Ok(()),
-        Some(WeightsRef::File(path)) => path.clone(),
-        Some(WeightsRef::Stage(id)) => final_weights(input(ctx, id)?),
-    };
-    let mut state = weights::load_tensors(&path)?;
-    models::adapt(&spec.arch, &mut state)?;
-    let surplus = network.load(&state).map_err(|error| {
-        Error::failed(format!(
-            "{}: these weights do not fit model.arch = \"{}\":\n{error}",
-            path.display(),
-            spec.arch
-        ))
-    })?;
-    if !surplus.is_empty() {
-        tracing::warn!(
-            "{}: {} tensors that {} has no use for: {}",
-            path.display(),
-            surplus.len(),
-            spec.arch,
-            surplus.join(", ")
-        );
-    }
-    Ok(())
 }
 
 /// The activations that are linear backwards in training.

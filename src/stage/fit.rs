@@ -15,6 +15,7 @@ use super::measure::{Evaluation, Tally};
 use super::room::too_large;
 use crate::attacks;
 use crate::data::{Augmentation, Batch, Loader, Placed, Split};
+use crate::models::Origin;
 use crate::nn::{Coordinates, LinearPlan, Network, Pass, Tape};
 use crate::ops::place::enter_for;
 use crate::optim::{Optimizer, Place, Schedule};
@@ -53,6 +54,8 @@ struct State {
 pub(super) struct Fit<'a> {
     ctx: &'a StageContext<'a>,
     network: Network,
+    /// What the weights say of the network.
+    origin: Origin,
     plan: LinearPlan,
     optimizer: Box<dyn Optimizer>,
     schedule: Schedule,
@@ -105,6 +108,7 @@ impl<'a> Fit<'a> {
             sums: EpochSums::new(Sums::default(), ctx.device)?,
             looked: Instant::now(),
             state: State::default(),
+            origin: assemble::origin(ctx)?,
             network,
             train: Placed::new(train, ctx.device)?,
         };
@@ -138,7 +142,7 @@ impl<'a> Fit<'a> {
         }
         self.ctx
             .folder
-            .write_final_weights(&self.network.state()?)?;
+            .write_final_weights(&self.network.state()?, self.origin.metadata())?;
         self.ctx.progress.finish();
         Ok(self.state.last)
     }

@@ -19,8 +19,9 @@ impl Fit<'_> {
         for (name, tensor) in self.optimizer.state()? {
             tensors.insert(format!("optimizer.{name}"), tensor);
         }
-        let state = serde_json::to_value(&self.state)
+        let mut state = serde_json::to_value(&self.state)
             .map_err(|e| Error::failed(format!("cannot describe the training's state: {e}")))?;
+        self.origin.note_in(&mut state);
         let checkpoint = Checkpoint { tensors, state };
         let (epoch, step) = (self.state.epoch as u64, self.state.step);
         self.store.save(&checkpoint, epoch, step, score)?;
