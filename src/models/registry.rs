@@ -143,7 +143,9 @@ impl Arch {
             Family::MobileNetV2 => {
                 "MobileNetV2 in its CIFAR variant: stem 3x3 and second stage with stride 1"
             }
-            Family::SqueezeNet => "SqueezeNet with batch norm, for 32x32 images: stem 3x3 with stride 1, then a 2x2 max-pool",
+            Family::SqueezeNet => {
+                "SqueezeNet with batch norm, for 32x32 images: stem 3x3 with stride 1, then a 2x2 max-pool"
+            }
             Family::Vgg(_) => "VGG for 32x32 images, with the classifier of the original's width",
             Family::ResNet(_) => {
                 "residual network in its CIFAR variant: stem 3x3 with stride 1, then a max-pool or none (model.stem)"

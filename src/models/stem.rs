@@ -36,7 +36,6 @@ impl fmt::Display for Stem {
 }
 
 impl Stem {
-
     /// What follows the convolution with its norm and activation.
     pub(super) fn pool(self, tape: &Tape, x: &Var) -> Result<Var> {
         match self {
@@ -66,7 +65,9 @@ impl Origin {
     /// # Errors
     /// An architecture that is not known.
     pub fn new(arch: &str, stem: Option<Stem>) -> Result<Self> {
-        let stem = Arch::find(arch)?.has_stems().then(|| stem.unwrap_or_default());
+        let stem = Arch::find(arch)?
+            .has_stems()
+            .then(|| stem.unwrap_or_default());
         Ok(Self {
             arch: arch.to_owned(),
             stem,
@@ -135,11 +136,18 @@ mod tests {
     #[test]
     fn weights_that_do_not_say_their_stem_are_asked_about() {
         let ask = |arch, written, origin: Option<Origin>| {
-            stem_of_weights(arch, "model", written, origin.as_ref()).map_err(|error| error.to_string())
+            stem_of_weights(arch, "model", written, origin.as_ref())
+                .map_err(|error| error.to_string())
         };
         for arch in ["resnet18", "resnext50_32x4d", "densenet121"] {
             let fault = ask(arch, None, None).unwrap_err();
-            for part in ["model.stem", "\"3x3-maxpool\"", "\"3x3\"", "huyvnphan", "kuangliu"] {
+            for part in [
+                "model.stem",
+                "\"3x3-maxpool\"",
+                "\"3x3\"",
+                "huyvnphan",
+                "kuangliu",
+            ] {
                 assert!(fault.contains(part), "{fault}");
             }
             for stem in [Stem::Pooled, Stem::Plain] {
@@ -151,9 +159,15 @@ mod tests {
         let own = Origin::new("resnet18", None).unwrap();
         assert_eq!(own.stem, Some(Stem::Pooled));
         let fault = ask("resnet18", Some(Stem::Plain), Some(own.clone())).unwrap_err();
-        assert!(fault.contains("trained with the stem \"3x3-maxpool\""), "{fault}");
+        assert!(
+            fault.contains("trained with the stem \"3x3-maxpool\""),
+            "{fault}"
+        );
         let fault = ask("resnet34", None, Some(own)).unwrap_err();
-        assert_eq!(fault, "these are the weights of resnet18, and model.arch is \"resnet34\"");
+        assert_eq!(
+            fault,
+            "these are the weights of resnet18, and model.arch is \"resnet34\""
+        );
         assert_eq!(ask("vgg11", None, None), Ok(None));
     }
 

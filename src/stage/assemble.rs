@@ -14,7 +14,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device};
 
 use super::StageContext;
-use crate::data::{self, Augmentation, Dataset, Source, Split};
+use crate::data::{self, Augmentation, Dataset, Expected, Source, Split, image_folder};
 use crate::models::{self, LinbpUse, ModelConfig};
 use crate::nn::{LinearPlan, Network, Param};
 use crate::ops::activation::Activation;
@@ -22,8 +22,8 @@ use crate::ops::image::Normalize;
 use crate::optim::{Adam, AdamConfig, Optimizer, Schedule, Sgd, SgdConfig, Shape};
 use crate::run::adversarial_images;
 use crate::spec::{
-    AugmentKind, DataSpec, LinbpSpec, LinbpVariant, ModelSpec, OptimizerKind, OptimizerSpec,
-    Rectifier, SchedulerKind, StageSpec, WeightsRef,
+    AugmentKind, DataSpec, ImagesRef, LinbpSpec, LinbpVariant, ModelSpec, OptimizerKind,
+    OptimizerSpec, Rectifier, SchedulerKind, StageRef, StageSpec, WeightsRef,
 };
 use crate::{Error, Result};
 
@@ -37,26 +37,47 @@ pub(super) fn section<'a, S>(section: &'a Option<S>, name: &str) -> Result<&'a S
 /// The images of a split, or another stage's adversarial images where the spec asks for them.
 pub(super) fn dataset(ctx: &StageContext<'_>, split: Split) -> Result<Arc<Dataset>> {
     let spec = section(&ctx.spec.data, "data")?;
-    if let (Split::Test, Some(stage)) = (split, &spec.adversarial) {
-        let folder = input(ctx, &stage.0)?;
-        let classes = match spec.kind.source().classes() {
-            Some(classes) => classes,
-            // The files say; one image is enough to ask them.
-            None => {
-                let source = Source {
-                    limit: Some(1),
-                    ..data_source(spec, split)
-                };
-                data::load(&source, split)?.classes
-            }
+    if let (Split::Test, Some(images)) = (split, &spec.adversarial) {
+        let path = match images {
+            ImagesRef::Stage(StageRef(id)) => adversarial_images(input(ctx, id)?),
+            ImagesRef::File(path) => path.clone(),
         };
-        return Ok(Arc::new(data::read_adversarial(
-            &adversarial_images(folder),
-            &classes,
-        )?));
+        return Ok(Arc::new(made_before(spec, &path)?));
     }
     let source = data_source(spec, split);
     Ok(Arc::new(data::load(&source, split)?))
+}
+
+/// Images that were made before, in the file at `path`, of the kind that the section names.
+///
+/// # Errors
+/// A file that cannot be read or holds something else.
+pub fn made_before(spec: &DataSpec, path: &Path) -> Result<Dataset> {
+    let kind = spec.kind.source();
+    let classes = match kind.classes() {
+        Some(classes) => classes,
+        // The files say; one image is enough to ask them.
+        None => {
+            let source = Source {
+                limit: Some(1),
+                ..data_source(spec, Split::Test)
+            };
+            data::load(&source, Split::Test)?.classes
+        }
+    };
+    let shape = kind.shape();
+    let expected = Expected {
+        classes: &classes,
+        channels: shape.map_or(image_folder::CHANNELS, |[channels, ..]| channels),
+        size: shape
+            .map(|[_, height, width]| [height, width])
+            .or(spec.image_size),
+    };
+    let set = data::read_adversarial(path, expected)?;
+    Ok(match spec.test_limit {
+        Some(limit) => set.limit(limit),
+        None => set,
+    })
 }
 
 /// Where the images of a split come from.
