@@ -8,7 +8,7 @@ use image::{ImageFormat, Rgb, RgbImage};
 use rand::Rng;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use runner::data::{self, Dataset, Source, SourceKind, Split};
+use runner::data::{self, Dataset, Expected, Source, SourceKind, Split};
 use runner::weights::pickle::Pickle;
 use runner::weights::{inspect, load_tensors, save_safetensors};
 use std::collections::{BTreeMap, HashMap};
@@ -149,6 +149,24 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+/// An archive of two arrays as numpy writes it, each changed by `change`.
+fn npz(method: CompressionMethod, mut change: impl FnMut(&[u8]) -> Vec<u8>) -> Vec<u8> {
+    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default().compression_method(method);
+    for (name, descr, shape, bytes) in [
+        ("x.npy", "<f4", "(2, 1, 3, 3)", vec![0; 72]),
+        ("y.npy", "|u1", "(2,)", vec![1, 0]),
+    ] {
+        let header =
+            format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
+        let length = (header.len() as u16).to_le_bytes();
+        let array = [b"\x93NUMPY\x01\0", &length[..], header.as_bytes(), &bytes].concat();
+        archive.start_file(name, options).unwrap();
+        archive.write_all(&change(&array)).unwrap();
+    }
+    archive.finish().unwrap().into_inner()
+}
+
 /// The archive with its pickle replaced, checksums and all: damage that the zip format itself cannot see.
 fn with_pickle(archive: &[u8], pickle: &[u8]) -> Vec<u8> {
     let mut old = ZipArchive::new(Cursor::new(archive)).unwrap();
@@ -252,6 +270,9 @@ fn damaged_files_are_read_or_refused_within_bounds() {
         let picture = RgbImage::from_fn(16, 12, |x, y| Rgb([16 * x as u8, 20 * y as u8, 77]));
         let mut original = Cursor::new(Vec::new());
         picture.write_to(&mut original, format).unwrap();
+        let other = path(folder).join("test/other");
+        std::fs::create_dir_all(&other).unwrap();
+        picture.save(other.join("1.png")).unwrap();
         attack_dataset(
             SourceKind::ImageFolder,
             &path(folder),
@@ -270,11 +291,31 @@ fn damaged_files_are_read_or_refused_within_bounds() {
     let adversarial = path("adversarial.safetensors");
     save_safetensors(&adversarial, &stored, HashMap::new()).unwrap();
     let classes = ["a".to_string(), "b".to_string()];
+    let expected = Expected {
+        classes: &classes,
+        channels: 1,
+        size: None,
+    };
     let original = std::fs::read(&adversarial).unwrap();
     attack(&adversarial, &original, 2000, || {
-        let read = data::read_adversarial(&adversarial, &classes);
+        let read = data::read_adversarial(&adversarial, expected);
         read.inspect(check_dataset).is_ok()
     });
+
+    let arrays = path("adversarial.npz");
+    for method in [CompressionMethod::Stored, CompressionMethod::Deflated] {
+        let read = || {
+            let read = data::read_adversarial(&arrays, expected);
+            read.inspect(check_dataset).is_ok()
+        };
+        attack(&arrays, &npz(method, <[u8]>::to_vec), 1000, read);
+        // Damage behind valid checksums.
+        let mut rng = ChaCha8Rng::seed_from_u64(2);
+        for _ in 0..2000 {
+            replace(&arrays, &npz(method, |array| damaged(array, &mut rng)));
+            read();
+        }
+    }
 
     for name in [
         "kinds.pt",

@@ -117,16 +117,36 @@ fn an_inspection_says_what_loading_gives() {
         "wrapped.pt",
         "wrapped_legacy.pth",
     ] {
-        let loaded: Vec<TensorInfo> = load_tensors(&fixture(file))
-            .unwrap()
-            .into_iter()
-            .map(|(name, tensor)| TensorInfo {
-                name,
-                shape: tensor.dims().to_vec(),
-                dtype: tensor.dtype(),
-            })
-            .collect();
-        assert_eq!(inspect(&fixture(file)).unwrap(), loaded, "{file}");
+        let loaded = load_tensors(&fixture(file)).unwrap();
+        let seen = inspect(&fixture(file)).unwrap();
+        assert_eq!(seen.len(), loaded.len(), "{file}");
+        for (info, (name, tensor)) in seen.iter().zip(&loaded) {
+            let TensorInfo { shape, element, .. } = info;
+            assert_eq!((&info.name, shape.as_slice()), (name, tensor.dims()));
+            assert_eq!(element.dtype(), tensor.dtype(), "{file}: {name}");
+            assert_eq!(element.is_float(), tensor.dtype().is_float());
+        }
+    }
+}
+
+/// Types that Candle lacks are loaded as wider ones; an inspection says what the file has.
+#[test]
+fn an_inspection_shows_the_types_of_the_file() {
+    for file in ["kinds.pt", "kinds_legacy.pth"] {
+        let seen = inspect(&fixture(file)).unwrap();
+        let kind = |name: &str| {
+            let found = seen.iter().find(|tensor| tensor.name == name);
+            found.unwrap().element.to_string()
+        };
+        for (name, words) in [
+            ("i8", "I8"),
+            ("bool", "BOOL"),
+            ("u8", "U8"),
+            ("i16", "I16"),
+            ("bf16", "BF16"),
+        ] {
+            assert_eq!(kind(name), words, "{file}");
+        }
     }
 }
 

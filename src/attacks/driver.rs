@@ -80,9 +80,3 @@ pub fn correct(logits: &Tensor, labels: &[u32]) -> Result<u64> {
         .filter(|(a, b)| a == b)
         .count() as u64)
 }
-
-/// The images as an 8-bit file holds them: every pixel rounded to the nearest of 256 levels.
-pub fn to_8bit(images: &Tensor) -> Result<Tensor> {
-    let levels = Tensor::full(255.0, (), images.device())?.to_dtype(images.dtype())?;
-    Ok((images * 255.0)?.round()?.broadcast_div(&levels)?)
-}

@@ -8,6 +8,7 @@ mod ball;
 mod campaign;
 mod climb;
 mod driver;
+mod eight_bit;
 mod fab;
 mod fgsm;
 mod hyperplane;
@@ -31,7 +32,8 @@ mod threat;
 
 pub use apgd::{Apgd, ApgdLoss};
 pub use campaign::{Campaign, Fate};
-pub use driver::{correct, craft, predictions, to_8bit};
+pub use driver::{correct, craft, predictions};
+pub use eight_bit::to_8bit;
 pub use fab::Fab;
 pub use objective::Objective;
 pub use square::{Schedule, Square};

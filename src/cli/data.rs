@@ -20,6 +20,9 @@ pub struct DataArgs {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Download a data set, verify it by its checksum and unpack it; a broken download goes on where it stopped
+    ///
+    /// Images in class folders need no get: put them into DIR as train/<class>/* and test/<class>/*, PNG or JPEG, and
+    /// name DIR in data.dir.
     Get {
         #[arg(value_parser = clap::builder::PossibleValuesParser::new(Published::NAMES))]
         name: String,

@@ -13,6 +13,17 @@ pub struct ModelsArgs {
     arch: Option<String>,
 }
 
+/// What stands for the architectures that have no line of their own.
+const PATTERN: &str = "the same of depth D = 10, 16, 22, 28, .. (6n + 4) and W = 1 to 64 times the channels, as in \
+                       wide_resnet34_20";
+
+const STEMS: &str = "\
+model.stem of ResNets, ResNeXts and DenseNets: what follows the 3x3 convolution
+\"3x3-maxpool\"  a 3x3 max-pool of stride 2, as in huyvnphan/PyTorch_CIFAR10; the default where weights are random
+\"3x3\"          nothing, as in kuangliu/pytorch-cifar, or in torchvision's with maxpool = Identity
+The tensors of both look alike: weights from outside need the right one.
+";
+
 /// Lists the architectures, or the activations of one.
 ///
 /// # Errors
@@ -23,11 +34,15 @@ pub fn models(args: ModelsArgs) -> Result<()> {
         None => {
             let names = models::names();
             let width = names.iter().map(|name| name.len()).max().unwrap_or(0);
-            let lines: Result<Vec<String>> = names
+            let lines = names
                 .iter()
-                .map(|name| Ok(format!("{name:width$}  {}\n", Arch::find(name)?.about())))
-                .collect();
-            out(&lines?.concat())
+                .map(|name| Ok(format!("{name:width$}  {}\n", Arch::find(name)?.about())));
+            let lines: Result<Vec<String>> = lines.collect();
+            out(&format!(
+                "{}{:width$}  {PATTERN}\n\n{STEMS}",
+                lines?.concat(),
+                "wide_resnetD_W"
+            ))
         }
     }
 }

@@ -51,8 +51,8 @@ pub fn weights(args: WeightsArgs) -> Result<()> {
             for tensor in &tensors {
                 numbers += tensor.shape.iter().product::<usize>();
                 text.push_str(&format!(
-                    "{:width$}  {:?}  {:?}\n",
-                    tensor.name, tensor.dtype, tensor.shape
+                    "{:width$}  {}  {:?}\n",
+                    tensor.name, tensor.element, tensor.shape
                 ));
             }
             text.push_str(&format!("{} tensors, {numbers} numbers\n", tensors.len()));

@@ -1,225 +1,177 @@
-//! The adversarial images that an attack stage leaves, read back as a data set.
+//! Images that were made before, by an attack stage or by another tool, read back as a data set.
 
+mod array;
+mod npz;
+mod stored;
+
+use self::array::Array;
 use super::{Dataset, Pixels};
 use crate::{Error, Result};
-use safetensors::{Dtype, SafeTensors};
+use std::fs;
+use std::io::Read;
 use std::path::Path;
 
-/// Reads `adversarial.safetensors`: `images`, f32 of shape (N, C, H, W) in [0, 1], and `labels`, N integers that are
-/// indices into `classes`.
+/// What the images of a file must be.
+#[derive(Clone, Copy, Debug)]
+pub struct Expected<'a> {
+    /// The classes in the order of the labels.
+    pub classes: &'a [String],
+    pub channels: usize,
+    /// Height and width; none: whatever the file has.
+    pub size: Option<[usize; 2]>,
+}
+
+/// Reads images and their labels from a file:
+///
+/// - safetensors, as an attack stage leaves it: `images` of shape (N, C, H, W) and `labels`;
+/// - npz of numpy, compressed or not: `images` and `labels`, or `x` or `x_adv` and `y`, the images (N, C, H, W),
+///   (N, H, W, C) or, in grey, (N, H, W).
+///
+/// Images are F32 or F64 in [0, 1] or U8 of 256 levels, labels N integers of any type, indices into the classes.
 ///
 /// # Errors
-/// A file that is no whole safetensors file, lacks one of the two tensors, or holds other types, shapes or values.
-pub fn read_adversarial(path: &Path, classes: &[String]) -> Result<Dataset> {
-    let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
-    let wrong = |found: String| {
+/// A file that is damaged, lacks one of the two arrays, or holds other types, shapes or values; images whose shape does not
+/// tell where the channels are.
+pub fn read_adversarial(path: &Path, expected: Expected<'_>) -> Result<Dataset> {
+    let fault = |found: String| {
         Error::failed(format!(
-            "{}: {found}; name the adversarial.safetensors of an attack stage, or run that stage again",
+            "{}: {found}; expected the adversarial.safetensors of an attack stage, or a .npz or .safetensors file with \
+             `images` and `labels`",
             path.display(),
         ))
     };
-    let file = SafeTensors::deserialize(&bytes)
-        .map_err(|error| wrong(format!("cannot be read as a safetensors file ({error})")))?;
-    let tensor = |name: &str| {
-        file.tensor(name).map_err(|_| {
-            wrong(format!(
-                "a tensor `{name}` was expected, it holds [{}]",
-                names(&file)
-            ))
-        })
-    };
-
-    let images = tensor("images")?;
-    let shape = match *images.shape() {
-        [count, channels, height, width]
-            if images.dtype() == Dtype::F32 && !images.data().is_empty() =>
-        {
-            [count, channels, height, width]
-        }
-        _ => {
-            return Err(wrong(format!(
-                "`images` is {:?} {:?}, F32 of shape [N, C, H, W] with at least one value was expected",
-                images.dtype(),
-                images.shape(),
-            )));
-        }
-    };
-    let pixels: Vec<f32> = images
-        .data()
-        .chunks_exact(4)
-        .map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
-        .collect();
-    // A NaN is in no range, so this finds it too.
-    if let Some(position) = pixels.iter().position(|pixel| !(0.0..=1.0).contains(pixel)) {
-        return Err(wrong(format!(
-            "value {} of image {} is not an intensity, 0 to 1 was expected",
-            pixels[position],
-            position / (pixels.len() / shape[0]),
-        )));
+    if !fs::metadata(path)
+        .map_err(Error::io("read", path))?
+        .is_file()
+    {
+        return Err(fault("is no plain file".to_owned()));
     }
+    let mut start = Vec::new();
+    let file = fs::File::open(path).map_err(Error::io("open", path))?;
+    file.take(4)
+        .read_to_end(&mut start)
+        .map_err(Error::io("read", path))?;
+    let zipped = start == b"PK\x03\x04";
+    let [images, labels] = match zipped {
+        true => npz::read(path).map_err(fault)?,
+        false => {
+            let bytes = fs::read(path).map_err(Error::io("read", path))?;
+            stored::read(&bytes).map_err(fault)?
+        }
+    };
+    // Safetensors have one order; numpy's tools have both.
+    dataset(images, labels, zipped, expected).map_err(fault)
+}
 
-    let labels = tensor("labels")?;
-    let values = integers(labels.dtype(), labels.data())
-        .filter(|_| labels.shape() == [shape[0]])
+fn dataset(
+    images: Array,
+    labels: Array,
+    any_order: bool,
+    expected: Expected<'_>,
+) -> Result<Dataset, String> {
+    let (shape, channels_last) = layout(&images, any_order, expected)?;
+    let count = images.shape[0];
+    let mut pixels = images.pixels()?;
+    if channels_last {
+        pixels = match pixels {
+            Pixels::U8(values) => Pixels::U8(channels_first(&values, shape)),
+            Pixels::F32(values) => Pixels::F32(channels_first(&values, shape)),
+        };
+    }
+    let values = labels
+        .integers()
+        .filter(|_| labels.shape == [count])
         .ok_or_else(|| {
-            wrong(format!(
-                "`labels` is {:?} {:?}, integers of shape [{}] were expected",
-                labels.dtype(),
-                labels.shape(),
-                shape[0],
-            ))
+            format!(
+                "`{}` is {}, integers of shape [{count}] were expected",
+                labels.name,
+                labels.about(),
+            )
         })?;
-    let mut checked = Vec::with_capacity(values.len());
-    for (position, &value) in values.iter().enumerate() {
-        match u32::try_from(value) {
-            Ok(label) if (label as usize) < classes.len() => checked.push(label),
-            _ => {
-                return Err(wrong(format!(
+    let classes = expected.classes;
+    let label = |(position, value): (usize, i128)| {
+        let label = u32::try_from(value).ok();
+        label
+            .filter(|&label| (label as usize) < classes.len())
+            .ok_or_else(|| {
+                format!(
                     "label {value} of image {position} is not one of the {} classes",
                     classes.len(),
-                )));
-            }
-        }
-    }
+                )
+            })
+    };
+    let labels: Vec<u32> = values
+        .into_iter()
+        .enumerate()
+        .map(label)
+        .collect::<Result<_, _>>()?;
     Ok(Dataset {
-        shape: [shape[1], shape[2], shape[3]],
-        pixels: Pixels::F32(pixels),
-        names: (0..checked.len())
+        shape,
+        pixels,
+        names: (0..labels.len())
             .map(|index| format!("adversarial-{index:06}"))
             .collect(),
-        labels: checked,
+        labels,
         classes: classes.to_vec(),
     })
 }
 
-fn names(file: &SafeTensors) -> String {
-    let mut names = file.names();
-    names.sort_unstable();
-    names.truncate(8);
-    names.join(", ")
+/// Channels, height and width of the images, and whether the channels come last in the file.
+fn layout(
+    images: &Array,
+    any_order: bool,
+    expected: Expected<'_>,
+) -> Result<([usize; 3], bool), String> {
+    let Expected { channels, size, .. } = expected;
+    let is_image = |c, height, width| {
+        c == channels && height > 0 && width > 0 && size.is_none_or(|size| size == [height, width])
+    };
+    let (first, last, shape) = match *images.shape.as_slice() {
+        [0, ..] => (false, false, [0; 3]),
+        [_, height, width] if any_order => (is_image(1, height, width), false, [1, height, width]),
+        [_, a, b, c] => {
+            let last = any_order && is_image(c, a, b);
+            let shape = if last { [c, a, b] } else { [a, b, c] };
+            (is_image(a, b, c), last, shape)
+        }
+        _ => (false, false, [0; 3]),
+    };
+    let sides = match size {
+        Some([height, width]) => format!("{height}, {width}"),
+        None => "H, W".to_owned(),
+    };
+    match (first, last) {
+        (true, true) => Err(format!(
+            "`{}` is {}, which does not tell whether the channels come first or last; save them as (N, C, H, W) in a \
+             safetensors file",
+            images.name,
+            images.about(),
+        )),
+        (true, false) | (false, true) => Ok((shape, last)),
+        (false, false) => Err(format!(
+            "`{}` is {}, at least one image of shape [N, {channels}, {sides}] was expected{}",
+            images.name,
+            images.about(),
+            if any_order {
+                format!(" or [N, {sides}, {channels}]")
+            } else {
+                String::new()
+            },
+        )),
+    }
 }
 
-fn integers(dtype: Dtype, data: &[u8]) -> Option<Vec<i64>> {
-    fn decode<const SIZE: usize>(data: &[u8], value: impl Fn([u8; SIZE]) -> i64) -> Vec<i64> {
-        let (values, _) = data.as_chunks::<SIZE>();
-        values.iter().map(|&bytes| value(bytes)).collect()
+/// The values of images (N, H, W, C) in the order (N, C, H, W).
+fn channels_first<T: Copy>(values: &[T], [channels, height, width]: [usize; 3]) -> Vec<T> {
+    let plane = height * width;
+    let mut ordered = Vec::with_capacity(values.len());
+    for image in values.chunks_exact(channels * plane) {
+        for channel in 0..channels {
+            ordered.extend((0..plane).map(|at| image[at * channels + channel]));
+        }
     }
-    match dtype {
-        Dtype::U8 => Some(decode(data, |[byte]| i64::from(byte))),
-        Dtype::I32 => Some(decode(data, |bytes| i64::from(i32::from_le_bytes(bytes)))),
-        Dtype::U32 => Some(decode(data, |bytes| i64::from(u32::from_le_bytes(bytes)))),
-        Dtype::I64 => Some(decode(data, i64::from_le_bytes)),
-        _ => None,
-    }
+    ordered
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use candle_core::{Device, Tensor};
-    use std::collections::HashMap;
-
-    fn classes() -> Vec<String> {
-        vec!["a".into(), "b".into()]
-    }
-
-    fn message(tensors: &[(&str, Tensor)]) -> String {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("adversarial.safetensors");
-        let tensors: HashMap<&str, Tensor> = tensors.iter().cloned().collect();
-        candle_core::safetensors::save(&tensors, &path).unwrap();
-        let message = read_adversarial(&path, &classes()).unwrap_err().to_string();
-        let rest = message
-            .strip_prefix(&format!("{}: ", path.display()))
-            .expect("names the file");
-        rest.strip_suffix(
-            "; name the adversarial.safetensors of an attack stage, or run that stage again",
-        )
-        .expect("says what to do")
-        .to_string()
-    }
-
-    fn images(values: [f32; 4]) -> Tensor {
-        Tensor::from_slice(&values, (2, 1, 1, 2), &Device::Cpu).unwrap()
-    }
-
-    fn labels(values: [u32; 2]) -> Tensor {
-        Tensor::from_slice(&values, 2, &Device::Cpu).unwrap()
-    }
-
-    #[test]
-    fn images_and_labels_come_back() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("adversarial.safetensors");
-        for labels in [
-            labels([1, 0]),
-            labels([1, 0]).to_dtype(candle_core::DType::I64).unwrap(),
-        ] {
-            let tensors = HashMap::from([
-                ("images", images([0.0, 0.25, 1.0, 0.5])),
-                ("labels", labels),
-            ]);
-            candle_core::safetensors::save(&tensors, &path).unwrap();
-            let set = read_adversarial(&path, &classes()).unwrap();
-            assert_eq!(set.shape, [1, 1, 2]);
-            assert_eq!(set.labels, [1, 0]);
-            assert_eq!(set.pixels, Pixels::F32(vec![0.0, 0.25, 1.0, 0.5]));
-            assert_eq!((set.names.len(), set.classes), (2, classes()));
-        }
-    }
-
-    #[test]
-    fn faults_are_named() {
-        let good = || ("images", images([0.0, 0.25, 1.0, 0.5]));
-        assert_eq!(
-            message(&[good()]),
-            "a tensor `labels` was expected, it holds [images]"
-        );
-        assert_eq!(
-            message(&[("images", labels([0, 0])), ("labels", labels([0, 0]))]),
-            "`images` is U32 [2], F32 of shape [N, C, H, W] with at least one value was expected"
-        );
-        assert_eq!(
-            message(&[
-                ("images", images([0.0, 0.0, 0.0, 1.5])),
-                ("labels", labels([0, 0]))
-            ]),
-            "value 1.5 of image 1 is not an intensity, 0 to 1 was expected"
-        );
-        assert_eq!(
-            message(&[
-                ("images", images([0.0, f32::NAN, 0.0, 0.0])),
-                ("labels", labels([0, 0]))
-            ]),
-            "value NaN of image 0 is not an intensity, 0 to 1 was expected"
-        );
-        assert_eq!(
-            message(&[good(), ("labels", labels([0, 2]))]),
-            "label 2 of image 1 is not one of the 2 classes"
-        );
-        let three = Tensor::from_slice(&[0u32, 0, 0], 3, &Device::Cpu).unwrap();
-        assert_eq!(
-            message(&[good(), ("labels", three)]),
-            "`labels` is U32 [3], integers of shape [2] were expected"
-        );
-        let floats = Tensor::from_slice(&[0f32, 0.0], 2, &Device::Cpu).unwrap();
-        assert!(
-            message(&[good(), ("labels", floats)]).starts_with("`labels` is F32 [2], integers")
-        );
-    }
-
-    #[test]
-    fn a_cut_file_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("adversarial.safetensors");
-        let tensors = HashMap::from([("images", images([0.0; 4])), ("labels", labels([0, 0]))]);
-        candle_core::safetensors::save(&tensors, &path).unwrap();
-        let bytes = std::fs::read(&path).unwrap();
-        std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
-        let message = read_adversarial(&path, &classes()).unwrap_err().to_string();
-        assert!(
-            message.contains("cannot be read as a safetensors file ("),
-            "{message}"
-        );
-    }
-}
+mod tests;

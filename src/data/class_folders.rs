@@ -57,7 +57,7 @@ pub(super) fn split_folder(dir: &Path, split: Split) -> Result<PathBuf> {
     }
 }
 
-/// The names of the folders in `dir`, sorted; hidden ones do not count.
+/// The names of the folders in `dir`, sorted; hidden ones do not count. An image beside them has no class.
 pub(super) fn class_folders(dir: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for path in entries(dir)? {
@@ -72,44 +72,63 @@ pub(super) fn class_folders(dir: &Path) -> Result<Vec<String>> {
                     ))
                 })?;
             names.push(name.to_string());
+        } else if is_image_name(&path) {
+            return Err(Error::failed(format!(
+                "{}: an image beside the class folders belongs to no class; move it into the folder of its class or \
+                 remove it",
+                path.display(),
+            )));
         }
     }
     Ok(names)
 }
 
-/// The classes in the order of their labels.
+/// The classes in the order of their labels, at least two.
 ///
-/// A test split takes its classes from the train folder beside it: a class that the test split lacks must not shift
-/// the labels of the others.
+/// A kind of data with classes of its own has images of each. Otherwise a test split takes its classes from the train
+/// folder beside it: a class that the test split lacks must not shift the labels of the others.
 pub(super) fn class_names(
     dir: &Path,
     split_dir: &Path,
     folders: &[String],
     expected: Option<&[String]>,
 ) -> Result<Vec<String>> {
+    let train = dir.join("train");
     let (classes, source) = match expected {
         Some(classes) => (
             classes.to_vec(),
             "the classes of this kind of data".to_string(),
         ),
-        None => {
-            let train = dir.join("train");
-            if !train.is_dir() || train == split_dir {
-                return Ok(folders.to_vec());
-            }
-            (
-                class_folders(&train)?,
-                format!("the folders in {}", train.display()),
-            )
-        }
+        None if train.is_dir() && train != split_dir => (
+            class_folders(&train)?,
+            format!("the folders in {}", train.display()),
+        ),
+        None => (folders.to_vec(), String::new()),
     };
-    match folders.iter().find(|folder| !classes.contains(folder)) {
-        None => Ok(classes),
-        Some(unknown) => Err(Error::failed(format!(
+    if let Some(unknown) = folders.iter().find(|folder| !classes.contains(folder)) {
+        return Err(Error::failed(format!(
             "{}: not one of {source} ({}); rename or remove that folder",
             split_dir.join(unknown).display(),
             abridged(&classes),
+        )));
+    }
+    let mut missing = classes.clone();
+    missing.retain(|class| !folders.contains(class));
+    if expected.is_some() && !missing.is_empty() {
+        return Err(Error::failed(format!(
+            "{}: no folder of {}; this kind of data has the classes {}: put images of each there, or set data.kind = \
+             \"image-folder\" for other classes",
+            split_dir.display(),
+            abridged(&missing),
+            abridged(&classes),
+        )));
+    }
+    match classes.as_slice() {
+        [only] => Err(Error::failed(format!(
+            "{}: the only class folder is {only}; a classifier needs two classes or more, each in a folder of its own",
+            split_dir.display(),
         ))),
+        _ => Ok(classes),
     }
 }
 

@@ -1,10 +1,14 @@
 //! One PNG or JPEG image. Sizes are checked by its header before anything is decoded.
 
 use crate::{Error, Result};
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
+use image::{DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 use std::fs;
-use std::io::BufReader;
+use std::io::Cursor;
 use std::path::Path;
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::zune_core::bytestream::ZCursor;
+use zune_jpeg::zune_core::colorspace::ColorSpace;
+use zune_jpeg::zune_core::options::DecoderOptions;
 
 /// A side that no training image comes near; larger ones are refused before anything is decoded.
 const MAX_SIDE: u32 = 8192;
@@ -21,7 +25,8 @@ fn unreadable(path: &Path, error: &dyn std::fmt::Display) -> Error {
     ))
 }
 
-fn decoder(path: &Path) -> Result<impl ImageDecoder> {
+/// The bytes of an image file and its format, by its content and not its ending.
+fn read(path: &Path) -> Result<(Vec<u8>, ImageFormat)> {
     let length = fs::metadata(path).map_err(Error::io("read", path))?.len();
     if length > MAX_FILE_BYTES {
         return Err(unreadable(
@@ -29,14 +34,19 @@ fn decoder(path: &Path) -> Result<impl ImageDecoder> {
             &format!("{length} bytes, more than {MAX_FILE_BYTES}"),
         ));
     }
-    let file = fs::File::open(path).map_err(Error::io("open", path))?;
-    let mut reader = ImageReader::new(BufReader::new(file))
-        .with_guessed_format()
-        .map_err(Error::io("read", path))?;
-    // The content decides, not the extension.
-    if !matches!(reader.format(), Some(ImageFormat::Png | ImageFormat::Jpeg)) {
-        return Err(unreadable(path, &"its content is neither"));
+    let bytes = fs::read(path).map_err(Error::io("read", path))?;
+    match image::guess_format(&bytes) {
+        Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg)) => Ok((bytes, format)),
+        _ => Err(unreadable(path, &"its content is neither")),
     }
+}
+
+fn decoder<'a>(
+    path: &Path,
+    bytes: &'a [u8],
+    format: ImageFormat,
+) -> Result<impl ImageDecoder + 'a> {
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = image::Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
@@ -45,6 +55,7 @@ fn decoder(path: &Path) -> Result<impl ImageDecoder> {
         .into_decoder()
         .map_err(|error| unreadable(path, &error))?;
     let (width, height) = decoder.dimensions();
+    let length = bytes.len() as u64;
     if u64::from(width) * u64::from(height) > length * MAX_PIXELS_A_BYTE {
         return Err(unreadable(
             path,
@@ -56,8 +67,44 @@ fn decoder(path: &Path) -> Result<impl ImageDecoder> {
 
 /// Height and width of an image, from its header.
 pub(super) fn size_of(path: &Path) -> Result<[usize; 2]> {
-    let (width, height) = decoder(path)?.dimensions();
+    let (bytes, format) = read(path)?;
+    let (width, height) = decoder(path, &bytes, format)?.dimensions();
     Ok([height as usize, width as usize])
+}
+
+/// A JPEG whose every block was read. Viewers, and the decoder of the crate `image`, fill up with grey what a damaged file
+/// lacks.
+fn whole_jpeg(bytes: &[u8]) -> Result<DynamicImage, String> {
+    let options = DecoderOptions::default()
+        .set_strict_mode(true)
+        .set_max_width(MAX_SIDE as usize)
+        .set_max_height(MAX_SIDE as usize);
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    decoder
+        .decode_headers()
+        .map_err(|error| error.to_string())?;
+    let grey = decoder.input_colorspace() == Some(ColorSpace::Luma);
+    let colours = if grey {
+        ColorSpace::Luma
+    } else {
+        ColorSpace::RGB
+    };
+    decoder.set_options(options.jpeg_set_out_colorspace(colours));
+    let pixels = decoder.decode().map_err(|error| error.to_string())?;
+    // Inside a scan no byte after 0xff makes either marker: after the last start of a scan, the end of the image.
+    let marker = |bytes: &[u8], kind| bytes.windows(2).rposition(|pair| pair == [0xff, kind]);
+    let scan = marker(bytes, 0xda).unwrap_or(0);
+    if marker(&bytes[scan..], 0xd9).is_none() {
+        return Err("it breaks off before its end".to_owned());
+    }
+    let (width, height) = decoder.dimensions().unwrap_or_default();
+    let (width, height) = (width as u32, height as u32);
+    let image = if grey {
+        GrayImage::from_raw(width, height, pixels).map(DynamicImage::from)
+    } else {
+        RgbImage::from_raw(width, height, pixels).map(DynamicImage::from)
+    };
+    image.ok_or_else(|| "it holds fewer pixels than it announces".to_owned())
 }
 
 /// Decodes one image into `out`, channel by channel. The size is checked before anything is decoded.
@@ -67,7 +114,8 @@ pub(super) fn decode(
     channels: usize,
     out: &mut [u8],
 ) -> Result<()> {
-    let decoder = decoder(path)?;
+    let (bytes, format) = read(path)?;
+    let decoder = decoder(path, &bytes, format)?;
     let (found_width, found_height) = decoder.dimensions();
     if (found_height as usize, found_width as usize) != (height, width) {
         return Err(Error::failed(format!(
@@ -76,7 +124,10 @@ pub(super) fn decode(
             path.display(),
         )));
     }
-    let image = DynamicImage::from_decoder(decoder).map_err(|error| unreadable(path, &error))?;
+    let image = match format {
+        ImageFormat::Jpeg => whole_jpeg(&bytes).map_err(|error| unreadable(path, &error))?,
+        _ => DynamicImage::from_decoder(decoder).map_err(|error| unreadable(path, &error))?,
+    };
     let interleaved = if channels == 1 {
         image.into_luma8().into_raw()
     } else {

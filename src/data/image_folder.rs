@@ -10,6 +10,9 @@ use rayon::prelude::*;
 use std::collections::HashSet;
 use std::path::Path;
 
+/// The channels of images whose kind does not say: red, green, blue.
+pub const CHANNELS: usize = 3;
+
 /// What the images of a folder must be.
 #[derive(Clone, Debug)]
 pub struct Expectation {
@@ -17,8 +20,8 @@ pub struct Expectation {
     pub size: Option<[usize; 2]>,
     /// 1 (converted to grey) or 3.
     pub channels: usize,
-    /// The classes in the order of their labels, where the kind of data fixes them: folders may lack, but not add
-    /// any. None to take the folders' names in alphabetical order.
+    /// The classes in the order of their labels, where the kind of data fixes them: there is a folder of each and
+    /// no other. None to take the folders' names in alphabetical order.
     pub classes: Option<Vec<String>>,
     /// Decode at most so many images, chosen as in [`Dataset::limit`].
     pub limit: Option<usize>,
@@ -161,14 +164,16 @@ mod tests {
     #[test]
     fn a_flat_folder_is_a_test_split() {
         let dir = tempfile::tempdir().unwrap();
-        write(dir.path(), "truck/1.png", [2, 2], [9, 9, 9]);
         let classes = super::super::cifar::CLASSES.map(String::from).to_vec();
+        for class in &classes {
+            write(dir.path(), &format!("{class}/1.png"), [2, 2], [9, 9, 9]);
+        }
         let expected = Expectation {
             classes: Some(classes),
             ..expectation()
         };
         let set = read(dir.path(), Split::Test, &expected).unwrap();
-        assert_eq!(set.labels, [9]);
+        assert!(set.labels.iter().copied().eq(0..10));
         assert!(
             message(dir.path(), Split::Train, &expected).contains("serve as a test split only")
         );
@@ -182,8 +187,85 @@ mod tests {
     }
 
     #[test]
+    fn a_class_without_a_folder_is_an_error_where_the_kind_has_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let classes = super::super::cifar::CLASSES.map(String::from).to_vec();
+        for class in classes.iter().filter(|class| *class != "frog") {
+            write(dir.path(), &format!("train/{class}/1.png"), [2, 2], [9; 3]);
+        }
+        let expected = Expectation {
+            classes: Some(classes),
+            ..expectation()
+        };
+        assert_eq!(
+            message(dir.path(), Split::Train, &expected),
+            "train: no folder of frog; this kind of data has the classes airplane, automobile, bird, cat, deer, dog, \
+             frog, horse, ship, truck: put images of each there, or set data.kind = \"image-folder\" for other classes"
+        );
+        assert_eq!(
+            read(dir.path(), Split::Train, &expectation())
+                .unwrap()
+                .classes
+                .len(),
+            9
+        );
+    }
+
+    #[test]
+    fn images_without_a_class_and_a_single_class_are_errors() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), "train/a/1.png", [2, 2], [9; 3]);
+        assert_eq!(
+            message(dir.path(), Split::Train, &expectation()),
+            "train: the only class folder is a; a classifier needs two classes or more, each in a folder of its own"
+        );
+        write(dir.path(), "train/b/1.png", [2, 2], [9; 3]);
+        assert!(read(dir.path(), Split::Train, &expectation()).is_ok());
+        fs::write(dir.path().join("train/labels.txt"), "a b").unwrap();
+        assert!(read(dir.path(), Split::Train, &expectation()).is_ok());
+        write(dir.path(), "train/2.png", [2, 2], [9; 3]);
+        assert_eq!(
+            message(dir.path(), Split::Train, &expectation()),
+            "train/2.png: an image beside the class folders belongs to no class; move it into the folder of its class \
+             or remove it"
+        );
+    }
+
+    /// A viewer shows such a file with grey in place of what is missing.
+    #[test]
+    fn a_jpeg_that_breaks_off_or_is_damaged_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), "test/a/1.png", [4, 4], [0; 3]);
+        let path = dir.path().join("test/b/1.jpg");
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        for grey in [false, true] {
+            let noise = |x: u32, y: u32| (x * 37 + y * 91 + x * y * 13) as u8;
+            let picture = image::RgbImage::from_fn(4, 4, |x, y| Rgb([noise(x, y), noise(y, x), 7]));
+            match grey {
+                true => image::DynamicImage::from(picture).to_luma8().save(&path),
+                false => picture.save(&path),
+            }
+            .unwrap();
+            assert!(read(dir.path(), Split::Test, &expectation()).is_ok());
+            let whole = fs::read(&path).unwrap();
+            for missing in 1..12 {
+                fs::write(&path, &whole[..whole.len() - missing]).unwrap();
+                let message = message(dir.path(), Split::Test, &expectation());
+                assert!(
+                    message.starts_with("test/b/1.jpg: cannot be read as a PNG or JPEG image ("),
+                    "{missing} bytes are missing: {message}"
+                );
+            }
+            // What other programs append is no part of the image.
+            fs::write(&path, [&whole[..], b"appended"].concat()).unwrap();
+            assert!(read(dir.path(), Split::Test, &expectation()).is_ok());
+        }
+    }
+
+    #[test]
     fn grey_is_one_channel() {
         let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), "test/8/a.png", [2, 2], [9; 3]);
         let path = dir.path().join("test/7/a.png");
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         image::GrayImage::from_fn(2, 2, |x, y| image::Luma([(10 * y + x) as u8]))
@@ -200,7 +282,7 @@ mod tests {
         .unwrap();
         assert_eq!(
             (set.shape, set.pixels),
-            ([1, 2, 2], Pixels::U8(vec![0, 1, 10, 11]))
+            ([1, 2, 2], Pixels::U8(vec![0, 1, 10, 11, 9, 9, 9, 9]))
         );
     }
 
@@ -210,6 +292,7 @@ mod tests {
         let root = dir.path();
         write(root, "train/a/1.png", [4, 4], [0; 3]);
         write(root, "train/a/2.png", [4, 5], [0; 3]);
+        write(root, "train/c/1.png", [4, 4], [0; 3]);
         assert_eq!(
             message(root, Split::Train, &expectation()),
             "train/a/2.png: the image is 4x5 pixels, 4x4 was expected; all images must have the same size, scale or \
@@ -258,10 +341,10 @@ mod tests {
             message(root, Split::Test, &expectation())
                 .starts_with("test: no class folders; put the images")
         );
-        write(root, "test/c/1.png", [4, 4], [0; 3]);
+        write(root, "test/d/1.png", [4, 4], [0; 3]);
         assert_eq!(
             message(root, Split::Test, &expectation()),
-            "test/c: not one of the folders in train (a, b); rename or remove that folder"
+            "test/d: not one of the folders in train (a, b, c); rename or remove that folder"
         );
     }
 
@@ -270,6 +353,7 @@ mod tests {
     fn a_huge_image_is_refused_by_its_header() {
         let dir = tempfile::tempdir().unwrap();
         write(dir.path(), "test/a/1.png", [4, 4], [0; 3]);
+        write(dir.path(), "test/b/1.png", [4, 4], [0; 3]);
         let path = dir.path().join("test/a/1.png");
         let mut bytes = fs::read(&path).unwrap();
         bytes[16..24].copy_from_slice(&[0x7f, 0xff, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff]);

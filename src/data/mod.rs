@@ -22,7 +22,7 @@ mod placed;
 pub mod png;
 pub mod source;
 
-pub use adversarial::read_adversarial;
+pub use adversarial::{Expected, read_adversarial};
 pub use augment::Augmentation;
 pub use dataset::{Dataset, Pixels};
 pub use description::Description;

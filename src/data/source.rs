@@ -190,7 +190,7 @@ pub fn load(source: &Source, split: Split) -> Result<Dataset> {
                 size: expected
                     .map(|[_, height, width]| [height, width])
                     .or(source.image_size),
-                channels: expected.map_or(3, |[channels, _, _]| channels),
+                channels: expected.map_or(image_folder::CHANNELS, |[channels, _, _]| channels),
                 classes: kind.classes(),
                 limit: source.limit,
             };

@@ -1,9 +1,10 @@
-//! DenseNet-BC (Huang et al., arXiv 1608.06993) in its CIFAR variant: the stem is a 3x3 convolution with stride 1, its
-//! max-pool stays. Tensors are named as torchvision names them; the ReLU after the last norm is `features.relu5`.
+//! DenseNet-BC (Huang et al., arXiv 1608.06993) in its CIFAR variant: the stem is a 3x3 convolution with stride 1, with the
+//! max-pool or without. Tensors are named as torchvision names them; the ReLU after the last norm is `features.relu5`.
 
 use super::preset::{LinbpUse, Preset};
 use super::registry::ModelConfig;
-use crate::nn::pool::{adaptive_average_pool, average_pool, max_pool};
+use super::stem::Stem;
+use crate::nn::pool::{adaptive_average_pool, average_pool};
 use crate::nn::structure::{concatenate, flatten};
 use crate::nn::{
     Act, BatchNorm2d, Builder, Conv2d, ConvConfig, Dropout, Init, Linear, Module, Tape, Var,
@@ -110,6 +111,7 @@ impl Module for Transition {
 
 struct DenseNet {
     stem: (Conv2d, BatchNorm2d, Act),
+    pool: Stem,
     body: Vec<Box<dyn Module>>,
     last: (BatchNorm2d, Act),
     classifier: Linear,
@@ -121,9 +123,14 @@ pub(super) fn define(
     variant: Variant,
 ) -> Result<Box<dyn Module>> {
     let [c_in, height, width] = config.image;
-    if height < 15 || width < 15 {
+    let pool = config.stem.unwrap_or_default();
+    let (halvings, least) = match pool {
+        Stem::Pooled => ("four", 15),
+        Stem::Plain => ("three", 8),
+    };
+    if height < least || width < least {
         return Err(Error::spec(format!(
-            "model.arch: a DenseNet halves its image four times and takes 15x15 and larger, the data has \
+            "model.arch: a DenseNet halves its image {halvings} times and takes {least}x{least} and larger, the data has \
              {height}x{width}"
         )));
     }
@@ -160,6 +167,7 @@ pub(super) fn define(
     };
     Ok(Box::new(DenseNet {
         stem,
+        pool,
         body,
         last: (
             batch_norm2d(&path.pp("norm5"), channels)?,
@@ -173,7 +181,7 @@ impl Module for DenseNet {
     fn forward(&self, tape: &Tape, x: &Var) -> Result<Var> {
         let (conv, norm, relu) = &self.stem;
         let x = norm.forward_act(tape, &conv.forward(tape, x)?, relu)?;
-        let mut x = max_pool(tape, &x, 3, 2, 1)?;
+        let mut x = self.pool.pool(tape, &x)?;
         for part in &self.body {
             x = part.forward(tape, &x)?;
         }

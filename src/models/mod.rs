@@ -10,6 +10,7 @@ mod preset;
 mod registry;
 mod resnet;
 mod squeezenet;
+mod stem;
 mod vgg;
 mod wide_resnet;
 
@@ -17,3 +18,4 @@ pub use describe::{DescribedActivation, Description, describe};
 pub use layers::Layers;
 pub use preset::{LinbpUse, linear_plan, rescaled};
 pub use registry::{Arch, ModelConfig, adapt, build, names, outline};
+pub use stem::{Origin, Stem, stem_of_weights};

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Device, Tensor};
 
 use super::preset::{LinbpUse, Preset};
+use super::stem::Stem;
 use super::{densenet, lenet5, mlp, mobilenet_v2, resnet, squeezenet, vgg, wide_resnet};
 use crate::nn::{Builder, Module, Network};
 use crate::ops::activation::Activation;
@@ -23,6 +24,8 @@ pub struct ModelConfig {
     pub widths: Option<Vec<usize>>,
     /// Stands in for every ReLU and ReLU6; none: the architecture's own.
     pub activation: Option<Activation>,
+    /// The stem, where the family has two; none: the default one.
+    pub stem: Option<Stem>,
     pub normalize: Option<Normalize>,
     /// Seed of the initial weights.
     pub seed: u64,
@@ -40,6 +43,7 @@ impl ModelConfig {
             dropout: None,
             widths: None,
             activation: None,
+            stem: None,
             normalize: None,
             seed: 0,
             dtype: DType::F32,
@@ -137,18 +141,28 @@ impl Arch {
             Family::Mlp => "fully connected, 400-200-100 hidden units by default (model.widths)",
             Family::LeNet5 => "LeNet-5: two convolutions, three linear layers, 28x28 images",
             Family::MobileNetV2 => {
-                "MobileNetV2 in its CIFAR variant: stem and second stage with stride 1"
+                "MobileNetV2 in its CIFAR variant: stem 3x3 and second stage with stride 1"
             }
-            Family::SqueezeNet => "SqueezeNet with batch norm, for 32x32 images",
+            Family::SqueezeNet => {
+                "SqueezeNet with batch norm, for 32x32 images: stem 3x3 with stride 1, then a 2x2 max-pool"
+            }
             Family::Vgg(_) => "VGG for 32x32 images, with the classifier of the original's width",
-            Family::ResNet(_) => "residual network in its CIFAR variant: 3x3 stem with stride 1",
+            Family::ResNet(_) => {
+                "residual network in its CIFAR variant: stem 3x3 with stride 1, then a max-pool or none (model.stem)"
+            }
             Family::DenseNet(_) => {
-                "densely connected network in its CIFAR variant: 3x3 stem with stride 1"
+                "densely connected network in its CIFAR variant: stem 3x3 with stride 1, then a max-pool or none \
+                 (model.stem)"
             }
             Family::WideResNet(_) => {
-                "wide residual network of depth D and width W, as robust training uses it"
+                "wide residual network as robust training uses it: stem 3x3 with stride 1, no max-pool"
             }
         }
+    }
+
+    /// Whether `model.stem` chooses between two.
+    pub fn has_stems(&self) -> bool {
+        matches!(self.family, Family::ResNet(_) | Family::DenseNet(_))
     }
 
     /// The images that it is meant for: 28x28 in grey or 32x32 in colour.
@@ -219,9 +233,11 @@ pub fn outline(arch: &str, config: &ModelConfig) -> Result<Network> {
 /// Brings weights that are published in another form than the architecture's to that form; others stay as they are.
 pub fn adapt(arch: &str, state: &mut BTreeMap<String, Tensor>) -> Result<()> {
     match Arch::find(arch)?.family {
-        Family::Vgg(_) => vgg::adapt(state),
-        _ => Ok(()),
+        Family::Vgg(_) => vgg::adapt(state)?,
+        Family::ResNet(_) => resnet::adapt(state),
+        _ => {}
     }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,11 +1,16 @@
 //! ResNet (He et al., arXiv 1512.03385) and ResNeXt (Xie et al., arXiv 1611.05431) in their CIFAR variant: the stem is
-//! a 3x3 convolution with stride 1, its max-pool stays. Tensors are named as torchvision names them; the one ReLU that
+//! a 3x3 convolution with stride 1, with the max-pool or without. Tensors are named as torchvision names them; the one ReLU that
 //! torchvision's block uses several times is `relu1`, `relu2`, .. here.
+
+use std::collections::BTreeMap;
+
+use candle_core::Tensor;
 
 use super::preset::Preset;
 use super::registry::ModelConfig;
+use super::stem::Stem;
 use crate::Result;
-use crate::nn::pool::{adaptive_average_pool, max_pool};
+use crate::nn::pool::adaptive_average_pool;
 use crate::nn::structure::flatten;
 use crate::nn::{
     Act, BatchNorm2d, Builder, Conv2d, ConvConfig, Init, Linear, Module, Tape, Var, batch_norm2d,
@@ -185,9 +190,22 @@ impl Module for Residual {
     }
 }
 
+/// Gives tensors that are named as in kuangliu/pytorch-cifar, `shortcut` and `linear`, torchvision's names.
+pub(super) fn adapt(state: &mut BTreeMap<String, Tensor>) {
+    let renamed = |name: &str| match name.strip_prefix("linear.") {
+        Some(rest) => format!("fc.{rest}"),
+        None => name.replace(".shortcut.", ".downsample."),
+    };
+    let named = std::mem::take(state).into_iter();
+    *state = named
+        .map(|(name, tensor)| (renamed(&name), tensor))
+        .collect();
+}
+
 struct ResNet {
     stem: ConvNorm,
     relu: Act,
+    pool: Stem,
     blocks: Vec<Residual>,
     fc: Linear,
 }
@@ -225,6 +243,7 @@ pub(super) fn define(
     Ok(Box::new(ResNet {
         stem,
         relu,
+        pool: config.stem.unwrap_or_default(),
         blocks,
         fc: linear(&b.pp("fc"), c_in, config.classes, Init::TorchDefault)?,
     }))
@@ -234,7 +253,7 @@ impl Module for ResNet {
     fn forward(&self, tape: &Tape, x: &Var) -> Result<Var> {
         let x = self.stem.conv.forward(tape, x)?;
         let x = self.stem.norm.forward_act(tape, &x, &self.relu)?;
-        let mut x = max_pool(tape, &x, 3, 2, 1)?;
+        let mut x = self.pool.pool(tape, &x)?;
         for block in &self.blocks {
             x = block.forward(tape, &x)?;
         }

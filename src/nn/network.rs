@@ -110,8 +110,8 @@ impl Network {
             .collect()
     }
 
-    /// Takes over the tensors of `state` by name. Faults are reported together: tensors that are missing, tensors
-    /// whose shapes do not fit. Nothing is changed unless everything fits. Returns the names that the network has no
+    /// Takes over the tensors of `state` by name. Faults are reported together: tensors that are missing, whose
+    /// shapes do not fit, or that hold integers. Nothing is changed unless everything fits. Returns the names that the network has no
     /// use for.
     pub fn load(&self, state: &BTreeMap<String, Tensor>) -> Result<Vec<String>> {
         let all: Vec<&Param> = self.parameters.iter().chain(&self.buffers).collect();
@@ -123,6 +123,11 @@ impl Network {
                 Some(found) if found.dims() != expected => faults.push(format!(
                     "tensor {name}: the model has shape {expected:?}, the weights have {:?}",
                     found.dims()
+                )),
+                // As numbers they would be taken over without a word: codes of a quantisation, or a mask.
+                Some(found) if !found.dtype().is_float() => faults.push(format!(
+                    "tensor {name} holds integers, floating point (F16, BF16, F32 or F64) was expected; save the \
+                     numbers that they stand for"
                 )),
                 Some(_) => {}
             }

@@ -4,7 +4,7 @@ use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 
-use crate::spec::{ExperimentSpec, LinbpVariant, StageRef, StageSpec, WeightsRef};
+use crate::spec::{ExperimentSpec, ImagesRef, LinbpVariant, StageRef, StageSpec, WeightsRef};
 
 /// The ways to write a graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -181,7 +181,7 @@ fn references(stage: &StageSpec) -> Vec<(&'static str, &str)> {
             references.push(("weights", id.as_str()));
         }
     }
-    if let Some(StageRef(id)) = stage
+    if let Some(ImagesRef::Stage(StageRef(id))) = stage
         .data
         .as_ref()
         .and_then(|data| data.adversarial.as_ref())

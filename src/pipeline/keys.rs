@@ -2,7 +2,7 @@
 
 use super::graph::Graph;
 use crate::Result;
-use crate::spec::{ExperimentSpec, FORMAT_VERSION, StageRef, WeightsRef};
+use crate::spec::{ExperimentSpec, FORMAT_VERSION, ImagesRef, StageRef, WeightsRef};
 
 /// The key of every stage, in the order of the spec: a hash of its resolved settings, the keys of the stages that it
 /// uses, and the format version. Neither its id nor how often it writes checkpoints is part of it.
@@ -24,7 +24,8 @@ pub fn stage_keys(spec: &ExperimentSpec, graph: &Graph) -> Result<Vec<String>> {
                 *id = key_of(id);
             }
         }
-        if let Some(Some(StageRef(id))) = stage.data.as_mut().map(|data| data.adversarial.as_mut())
+        if let Some(Some(ImagesRef::Stage(StageRef(id)))) =
+            stage.data.as_mut().map(|data| data.adversarial.as_mut())
         {
             *id = key_of(id);
         }

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use crate::data::{self, Source, Split};
 use crate::models::{self, LinbpUse};
-use crate::spec::{DataSpec, PlannedRun, StageSpec, WeightsRef};
-use crate::stage::{check_attacks, linbp_plan, model_config};
+use crate::spec::{DataSpec, ImagesRef, PlannedRun, StageSpec, WeightsRef};
+use crate::stage::{check_attacks, linbp_plan, made_before, model_config, stem};
 use crate::weights;
 use crate::{Error, Result};
 
@@ -25,6 +25,12 @@ pub fn check_data(runs: &[PlannedRun]) -> Result<()> {
     let mut files = BTreeSet::new();
     let stages = stages(runs);
     for stage in &stages {
+        if let Some(spec) = &stage.data
+            && let Some(ImagesRef::File(path)) = &spec.adversarial
+            && files.insert(path)
+        {
+            faults.note(made_before(spec, path));
+        }
         if let Some(spec) = stage
             .data
             .as_ref()
@@ -57,7 +63,9 @@ pub fn check_data(runs: &[PlannedRun]) -> Result<()> {
             .and_then(|model| model.weights.as_ref())
             && files.insert(path)
         {
-            faults.note(weights::inspect(path));
+            if faults.note(weights::inspect(path)).is_some() {
+                faults.note(stem(stage, Some(path)));
+            }
         }
     }
     faults.end(Error::Failed)

@@ -108,12 +108,15 @@ impl StageFolder {
         CheckpointStore::new(self.file(files::CHECKPOINTS), keep)
     }
 
-    /// Writes the weights of a finished training, under torch's names.
-    pub fn write_final_weights(&self, weights: &Tensors) -> Result<()> {
+    /// Writes the weights of a finished training, under torch's names, and what they say of their network.
+    pub fn write_final_weights(
+        &self,
+        weights: &Tensors,
+        metadata: HashMap<String, String>,
+    ) -> Result<()> {
         self.check()?;
         let folder = self.file(files::CHECKPOINTS);
         fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
-        let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
         save_safetensors(&folder.join(files::FINAL_WEIGHTS), weights, metadata)
     }
 
@@ -206,7 +209,10 @@ mod tests {
         let stage = StageFolder::shared(named.path(), "a", "k", |_| ()).unwrap();
         let weight = Tensor::new(&[1f32], &Device::Cpu).unwrap();
         stage
-            .write_final_weights(&Tensors::from([("fc.weight".to_owned(), weight)]))
+            .write_final_weights(
+                &Tensors::from([("fc.weight".to_owned(), weight)]),
+                HashMap::new(),
+            )
             .unwrap();
         let (read, _) = load_safetensors(&final_weights(stage.path()), &Device::Cpu).unwrap();
         assert_eq!(read["fc.weight"].to_vec1::<f32>().unwrap(), [1.0]);

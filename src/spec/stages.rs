@@ -39,7 +39,7 @@ const HEAD: &[Key] = &[
 const HEAD_NAMES: &[&str] = &["task", "seed", "precision"];
 
 /// What a stage that refers to another one's weights takes over from its model, where it does not say so itself.
-const FROM_MODEL: &[&str] = &["arch", "activation", "dropout", "widths"];
+const FROM_MODEL: &[&str] = &["arch", "activation", "stem", "dropout", "widths"];
 
 /// What a stage that judges on another one's images takes over from its data, where it does not say so itself.
 const FROM_DATA: &[&str] = &["kind", "dir", "image_size", "normalize", "test_limit"];

@@ -1,9 +1,12 @@
 //! From a stage's settings to the things that they name: data, network, attack, optimizer, schedule.
 
 mod attacks;
+mod weights;
 
 pub(super) use attacks::attacks;
 pub use attacks::check_attacks;
+pub(super) use weights::origin;
+pub use weights::stem;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,18 +14,17 @@ use std::sync::Arc;
 use candle_core::{DType, Device};
 
 use super::StageContext;
-use crate::data::{self, Augmentation, Dataset, Source, Split};
+use crate::data::{self, Augmentation, Dataset, Expected, Source, Split, image_folder};
 use crate::models::{self, LinbpUse, ModelConfig};
 use crate::nn::{LinearPlan, Network, Param};
 use crate::ops::activation::Activation;
 use crate::ops::image::Normalize;
 use crate::optim::{Adam, AdamConfig, Optimizer, Schedule, Sgd, SgdConfig, Shape};
-use crate::run::{adversarial_images, final_weights};
+use crate::run::adversarial_images;
 use crate::spec::{
-    AugmentKind, DataSpec, LinbpSpec, LinbpVariant, ModelSpec, OptimizerKind, OptimizerSpec,
-    Rectifier, SchedulerKind, StageSpec, WeightsRef,
+    AugmentKind, DataSpec, ImagesRef, LinbpSpec, LinbpVariant, ModelSpec, OptimizerKind,
+    OptimizerSpec, Rectifier, SchedulerKind, StageRef, StageSpec, WeightsRef,
 };
-use crate::weights;
 use crate::{Error, Result};
 
 /// A section that the spec's validation has made sure of.
@@ -35,26 +37,47 @@ pub(super) fn section<'a, S>(section: &'a Option<S>, name: &str) -> Result<&'a S
 /// The images of a split, or another stage's adversarial images where the spec asks for them.
 pub(super) fn dataset(ctx: &StageContext<'_>, split: Split) -> Result<Arc<Dataset>> {
     let spec = section(&ctx.spec.data, "data")?;
-    if let (Split::Test, Some(stage)) = (split, &spec.adversarial) {
-        let folder = input(ctx, &stage.0)?;
-        let classes = match spec.kind.source().classes() {
-            Some(classes) => classes,
-            // The files say; one image is enough to ask them.
-            None => {
-                let source = Source {
-                    limit: Some(1),
-                    ..data_source(spec, split)
-                };
-                data::load(&source, split)?.classes
-            }
+    if let (Split::Test, Some(images)) = (split, &spec.adversarial) {
+        let path = match images {
+            ImagesRef::Stage(StageRef(id)) => adversarial_images(input(ctx, id)?),
+            ImagesRef::File(path) => path.clone(),
         };
-        return Ok(Arc::new(data::read_adversarial(
-            &adversarial_images(folder),
-            &classes,
-        )?));
+        return Ok(Arc::new(made_before(spec, &path)?));
     }
     let source = data_source(spec, split);
     Ok(Arc::new(data::load(&source, split)?))
+}
+
+/// Images that were made before, in the file at `path`, of the kind that the section names.
+///
+/// # Errors
+/// A file that cannot be read or holds something else.
+pub fn made_before(spec: &DataSpec, path: &Path) -> Result<Dataset> {
+    let kind = spec.kind.source();
+    let classes = match kind.classes() {
+        Some(classes) => classes,
+        // The files say; one image is enough to ask them.
+        None => {
+            let source = Source {
+                limit: Some(1),
+                ..data_source(spec, Split::Test)
+            };
+            data::load(&source, Split::Test)?.classes
+        }
+    };
+    let shape = kind.shape();
+    let expected = Expected {
+        classes: &classes,
+        channels: shape.map_or(image_folder::CHANNELS, |[channels, ..]| channels),
+        size: shape
+            .map(|[_, height, width]| [height, width])
+            .or(spec.image_size),
+    };
+    let set = data::read_adversarial(path, expected)?;
+    Ok(match spec.test_limit {
+        Some(limit) => set.limit(limit),
+        None => set,
+    })
 }
 
 /// Where the images of a split come from.
@@ -88,12 +111,16 @@ pub(super) fn augmentations(spec: &DataSpec) -> Vec<Augmentation> {
 /// The stage's network for images like those of `dataset`, with the weights that the spec names.
 pub(super) fn network(ctx: &StageContext<'_>, dataset: &Dataset) -> Result<Network> {
     let spec = section(&ctx.spec.model, "model")?;
+    let path = weights::path(ctx, spec)?;
     let config = ModelConfig {
         device: ctx.device.clone(),
+        stem: stem(ctx.spec, path.as_deref())?,
         ..model_config(ctx.spec, dataset.shape, dataset.classes.len())?
     };
     let network = models::build(&spec.arch, &config)?;
-    load_weights(ctx, spec, &network)?;
+    if let Some(path) = path {
+        weights::load(&path, &spec.arch, &network)?;
+    }
     Ok(network)
 }
 
@@ -114,6 +141,7 @@ pub fn model_config(stage: &StageSpec, image: [usize; 3], classes: usize) -> Res
             Rectifier::Relu => Activation::Relu,
             Rectifier::Silu => Activation::Silu,
         }),
+        stem: spec.stem,
         normalize: normalize.map(|(mean, std)| Normalize { mean, std }),
         seed: stage.seed,
         dtype: DType::F32,
@@ -128,33 +156,6 @@ pub(super) fn model_name(spec: &ModelSpec) -> String {
         Some(WeightsRef::File(path)) => format!("{} with {}", spec.arch, path.display()),
         Some(WeightsRef::Stage(id)) => format!("{} of the stage \"{id}\"", spec.arch),
     }
-}
-
-fn load_weights(ctx: &StageContext<'_>, spec: &ModelSpec, network: &Network) -> Result<()> {
-    let path = match &spec.weights {
-        None => return Ok(()),
-        Some(WeightsRef::File(path)) => path.clone(),
-        Some(WeightsRef::Stage(id)) => final_weights(input(ctx, id)?),
-    };
-    let mut state = weights::load_tensors(&path)?;
-    models::adapt(&spec.arch, &mut state)?;
-    let surplus = network.load(&state).map_err(|error| {
-        Error::failed(format!(
-            "{}: these weights do not fit model.arch = \"{}\":\n{error}",
-            path.display(),
-            spec.arch
-        ))
-    })?;
-    if !surplus.is_empty() {
-        tracing::warn!(
-            "{}: {} tensors that {} has no use for: {}",
-            path.display(),
-            surplus.len(),
-            spec.arch,
-            surplus.join(", ")
-        );
-    }
-    Ok(())
 }
 
 /// The activations that are linear backwards in training.

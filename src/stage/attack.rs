@@ -11,11 +11,11 @@ use super::assemble::{self, section};
 use super::examples::Examples;
 use super::images;
 use super::measure::Tally;
-use crate::Result;
 use crate::attacks::{Attack, Campaign, Start, Target, Threat, predictions, sanity, to_8bit};
 use crate::data::{Dataset, Split};
 use crate::nn::loss::{Reduction, cross_entropy};
 use crate::run::{ExampleOutcome, ExampleRow, Metrics, class_text, files, interrupt};
+use crate::{Error, Result};
 
 /// Accuracy as the examples stand: as floats, and after rounding to 8 bits. An example that was wrong before counts as
 /// wrong, with the loss of its clean image.
@@ -69,6 +69,9 @@ pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
 
     let mut standings = Vec::new();
     let mut broken = Vec::new();
+    // Members of an ensemble share it.
+    let threat = attacks.first().map(|attack| attack.threat());
+    let threat = threat.ok_or_else(|| Error::spec("attack.attacks: names no attack"))?;
     for attack in &attacks {
         let begun = Instant::now();
         broken.push(carry_out(
@@ -82,6 +85,7 @@ pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
             &target,
             &campaign,
             &examples,
+            threat,
             &correct,
             data.eval_batch_size,
         )?;
@@ -104,7 +108,13 @@ pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
         warning.emit();
     }
 
-    save(ctx, &dataset, &campaign, &examples, spec.save_images)?;
+    save(
+        ctx,
+        &dataset,
+        &campaign,
+        &examples,
+        spec.save_images.then_some(threat),
+    )?;
     let rows = rows(
         &dataset,
         &campaign,
@@ -148,6 +158,7 @@ fn judge(
     target: &Target<'_>,
     campaign: &Campaign<'_>,
     examples: &Examples,
+    threat: Threat,
     correct: &[usize],
     batch_size: usize,
 ) -> Result<Standing> {
@@ -160,9 +171,11 @@ fn judge(
         let places: Vec<u32> = batch.iter().map(|&i| i as u32).collect();
         let places = Tensor::from_vec(places, batch.len(), campaign.images().device())?;
         let images = campaign.images().index_select(&places, 0)?;
+        let originals = examples.images.index_select(&places, 0)?;
+        let images = to_8bit(&images, &originals, threat)?;
         let indices: Vec<usize> = batch.iter().map(|&i| examples.indices[i]).collect();
         let what = "the 8-bit form of adversarial image";
-        let logits = target.sound_logits(&to_8bit(&images)?, &indices, what)?;
+        let logits = target.sound_logits(&images, &indices, what)?;
         let truth: Vec<u32> = batch.iter().map(|&i| labels[i]).collect();
         let found = cross_entropy(&logits, &truth, Reduction::Sum)?.per_example;
         for ((&i, answer), loss) in batch.iter().zip(predictions(&logits)?).zip(found) {
@@ -198,7 +211,7 @@ fn save(
     dataset: &Dataset,
     campaign: &Campaign<'_>,
     examples: &Examples,
-    as_files: bool,
+    as_files: Option<Threat>,
 ) -> Result<()> {
     let labels = examples.labels.as_slice();
     let tensors = BTreeMap::from([
@@ -210,9 +223,10 @@ fn save(
         ),
     ]);
     ctx.folder.write_tensors(files::ADVERSARIAL, &tensors)?;
-    if as_files {
+    if let Some(threat) = as_files {
         let folder = ctx.folder.file(files::ADVERSARIAL_IMAGES);
-        images::write(&folder, dataset, campaign.images())?;
+        let rounded = to_8bit(campaign.images(), &examples.images, threat)?;
+        images::write(&folder, dataset, &rounded)?;
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ use super::measure::{Evaluation, Tally};
 use super::room::too_large;
 use crate::attacks;
 use crate::data::{Augmentation, Batch, Loader, Placed, Split};
+use crate::models::Origin;
 use crate::nn::{Coordinates, LinearPlan, Network, Pass, Tape};
 use crate::ops::place::enter_for;
 use crate::optim::{Optimizer, Place, Schedule};
@@ -55,6 +56,8 @@ struct State {
 pub(super) struct Fit<'a> {
     ctx: &'a StageContext<'a>,
     network: Network,
+    /// What the weights say of the network.
+    origin: Origin,
     plan: LinearPlan,
     optimizer: Box<dyn Optimizer>,
     schedule: Schedule,
@@ -110,6 +113,7 @@ impl<'a> Fit<'a> {
             looked: Instant::now(),
             state: State::default(),
             best: None,
+            origin: assemble::origin(ctx)?,
             network,
             train: Placed::new(train, ctx.device)?,
         };
@@ -150,7 +154,7 @@ impl<'a> Fit<'a> {
         metrics.end(&self.state.rows)?;
         self.ctx
             .folder
-            .write_final_weights(&self.network.state()?)?;
+            .write_final_weights(&self.network.state()?, self.origin.metadata())?;
         self.ctx.progress.finish();
         Ok(self.state.last)
     }

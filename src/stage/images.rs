@@ -13,7 +13,7 @@ use crate::ops::real::view;
 use crate::run::files;
 use crate::{Error, Result};
 
-/// Writes image `i` of `images` (N, C, H, W) to `<folder>/<class>/<name>.png`, every pixel rounded to 8 bits.
+/// Writes image `i` of `images` (N, C, H, W), which are rounded to 8 bits, to `<folder>/<class>/<name>.png`.
 pub(super) fn write(folder: &Path, dataset: &Dataset, images: &Tensor) -> Result<()> {
     let (_, c, h, w) = images.dims4()?;
     for class in &dataset.classes {

@@ -16,7 +16,7 @@ mod simulate;
 mod train;
 mod transfer;
 
-pub use assemble::{check_attacks, data_source, linbp_plan, model_config};
+pub use assemble::{check_attacks, data_source, linbp_plan, made_before, model_config, stem};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

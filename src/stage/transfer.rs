@@ -7,12 +7,12 @@ use candle_core::Tensor;
 use super::StageContext;
 use super::assemble::{self, section};
 use super::examples::Examples;
-use crate::Result;
 use crate::attacks::{Campaign, Fate, Start, Target, predictions, to_8bit};
 use crate::data::Split;
 use crate::nn::{LinearPlan, Network};
 use crate::run::{Metrics, TransferRow, files, interrupt, table};
 use crate::spec::{AttackKind, ModelSpec, StageSpec};
+use crate::{Error, Result};
 
 /// A model that images are made on and judged by.
 struct Entrant<'a> {
@@ -54,6 +54,8 @@ impl Entrant<'_> {
 /// What one attack on one model left.
 struct Made {
     images: Tensor,
+    /// The same as 8-bit files hold them.
+    rounded: Tensor,
     /// What became of each on the model that it was made on.
     fates: Vec<Fate>,
 }
@@ -93,11 +95,10 @@ pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
                     continue;
                 }
                 let made = make(ctx, from, &examples, kind, linbp)?;
-                let rounded = to_8bit(&made.images)?;
                 for to in &entrants {
                     let judge =
                         |images: &Tensor| to.answers(&examples, images, data.eval_batch_size);
-                    let (floats, rounded) = (judge(&made.images)?, judge(&rounded)?);
+                    let (floats, rounded) = (judge(&made.images)?, judge(&made.rounded)?);
                     rows.push(row(
                         from.name,
                         to,
@@ -153,7 +154,11 @@ fn make(
     let batch_size = data.eval_batch_size;
     let mut campaign = Campaign::new(&target, examples.originals(start), batch_size)?;
     let correct = campaign.correct();
-    for member in assemble::attacks(attack, kind, data, examples.classes)? {
+    let members = assemble::attacks(attack, kind, data, examples.classes)?;
+    // Members of an ensemble share it.
+    let threat = members.first().map(|member| member.threat());
+    let threat = threat.ok_or_else(|| Error::spec("attack.attacks: names no attack"))?;
+    for member in members {
         let rule = if linbp { "LinBP" } else { "BP" };
         let batches = correct.len().div_ceil(batch_size) as u64;
         let name = format!("{} on {} by {rule}", member.name(), from.name);
@@ -164,6 +169,7 @@ fn make(
         })?;
     }
     Ok(Made {
+        rounded: to_8bit(campaign.images(), &examples.images, threat)?,
         images: campaign.images().clone(),
         fates: campaign.fates().to_vec(),
     })

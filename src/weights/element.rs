@@ -1,5 +1,7 @@
 //! The types that the elements of stored tensors have, and how raw bytes become a tensor.
 
+use std::fmt;
+
 use candle_core::{DType, Device, Tensor};
 
 /// The type of one element in a file, little-endian.
@@ -18,7 +20,31 @@ pub enum Element {
     Bool,
 }
 
+impl fmt::Display for Element {
+    /// The name that safetensors gives the type.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::F64 => "F64",
+            Self::F32 => "F32",
+            Self::F16 => "F16",
+            Self::BF16 => "BF16",
+            Self::I64 => "I64",
+            Self::I32 => "I32",
+            Self::U32 => "U32",
+            Self::I16 => "I16",
+            Self::I8 => "I8",
+            Self::U8 => "U8",
+            Self::Bool => "BOOL",
+        })
+    }
+}
+
 impl Element {
+    /// Whether it is a floating-point number, as a network's parameters are.
+    pub fn is_float(self) -> bool {
+        matches!(self, Self::F64 | Self::F32 | Self::F16 | Self::BF16)
+    }
+
     /// Bytes an element.
     pub fn size(self) -> usize {
         match self {

@@ -13,10 +13,11 @@ mod state_dict;
 mod torch_legacy;
 mod torch_zip;
 
+pub use element::Element;
 pub use safetensors_file::{Tensors, load_safetensors, load_with_checksum, save_safetensors};
 
 use crate::{Error, Result};
-use candle_core::DType;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -28,8 +29,8 @@ pub struct TensorInfo {
     pub name: String,
     /// The size along each dimension.
     pub shape: Vec<usize>,
-    /// The type that the tensor has once it is loaded.
-    pub dtype: DType,
+    /// The type of its elements in the file.
+    pub element: Element,
 }
 
 /// The formats, told apart by a file's first bytes.
@@ -74,6 +75,17 @@ pub fn inspect(path: &Path) -> Result<Vec<TensorInfo>> {
     }
     tensors.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(tensors)
+}
+
+/// The metadata of a safetensors file; other files of weights have none.
+///
+/// # Errors
+/// As [`inspect`], as far as the beginning of the file goes.
+pub fn metadata(path: &Path) -> Result<HashMap<String, String>> {
+    match format(path)? {
+        Format::Safetensors => safetensors_file::metadata(path),
+        Format::TorchZip | Format::TorchLegacy => Ok(HashMap::new()),
+    }
 }
 
 fn format(path: &Path) -> Result<Format> {

@@ -111,9 +111,29 @@ fn checksum<'a, V: View>(
     hash.finalize().to_hex().to_string()
 }
 
-/// Names, shapes and types of the file's tensors, by its header alone; that the file is as long as the header says is
-/// checked without reading on.
+/// Names, shapes and types of the file's tensors, by its header alone.
 pub(super) fn inspect(path: &Path) -> Result<Vec<TensorInfo>> {
+    let header = header(path)?;
+    let tensors = header.tensors().into_iter();
+    tensors
+        .map(|(name, info)| {
+            let element = element(path, &name, info.dtype)?;
+            Ok(TensorInfo {
+                name,
+                shape: info.shape.clone(),
+                element,
+            })
+        })
+        .collect()
+}
+
+/// The file's metadata.
+pub(super) fn metadata(path: &Path) -> Result<HashMap<String, String>> {
+    Ok(header(path)?.metadata().clone().unwrap_or_default())
+}
+
+/// The file's header. That the file is as long as it says is checked without reading on.
+fn header(path: &Path) -> Result<Metadata> {
     let wrong = |error: SafeTensorError| damaged(path, &error, AGAIN);
     let read = Error::io("read", path);
     let mut file = File::open(path).map_err(Error::io("read", path))?;
@@ -133,17 +153,7 @@ pub(super) fn inspect(path: &Path) -> Result<Vec<TensorInfo>> {
     if (header.data_len() as u64).checked_add(8 + length) != Some(bytes) {
         return Err(wrong(SafeTensorError::MetadataIncompleteBuffer));
     }
-    let tensors = header.tensors().into_iter();
-    tensors
-        .map(|(name, info)| {
-            let dtype = element(path, &name, info.dtype)?.dtype();
-            Ok(TensorInfo {
-                name,
-                shape: info.shape.clone(),
-                dtype,
-            })
-        })
-        .collect()
+    Ok(header)
 }
 
 /// Writes tensors and metadata to a safetensors file, with a checksum. A file of that name is replaced at the end, as a
@@ -254,7 +264,7 @@ mod tests {
             TensorInfo {
                 name: "conv.weight".into(),
                 shape: vec![3, 2],
-                dtype: DType::F32
+                element: Element::F32
             }
         );
         assert_eq!(

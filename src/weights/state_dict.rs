@@ -33,7 +33,7 @@ impl StoredTensor {
         TensorInfo {
             name: self.name.clone(),
             shape: self.layout.shape().to_vec(),
-            dtype: self.element.dtype(),
+            element: self.element,
         }
     }
 }

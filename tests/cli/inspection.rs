@@ -10,6 +10,19 @@ fn models_are_listed_with_their_activations() {
         out.lines().any(|line| line.starts_with("mobilenet_v2  ")),
         "{out}"
     );
+    let line = |start: &str| out.lines().find(|line| line.starts_with(start));
+    assert!(
+        line("wide_resnetD_W ").is_some_and(|line| line.contains("6n + 4")),
+        "{out}"
+    );
+    assert!(
+        line("resnet18 ").is_some_and(|line| line.contains("model.stem")),
+        "{out}"
+    );
+    assert!(
+        line("\"3x3\" ").is_some() && line("\"3x3-maxpool\" ").is_some(),
+        "{out}"
+    );
     let (code, out, _) = run(&repository(), &["models", "mlp"]);
     assert_eq!(code, 0);
     let linear: Vec<bool> = out

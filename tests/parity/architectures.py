@@ -1,6 +1,7 @@
 """Plain PyTorch definitions of every architecture in its CIFAR variant, with activations that can be linear backwards.
 
-`make(name)` builds a network; `linear(name, network, use)` names the activations that the published choice of linear
+`make(name)` builds a network; a name such as `resnet18:3x3` is the network without the max-pool of its stem,
+`resnet18:kuangliu` the same by the names of kuangliu/pytorch-cifar. `linear(name, network, use)` names the activations that the published choice of linear
 backpropagation makes linear. Both are written down here independently of the Rust code, from the papers and from what
 torchvision and published CIFAR weights call their tensors.
 """
@@ -182,6 +183,7 @@ class ResNet(nn.Module):
     def __init__(self, blocks, groups=None, width=None):
         """Basic blocks without `groups`, else bottlenecks of `groups` groups of `width` channels."""
         super().__init__()
+        self.maxpool = nn.MaxPool2d(3, 2, 1)
         self.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
         self.bn1, self.relu = nn.BatchNorm2d(64), Act()
         c = 64
@@ -200,7 +202,7 @@ class ResNet(nn.Module):
         self.fc = nn.Linear(c, 10)
 
     def forward(self, x):
-        x = F.max_pool2d(self.relu(self.bn1(self.conv1(x))), 3, 2, 1)
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return self.fc(x.mean((2, 3)))
 
@@ -371,7 +373,23 @@ NAMED = {
 }
 
 
+def published(name, state):
+    """The state dict as the publishers whom the name stands for save it."""
+    if not name.endswith(":kuangliu"):
+        return state
+    renamed = {re.sub(r"^fc\.", "linear.", key.replace(".downsample.", ".shortcut.")): state[key] for key in state}
+    return {"net": {f"module.{key}": value for key, value in renamed.items()}, "acc": 95.0, "epoch": 199}
+
+
 def make(name):
+    name, _, stem = name.partition(":")
+    if stem:
+        network = make(name)
+        if name.startswith("densenet"):
+            network.features.pool0 = nn.Identity()
+        else:
+            network.maxpool = nn.Identity()
+        return network
     if name in NAMED:
         return NAMED[name]()
     if match := re.fullmatch(r"vgg(\d+)(_bn)?", name):

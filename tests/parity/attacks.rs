@@ -12,7 +12,7 @@ use std::process::Command;
 use candle_core::{DType, Tensor};
 use runner::attacks::{
     Apgd, ApgdLoss, Attack, Fab, Norm, Objective, Originals, Schedule, Square, Start, Steps,
-    Target, Threat, craft, predictions, to_8bit,
+    Target, Threat, craft, predictions,
 };
 use runner::models::{ModelConfig, build};
 use runner::nn::loss::{Reduction, cross_entropy};
@@ -115,11 +115,12 @@ fn numbers(tensor: &Tensor) -> Vec<f32> {
 
 /// The share of pixels that are the same after rounding to 8 bits.
 fn same_pixels(a: &Tensor, b: &Tensor) -> f64 {
-    let (a, b) = (numbers(&to_8bit(a).unwrap()), numbers(&to_8bit(b).unwrap()));
+    let (a, b) = (numbers(a), numbers(b));
+    let level = |value: f32| (value * 255.0).round();
     let same = a
         .iter()
         .zip(&b)
-        .filter(|(a, b)| (*a - *b).abs() < 1e-4)
+        .filter(|(a, b)| level(**a) == level(**b))
         .count();
     same as f64 / a.len() as f64
 }

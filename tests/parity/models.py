@@ -24,7 +24,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
 
-from architectures import Block, linear, make, set_linear, set_rescaled
+from architectures import Block, linear, make, published, set_linear, set_rescaled
 
 BATCH = 3
 
@@ -67,7 +67,7 @@ def shape(name):
 def reference(name, folder):
     network = weights(name)
     state = {key: value.clone() for key, value in network.state_dict().items()}
-    torch.save(state, folder / "weights.pt")
+    torch.save(published(name, state), folder / "weights.pt")
     torch.manual_seed(1)
     images, labels = torch.rand(BATCH, *shape(name)), torch.arange(BATCH) * 3 % 10
     out = {"images": images, "labels": labels.to(torch.uint8)}

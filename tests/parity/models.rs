@@ -11,14 +11,26 @@
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Tensor};
-use runner::models::{Layers, LinbpUse, ModelConfig, build, linear_plan, names, rescaled};
+use runner::models::{
+    Layers, LinbpUse, ModelConfig, Stem, adapt, build, linear_plan, names, rescaled,
+};
 use runner::nn::loss::{Reduction, cross_entropy};
 use runner::nn::{Coordinates, LinearPlan, Mode, Network, Pass, Tape};
 
 use crate::pytorch::{PyTorch, interpreter, say};
 
 /// Enough for every run of the tests; the others take minutes, mostly PyTorch's.
-const FEW: [&str; 4] = ["mlp", "lenet5", "mobilenet_v2", "resnet18"];
+const FEW: [&str; 6] = [
+    "mlp",
+    "lenet5",
+    "mobilenet_v2",
+    "resnet18",
+    "resnet18:3x3",
+    "resnet18:kuangliu",
+];
+
+/// Networks beside the named ones: stems without a max-pool, the second one under the names of kuangliu/pytorch-cifar.
+const STEMS: [&str; 3] = ["densenet121:3x3", "resnet18:3x3", "resnet50:kuangliu"];
 
 /// The bar for every column of the table.
 const BAR: f64 = 1e-4;
@@ -78,12 +90,17 @@ struct Side<'a> {
 }
 
 impl<'a> Side<'a> {
-    fn new(arch: &'a str, dtype: DType, weights: &'a Tensors, reference: &'a Tensors) -> Self {
+    fn new(name: &'a str, dtype: DType, weights: &'a Tensors, reference: &'a Tensors) -> Self {
+        let (arch, stem) = match name.split_once(':') {
+            Some((arch, _)) => (arch, Some(Stem::Plain)),
+            None => (name, None),
+        };
         let images = reference["images"].to_dtype(dtype).unwrap();
         let labels = numbers(&reference["labels"]);
         let (_, channels, height, width) = images.dims4().unwrap();
         let config = ModelConfig {
             dropout: Some(0.0),
+            stem,
             dtype,
             ..ModelConfig::new([channels, height, width], 10)
         };
@@ -167,7 +184,10 @@ impl<'a> Side<'a> {
 
 fn chosen() -> Vec<String> {
     match std::env::var("RUNNER_PARITY") {
-        Ok(all) if all == "all" => names().iter().map(|name| name.to_string()).collect(),
+        Ok(all) if all == "all" => {
+            let all = names().into_iter().chain(STEMS);
+            all.map(str::to_string).collect()
+        }
         Ok(some) => some.split(',').map(str::to_string).collect(),
         Err(_) => FEW.iter().map(|name| name.to_string()).collect(),
     }
@@ -243,7 +263,8 @@ fn models() {
     ));
     let mut faults = Vec::new();
     for arch in chosen() {
-        let (weights, reference) = pytorch.ask(&arch);
+        let (mut weights, reference) = pytorch.ask(&arch);
+        adapt(arch.split(':').next().unwrap(), &mut weights).unwrap();
         let of = |dtype| errors(&Side::new(&arch, dtype, &weights, &reference));
         let (double, single) = (of(DType::F64), of(DType::F32));
         let cell = |error: &Option<f64>| error.map_or("-".into(), |error| format!("{error:.0e}"));

@@ -25,6 +25,7 @@ fn network(arch: &str, widths: Option<Vec<usize>>) -> Network {
         dropout: None,
         widths,
         activation: None,
+        stem: None,
         normalize: None,
         seed: 3,
         device: Device::Cpu,

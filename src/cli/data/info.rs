@@ -7,8 +7,8 @@ use crate::cli::Overrides;
 use crate::cli::output::{out, remark};
 use crate::cli::request::request;
 use crate::data::{self, Description, Split, format};
-use crate::spec::{DataSpec, Normalize, PlannedRun, StageSpec, plan};
-use crate::stage::data_source;
+use crate::spec::{DataSpec, ImagesRef, Normalize, PlannedRun, StageRef, StageSpec, plan};
+use crate::stage::{data_source, made_before};
 
 /// Describes every data set that the runs of a spec read, each once.
 ///
@@ -85,13 +85,20 @@ fn describe(set: &Set) -> Result<String> {
         Ok(Description::of(&set))
     };
     let train = set.training.then(|| load(Split::Train)).transpose()?;
-    let test = match data.adversarial {
-        Some(_) => None,
+    let test = match &data.adversarial {
+        Some(ImagesRef::Stage(_)) => None,
+        Some(ImagesRef::File(path)) => Some(Description::of(&made_before(data, path)?)),
         None => Some(load(Split::Test)?),
     };
-    let mut text = match data.dir.as_deref().and_then(format::detect) {
-        Some(format) => format!("{}: {format}\n", data.kind),
-        None => format!("{}: drawn by the program\n", data.kind),
+    let mut text = match (
+        &data.adversarial,
+        data.dir.as_deref().and_then(format::detect),
+    ) {
+        (Some(ImagesRef::File(path)), _) => {
+            format!("{}: made before, in {}\n", data.kind, path.display())
+        }
+        (_, Some(format)) => format!("{}: {format}\n", data.kind),
+        (_, None) => format!("{}: drawn by the program\n", data.kind),
     };
     let splits = [(Split::Train, &train), (Split::Test, &test)];
     let found: Vec<(Split, &Description)> = splits
@@ -101,10 +108,9 @@ fn describe(set: &Set) -> Result<String> {
     for (split, found) in &found {
         text.push_str(&of_split(*split, found));
     }
-    if let Some(from) = &data.adversarial {
+    if let Some(ImagesRef::Stage(StageRef(id))) = &data.adversarial {
         text.push_str(&format!(
-            "test: the adversarial images of the stage \"{}\"\n",
-            from.0
+            "test: the adversarial images of the stage \"{id}\"\n"
         ));
     }
     // The training images where there are any: their statistics are those that `data.normalize` takes.

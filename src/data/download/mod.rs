@@ -58,7 +58,32 @@ pub fn get(
     from: Option<&Path>,
     watch: Watch<'_>,
 ) -> Result<Vec<Placed>> {
+    let made = missing_folders(dir);
     fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
+    let result = bring(set, dir, from, watch);
+    if result.is_err() {
+        // Only folders in which nothing lies go: what has arrived of a file stays for the next call.
+        for folder in made {
+            let _ = fs::remove_dir(folder);
+        }
+    }
+    result
+}
+
+/// The folder and those above it that are not there, the innermost first.
+fn missing_folders(dir: &Path) -> Vec<&Path> {
+    let named = dir
+        .ancestors()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    named.take_while(|folder| !folder.exists()).collect()
+}
+
+fn bring(
+    set: &Published,
+    dir: &Path,
+    from: Option<&Path>,
+    watch: Watch<'_>,
+) -> Result<Vec<Placed>> {
     let mut placed = Vec::new();
     let mut missing = Vec::new();
     for part in &set.parts {
@@ -163,8 +188,11 @@ fn fetch_any(part: &Part, dir: &Path, watch: Watch<'_>) -> Result<PathBuf> {
         }
     }
     Err(Error::failed(format!(
-        "{}\nfetch the file by other means and run `runner data get` with --from FILE, or name a mirror with --mirror URL",
-        failures.join("\n")
+        "{}\nfetch the file by other means and run `runner data get` with --from FILE, or name a mirror with --mirror URL; \
+         images in class folders, {} and {}, need no `get`",
+        failures.join("\n"),
+        dir.join("train/<class>").display(),
+        dir.join("test/<class>").display(),
     )))
 }
 

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use serde::de::{self, Deserialize, Deserializer};
-use serde::{Serialize, Serializer};
+use serde::de::{self, Deserializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::model::StageRef;
 use crate::data::SourceKind;
@@ -39,6 +39,17 @@ impl DataKind {
             Self::Digits => SourceKind::Digits,
         }
     }
+}
+
+/// Where adversarial images come from: another stage, or a file relative to the working directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected a file or another stage, written \"@id\""
+)]
+pub enum ImagesRef {
+    Stage(StageRef),
+    File(PathBuf),
 }
 
 choices! {
@@ -162,14 +173,15 @@ section! {
         train_limit: Option<usize> [optional as Count],
         /// Use only so many test images, balanced over the classes; default all.
         test_limit: Option<usize> [optional as Count],
-        /// Judge on the adversarial images of an attack stage, "@id", instead of the test images; default none.
-        adversarial: Option<StageRef> [optional],
+        /// Judge on adversarial images instead of the test images: those of an attack stage, "@id", or those of a file, .npz
+        /// or .safetensors, with images and labels; default none.
+        adversarial: Option<ImagesRef> [optional],
     }
     check(fields) {
         if let Some(kind) = kind {
             if kind.source().is_generated() {
                 fields.idle("dir", &mut dir, None, &format!("{kind} is generated, no file is read"));
-            } else {
+            } else if !(fields.is_written("adversarial") && kind.source().classes().is_some()) {
                 fields.require_for("dir", &dir, &format!("{kind} is read from a folder"));
             }
             if kind != DataKind::ImageFolder {
@@ -190,7 +202,7 @@ section! {
             fields.idle("train_limit", &mut train_limit, None, "only training reads the training images");
         }
         if !fields.task_is(&[Task::Evaluate]) && fields.is_written("adversarial") {
-            fields.fault("adversarial", "only the task evaluate judges on the images of another stage");
+            fields.fault("adversarial", "only the task evaluate judges on images that were made before");
         }
         if let Some(kinds) = &augment
             && kinds.iter().enumerate().any(|(place, kind)| kinds[..place].contains(kind))

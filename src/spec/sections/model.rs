@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::de::{self, Deserialize, Deserializer};
 use serde::{Serialize, Serializer};
 
+use crate::models::Stem;
 use crate::spec::choice::{choices, nearest};
 use crate::spec::fields::Fields;
 use crate::spec::range::{Count, Share};
@@ -101,6 +102,9 @@ section! {
         weights: Option<WeightsRef> [optional],
         /// Stands in for every ReLU and ReLU6: "relu" or "silu"; default the architecture's own.
         activation: Option<Rectifier> [optional],
+        /// Stem of ResNets, ResNeXts and DenseNets: "3x3-maxpool" (a 3x3 convolution, then a max-pool of stride 2) or "3x3"
+        /// (the convolution alone); default what the weights say, "3x3-maxpool" where there are none.
+        stem: Option<Stem> [optional],
         /// Dropout rate in [0, 1), where the architecture has dropout; default the architecture's own.
         dropout: Option<f64> [optional as Share],
         /// Widths of the hidden layers of an mlp; default [400, 200, 100].
@@ -114,6 +118,11 @@ section! {
             && arch != "mlp"
         {
             fields.idle("widths", &mut widths, None, "only the architecture mlp uses it");
+        }
+        if let Some(arch) = &arch
+            && crate::models::Arch::find(arch).is_ok_and(|arch| !arch.has_stems())
+        {
+            fields.idle("stem", &mut stem, None, "only ResNets, ResNeXts and DenseNets have a choice of stems");
         }
         if widths.as_ref().is_some_and(|widths| widths.as_ref().is_some_and(Vec::is_empty)) {
             fields.fault("widths", "expected at least one width, found []");

@@ -21,8 +21,9 @@ impl Fit<'_> {
         for (name, tensor) in self.optimizer.state()? {
             tensors.insert(format!("optimizer.{name}"), tensor);
         }
-        let state = serde_json::to_value(&self.state)
+        let mut state = serde_json::to_value(&self.state)
             .map_err(|e| Error::failed(format!("cannot describe the training's state: {e}")))?;
+        self.origin.note_in(&mut state);
         self.store.save(&Checkpoint {
             stamp: self.stamp(),
             best: self.best,
