@@ -20,6 +20,10 @@ pub struct DataArgs {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Download a data set, verify it by its checksum and unpack it; a broken download goes on where it stopped
+    #[command(after_help = "\
+Examples:
+  runner data get mnist
+  runner data get cifar10 --from ~/Downloads/cifar-10-binary.tar.gz")]
     Get {
         #[arg(value_parser = clap::builder::PossibleValuesParser::new(Published::NAMES))]
         name: String,
@@ -34,6 +38,7 @@ enum Action {
         mirror: Vec<String>,
     },
     /// What the data of a spec comes to: format, images a class, shape, mean and deviation
+    #[command(after_help = "Example:\n  runner data info experiments/quickstart.toml")]
     Info {
         /// The spec
         spec: PathBuf,

@@ -15,5 +15,6 @@ mod wide_resnet;
 
 pub use describe::{DescribedActivation, Description, describe};
 pub use layers::Layers;
+pub use mlp::WIDTHS as MLP_WIDTHS;
 pub use preset::{LinbpUse, linear_plan, rescaled};
-pub use registry::{Arch, ModelConfig, adapt, build, names, outline};
+pub use registry::{Arch, ModelConfig, adapt, build, dropout, names, outline};

@@ -1,9 +1,11 @@
 //! From a stage's settings to the things that they name: data, network, attack, optimizer, schedule.
 
 mod attacks;
+mod weights;
 
 pub(super) use attacks::attacks;
 pub use attacks::check_attacks;
+pub use weights::check_weights;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,12 +19,11 @@ use crate::nn::{LinearPlan, Network, Param};
 use crate::ops::activation::Activation;
 use crate::ops::image::Normalize;
 use crate::optim::{Adam, AdamConfig, Optimizer, Schedule, Sgd, SgdConfig, Shape};
-use crate::run::{adversarial_images, final_weights};
+use crate::run::adversarial_images;
 use crate::spec::{
-    AugmentKind, DataSpec, LinbpSpec, LinbpVariant, ModelSpec, OptimizerKind, OptimizerSpec,
+    AugmentKind, DataSpec, LinbpSpec, LinbpVariant, ModelSpec, Moment, OptimizerKind, OptimizerSpec,
     Rectifier, SchedulerKind, StageSpec, WeightsRef,
 };
-use crate::weights;
 use crate::{Error, Result};
 
 /// A section that the spec's validation has made sure of.
@@ -93,7 +94,7 @@ pub(super) fn network(ctx: &StageContext<'_>, dataset: &Dataset) -> Result<Netwo
         ..model_config(ctx.spec, dataset.shape, dataset.classes.len())?
     };
     let network = models::build(&spec.arch, &config)?;
-    load_weights(ctx, spec, &network)?;
+    weights::load(ctx, spec, &network)?;
     Ok(network)
 }
 
@@ -126,35 +127,13 @@ pub(super) fn model_name(spec: &ModelSpec) -> String {
     match &spec.weights {
         None => format!("{} with random weights", spec.arch),
         Some(WeightsRef::File(path)) => format!("{} with {}", spec.arch, path.display()),
-        Some(WeightsRef::Stage(id)) => format!("{} of the stage \"{id}\"", spec.arch),
+        Some(WeightsRef::Stage(id, Moment::Final)) => {
+            format!("{} of the stage \"{id}\"", spec.arch)
+        }
+        Some(WeightsRef::Stage(id, moment)) => {
+            format!("{} of the {moment} checkpoint of the stage \"{id}\"", spec.arch)
+        }
     }
-}
-
-fn load_weights(ctx: &StageContext<'_>, spec: &ModelSpec, network: &Network) -> Result<()> {
-    let path = match &spec.weights {
-        None => return Ok(()),
-        Some(WeightsRef::File(path)) => path.clone(),
-        Some(WeightsRef::Stage(id)) => final_weights(input(ctx, id)?),
-    };
-    let mut state = weights::load_tensors(&path)?;
-    models::adapt(&spec.arch, &mut state)?;
-    let surplus = network.load(&state).map_err(|error| {
-        Error::failed(format!(
-            "{}: these weights do not fit model.arch = \"{}\":\n{error}",
-            path.display(),
-            spec.arch
-        ))
-    })?;
-    if !surplus.is_empty() {
-        tracing::warn!(
-            "{}: {} tensors that {} has no use for: {}",
-            path.display(),
-            surplus.len(),
-            spec.arch,
-            surplus.join(", ")
-        );
-    }
-    Ok(())
 }
 
 /// The activations that are linear backwards in training.
@@ -219,9 +198,17 @@ pub(super) fn optimizer(spec: &OptimizerSpec, parameters: &[Param]) -> Result<Bo
 
 /// The learning-rate schedule.
 pub(super) fn schedule(spec: &StageSpec) -> Result<Schedule> {
-    let base = section(&spec.optimizer, "optimizer")?.lr;
     let epochs = section(&spec.train, "train")?.epochs;
     let scheduler = &spec.scheduler;
+    let needs = |key: &str| Error::spec(format!("{key}: {} needs it", scheduler.kind));
+    let max = || scheduler.max_lr.ok_or_else(|| needs("scheduler.max_lr"));
+    let base = match scheduler.kind {
+        // It has all its rates from the highest one.
+        SchedulerKind::OneCycle => max()?,
+        _ => section(&spec.optimizer, "optimizer")?
+            .lr
+            .ok_or_else(|| needs("optimizer.lr"))?,
+    };
     let shape = match scheduler.kind {
         SchedulerKind::Constant => Shape::Constant,
         SchedulerKind::Step => Shape::Step {
@@ -236,9 +223,7 @@ pub(super) fn schedule(spec: &StageSpec) -> Result<Schedule> {
             min: scheduler.min_lr,
         },
         SchedulerKind::OneCycle => Shape::OneCycle {
-            max: scheduler
-                .max_lr
-                .ok_or_else(|| Error::spec("scheduler.max_lr: one-cycle needs it"))?,
+            max: max()?,
             pct_start: scheduler.pct_start,
             div: scheduler.div_factor,
             final_div: scheduler.final_div_factor,

@@ -106,8 +106,7 @@ pub fn save_safetensors(
     let metadata = (!metadata.is_empty()).then_some(metadata);
     atomic::replace(path, |temporary| {
         safetensors::serialize_to_file(host, metadata, temporary).map_err(|error| match error {
-            // Its own words name a temporary file.
-            SafeTensorError::IoError(error) => Error::io("write", path)(error.kind().into()),
+            SafeTensorError::IoError(error) => Error::io("write", path)(error),
             error => Error::failed(format!("{}: cannot write: {error}", path.display())),
         })
     })

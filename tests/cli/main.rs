@@ -1,6 +1,7 @@
 //! The built program from outside: exit codes, words, files.
 
 mod inspection;
+mod preflight;
 mod program;
 mod runs;
 mod specs;
