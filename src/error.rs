@@ -53,6 +53,17 @@ impl Error {
         }
     }
 
+    /// The same error with each of its lines, of which every one is a fault, in other words.
+    pub fn each_line(self, words: impl Fn(&str) -> String) -> Self {
+        let text = self.to_string();
+        let text = text.lines().map(words).collect::<Vec<_>>().join("\n");
+        match self {
+            Self::Spec(_) => Self::Spec(text),
+            Self::Interrupted => Self::Interrupted,
+            _ => Self::Failed(text),
+        }
+    }
+
     /// The process's exit code: 1 failed, 2 bad usage or spec, 130 interrupted.
     pub fn exit_code(&self) -> u8 {
         match self {

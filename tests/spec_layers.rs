@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use proptest::prelude::*;
-use runner::spec::{Plan, Request, WeightsRef, plan};
+use runner::pipeline::{Graph, stage_keys};
+use runner::spec::{Moment, Plan, Request, WeightsRef, plan};
 
 const BASE: &str = "\
 task = \"train\"
@@ -87,7 +88,7 @@ fn later_layers_win_and_every_value_knows_its_layer() {
     let optimizer = stage.optimizer.as_ref().unwrap();
     assert_eq!(
         (optimizer.lr, optimizer.momentum, optimizer.weight_decay),
-        (0.5, 0.6, 0.7)
+        (Some(0.5), 0.6, 0.7)
     );
     assert_eq!(stage.train.as_ref().unwrap().epochs, 9);
     assert_eq!(stage.evaluate.every, 3);
@@ -141,14 +142,15 @@ attack = { epsilon = 0.25 }
     let plan = folder.plan("a.toml", &["stage.craft.attack.norm=l2"], &[]);
     let spec = &plan.runs[0].spec;
     let (train, craft) = (&spec.stages[0], &spec.stages[1]);
-    assert_eq!(train.optimizer.as_ref().unwrap().lr, 0.5);
+    assert_eq!(train.optimizer.as_ref().unwrap().lr, Some(0.5));
     assert_eq!(train.optimizer.as_ref().unwrap().momentum, 0.9);
     let model = craft.model.as_ref().unwrap();
     assert_eq!(
         (model.arch.as_str(), model.widths.as_deref()),
         ("mlp", Some(&[5][..]))
     );
-    assert_eq!(model.weights, Some(WeightsRef::Stage("train".into())));
+    let weights = WeightsRef::Stage("train".into(), Moment::Final);
+    assert_eq!(model.weights, Some(weights));
     assert_eq!(craft.attack.as_ref().unwrap().epsilon.get(), 0.25);
     assert!(craft.optimizer.is_none() && craft.train.is_none());
     assert_eq!(spec.provenance["stage.craft.attack.norm"], "command line");
@@ -161,6 +163,85 @@ attack = { epsilon = 0.25 }
              stage.ID.attack.epsilon"
         )]
     );
+}
+
+/// What is not written is in the resolved spec all the same, where its value is known.
+#[test]
+fn the_resolved_spec_shows_what_is_in_effect() {
+    let folder = Folder::new(&[("a.toml", BASE)]);
+    let text = |overrides: &[&str]| folder.plan("a.toml", overrides, &[]).runs[0].text.clone();
+    let attack = ["task=attack", "attack.epsilon=0.1"];
+    let with = |more: &[&'static str]| text(&[&attack[..], more].concat());
+    let steps = ["attack.step_size=0.1", "attack.k=3"];
+    let pgd = with(&[&["attack.kind=pgd"], &steps[..]].concat());
+    assert!(pgd.contains("random_start = true\n"), "{pgd}");
+    let i_fgsm = with(&[&["attack.kind=i-fgsm"], &steps[..]].concat());
+    assert!(i_fgsm.contains("random_start = false\n"), "{i_fgsm}");
+    let apgd_t = with(&["attack.kind=apgd-t"]);
+    assert!(
+        apgd_t.contains("k = 100\nnorm") && apgd_t.contains("n_target_classes = 9\n"),
+        "{apgd_t}"
+    );
+    assert!(!apgd_t.contains("random_start"), "{apgd_t}");
+    assert!(text(&["scheduler.kind=cosine"]).contains("t_max = 2\n"));
+    assert!(
+        text(&["model.arch=mlp"]).contains("widths = [\n    400,\n    200,\n    100,\n]")
+            || text(&["model.arch=mlp"]).contains("widths = [400, 200, 100]")
+    );
+    let mobile = ["model.arch=mobilenet_v2", "data.kind=shapes"];
+    assert!(text(&mobile).contains("dropout = 0.2\n"));
+    let judged = text(&[&mobile[..], &["task=evaluate"]].concat());
+    assert!(!judged.contains("dropout"), "nothing is dropped: {judged}");
+    // What is written and what holds anyway are one run.
+    let hash = |overrides: &[&str]| folder.plan("a.toml", overrides, &[]).runs[0].hash.clone();
+    assert_eq!(
+        hash(&[&attack[..], &["attack.kind=pgd"], &steps[..]].concat()),
+        hash(
+            &[
+                &attack[..],
+                &["attack.kind=pgd", "attack.random_start=true"],
+                &steps[..]
+            ]
+            .concat()
+        ),
+    );
+}
+
+#[test]
+fn a_stage_s_checkpoints_are_named() {
+    let text = "data.kind = \"digits\"\n[[stage]]\nid = \"train\"\ntask = \"train\"\nmodel = { arch = \"lenet5\" }\n\
+                optimizer.lr = 0.1\ntrain.epochs = 1\n[[stage]]\nid = \"judge\"\ntask = \"evaluate\"\n\
+                model = { weights = \"@train\" }\n";
+    let folder = Folder::new(&[("a.toml", text)]);
+    let mut keys = Vec::new();
+    for (weights, moment) in [
+        ("@train", Moment::Final),
+        ("@train.best", Moment::Best),
+        ("@train.last", Moment::Last),
+    ] {
+        let plan = folder.plan(
+            "a.toml",
+            &[&format!("stage.judge.model.weights={weights}")],
+            &[],
+        );
+        let run = &plan.runs[0];
+        let model = run.spec.stages[1].model.as_ref().unwrap();
+        assert_eq!(
+            model.weights,
+            Some(WeightsRef::Stage("train".into(), moment))
+        );
+        assert_eq!(model.arch, "lenet5", "taken over from the stage");
+        assert!(
+            run.text.contains(&format!("weights = \"{weights}\"")),
+            "{}",
+            run.text
+        );
+        let graph = Graph::new(&run.spec);
+        assert_eq!(graph.inputs(1), [0]);
+        keys.push(stage_keys(&run.spec, &graph).unwrap());
+    }
+    assert!(keys.iter().all(|key| key[0] == keys[0][0]));
+    assert!(keys[0][1] != keys[1][1] && keys[1][1] != keys[2][1]);
 }
 
 #[test]
@@ -319,6 +400,7 @@ proptest! {
             "scheduler.max_lr=1",
             "scheduler.milestones=[3, 9]",
             "scheduler.warmup_epochs=2",
+            "train.epochs=10",
             &format!("linbp.train={}", linbp.0),
             &format!("linbp.attack={}", linbp.1),
             &format!("linbp.layers={layers}"),

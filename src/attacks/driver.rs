@@ -16,6 +16,10 @@ pub fn craft(attack: &dyn Attack, target: &Target<'_>, originals: Originals<'_>)
         brought = originals.images.to_device(&Device::Cpu)?;
         originals.images = &brought;
     }
+    // That ball holds the original alone, and there is no direction to go.
+    if attack.threat().epsilon == 0.0 {
+        return Ok(originals.images.clone());
+    }
     let images = attack.perturb(target, originals)?;
     attack
         .threat()

@@ -7,7 +7,7 @@ use clap::Args;
 use super::Overrides;
 use super::output::{out, remark};
 use super::request::request;
-use crate::pipeline::check_models;
+use crate::pipeline::{DeviceChoice, check_data, check_memory, check_models};
 use crate::spec::plan;
 use crate::{Error, Result};
 
@@ -21,7 +21,7 @@ pub struct CheckArgs {
     sweep: Vec<String>,
 }
 
-/// Checks specs and says what is wrong with each.
+/// Checks specs, and that what they read is there and fits, and says what is wrong with each.
 ///
 /// # Errors
 /// All faults of all specs.
@@ -37,17 +37,21 @@ pub fn check(args: CheckArgs) -> Result<()> {
         sweep: args.sweep,
         smoke: false,
     };
-    let mut faults = Vec::new();
+    let (mut faults, mut unsound) = (Vec::new(), false);
     for spec in specs.into_iter().map(PathBuf::from) {
         match check_one(&spec, &overrides) {
             Ok(words) => out(&format!("{}: {words}\n", spec.display()))?,
-            Err(error) => faults.push(error.to_string()),
+            Err(error) => {
+                unsound |= error.exit_code() == 2;
+                faults.push(error.to_string());
+            }
         }
     }
-    if faults.is_empty() {
-        Ok(())
-    } else {
-        Err(Error::spec(faults.join("\n")))
+    match (faults.is_empty(), unsound) {
+        (true, _) => Ok(()),
+        (false, true) => Err(Error::spec(faults.join("\n"))),
+        // The specs are sound, what they read is not there.
+        (false, false) => Err(Error::failed(faults.join("\n"))),
     }
 }
 
@@ -56,8 +60,10 @@ fn check_one(spec: &Path, overrides: &Overrides) -> Result<String> {
     for warning in &plan.warnings {
         remark("warning", warning);
     }
-    check_models(&plan.runs)
-        .map_err(|error| Error::spec(format!("{}: {error}", spec.display())))?;
+    let named = |error: Error| error.each_line(|line| format!("{}: {line}", spec.display()));
+    check_models(&plan.runs).map_err(named)?;
+    check_memory(&plan.runs, DeviceChoice::Auto.is_cpu()).map_err(named)?;
+    check_data(&plan.runs).map_err(named)?;
     Ok(match plan.runs.len() {
         1 => "sound".to_owned(),
         runs => format!("sound, {runs} runs"),

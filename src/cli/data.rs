@@ -23,6 +23,10 @@ enum Action {
     ///
     /// Images in class folders need no get: put them into DIR as train/<class>/* and test/<class>/*, PNG or JPEG, and
     /// name DIR in data.dir.
+    #[command(after_help = "\
+Examples:
+  runner data get mnist
+  runner data get cifar10 --from ~/Downloads/cifar-10-binary.tar.gz")]
     Get {
         #[arg(value_parser = clap::builder::PossibleValuesParser::new(Published::NAMES))]
         name: String,
@@ -37,6 +41,7 @@ enum Action {
         mirror: Vec<String>,
     },
     /// What the data of a spec comes to: format, images a class, shape, mean and deviation
+    #[command(after_help = "Example:\n  runner data info experiments/quickstart.toml")]
     Info {
         /// The spec
         spec: PathBuf,

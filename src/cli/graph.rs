@@ -8,7 +8,7 @@ use super::Overrides;
 use super::output::{out, remark};
 use super::request::request;
 use crate::Result;
-use crate::pipeline::{Format, Graph};
+use crate::pipeline::{Format, Graph, points};
 use crate::spec::plan;
 
 #[derive(Debug, Args)]
@@ -23,7 +23,7 @@ pub struct GraphArgs {
     format: Format,
 }
 
-/// Writes the graph of a spec; of a sweep, that of its first run.
+/// Writes the graph of a spec; of a sweep, its points and the graph of the first.
 ///
 /// # Errors
 /// Every fault of the spec.
@@ -33,7 +33,10 @@ pub fn graph(args: GraphArgs) -> Result<()> {
         remark("warning", warning);
     }
     match plan.runs.first() {
-        Some(run) => out(&Graph::new(&run.spec).render(args.format)),
+        Some(run) => {
+            let title = points(&plan);
+            out(&Graph::new(&run.spec).render(args.format, title.as_deref()))
+        }
         None => Ok(()),
     }
 }

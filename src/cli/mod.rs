@@ -39,6 +39,7 @@ Exit codes: 0 done, 1 failed, 2 bad usage or spec, 130 interrupted with a checkp
     name = "runner",
     version,
     after_help = EXAMPLES,
+    arg_required_else_help = true,
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true
 )]
@@ -52,22 +53,37 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Every fault of a spec at once, with file, line, key and what was expected
+    #[command(after_help = "\
+Examples:
+  runner check experiments/*.toml                  also that data and weights are there and fit
+  runner check a.toml attack.k=20 --sweep seed=0,1")]
     Check(check::CheckArgs),
-    /// The stages of a spec and what they use of each other
+    /// The stages of a spec and what they use of each other; of a sweep, its points
+    #[command(after_help = "\
+Examples:
+  runner graph experiments/quickstart.toml
+  runner graph a.toml --format dot | dot -Tsvg > a.svg")]
     Graph(graph::GraphArgs),
     /// The runs under results/: state, progress, last metrics
+    #[command(after_help = "Example:\n  runner list quickstart")]
     List(list::ListArgs),
     /// Figures of all runs of a name, and its tables: summary.csv, a row a run, and results.csv, a row a measurement
+    #[command(after_help = "Example:\n  runner report quickstart")]
     Report(report::ReportArgs),
     /// Architectures; for one: its activations by name, and which LinBP makes linear by default
+    #[command(after_help = "Example:\n  runner models resnet18")]
     Models(models::ModelsArgs),
     /// What --device can name on this machine
+    #[command(after_help = "Example:\n  runner devices")]
     Devices(devices::DevicesArgs),
     /// Fetch a data set, or say what the data of a spec comes to
     Data(data::DataArgs),
     /// Look into a file of weights, or convert it to .safetensors
     Weights(weights::WeightsArgs),
     /// A completion script for a shell
+    #[command(
+        after_help = "Example:\n  runner completions bash > ~/.local/share/bash-completion/completions/runner"
+    )]
     Completions(completions::CompletionsArgs),
 }
 
@@ -123,5 +139,21 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_an_example() {
+        fn look(command: &clap::Command, path: &str) {
+            let inner: Vec<&clap::Command> = command.get_subcommands().collect();
+            for command in &inner {
+                look(command, &format!("{path} {}", command.get_name()));
+            }
+            if inner.is_empty() {
+                let help = command.get_after_help().map(ToString::to_string);
+                let shown = help.is_some_and(|help| help.contains(&format!("\n  {path}")));
+                assert!(shown, "{path}");
+            }
+        }
+        look(&Cli::command(), "runner");
     }
 }

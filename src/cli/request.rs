@@ -11,10 +11,7 @@ pub fn request(spec: &Path, overrides: &Overrides) -> Request {
         spec: spec.to_path_buf(),
         overrides: overrides.assignments.clone(),
         sweeps: overrides.sweep.clone(),
-        // A variable that is no text cannot be a setting.
-        environment: std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect(),
+        environment: std::env::vars_os().collect(),
         smoke: overrides.smoke,
     }
 }

@@ -8,8 +8,8 @@ use super::Overrides;
 use super::output::{out, remark};
 use super::request::request;
 use crate::pipeline::{
-    DeviceChoice, Graph, Options, Outcome, RunResult, check_data, check_models, described,
-    execute_all, run_folder,
+    DeviceChoice, Graph, Options, Outcome, RunResult, check_data, check_memory, check_models,
+    described, execute_all, run_folder,
 };
 use crate::run::log::{self, Verbosity};
 use crate::run::{Metrics, Progress, RunRecord, file_size, interrupt};
@@ -66,6 +66,7 @@ pub fn run(args: RunArgs) -> Result<()> {
             .for_each(|warning| remark("warning", warning));
     }
     check_models(&plan.runs)?;
+    check_memory(&plan.runs, args.device.is_cpu())?;
     if args.dry_run {
         return dry_run(&plan, &args);
     }
@@ -214,7 +215,7 @@ fn dry_run(plan: &Plan, args: &RunArgs) -> Result<()> {
     if let [run] = plan.runs.as_slice() {
         text.push_str(&format!(
             "\n{}\n{}",
-            Graph::new(&run.spec).render(crate::pipeline::Format::Text),
+            Graph::new(&run.spec).render(crate::pipeline::Format::Text, None),
             run.text
         ));
     }

@@ -18,11 +18,13 @@ pub struct WeightsArgs {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Names, shapes and types of the tensors in a .pt, .pth or .safetensors file
+    #[command(after_help = "Example:\n  runner weights inspect weights/resnet18.pt")]
     Inspect {
         /// The file; nothing in it is executed
         file: PathBuf,
     },
     /// Write the tensors of any readable file as .safetensors
+    #[command(after_help = "Example:\n  runner weights convert resnet18.pt resnet18.safetensors")]
     Convert {
         /// A .pt, .pth or .safetensors file
         #[arg(value_name = "IN")]

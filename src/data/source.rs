@@ -216,6 +216,15 @@ pub fn load(source: &Source, split: Split) -> Result<Dataset> {
         )));
     }
     Ok(match source.limit {
+        Some(limit) if limit > set.len() => {
+            tracing::warn!(
+                "{}: data.{split}_limit = {limit} has no effect, there are {} such images",
+                dir.display(),
+                set.len(),
+                split = split.name(),
+            );
+            set
+        }
         Some(limit) => set.limit(limit),
         None => set,
     })

@@ -7,6 +7,9 @@ use crate::nn::{Act, Builder, Init, Linear, Module, Tape, Var, linear};
 use crate::ops::activation::Activation;
 use crate::{Error, Result};
 
+/// The widths of the hidden layers, unless others are given.
+pub const WIDTHS: [usize; 3] = [400, 200, 100];
+
 struct Mlp {
     hidden: Vec<(Linear, Act)>,
     out: Linear,
@@ -14,8 +17,7 @@ struct Mlp {
 
 /// Layers `fc1`, `fc2`, .. with activations `relu1`, `relu2`, ..
 pub(super) fn define(b: &Builder, config: &ModelConfig) -> Result<Box<dyn Module>> {
-    let default = [400, 200, 100];
-    let widths = config.widths.as_deref().unwrap_or(&default);
+    let widths = config.widths.as_deref().unwrap_or(&WIDTHS);
     if widths.contains(&0) {
         return Err(Error::spec("model.widths: expected widths of at least 1"));
     }

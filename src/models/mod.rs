@@ -16,6 +16,7 @@ mod wide_resnet;
 
 pub use describe::{DescribedActivation, Description, describe};
 pub use layers::Layers;
+pub use mlp::WIDTHS as MLP_WIDTHS;
 pub use preset::{LinbpUse, linear_plan, rescaled};
-pub use registry::{Arch, ModelConfig, adapt, build, names, outline};
+pub use registry::{Arch, ModelConfig, adapt, build, dropout, names, outline};
 pub use stem::{Origin, Stem, stem_of_weights};

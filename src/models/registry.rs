@@ -230,6 +230,12 @@ pub fn outline(arch: &str, config: &ModelConfig) -> Result<Network> {
     Network::outline(|b| arch.define(b, config))
 }
 
+/// The rate of the architecture's dropout layers where none is given; none: it has no such layers.
+pub fn dropout(arch: &str) -> Result<Option<f64>> {
+    let image = Arch::find(arch)?.usual_image();
+    Ok(outline(arch, &ModelConfig::new(image, 10))?.dropout())
+}
+
 /// Brings weights that are published in another form than the architecture's to that form; others stay as they are.
 pub fn adapt(arch: &str, state: &mut BTreeMap<String, Tensor>) -> Result<()> {
     match Arch::find(arch)?.family {
@@ -271,6 +277,22 @@ mod tests {
         state.remove("fc.bias");
         let fault = network.load(&state).unwrap_err().to_string();
         assert_eq!(fault, "tensor fc.bias of shape [10] is missing");
+    }
+
+    #[test]
+    fn a_network_knows_whether_it_has_dropout() {
+        for (arch, expected) in [
+            ("mlp", None),
+            ("lenet5", None),
+            ("resnet18", None),
+            ("mobilenet_v2", Some(0.2)),
+            ("vgg16_bn", Some(0.5)),
+            ("squeezenet", Some(0.5)),
+            ("densenet121", Some(0.0)),
+            ("wide_resnet16_4", Some(0.0)),
+        ] {
+            assert_eq!(dropout(arch).unwrap(), expected, "{arch}");
+        }
     }
 
     #[test]

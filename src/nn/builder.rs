@@ -28,6 +28,8 @@ pub(super) struct Parts {
     dtype: Option<DType>,
     pub device: Device,
     rectifier: Option<Activation>,
+    /// The rate of the dropout layers.
+    pub dropout: Option<f64>,
 }
 
 impl Default for Parts {
@@ -40,6 +42,7 @@ impl Default for Parts {
             dtype: None,
             device: Device::Cpu,
             rectifier: None,
+            dropout: None,
         }
     }
 }
@@ -135,6 +138,11 @@ impl Builder {
     /// Replaces every ReLU and ReLU6 defined from here on.
     pub fn replace_rectifiers(&self, activation: Activation) {
         self.parts.borrow_mut().rectifier = Some(activation);
+    }
+
+    /// Notes that there is a dropout layer of this rate; all of a network have one rate.
+    pub(super) fn note_dropout(&self, rate: f64) {
+        self.parts.borrow_mut().dropout = Some(rate);
     }
 
     pub(super) fn finish(self) -> Parts {

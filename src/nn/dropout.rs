@@ -22,6 +22,7 @@ pub fn dropout(b: &Builder, p: f64) -> Result<Dropout> {
             "dropout probability {p}: expected at least 0 and below 1"
         )));
     }
+    b.note_dropout(p);
     Ok(Dropout {
         p,
         layer: name_index(b.path()),

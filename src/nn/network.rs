@@ -29,6 +29,7 @@ pub struct Network {
     parameters: Vec<Param>,
     buffers: Vec<Param>,
     activations: Vec<String>,
+    dropout: Option<f64>,
     device: Device,
 }
 
@@ -62,6 +63,7 @@ impl Network {
             parameters: parts.parameters,
             buffers: parts.buffers,
             activations: parts.activations,
+            dropout: parts.dropout,
             device: parts.device,
         })
     }
@@ -103,6 +105,11 @@ impl Network {
         &self.activations
     }
 
+    /// The rate of its dropout layers, where it has any.
+    pub fn dropout(&self) -> Option<f64> {
+        self.dropout
+    }
+
     /// Copies of all tensors by name.
     pub fn state(&self) -> Result<BTreeMap<String, Tensor>> {
         let all = self.parameters.iter().chain(&self.buffers);
@@ -114,6 +121,15 @@ impl Network {
     /// shapes do not fit, or that hold integers. Nothing is changed unless everything fits. Returns the names that the network has no
     /// use for.
     pub fn load(&self, state: &BTreeMap<String, Tensor>) -> Result<Vec<String>> {
+        let surplus = self.fit(state)?;
+        for param in self.parameters.iter().chain(&self.buffers) {
+            param.set(&state[param.name()])?;
+        }
+        Ok(surplus)
+    }
+
+    /// Compares the tensors of `state` with the network's by name and shape, as [`Self::load`] does.
+    pub fn fit(&self, state: &BTreeMap<String, Tensor>) -> Result<Vec<String>> {
         let all: Vec<&Param> = self.parameters.iter().chain(&self.buffers).collect();
         let mut faults = Vec::new();
         for param in &all {
@@ -138,10 +154,7 @@ impl Network {
             if more > 0 {
                 faults.push(format!("and {more} more"));
             }
-            return Err(Error::failed(faults.join("\n")));
-        }
-        for param in &all {
-            param.set(&state[param.name()])?;
+            return Err(Error::failed(faults.join("; ")));
         }
         let known: std::collections::HashSet<&str> = all.iter().map(|p| p.name()).collect();
         Ok(state

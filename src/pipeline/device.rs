@@ -20,6 +20,17 @@ pub enum DeviceChoice {
     Cuda(usize),
 }
 
+impl DeviceChoice {
+    /// Whether it comes to the CPU on this machine.
+    pub fn is_cpu(self) -> bool {
+        match self {
+            Self::Auto => cards().map_or(true, |cards| cards.is_empty()),
+            Self::Cpu => true,
+            Self::Cuda(_) => false,
+        }
+    }
+}
+
 impl FromStr for DeviceChoice {
     type Err = String;
 

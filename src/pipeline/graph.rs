@@ -4,7 +4,9 @@ use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 
-use crate::spec::{ExperimentSpec, ImagesRef, LinbpVariant, StageRef, StageSpec, WeightsRef};
+use crate::spec::{
+    ExperimentSpec, ImagesRef, LinbpVariant, Moment, Plan, StageRef, StageSpec, WeightsRef,
+};
 
 /// The ways to write a graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -16,6 +18,9 @@ pub enum Format {
     /// For Graphviz.
     Dot,
 }
+
+/// The values of a swept key that a title shows.
+const VALUES_SHOWN: usize = 10;
 
 /// The stages of an experiment, by their place in the spec, and what each uses of which.
 #[derive(Debug)]
@@ -91,12 +96,18 @@ impl Graph {
         order
     }
 
-    /// Writes the graph.
-    pub fn render(&self, format: Format) -> String {
+    /// Writes the graph, under a title where there is one.
+    pub fn render(&self, format: Format, title: Option<&str>) -> String {
         match format {
-            Format::Text => self.text(),
-            Format::Mermaid => self.mermaid(),
-            Format::Dot => self.dot(),
+            Format::Text => {
+                let title = title.map(|title| format!("{title}\n"));
+                title.unwrap_or_default() + &self.text()
+            }
+            Format::Mermaid => {
+                let title = title.map(|title| format!("---\ntitle: {title:?}\n---\n"));
+                title.unwrap_or_default() + &self.mermaid()
+            }
+            Format::Dot => self.dot(title),
         }
     }
 
@@ -151,8 +162,11 @@ impl Graph {
         text
     }
 
-    fn dot(&self) -> String {
+    fn dot(&self, title: Option<&str>) -> String {
         let mut text = String::from("digraph stages {\n    rankdir=LR;\n    node [shape=box];\n");
+        if let Some(title) = title {
+            text.push_str(&format!("    label={title:?};\n    labelloc=t;\n"));
+        }
         for stage in 0..self.len() {
             let node = self.node(stage);
             text.push_str(&format!(
@@ -171,14 +185,51 @@ impl Graph {
     }
 }
 
+/// The points of a plan's sweep in a line: how many, over which keys, and their values; nothing where nothing is swept.
+pub fn points(plan: &Plan) -> Option<String> {
+    if plan.swept.is_empty() {
+        return None;
+    }
+    let keys = plan.swept.iter().map(|key| {
+        let mut values: Vec<&str> = Vec::new();
+        for run in &plan.runs {
+            let here = run.values.iter().filter(|(name, _)| name == key);
+            for (_, value) in here {
+                if !values.contains(&value.as_str()) {
+                    values.push(value);
+                }
+            }
+        }
+        let more = values.len().saturating_sub(VALUES_SHOWN);
+        values.truncate(VALUES_SHOWN);
+        let more = if more > 0 {
+            format!(" and {more} more")
+        } else {
+            String::new()
+        };
+        format!("{key} = {}{more}", values.join(", "))
+    });
+    let plural = if plan.runs.len() == 1 { "" } else { "s" };
+    Some(format!(
+        "{} run{plural} over {}; each:",
+        plan.runs.len(),
+        keys.collect::<Vec<_>>().join("; ")
+    ))
+}
+
 /// The stages that a stage refers to, and what it uses of each.
 fn references(stage: &StageSpec) -> Vec<(&'static str, &str)> {
     let mut references = Vec::new();
     let own = stage.model.iter();
     let transfer = stage.transfer.iter();
     for model in own.chain(transfer.flat_map(|transfer| transfer.models.values())) {
-        if let Some(WeightsRef::Stage(id)) = &model.weights {
-            references.push(("weights", id.as_str()));
+        if let Some(WeightsRef::Stage(id, moment)) = &model.weights {
+            let what = match moment {
+                Moment::Final => "weights",
+                Moment::Best => "best weights",
+                Moment::Last => "last weights",
+            };
+            references.push((what, id.as_str()));
         }
     }
     if let Some(ImagesRef::Stage(StageRef(id))) = stage
@@ -291,13 +342,13 @@ mod tests {
     fn every_format_shows_stages_and_edges() {
         let graph = graph();
         assert_eq!(
-            graph.render(Format::Text),
+            graph.render(Format::Text, None),
             "train  train lenet5 on digits\n\
              craft  attack lenet5 on digits by fgsm (LinBP in attack)  <- weights of train\n\
              judge  evaluate lenet5 on digits  <- images of craft, weights of train\n"
         );
         assert_eq!(
-            graph.render(Format::Mermaid),
+            graph.render(Format::Mermaid, None),
             "graph LR\n    \
              s0[\"judge: evaluate lenet5 on digits\"]\n    \
              s1[\"craft: attack lenet5 on digits by fgsm (LinBP in attack)\"]\n    \
@@ -306,7 +357,7 @@ mod tests {
              s2 -->|weights| s0\n    \
              s2 -->|weights| s1\n"
         );
-        let dot = graph.render(Format::Dot);
+        let dot = graph.render(Format::Dot, None);
         assert!(
             dot.starts_with("digraph stages {\n") && dot.ends_with("}\n"),
             "{dot}"

@@ -20,7 +20,7 @@ pub fn stage_keys(spec: &ExperimentSpec, graph: &Graph) -> Result<Vec<String>> {
         let own = stage.model.iter_mut();
         let transfer = stage.transfer.iter_mut();
         for model in own.chain(transfer.flat_map(|transfer| transfer.models.values_mut())) {
-            if let Some(WeightsRef::Stage(id)) = &mut model.weights {
+            if let Some(WeightsRef::Stage(id, _)) = &mut model.weights {
                 *id = key_of(id);
             }
         }

@@ -5,6 +5,7 @@ mod device;
 mod execute;
 mod graph;
 mod keys;
+mod memory;
 mod place;
 mod preflight;
 mod runs;
@@ -12,8 +13,9 @@ mod schedule;
 
 pub use device::{CardInfo, DeviceChoice, OLDEST, cards, described, precision};
 pub use execute::{Options, Outcome};
-pub use graph::{Format, Graph};
+pub use graph::{Format, Graph, points};
 pub use keys::stage_keys;
+pub use memory::check_memory;
 pub use place::run_folder;
 pub use preflight::{check_data, check_models};
 pub use runs::{RunResult, execute_all};

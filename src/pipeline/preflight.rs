@@ -5,42 +5,47 @@ use std::collections::BTreeSet;
 
 use crate::data::{self, Source, Split};
 use crate::models::{self, LinbpUse};
+use crate::run::inspect_weights;
 use crate::spec::{DataSpec, ImagesRef, PlannedRun, StageSpec, WeightsRef};
-use crate::stage::{check_attacks, linbp_plan, made_before, model_config, stem};
-use crate::weights;
+use crate::stage::{check_attacks, check_weights, linbp_plan, made_before, model_config};
 use crate::{Error, Result};
 
 /// The classes of a model that is built only to be looked at.
-const CLASSES: usize = 10;
+pub(super) const CLASSES: usize = 10;
 
-/// Checks that the files which the runs read are there and can be read: one image of each data set, and what each weights
-/// file says of its tensors.
+/// The shape of a data set's images (channels, height, width), and the number of its classes.
+type Form = ([usize; 3], usize);
+
+/// Checks that the files which the runs read are there and can be read: one image of each data set, and of each file of
+/// weights whether its tensors fit the model, by their names and shapes.
 ///
 /// # Errors
-/// All that is missing, one line each.
+/// All that is missing or does not fit, one line each.
 pub fn check_data(runs: &[PlannedRun]) -> Result<()> {
     let mut faults = Faults::default();
-    // Each data set with the number of its classes, where it could be read.
-    let mut seen: Vec<(DataSpec, Option<usize>)> = Vec::new();
+    // Each data set with its form, where it could be read.
+    let mut seen: Vec<(DataSpec, Option<Form>)> = Vec::new();
+    let mut checked = BTreeSet::new();
     let mut files = BTreeSet::new();
     let stages = stages(runs);
     for stage in &stages {
-        if let Some(spec) = &stage.data
-            && let Some(ImagesRef::File(path)) = &spec.adversarial
+        let Some(spec) = &stage.data else {
+            continue;
+        };
+        if let Some(ImagesRef::File(path)) = &spec.adversarial
             && files.insert(path)
         {
             faults.note(made_before(spec, path));
         }
-        if let Some(spec) = stage
-            .data
-            .as_ref()
-            .filter(|spec| spec.adversarial.is_none())
-            && !spec.kind.source().is_generated()
-        {
-            let same = |other: &DataSpec| (other.kind, &other.dir) == (spec.kind, &spec.dir);
+        let is_read = spec.adversarial.is_none() && !spec.kind.source().is_generated();
+        let form = if is_read {
+            let same = |other: &DataSpec| {
+                (other.kind, &other.dir, other.image_size)
+                    == (spec.kind, &spec.dir, spec.image_size)
+            };
             let known = seen.iter().find(|(other, _)| same(other));
-            let classes = match known {
-                Some((_, classes)) => *classes,
+            let form = match known {
+                Some((_, form)) => *form,
                 None => {
                     let source = Source {
                         limit: Some(1),
@@ -48,27 +53,47 @@ pub fn check_data(runs: &[PlannedRun]) -> Result<()> {
                         ..Source::new(spec.kind.source(), spec.dir.as_deref())
                     };
                     let one = data::load(&source, Split::Test);
-                    let classes = faults.note(one.map(|one| one.classes.len()));
-                    seen.push((spec.clone(), classes));
-                    classes
+                    let form = faults.note(one.map(|one| (one.shape, one.classes.len())));
+                    seen.push((spec.clone(), form));
+                    form
                 }
             };
-            if let Some(classes) = classes {
+            if let Some((_, classes)) = form {
                 faults.note(check_attacks(stage, classes));
             }
-        }
+            form
+        } else {
+            None
+        };
         if let Some(WeightsRef::File(path)) = stage
             .model
             .as_ref()
             .and_then(|model| model.weights.as_ref())
-            && files.insert(path)
         {
-            if faults.note(weights::inspect(path)).is_some() {
-                faults.note(stem(stage, Some(path)));
+            let form = form.or_else(|| {
+                let classes = spec.kind.source().classes()?.len();
+                Some((known_shape(spec)?, classes))
+            });
+            if !checked.insert(format!("{:?} {form:?}", stage.model)) {
+                continue;
             }
+            match form {
+                Some((shape, classes)) => faults.note(check_weights(stage, shape, classes)),
+                // What they have to fit is not known: they are there, at least.
+                None => faults.note(inspect_weights(path).map(drop)),
+            };
         }
     }
     faults.end(Error::Failed)
+}
+
+/// The shape of the images, where the kind of the data or the spec says it.
+pub(super) fn known_shape(data: &DataSpec) -> Option<[usize; 3]> {
+    match (data.kind.source().shape(), data.image_size) {
+        (Some(shape), _) => Some(shape),
+        (None, Some([height, width])) => Some([3, height, width]),
+        (None, None) => None,
+    }
 }
 
 /// Builds each model once, to see that it takes the images and that `linbp.layers` names activations that it has; and each
@@ -87,10 +112,8 @@ pub fn check_models(runs: &[PlannedRun]) -> Result<()> {
         if let Some(classes) = data.kind.source().classes() {
             faults.note(check_attacks(stage, classes.len()));
         }
-        let shape = match (data.kind.source().shape(), data.image_size) {
-            (Some(shape), _) => shape,
-            (None, Some([height, width])) => [3, height, width],
-            (None, None) => continue,
+        let Some(shape) = known_shape(data) else {
+            continue;
         };
         let uses = [
             (stage.linbp.train, LinbpUse::Train),
@@ -125,18 +148,18 @@ pub fn check_models(runs: &[PlannedRun]) -> Result<()> {
 }
 
 /// The stages of all runs, each once a model.
-fn stages(runs: &[PlannedRun]) -> Vec<StageSpec> {
+pub(super) fn stages(runs: &[PlannedRun]) -> Vec<StageSpec> {
     let stages = runs.iter().flat_map(|run| &run.spec.stages);
     stages.flat_map(StageSpec::by_model).collect()
 }
 
 /// The faults of a check, each once.
 #[derive(Default)]
-struct Faults(Vec<String>);
+pub(super) struct Faults(Vec<String>);
 
 impl Faults {
     /// What there is, where it is no fault.
-    fn note<T>(&mut self, result: Result<T>) -> Option<T> {
+    pub fn note<T>(&mut self, result: Result<T>) -> Option<T> {
         let error = match result {
             Ok(found) => return Some(found),
             Err(error) => error,
@@ -148,7 +171,7 @@ impl Faults {
         None
     }
 
-    fn end(self, kind: fn(String) -> Error) -> Result<()> {
+    pub fn end(self, kind: fn(String) -> Error) -> Result<()> {
         if self.0.is_empty() {
             Ok(())
         } else {

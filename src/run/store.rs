@@ -15,8 +15,8 @@ use super::retention::{Best, Stamp, superfluous};
 use crate::atomic;
 use crate::error::{Error, Result};
 
-const LAST: &str = "last";
-const BEST: &str = "best";
+pub(super) const LAST: &str = "last";
+pub(super) const BEST: &str = "best";
 
 /// The checkpoints of one stage.
 #[derive(Clone, Debug)]

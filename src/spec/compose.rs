@@ -9,28 +9,31 @@ use super::location::{Locate, Location};
 use super::outcome::Outcome;
 use super::references::{self, Link};
 use super::sections::{SECTIONS, WeightsRef};
-use super::stages::{StageReader, refuse_unknown};
+use super::stages::{HEAD_NAMES, StageReader, first_leaf, refuse_unknown};
 
 /// Reads the experiment. Nothing where it has faults; all of them are noted.
-pub(crate) fn compose(
-    point: &Point,
-    stages: &[String],
-    stem: &str,
-    outcome: &mut Outcome,
-) -> Option<ExperimentSpec> {
+pub(crate) fn compose(point: &Point, outcome: &mut Outcome) -> Option<ExperimentSpec> {
+    let layers = point.layers;
+    let (stages, stem) = (layers.stages.as_slice(), layers.stem());
     let merged = point.merged();
     refuse_unknown(
         &merged,
         "",
         &["name", "task", "seed", "precision", "sweep", "stage"],
+        stages,
         point,
         outcome,
     );
-    let name = read_name(&merged, stem, point, outcome);
+    let name = read_name(&merged, &stem, point, outcome);
     refuse_unknown_stages(&merged, stages, point, outcome);
 
     let main = [StageSpec::MAIN.to_owned()];
-    let ids: &[String] = if stages.is_empty() { &main } else { stages };
+    let ids = match stages {
+        // Stages that have no sound id are no reason to look for a spec of one task.
+        [] if layers.refused_stages => stages,
+        [] => &main,
+        _ => stages,
+    };
     let mut reader = StageReader {
         merged: &merged,
         stages,
@@ -43,7 +46,9 @@ pub(crate) fn compose(
         .map(|stage| (stage.id.clone(), stage.task))
         .collect();
     let links: Vec<Link> = read.iter().flat_map(|stage| stage.links.clone()).collect();
-    references::check(&tasks, &links, !stages.is_empty(), outcome);
+    if !layers.refused_stages {
+        references::check(&tasks, &links, !stages.is_empty(), outcome);
+    }
     let specs: Vec<StageSpec> = read.into_iter().filter_map(|stage| stage.spec).collect();
     compare_with_sources(&specs, &links, outcome);
     if !outcome.is_sound() {
@@ -134,14 +139,6 @@ fn refuse_unknown_stages(
     }
 }
 
-/// The first value below a table: a layer knows the places of values, not of tables.
-fn first_leaf<'a>(path: &str, value: &'a Value) -> (String, &'a Value) {
-    match value.as_dict().and_then(|dict| dict.iter().next()) {
-        Some((key, inner)) => first_leaf(&join(path, key), inner),
-        None => (path.to_owned(), value),
-    }
-}
-
 /// Compares the model of each stage that takes another one's weights with the model that left them.
 fn compare_with_sources(specs: &[StageSpec], links: &[Link], outcome: &mut Outcome) {
     let find = |id: &str| specs.iter().find(|stage| stage.id == id);
@@ -152,9 +149,9 @@ fn compare_with_sources(specs: &[StageSpec], links: &[Link], outcome: &mut Outco
         let (Some(model), Some(trained)) = (&user.model, &source.model) else {
             continue;
         };
-        if model.weights != Some(WeightsRef::Stage(source.id.clone()))
-            || !link.key.ends_with("weights")
-        {
+        let is_source =
+            matches!(&model.weights, Some(WeightsRef::Stage(id, _)) if *id == source.id);
+        if !is_source || !link.key.ends_with("weights") {
             continue;
         }
         if (&model.arch, &model.widths) != (&trained.arch, &trained.widths) {
@@ -189,11 +186,16 @@ fn words(arch: &str, widths: &Option<Vec<usize>>) -> String {
     }
 }
 
-/// Remarks on settings of the whole spec that every stage sets for itself.
+/// Notes the settings of the whole spec that every stage sets for itself.
 fn note_shadowed(merged: &Dict, places: &dyn Locate, outcome: &mut Outcome) {
     let sections = SECTIONS
         .iter()
         .filter_map(|(name, _)| Some((*name, merged.get(*name)?.as_dict()?)));
+    let heads = HEAD_NAMES
+        .iter()
+        .filter_map(|name| Some((name, merged.get(*name)?)))
+        .filter(|(name, _)| !outcome.was_seen(name))
+        .map(|(name, value)| (places.locate(name, value.tag()), (*name).to_owned()));
     let shadowed: Vec<(Location, String)> = sections
         .filter(|(name, _)| outcome.was_effective(name))
         .flat_map(|(name, dict)| {
@@ -202,10 +204,10 @@ fn note_shadowed(merged: &Dict, places: &dyn Locate, outcome: &mut Outcome) {
         })
         .filter(|(path, _)| !outcome.was_seen(path))
         .map(|(path, value)| (places.locate(&path, value.tag()), path))
+        .chain(heads)
         .collect();
     for (place, path) in shadowed {
-        outcome.remarks.push(format!(
-            "{place}: {path}: has no effect: every stage sets its own; one stage's key is stage.ID.{path}"
-        ));
+        let why = format!("every stage sets its own; one stage's key is stage.ID.{path}");
+        outcome.idle(path, place, &why);
     }
 }

@@ -24,6 +24,8 @@ pub(crate) struct Document {
     pub lines: BTreeMap<String, usize>,
     /// The ids of the stages as the file lists them.
     pub stages: Vec<String>,
+    /// Whether it lists stages whose ids are faulty.
+    pub refused_stages: bool,
     /// The swept keys as the file lists them.
     pub swept: Vec<String>,
     /// The file that this one extends, as it is written.
@@ -34,9 +36,19 @@ impl Document {
     /// Reads a file. Returned is why it cannot be read; faults of its text are noted, and it is nothing without sound TOML.
     pub fn read(path: &Path, layer: &str, outcome: &mut Outcome) -> Result<Option<Self>, String> {
         let unreadable = |error: std::io::Error| format!("cannot read: {error}");
+        let kind = std::fs::metadata(path).map_err(unreadable)?.file_type();
+        if !kind.is_file() {
+            // To open a pipe may wait for ever, and what it gave cannot be read again to resume.
+            let what = if kind.is_dir() {
+                "a folder"
+            } else {
+                "no plain file"
+            };
+            return Err(format!("is {what}; expected a spec, a TOML file"));
+        }
         let file = File::open(path).map_err(unreadable)?;
         let mut bytes = Vec::new();
-        // Devices and pipes tell no size: what is read is bounded, whatever it is.
+        // A file may grow meanwhile: what is read is bounded.
         file.take(MAX_BYTES + 1)
             .read_to_end(&mut bytes)
             .map_err(unreadable)?;
@@ -88,7 +100,7 @@ impl Document {
         };
         match document.dict.remove("extends") {
             None => {}
-            Some(Value::String(_, base)) => document.extends = Some(base),
+            Some(Value::String(_, base)) if !base.is_empty() => document.extends = Some(base),
             Some(other) => {
                 let message = format!(
                     "expected the path of a spec in quotes, found {}",
@@ -131,7 +143,7 @@ impl Document {
                 return;
             }
         };
-        let mut stages = Dict::new();
+        let (mut stages, listed) = (Dict::new(), tables.len());
         for (number, table) in tables.into_iter().enumerate() {
             let line = table.iter().find_map(|(key, _)| line_of(table, key, lines));
             let place = Location {
@@ -167,6 +179,7 @@ impl Document {
             stages.insert(id.clone(), dict.into());
             self.stages.push(id);
         }
+        self.refused_stages = stages.len() < listed;
         self.dict.insert("stage".into(), stages.into());
     }
 

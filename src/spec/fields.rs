@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::choice::{nearest, one_of};
 use super::location::{Locate, Location};
-use super::outcome::Outcome;
+use super::outcome::{Idle, Outcome};
 use super::section::Key;
 use super::sections::SECTIONS;
 use super::task::Task;
@@ -181,8 +181,12 @@ impl<'a> Fields<'a> {
     /// Notes that a part of a key's table has no effect here.
     pub fn idle_part(&mut self, key: &'static str, part: &str, why: &str) {
         if let Some((_, written, place)) = self.part(key, part).filter(|_| self.used) {
-            let remark = format!("{place}: {written}: has no effect: {why}");
-            self.outcome.idle_here.insert(written, remark);
+            let idle = Idle {
+                place,
+                why: why.to_owned(),
+                is_default: false,
+            };
+            self.outcome.idle_here.insert(written, idle);
         }
     }
 
@@ -208,19 +212,25 @@ impl<'a> Fields<'a> {
             }
             return;
         };
-        if read.as_ref().is_none_or(|read| *read == default) {
+        let Some(read) = read else {
             return;
-        }
-        *read = Some(default);
+        };
+        let is_default = *read == default;
+        *read = default;
         if !self.used {
             return;
         }
-        self.outcome
-            .provenance
-            .insert(join(&self.path, key), "default".into());
-        let place = self.places.locate(&written, value.tag());
-        let remark = format!("{place}: {written}: has no effect: {why}");
-        self.outcome.idle_here.insert(written, remark);
+        if !is_default {
+            self.outcome
+                .provenance
+                .insert(join(&self.path, key), "default".into());
+        }
+        let idle = Idle {
+            place: self.places.locate(&written, value.tag()),
+            why: why.to_owned(),
+            is_default,
+        };
+        self.outcome.idle_here.insert(written, idle);
     }
 
     /// Notes a fault of a key.
@@ -274,11 +284,23 @@ impl<'a> Fields<'a> {
                 }
                 let written = join(&table.path, key);
                 let place = self.places.locate(&written, value.tag());
-                let message = unknown_key(key, self.keys.iter().map(|known| known.name));
+                let message = match self.stage_of(&table.path, key) {
+                    Some(full) => format!("unknown key; did you mean \"{full}\"?"),
+                    None => unknown_key(key, self.keys.iter().map(|known| known.name)),
+                };
                 self.outcome.effective_here.insert(written.clone());
                 self.outcome.fault(&place, &written, &message);
             }
         }
+    }
+}
+
+impl Fields<'_> {
+    /// The key of a stage that was meant where a section of the spec is named like a stage and has no such key.
+    fn stage_of(&self, section: &str, key: &str) -> Option<String> {
+        let is_stage = self.uses.stages.iter().any(|id| id == section);
+        let is_section = SECTIONS.iter().any(|(name, _)| *name == key);
+        (is_stage && is_section).then(|| format!("stage.{section}.{key}"))
     }
 }
 
@@ -297,16 +319,41 @@ pub(crate) fn join(path: &str, key: &str) -> String {
     }
 }
 
-/// The words for a key that the table does not have: the nearest of its own, else the section that has it.
+/// What other programs and the literature call some keys.
+const SYNONYMS: &[(&str, &str)] = &[
+    ("alpha", "step_size"),
+    ("architecture", "arch"),
+    ("eps", "epsilon"),
+    ("iterations", "k"),
+    ("learning_rate", "lr"),
+    ("mu", "decay"),
+    ("n_iter", "k"),
+    ("n_restarts", "restarts"),
+    ("num_epochs", "epochs"),
+    ("num_steps", "k"),
+    ("steps", "k"),
+    ("wd", "weight_decay"),
+];
+
+/// The words for a key that the table does not have: what its own key of that meaning or the nearest one is, else the
+/// section that has such a key.
 pub(crate) fn unknown_key<'a>(key: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
-    if let Some(near) = nearest(key, known.clone()) {
+    let meant = |name: &str| {
+        let mut synonyms = SYNONYMS.iter().filter(|(other, _)| *other == key);
+        synonyms.any(|(_, meant)| *meant == name)
+    };
+    let own = known.clone().find(|name| meant(name));
+    if let Some(near) = own.or_else(|| nearest(key, known.clone())) {
         return format!("unknown key; did you mean \"{near}\"?");
     }
-    let mut sections = SECTIONS
-        .iter()
-        .filter(|(_, keys)| keys.iter().any(|known| known.name == key));
-    match sections.next() {
-        Some((section, _)) => format!("unknown key; did you mean \"{section}.{key}\"?"),
+    let in_sections = |such: &dyn Fn(&str) -> bool| {
+        let mut keys = SECTIONS
+            .iter()
+            .flat_map(|(section, keys)| keys.iter().map(move |key| (section, key.name)));
+        keys.find(|(_, name)| such(name))
+    };
+    match in_sections(&|name| name == key).or_else(|| in_sections(&meant)) {
+        Some((section, key)) => format!("unknown key; did you mean \"{section}.{key}\"?"),
         None => format!(
             "unknown key; known are {}",
             known.collect::<Vec<_>>().join(", ")
@@ -336,7 +383,6 @@ fn plain(words: &str) -> String {
         "path string" | "a string" | "str" => "text in quotes",
         "f64" | "f32" => "a number",
         "usize" | "u64" | "i64" | "u32" => "a whole number",
-        "an array of length 2" => "a list of two numbers",
         other => other,
     };
     plain.to_owned()

@@ -2,6 +2,7 @@
 //! command line, and the values of a sweep's point.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use figment::value::{Dict, Map, Tag, Value};
@@ -26,7 +27,7 @@ pub struct Request {
     /// `KEY=V1,V2` of `--sweep`.
     pub sweeps: Vec<String>,
     /// Environment variables; those that are no settings are ignored.
-    pub environment: Vec<(String, String)>,
+    pub environment: Vec<(OsString, OsString)>,
     /// Shrink the experiment to seconds.
     pub smoke: bool,
 }
@@ -40,6 +41,8 @@ pub(crate) struct Layers {
     variables: BTreeMap<String, String>,
     /// The ids of the stages in order.
     pub stages: Vec<String>,
+    /// Whether there are stages beside these, whose ids are faulty.
+    pub refused_stages: bool,
     /// The swept keys in order.
     pub swept: Vec<String>,
     /// The keys that the command line and the environment set.
@@ -68,8 +71,11 @@ impl Layers {
 
         let (mut dict, mut variables) = (Dict::new(), BTreeMap::new());
         let mut overridden = Vec::new();
-        for (key, name, value) in overrides::variables(request.environment.iter().cloned(), &stages)
-        {
+        let found = overrides::variables(request.environment.iter().cloned(), &stages);
+        for (name, message) in found.refused {
+            outcome.fault(&in_words(&format!("{ENVIRONMENT} {name}")), "", &message);
+        }
+        for (key, name, value) in found.settings {
             overrides::insert(&mut dict, &key, value);
             overridden.push(key.clone());
             variables.insert(key, name);
@@ -107,6 +113,7 @@ impl Layers {
         figment = figment.merge(Layer::new(Metadata::named(COMMAND_LINE), dict));
         Some(Self {
             figment,
+            refused_stages: documents.iter().any(|document| document.refused_stages),
             documents,
             variables,
             stages,
@@ -148,7 +155,7 @@ impl Layers {
 /// The layers as one point of a sweep sees them.
 pub(crate) struct Point<'a> {
     figment: Figment,
-    layers: &'a Layers,
+    pub layers: &'a Layers,
     places: BTreeMap<String, Location>,
 }
 

@@ -14,11 +14,20 @@ pub(crate) struct Outcome {
     pub provenance: BTreeMap<String, String>,
     /// Paths, as written, of the settings that some stage uses.
     effective: BTreeSet<String>,
-    /// Paths, as written, of the settings that some stage has no use for, with the remark on it.
-    idle: BTreeMap<String, String>,
+    /// Paths, as written, of the settings that some stage has no use for.
+    idle: BTreeMap<String, Idle>,
     /// The same of the stage that is being read.
     pub effective_here: BTreeSet<String>,
-    pub idle_here: BTreeMap<String, String>,
+    pub idle_here: BTreeMap<String, Idle>,
+}
+
+/// A setting without effect.
+#[derive(Clone, Debug)]
+pub(crate) struct Idle {
+    pub place: Location,
+    pub why: String,
+    /// Whether it says what holds anyway: that misleads only where it is swept.
+    pub is_default: bool,
 }
 
 impl Outcome {
@@ -28,6 +37,8 @@ impl Outcome {
             "" => format!("{place}: {message}"),
             key => format!("{place}: {key}: {message}"),
         };
+        // Names and values may hold anything: a fault is one line all the same.
+        let line = line.replace('\n', "\\n").replace('\r', "\\r");
         if !self.faults.iter().any(|(_, noted)| *noted == line) {
             self.faults.push((place.clone(), line));
         }
@@ -62,7 +73,32 @@ impl Outcome {
                 .into_iter()
                 .filter(|path| !idle.contains_key(path)),
         );
-        self.idle.extend(idle);
+        for (path, idle) in idle {
+            let known = self.idle.get(&path);
+            if known.is_none_or(|known| known.is_default) {
+                self.idle.insert(path, idle);
+            }
+        }
+    }
+
+    /// Notes a setting that no stage comes upon.
+    pub fn idle(&mut self, path: String, place: Location, why: &str) {
+        let idle = Idle {
+            place,
+            why: why.to_owned(),
+            is_default: false,
+        };
+        self.idle.insert(path, idle);
+    }
+
+    /// Why no stage uses the setting at this path, or the table that holds it, where that is so.
+    pub fn without_effect(&self, path: &str) -> Option<&str> {
+        let ends = path.match_indices('.').map(|(end, _)| end);
+        let mut paths = ends.chain([path.len()]).map(|end| &path[..end]);
+        paths.find_map(|path| {
+            let idle = self.idle.get(path)?;
+            (!self.effective.contains(path)).then_some(idle.why.as_str())
+        })
     }
 
     /// Whether any stage came upon the setting at this path.
@@ -80,8 +116,10 @@ impl Outcome {
         let idle = self
             .idle
             .iter()
-            .filter(|(path, _)| !self.effective.contains(*path));
-        let idle = idle.map(|(_, remark)| remark.clone());
+            .filter(|(path, idle)| !idle.is_default && !self.effective.contains(*path));
+        let idle = idle.map(|(path, Idle { place, why, .. })| {
+            format!("{place}: {path}: has no effect: {why}")
+        });
         self.remarks.iter().cloned().chain(idle).collect()
     }
 }

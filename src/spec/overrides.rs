@@ -1,8 +1,11 @@
 //! Settings from outside the files: `KEY=VALUE` and `--sweep KEY=V1,V2` on the command line, `RUNNER_` variables.
 
+use std::ffi::OsString;
+
 use figment::value::{Dict, Value};
 
 use super::document::convert_value;
+use super::stages::HEAD_NAMES;
 
 /// What separates the parts of a key in a variable's name, where a dot cannot stand.
 const VARIABLE_DOT: &str = "__";
@@ -46,20 +49,25 @@ fn parse_value(text: &str) -> Value {
 }
 
 /// The settings among environment variables: those whose name is `RUNNER_`, a section, `__`, a key (and more parts for
-/// a stage: `RUNNER_STAGE__CRAFT__ATTACK__K`), and `RUNNER_SEED`. Others, such as the `RUNNER_NAME` and `RUNNER_OS` that
-/// build services set, are not ours. Returns the dotted key, the variable's name and the value.
+/// a stage: `RUNNER_STAGE__CRAFT__ATTACK__K`), and `RUNNER_SEED`, `RUNNER_TASK`, `RUNNER_PRECISION`. Others, such as the
+/// `RUNNER_NAME` and `RUNNER_OS` that build services set, are not ours.
 pub(crate) fn variables(
-    environment: impl IntoIterator<Item = (String, String)>,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
     stages: &[String],
-) -> Vec<(String, String, Value)> {
-    let mut found = Vec::new();
+) -> Variables {
+    let mut found = Variables::default();
     for (name, value) in environment {
-        let Some(rest) = name.strip_prefix("RUNNER_") else {
+        let shown = name.to_string_lossy().into_owned();
+        let Some(rest) = shown.strip_prefix("RUNNER_") else {
             continue;
         };
-        if !rest.contains(VARIABLE_DOT) && rest != "SEED" {
+        if !rest.contains(VARIABLE_DOT) && !HEAD_NAMES.contains(&rest.to_lowercase().as_str()) {
             continue;
         }
+        let (Ok(name), Ok(value)) = (name.into_string(), value.into_string()) else {
+            found.refused.push((shown, "not UTF-8 text".into()));
+            continue;
+        };
         let mut parts: Vec<String> = rest
             .to_lowercase()
             .split(VARIABLE_DOT)
@@ -71,10 +79,20 @@ pub(crate) fn variables(
                 parts[1] = id.clone();
             }
         }
-        found.push((parts.join("."), name, parse_value(&value)));
+        let key = parts.join(".");
+        found.settings.push((key, name, parse_value(&value)));
     }
-    found.sort_by(|a, b| a.1.cmp(&b.1));
+    found.settings.sort_by(|a, b| a.1.cmp(&b.1));
     found
+}
+
+/// What the environment sets.
+#[derive(Default)]
+pub(crate) struct Variables {
+    /// The dotted key, the variable's name and the value of each.
+    pub settings: Vec<(String, String, Value)>,
+    /// The names of those that cannot be read, and why.
+    pub refused: Vec<(String, String)>,
 }
 
 /// Puts a value at a dotted key, making the tables on the way.
@@ -138,16 +156,26 @@ mod tests {
             ("RUNNER_ATTACK__STEP_SIZE", "2/255"),
             ("RUNNER_STAGE__ATTACK_BP__ATTACK__K", "3"),
             ("RUNNER_SEED", "4"),
+            ("RUNNER_PRECISION", "bf16"),
             ("HOME", "/"),
         ];
         let found = variables(
             pairs.map(|(name, value)| (name.into(), value.into())),
             &["attack-bp".into()],
         );
-        let keys: Vec<&str> = found.iter().map(|(key, ..)| key.as_str()).collect();
+        let keys: Vec<&str> = found
+            .settings
+            .iter()
+            .map(|(key, ..)| key.as_str())
+            .collect();
         assert_eq!(
             keys,
-            ["attack.step_size", "seed", "stage.attack-bp.attack.k"]
+            [
+                "attack.step_size",
+                "precision",
+                "seed",
+                "stage.attack-bp.attack.k"
+            ]
         );
     }
 }

@@ -83,27 +83,28 @@ pub fn plan(request: &Request) -> Result<Plan> {
     let mut faults = Faults::new(&outcome, points.len());
     let mut warnings: Option<Vec<String>> = None;
     let mut runs = Vec::with_capacity(points.len());
+    let mut idle = IdleKeys::new(sweep.keys());
     for point in points {
         let label = point.label();
         let values = point.labels();
         let mut here = Outcome::default();
-        let composed = compose(
-            &layers.at_point(point.0),
-            &layers.stages,
-            &layers.stem(),
-            &mut here,
-        );
+        let composed = compose(&layers.at_point(point.0), &mut here);
         faults.add(&here, &label);
         let Some(mut spec) = composed else {
             continue;
         };
+        idle.add(&here);
         // A setting that is idle at some points of a sweep only is no cause for a warning.
         match &mut warnings {
             None => warnings = Some(spec.warnings.clone()),
             Some(common) => common.retain(|line| spec.warnings.contains(line)),
         }
         if request.smoke {
-            smoke::shrink(&mut spec);
+            for remark in smoke::shrink(&mut spec) {
+                if !outcome.remarks.contains(&remark) {
+                    outcome.remarks.push(remark);
+                }
+            }
         }
         let text = spec.to_toml()?;
         let hash = spec.hash()?;
@@ -123,7 +124,9 @@ pub fn plan(request: &Request) -> Result<Plan> {
             hash,
         });
     }
-    faults.refuse_twins(&runs);
+    if !faults.refuse_idle(&idle, &sweep) {
+        faults.refuse_twins(&runs, &idle);
+    }
     faults.end()?;
     let name = runs
         .first()
@@ -137,6 +140,49 @@ pub fn plan(request: &Request) -> Result<Plan> {
         runs,
         warnings: common,
     })
+}
+
+/// The swept keys, and why each has no effect at the points where it has none.
+struct IdleKeys {
+    keys: Vec<String>,
+    /// One entry a sound point, in which each key has one.
+    whys: Vec<Vec<Option<String>>>,
+}
+
+impl IdleKeys {
+    fn new(keys: Vec<String>) -> Self {
+        Self {
+            keys,
+            whys: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, outcome: &Outcome) {
+        let whys = self.keys.iter().map(|key| outcome.without_effect(key));
+        self.whys
+            .push(whys.map(|why| why.map(str::to_owned)).collect());
+    }
+
+    /// The keys that have no effect at any point, each with the reason at the first.
+    fn everywhere(&self) -> Vec<(&str, &str)> {
+        let keys = self.keys.iter().enumerate();
+        let idle = keys.filter(|(place, _)| self.whys.iter().all(|whys| whys[*place].is_some()));
+        idle.filter_map(|(place, key)| Some((key.as_str(), self.whys.first()?[place].as_deref()?)))
+            .collect()
+    }
+
+    /// Why two runs are the same: a key in which they differ, and why it has no effect.
+    fn difference(&self, runs: &[PlannedRun], one: usize, other: usize) -> String {
+        let differs = |place: &usize| runs[one].values[*place] != runs[other].values[*place];
+        let mut places = (0..self.keys.len()).filter(differs);
+        places
+            .find_map(|place| {
+                let why = self.whys.get(other)?[place].as_deref()?;
+                let key = &self.keys[place];
+                Some(format!(": {key} has no effect in the second: {why}"))
+            })
+            .unwrap_or_default()
+    }
 }
 
 /// The faults of all points, each noted once.
@@ -167,16 +213,32 @@ impl Faults {
         }
     }
 
+    /// A sweep over a key without effect would run the same again and again; whether there is such a key.
+    fn refuse_idle(&mut self, idle: &IdleKeys, sweep: &Sweep) -> bool {
+        let keys = idle.everywhere();
+        for (key, why) in &keys {
+            let place = sweep.place(key);
+            let line = format!("{place}: {key}: cannot be swept, it has no effect: {why}");
+            self.lines.insert(line, (place, self.points, String::new()));
+        }
+        !keys.is_empty()
+    }
+
     /// Two points that come to the same settings would share a folder.
-    fn refuse_twins(&mut self, runs: &[PlannedRun]) {
-        let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
-        for run in runs {
-            if let Some(first) = seen.insert(&run.text, &run.label) {
+    fn refuse_twins(&mut self, runs: &[PlannedRun], idle: &IdleKeys) {
+        let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+        for (number, run) in runs.iter().enumerate() {
+            if let Some(first) = seen.insert(&run.text, number) {
                 let place = Location {
                     layer: SWEEP.into(),
                     file: None,
                 };
-                let line = format!("sweep: {first} and {} are the same run", run.label);
+                let line = format!(
+                    "sweep: {} and {} are the same run{}",
+                    runs[first].label,
+                    run.label,
+                    idle.difference(runs, first, number)
+                );
                 self.lines.insert(line, (place, self.points, String::new()));
             }
         }

@@ -167,7 +167,27 @@ real!(
     StepSize, |value| value > 0.0, "a number above 0, or a fraction such as \"2/255\""
 );
 
-/// The radius of an attack's ball around the original image, in pixel units (images lie in [0, 1]).
+/// A list of exactly two, such as a height and a width: serde alone passes over what follows the second.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pair<T>([T; 2]);
+
+impl<T: Into<U>, U> From<Pair<T>> for [U; 2] {
+    fn from(pair: Pair<T>) -> Self {
+        pair.0.map(Into::into)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Pair<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let found = Vec::<T>::deserialize(deserializer)?;
+        let count = found.len();
+        let pair = found.try_into().map(Self);
+        pair.map_err(|_| de::Error::invalid_length(count, &"a list of two numbers"))
+    }
+}
+
+/// The radius of an attack's ball around the original image, in pixel units (images lie in [0, 1]). At 0, where curves
+/// over it begin, the ball holds the original alone.
 ///
 /// In the linf norm at most 1, where every image lies within reach; in the l2 norm at most [`Epsilon::L2_MAX`].
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize)]
@@ -180,7 +200,10 @@ impl Epsilon {
 
     /// The radius, or nothing where it lies outside the range of the norm.
     pub fn new(value: f64, norm: Norm) -> Option<Self> {
-        (value > 0.0 && value <= Self::max(norm)).then_some(Self(value))
+        // Adding 0 makes one value of the two zeros.
+        (0.0..=Self::max(norm))
+            .contains(&value)
+            .then_some(Self(value + 0.0))
     }
 
     /// The largest radius that the norm allows.
@@ -259,6 +282,18 @@ mod tests {
         assert!(Epsilon::new(8.0, Norm::Linf).is_none());
         assert!(Epsilon::new(8.0, Norm::L2).is_some());
         assert!(Epsilon::new(f64::NAN, Norm::L2).is_none());
-        assert!(Epsilon::new(0.0, Norm::L2).is_none());
+        assert!(Epsilon::new(0.0, Norm::L2).is_some());
+        assert!(Epsilon::new(-0.1, Norm::L2).is_none());
+    }
+
+    #[test]
+    fn a_pair_has_two() {
+        assert_eq!(
+            read::<Pair<Share>>(vec![0.5, 0.25]).map(<[f64; 2]>::from),
+            Some([0.5, 0.25])
+        );
+        for other in [vec![0.5], vec![0.5, 0.25, 0.1], vec![0.5, 2.0]] {
+            assert_eq!(read::<Pair<Share>>(other.clone()), None, "{other:?}");
+        }
     }
 }

@@ -1,7 +1,10 @@
 //! `--smoke`: shrinks any experiment to seconds, to see that all of it works.
 
+use std::path::PathBuf;
+
 use super::experiment::{ExperimentSpec, StageSpec};
 use super::range::Iterations;
+use super::sections::WeightsRef;
 
 const TRAIN_LIMIT: usize = 128;
 const TEST_LIMIT: usize = 64;
@@ -12,8 +15,10 @@ const RESTARTS: usize = 2;
 const REPEATS: usize = 2;
 const STEPS: usize = 100;
 
-/// Shrinks an experiment and gives it a name of its own, so that its results stand apart.
-pub(crate) fn shrink(spec: &mut ExperimentSpec) {
+/// Shrinks an experiment and gives it a name of its own, so that its results stand apart. Returns remarks on what that
+/// changes beside sizes.
+pub(crate) fn shrink(spec: &mut ExperimentSpec) -> Vec<String> {
+    let mut remarks = Vec::new();
     spec.name.push_str("-smoke");
     for stage in &mut spec.stages {
         let prefix = if spec.staged {
@@ -25,7 +30,36 @@ pub(crate) fn shrink(spec: &mut ExperimentSpec) {
             spec.provenance
                 .insert(format!("{prefix}{key}"), "--smoke".into());
         }
+        for (key, file) in forgo_weights(stage) {
+            let key = format!("{prefix}{key}");
+            remarks.push(format!(
+                "--smoke: {key}: {} is not there, the model gets random weights",
+                file.display()
+            ));
+            spec.provenance.insert(key, "--smoke".into());
+        }
     }
+    remarks
+}
+
+/// Leaves out the files of weights that are not there; returns the keys and the files.
+fn forgo_weights(stage: &mut StageSpec) -> Vec<(String, PathBuf)> {
+    let own = stage.model.iter_mut();
+    let own = own.map(|model| ("model.weights".to_owned(), model));
+    let transfer = stage.transfer.iter_mut();
+    let transfer = transfer.flat_map(|transfer| transfer.models.iter_mut());
+    let transfer = transfer.map(|(name, model)| (format!("transfer.models.{name}.weights"), model));
+    let mut forgone = Vec::new();
+    for (key, model) in own.chain(transfer) {
+        match &model.weights {
+            Some(WeightsRef::File(file)) if !file.exists() => {
+                forgone.push((key, file.clone()));
+                model.weights = None;
+            }
+            _ => {}
+        }
+    }
+    forgone
 }
 
 /// Shrinks a stage; returns the keys that changed.
@@ -94,6 +128,16 @@ mod tests {
             ..Request::default()
         };
         let plan = plan(&request).unwrap();
+        let remark = "--smoke: model.weights: w is not there, the model gets random weights";
+        assert!(
+            plan.warnings.iter().any(|line| line == remark),
+            "{:?}",
+            plan.warnings
+        );
+        assert_eq!(
+            plan.runs[0].spec.stages[0].model.as_ref().unwrap().weights,
+            None
+        );
         let attack = plan.runs[0].spec.stages[0].attack.as_ref().unwrap();
         assert_eq!(attack.k.map(|k| k.get()), Some(super::ITERATIONS));
         assert_eq!(

@@ -7,17 +7,17 @@ use figment::value::{Dict, Tag, Value};
 use super::experiment::StageSpec;
 use super::fields::{Fields, Table, found, join, unknown_key};
 use super::location::Locate;
-use super::outcome::Outcome;
+use super::outcome::{Idle, Outcome};
 use super::precision::PrecisionChoice;
-use super::range::Seed;
+use super::range::{Count, Positive, Seed};
 use super::references::Link;
 use super::section::{Key, Section};
 use super::sections::{
-    AttackKind, CheckpointSpec, EnsembleMember, EvalAttack, EvaluateSpec, LinbpSpec, SECTIONS,
-    SchedulerSpec, StageRef, WeightsRef,
+    AttackKind, CheckpointSpec, DataKind, EnsembleMember, EvalAttack, EvaluateSpec, LinbpSpec,
+    SECTIONS, SchedulerKind, SchedulerSpec, StageRef, WeightsRef,
 };
 use super::task::Task;
-use super::uses::Uses;
+use super::uses::{Beside, Uses};
 
 /// The keys of a stage beside its sections.
 const HEAD: &[Key] = &[
@@ -36,7 +36,7 @@ const HEAD: &[Key] = &[
 ];
 
 /// The names of [`HEAD`].
-const HEAD_NAMES: &[&str] = &["task", "seed", "precision"];
+pub(crate) const HEAD_NAMES: &[&str] = &["task", "seed", "precision"];
 
 /// What a stage that refers to another one's weights takes over from its model, where it does not say so itself.
 const FROM_MODEL: &[&str] = &["arch", "activation", "stem", "dropout", "widths"];
@@ -159,9 +159,12 @@ impl<'a> StageReader<'a> {
                 if place.file.is_some() {
                     place = self.places.locate_section(&table);
                 }
-                let remark =
-                    format!("{place}: {table}: has no effect: the task {task} does not use it");
-                self.outcome.idle_here.insert(table, remark);
+                let idle = Idle {
+                    place,
+                    why: format!("the task {task} does not use it"),
+                    is_default: false,
+                };
+                self.outcome.idle_here.insert(table, idle);
             }
         }
         if tables.is_empty() && !used {
@@ -260,7 +263,7 @@ impl<'a> StageReader<'a> {
         let referred = |key: &str| tables.iter().find_map(|table| table.dict.get(key)).cloned();
         let (only, target) = match name {
             "model" => match referred("weights").and_then(|value| value.deserialize().ok()) {
-                Some(WeightsRef::Stage(id)) => (FROM_MODEL, Some(id)),
+                Some(WeightsRef::Stage(id, _)) => (FROM_MODEL, Some(id)),
                 _ => (FROM_MODEL, None),
             },
             "data" => {
@@ -284,11 +287,9 @@ impl<'a> StageReader<'a> {
 
     /// The attacks that a stage carries out: its own, and those of its evaluations.
     fn uses(&self, scope: &Scope<'a>, task: Option<Task>) -> Uses {
-        let peek = |name: &'static str, key: &str| {
-            let tables = self.chain(scope.id, name, &mut Vec::new());
-            tables.iter().find_map(|table| table.dict.get(key)).cloned()
-        };
+        let peek = |name: &'static str, key: &str| self.peek(scope.id, name, key);
         let mut attacks = Vec::new();
+        let mut by_kind = task.is_none_or(|task| task.uses("attack", false));
         if task.is_none_or(|task| task.uses("attack", false)) {
             let kind =
                 peek("attack", "kind").and_then(|kind| kind.deserialize::<AttackKind>().ok());
@@ -298,7 +299,10 @@ impl<'a> StageReader<'a> {
             let list = peek("transfer", "attacks")
                 .and_then(|list| list.deserialize::<Vec<AttackKind>>().ok());
             // The kind of [attack] is one of several only where the list names it.
-            attacks = list.filter(|list| !list.is_empty()).unwrap_or(attacks);
+            if let Some(list) = list.filter(|list| !list.is_empty()) {
+                attacks = list;
+                by_kind = false;
+            }
         }
         if task.is_none_or(|task| task.uses("evaluate", false)) {
             let evaluations = peek("evaluate", "attacks")
@@ -314,7 +318,40 @@ impl<'a> StageReader<'a> {
         let members = peek("attack", "attacks")
             .and_then(|list| list.deserialize::<Vec<EnsembleMember>>().ok());
         let standard = EnsembleMember::STANDARD.to_vec();
-        Uses::new(task, attacks, &members.unwrap_or(standard))
+        let mut uses = Uses::new(task, attacks, &members.unwrap_or(standard));
+        uses.by_kind = by_kind;
+        uses.beside = self.beside(scope.id);
+        uses.stages = self.stages.to_vec();
+        uses
+    }
+
+    /// The strongest value of a key of a stage's section.
+    fn peek(&self, id: &str, name: &'static str, key: &str) -> Option<Value> {
+        let tables = self.chain(id, name, &mut Vec::new());
+        let mut tables = tables
+            .iter()
+            .filter(|table| table.only.is_empty() || table.only.contains(&key));
+        tables.find_map(|table| table.dict.get(key)).cloned()
+    }
+
+    fn beside(&self, id: &str) -> Beside {
+        let peek = |name, key| self.peek(id, name, key);
+        let kind: Option<DataKind> = peek("data", "kind").and_then(|kind| kind.deserialize().ok());
+        Beside {
+            schedule: match peek("scheduler", "kind") {
+                None => Some(SchedulerKind::Constant),
+                Some(kind) => kind.deserialize().ok(),
+            },
+            lr: peek("optimizer", "lr")
+                .and_then(|lr| lr.deserialize::<Positive>().ok())
+                .map(f64::from),
+            epochs: peek("train", "epochs")
+                .and_then(|epochs| epochs.deserialize::<Count>().ok())
+                .map(usize::from),
+            classes: kind
+                .and_then(|kind| kind.source().classes())
+                .map(|classes| classes.len()),
+        }
     }
 
     fn refuse_unknown_keys(&mut self, prefix: &str) {
@@ -324,15 +361,24 @@ impl<'a> StageReader<'a> {
         else {
             return;
         };
-        refuse_unknown(table, prefix, HEAD_NAMES, self.places, self.outcome);
+        refuse_unknown(table, prefix, HEAD_NAMES, &[], self.places, self.outcome);
     }
 }
 
-/// Refuses the keys of a spec or a stage that are neither sections nor among `heads`.
+/// The first value below a table: a layer knows the places of values, not of tables.
+pub(crate) fn first_leaf<'a>(path: &str, value: &'a Value) -> (String, &'a Value) {
+    match value.as_dict().and_then(|dict| dict.iter().next()) {
+        Some((key, inner)) => first_leaf(&join(path, key), inner),
+        None => (path.to_owned(), value),
+    }
+}
+
+/// Refuses the keys of a spec or a stage that are neither sections nor among `heads`; of a spec, `stages` are the ids.
 pub(crate) fn refuse_unknown(
     table: &Dict,
     path: &str,
     heads: &[&str],
+    stages: &[String],
     places: &dyn Locate,
     outcome: &mut Outcome,
 ) {
@@ -342,9 +388,13 @@ pub(crate) fn refuse_unknown(
         .chain(SECTIONS.iter().map(|(name, _)| *name));
     for (key, value) in table {
         if !known.clone().any(|known| known == key) {
-            let written = join(path, key);
-            let place = places.locate(&written, value.tag());
-            outcome.fault(&place, &written, &unknown_key(key, known.clone()));
+            let (written, leaf) = first_leaf(&join(path, key), value);
+            let message = match stages.contains(key) {
+                true => format!("unknown key; did you mean \"stage.{written}\"?"),
+                false => unknown_key(key, known.clone()),
+            };
+            let place = places.locate(&written, leaf.tag());
+            outcome.fault(&place, &join(path, key), &message);
         }
     }
 }

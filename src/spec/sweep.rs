@@ -3,6 +3,7 @@
 use figment::value::Value;
 
 use super::fields::found;
+use super::layers::SWEEP;
 use super::location::Location;
 use super::outcome::Outcome;
 
@@ -56,6 +57,16 @@ impl Sweep {
     /// The swept keys.
     pub fn keys(&self) -> Vec<String> {
         self.axes.iter().map(|axis| axis.key.clone()).collect()
+    }
+
+    /// Where the values of a swept key are listed.
+    pub fn place(&self, key: &str) -> Location {
+        let axis = self.axes.iter().find(|axis| axis.key == key);
+        let place = axis.map(|axis| axis.place.clone());
+        place.unwrap_or_else(|| Location {
+            layer: SWEEP.into(),
+            file: None,
+        })
     }
 
     /// All points, the last key varying fastest; a single empty one where nothing is swept.

@@ -1,6 +1,6 @@
 //! What a stage does with its sections: its task and its attacks.
 
-use super::sections::{AttackKind, EnsembleMember};
+use super::sections::{AttackKind, EnsembleMember, SchedulerKind};
 use super::task::Task;
 
 /// What a section needs to know of its stage.
@@ -13,6 +13,22 @@ pub(crate) struct Uses {
     /// The same once more, each with every attack that it consists of: auto-attack with its members, others with
     /// themselves.
     parts: Vec<(AttackKind, AttackKind)>,
+    /// Whether the stage carries out the attack that `attack.kind` names because it names it, or others alone.
+    pub by_kind: bool,
+    /// What other sections say that one depends on.
+    pub beside: Beside,
+    /// The ids of all stages.
+    pub stages: Vec<String>,
+}
+
+/// What a section needs to know of the others, each where it is there and well formed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Beside {
+    pub schedule: Option<SchedulerKind>,
+    pub lr: Option<f64>,
+    pub epochs: Option<usize>,
+    /// The classes of the data, where its kind says how many there are.
+    pub classes: Option<usize>,
 }
 
 impl Uses {
@@ -31,7 +47,21 @@ impl Uses {
             task,
             attacks,
             parts,
+            by_kind: true,
+            ..Self::default()
         }
+    }
+
+    /// Whether the attacks by gradient steps start at random where the spec does not say; nothing where some do and some
+    /// do not.
+    pub fn random_start(&self) -> Option<bool> {
+        let steps = self
+            .parts
+            .iter()
+            .filter(|(_, part)| part.has_gradient_steps());
+        let mut starts = steps.map(|(_, part)| part.has_random_start());
+        let first = starts.next()?;
+        starts.all(|start| start == first).then_some(first)
     }
 
     /// Whether some attack, or member of one, is such.

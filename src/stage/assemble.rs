@@ -6,7 +6,7 @@ mod weights;
 pub(super) use attacks::attacks;
 pub use attacks::check_attacks;
 pub(super) use weights::origin;
-pub use weights::stem;
+pub use weights::{check_weights, stem};
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::ops::image::Normalize;
 use crate::optim::{Adam, AdamConfig, Optimizer, Schedule, Sgd, SgdConfig, Shape};
 use crate::run::adversarial_images;
 use crate::spec::{
-    AugmentKind, DataSpec, ImagesRef, LinbpSpec, LinbpVariant, ModelSpec, OptimizerKind,
+    AugmentKind, DataSpec, ImagesRef, LinbpSpec, LinbpVariant, ModelSpec, Moment, OptimizerKind,
     OptimizerSpec, Rectifier, SchedulerKind, StageRef, StageSpec, WeightsRef,
 };
 use crate::{Error, Result};
@@ -154,7 +154,15 @@ pub(super) fn model_name(spec: &ModelSpec) -> String {
     match &spec.weights {
         None => format!("{} with random weights", spec.arch),
         Some(WeightsRef::File(path)) => format!("{} with {}", spec.arch, path.display()),
-        Some(WeightsRef::Stage(id)) => format!("{} of the stage \"{id}\"", spec.arch),
+        Some(WeightsRef::Stage(id, Moment::Final)) => {
+            format!("{} of the stage \"{id}\"", spec.arch)
+        }
+        Some(WeightsRef::Stage(id, moment)) => {
+            format!(
+                "{} of the {moment} checkpoint of the stage \"{id}\"",
+                spec.arch
+            )
+        }
     }
 }
 
@@ -220,9 +228,17 @@ pub(super) fn optimizer(spec: &OptimizerSpec, parameters: &[Param]) -> Result<Bo
 
 /// The learning-rate schedule.
 pub(super) fn schedule(spec: &StageSpec) -> Result<Schedule> {
-    let base = section(&spec.optimizer, "optimizer")?.lr;
     let epochs = section(&spec.train, "train")?.epochs;
     let scheduler = &spec.scheduler;
+    let needs = |key: &str| Error::spec(format!("{key}: {} needs it", scheduler.kind));
+    let max = || scheduler.max_lr.ok_or_else(|| needs("scheduler.max_lr"));
+    let base = match scheduler.kind {
+        // It has all its rates from the highest one.
+        SchedulerKind::OneCycle => max()?,
+        _ => section(&spec.optimizer, "optimizer")?
+            .lr
+            .ok_or_else(|| needs("optimizer.lr"))?,
+    };
     let shape = match scheduler.kind {
         SchedulerKind::Constant => Shape::Constant,
         SchedulerKind::Step => Shape::Step {
@@ -237,9 +253,7 @@ pub(super) fn schedule(spec: &StageSpec) -> Result<Schedule> {
             min: scheduler.min_lr,
         },
         SchedulerKind::OneCycle => Shape::OneCycle {
-            max: scheduler
-                .max_lr
-                .ok_or_else(|| Error::spec("scheduler.max_lr: one-cycle needs it"))?,
+            max: max()?,
             pct_start: scheduler.pct_start,
             div: scheduler.div_factor,
             final_div: scheduler.final_div_factor,

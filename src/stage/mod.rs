@@ -16,7 +16,10 @@ mod simulate;
 mod train;
 mod transfer;
 
-pub use assemble::{check_attacks, data_source, linbp_plan, made_before, model_config, stem};
+pub use assemble::{
+    check_attacks, check_weights, data_source, linbp_plan, made_before, model_config,
+};
+pub use simulate::{refuse_too_large as check_simulation, simulation_bytes};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

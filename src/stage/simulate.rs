@@ -20,7 +20,8 @@ use super::{StageContext, StageSummary};
 use crate::error::{Error, Result};
 use crate::rng::{Purpose, stream};
 use crate::run::{
-    Method, Metrics, Progress, RepeatLines, SimulationWriter, StageFolder, Trajectories, interrupt,
+    Method, Metrics, Point, Progress, RepeatLines, SimulationWriter, StageFolder, Trajectories,
+    interrupt,
 };
 use crate::spec::{SimulateSpec, SimulationKind};
 
@@ -174,16 +175,59 @@ fn recorded_steps(spec: &SimulateSpec) -> Vec<u64> {
         .collect()
 }
 
-fn refuse_too_large(spec: &SimulateSpec) -> Result<()> {
+/// What a simulation takes at least, by the key that it grows with.
+pub fn simulation_bytes(spec: &SimulateSpec) -> Vec<(&'static str, u128)> {
+    /// A point of both methods while a repeat is computed, and its lines.
+    const POINT: u128 = 2 * size_of::<Point>() as u128 + 80;
+    /// What is kept of each repeat.
+    const REPEAT: u128 = 2 * size_of::<Point>() as u128;
+    let points = (spec.steps / spec.record_every + 1) as u128;
+    let largest = match spec.kind {
+        SimulationKind::TwoLayerAttack => {
+            let sides = [
+                ("simulate.inputs", spec.inputs),
+                ("simulate.hidden", spec.hidden),
+                ("simulate.outputs", spec.outputs),
+            ];
+            sides.into_iter().max_by_key(|(_, side)| *side)
+        }
+        SimulationKind::OneLayerTraining => {
+            let sides = [
+                ("simulate.inputs", spec.inputs),
+                ("simulate.batch", spec.batch),
+            ];
+            sides.into_iter().max_by_key(|(_, side)| *side)
+        }
+    };
+    vec![
+        ("simulate.steps", points * POINT),
+        ("simulate.repeats", spec.repeats as u128 * REPEAT),
+        (
+            largest.map_or("simulate.inputs", |(key, _)| key),
+            8 * matrix_numbers(spec),
+        ),
+    ]
+}
+
+/// The numbers in a repeat's matrices.
+fn matrix_numbers(spec: &SimulateSpec) -> u128 {
     let product = |a: usize, b: usize| a as u128 * b as u128;
-    let numbers = match spec.kind {
+    match spec.kind {
         SimulationKind::TwoLayerAttack => {
             product(spec.hidden, spec.inputs) + product(spec.hidden, spec.outputs)
         }
         SimulationKind::OneLayerTraining => product(spec.batch, spec.inputs),
-    };
+    }
+}
+
+/// Refuses matrices beyond what the simulations are made for.
+///
+/// # Errors
+/// The numbers that there are, and the keys to lower.
+pub fn refuse_too_large(spec: &SimulateSpec) -> Result<()> {
+    let numbers = matrix_numbers(spec);
     if numbers > MAX_NUMBERS {
-        return Err(Error::failed(format!(
+        return Err(Error::spec(format!(
             "simulation: its matrices have {numbers} numbers, at most {MAX_NUMBERS} are possible; lower \
              simulate.inputs, simulate.hidden, simulate.outputs or simulate.batch"
         )));
@@ -191,10 +235,10 @@ fn refuse_too_large(spec: &SimulateSpec) -> Result<()> {
     Ok(())
 }
 
-fn final_means(points: &[[crate::run::Point; 2]]) -> Metrics {
+fn final_means(points: &[[Point; 2]]) -> Metrics {
     let mut metrics = Metrics::new();
     for (index, method) in [Method::Bp, Method::Linbp].into_iter().enumerate() {
-        let mean = |value: fn(&crate::run::Point) -> f64| {
+        let mean = |value: fn(&Point) -> f64| {
             points.iter().map(|pair| value(&pair[index])).sum::<f64>() / points.len() as f64
         };
         let name = method.name();

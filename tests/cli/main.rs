@@ -2,6 +2,7 @@
 
 mod inspection;
 mod outside;
+mod preflight;
 mod program;
 mod runs;
 mod specs;

@@ -67,6 +67,18 @@ fn graph_shows_the_stages() {
         &["graph", "experiments/quickstart.toml", "--format", "dot"],
     );
     assert!(out.starts_with("digraph"), "{out}");
+    let sweep = ["--sweep", "attack.k=1,5", "--sweep", "seed=0,1,2"];
+    let graph = |format: &str| {
+        let args = [
+            &["graph", "experiments/quickstart.toml", "--format", format],
+            &sweep[..],
+        ];
+        run(&repository(), &args.concat()).1
+    };
+    let title = "6 runs over attack.k = 1, 5; seed = 0, 1, 2; each:";
+    assert!(graph("text").starts_with(&format!("{title}\ntrain ")));
+    assert!(graph("mermaid").starts_with(&format!("---\ntitle: \"{title}\"\n---\ngraph LR\n")));
+    assert!(graph("dot").contains(&format!("    label=\"{title}\";\n")));
 }
 
 #[test]

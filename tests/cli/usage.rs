@@ -20,6 +20,16 @@ fn help_teaches() {
 }
 
 #[test]
+fn without_arguments_the_help_is_shown() {
+    let (code, out, err) = run(&repository(), &[]);
+    assert_eq!((code, out.as_str()), (2, ""));
+    assert!(
+        err.contains("Usage: runner") && err.contains("Examples:"),
+        "{err}"
+    );
+}
+
+#[test]
 fn bad_usage_and_bad_specs_exit_with_2() {
     let folder = simulation();
     for args in [

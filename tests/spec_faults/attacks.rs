@@ -1,8 +1,6 @@
 //! The settings of attacks.
 
-use runner::spec::{Request, plan};
-
-use crate::harness::{TRAIN, attack, faults};
+use crate::harness::{TRAIN, attack, faults, remarks};
 
 #[test]
 fn attack_settings() {
@@ -79,27 +77,6 @@ fn attack_settings() {
              train on, found \"auto-attack\""
         ]
     );
-}
-
-/// The remarks on a spec, sorted, without the places of the settings.
-fn remarks(text: &str) -> Vec<String> {
-    let folder = tempfile::tempdir().unwrap();
-    let spec = folder.path().join("a.toml");
-    std::fs::write(&spec, text).unwrap();
-    let plan = plan(&Request {
-        spec,
-        ..Request::default()
-    });
-    let remarks = plan.unwrap_or_else(|error| panic!("{error}")).warnings;
-    let words = remarks.iter().map(|line| {
-        line.split_once(": ")
-            .expect("a place and a remark")
-            .1
-            .to_owned()
-    });
-    let mut words: Vec<String> = words.collect();
-    words.sort();
-    words
 }
 
 #[test]

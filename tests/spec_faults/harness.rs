@@ -46,3 +46,24 @@ pub fn attack(lines: &str) -> String {
         "task = \"attack\"\n[data]\nkind = \"digits\"\n[model]\narch = \"lenet5\"\nweights = \"w\"\n[attack]\n{lines}"
     )
 }
+
+/// The remarks on a spec, sorted, without the places of the settings.
+pub fn remarks(text: &str) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let spec = folder.path().join("a.toml");
+    std::fs::write(&spec, text).unwrap();
+    let plan = plan(&Request {
+        spec,
+        ..Request::default()
+    });
+    let remarks = plan.unwrap_or_else(|error| panic!("{error}")).warnings;
+    let words = remarks.iter().map(|line| {
+        line.split_once(": ")
+            .expect("a place and a remark")
+            .1
+            .to_owned()
+    });
+    let mut words: Vec<String> = words.collect();
+    words.sort();
+    words
+}

@@ -17,27 +17,23 @@ fn values_out_of_range() {
     for (line, expected) in [
         (
             "epsilon = 8",
-            "a.toml:11: attack.epsilon: expected a number in (0, 1], found 8; write 8/255 as \"8/255\"",
-        ),
-        (
-            "epsilon = 0",
-            "a.toml:11: attack.epsilon: expected a number in (0, 1], found 0",
+            "a.toml:11: attack.epsilon: expected a number in [0, 1], found 8; write 8/255 as \"8/255\"",
         ),
         (
             "epsilon = -0.5",
-            "a.toml:11: attack.epsilon: expected a number in (0, 1], found -0.5",
+            "a.toml:11: attack.epsilon: expected a number in [0, 1], found -0.5",
         ),
         (
             "epsilon = nan",
-            "a.toml:11: attack.epsilon: expected a number in (0, 1], found NaN",
+            "a.toml:11: attack.epsilon: expected a number in [0, 1], found NaN",
         ),
         (
             "epsilon = \"x\"",
-            "a.toml:11: attack.epsilon: expected a number in (0, 1], found \"x\"",
+            "a.toml:11: attack.epsilon: expected a number in [0, 1], found \"x\"",
         ),
         (
             "epsilon = 200\nnorm = \"l2\"",
-            "a.toml:11: attack.epsilon: expected a number in (0, 100], found 200; write 200/255 as \"200/255\"",
+            "a.toml:11: attack.epsilon: expected a number in [0, 100], found 200; write 200/255 as \"200/255\"",
         ),
         (
             "epsilon = 0.1\nnorm = \"l3\"",
@@ -98,6 +94,47 @@ fn single_faults() {
             "lr = 0.1",
             "lr = 0.1\nmomentun = 0.9",
             "a.toml:8: optimizer.momentun: unknown key; did you mean \"momentum\"?",
+        ),
+        (
+            "lr = 0.1",
+            "learning_rate = 0.1\nlr = 0.1",
+            "a.toml:7: optimizer.learning_rate: unknown key; did you mean \"lr\"?",
+        ),
+        (
+            "lr = 0.1",
+            "lr = 0.1\nalpha = 5",
+            "a.toml:8: optimizer.alpha: unknown key; did you mean \"simulate.step_size\"?",
+        ),
+        (
+            "lr = 0.1",
+            "lr = 0.1\n\"a\\nb\" = 5",
+            "a.toml:8: optimizer.a\\nb: unknown key; known are kind, lr, momentum, nesterov, weight_decay, betas, eps",
+        ),
+        (
+            "lr = 0.1",
+            "lr = 0.1\nkind = \"adam\"\nbetas = [0.9, 0.999, 0.5]",
+            "a.toml:9: optimizer.betas: expected a list of two numbers, found [0.9, 0.999, 0.5]",
+        ),
+        (
+            "kind = \"digits\"",
+            "kind = \"image-folder\"\ndir = \"d\"\nimage_size = [32, 32, 3]",
+            "a.toml:5: data.image_size: expected a list of two numbers, found [32, 32, 3]",
+        ),
+        (
+            "lr = 0.1",
+            "",
+            "a.toml:6: optimizer.lr: missing; the schedule constant starts from it: Learning rate, which the scheduler changes",
+        ),
+        (
+            "lr = 0.1",
+            "lr = 0.1\n[scheduler]\nkind = \"cosine\"\nmin_lr = 0.5",
+            "a.toml:10: scheduler.min_lr: expected at most optimizer.lr, which is 0.1, found 0.5",
+        ),
+        (
+            "lr = 0.1",
+            "lr = 0.1\n[scheduler]\nwarmup_epochs = 3",
+            "a.toml:9: scheduler.warmup_epochs: expected at most train.epochs, which is 2, found 3: the rate would never \
+             reach optimizer.lr",
         ),
         (
             "lr = 0.1",
@@ -233,6 +270,19 @@ fn single_faults() {
             faults(&TRAIN.replace(from, to), &[], &[]),
             [expected],
             "{to}"
+        );
+    }
+}
+
+#[test]
+fn other_names_of_attack_settings_are_known() {
+    for (written, meant) in [("steps", "k"), ("alpha", "step_size"), ("eps", "epsilon")] {
+        let lines = format!("kind = \"fgsm\"\nepsilon = 0.1\n{written} = 1\n");
+        assert_eq!(
+            faults(&attack(&lines), &[], &[]),
+            [format!(
+                "a.toml:10: attack.{written}: unknown key; did you mean \"{meant}\"?"
+            )]
         );
     }
 }

@@ -50,6 +50,10 @@ fn files_that_are_no_specs() {
         ["a.toml:1: extends: base.toml: cannot read: No such file or directory (os error 2)"]
     );
     assert_eq!(
+        faults("extends = \"\"", &[], &[])[0],
+        "a.toml:1: extends: expected the path of a spec in quotes, found \"\""
+    );
+    assert_eq!(
         faults("extends = \"a.toml\"", &[], &[]),
         ["a.toml:1: extends: a.toml: extends itself in a circle"]
     );
@@ -78,15 +82,25 @@ fn files_that_are_no_specs() {
         "{message}"
     );
     if cfg!(unix) {
-        // It has no end, and says that it has no bytes.
         let message = plan(&request(Path::new("/dev/zero")))
             .unwrap_err()
             .to_string();
         assert_eq!(
             message,
-            "/dev/zero: a spec has at most 1048576 bytes, this file has more"
+            "/dev/zero: is no plain file; expected a spec, a TOML file"
         );
+        // Nobody will ever write to it.
+        let pipe = folder.path().join("pipe.toml");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        let message = plan(&request(&pipe)).unwrap_err().to_string();
+        assert!(message.ends_with("pipe.toml: is no plain file; expected a spec, a TOML file"));
     }
+    let message = plan(&request(folder.path())).unwrap_err().to_string();
+    assert!(
+        message.ends_with(": is a folder; expected a spec, a TOML file"),
+        "{message}"
+    );
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod harness;
+mod idle;
 mod keys;
 mod layers;
 mod stages;

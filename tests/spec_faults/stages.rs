@@ -41,7 +41,7 @@ data = { adversarial = \"@a\" }
 id = \"other\"
 task = \"attack\"
 model = { weights = \"@a\", arch = \"mlp\" }
-attack = { epsilon = 0 }
+attack = { epsilon = -1 }
 ";
     assert_eq!(
         faults(text, &[], &[]),
@@ -53,10 +53,10 @@ attack = { epsilon = 0 }
              \"adversarial-train\"), found \"@craft\", which has the task \"attack\"",
             "a.toml:32: stage.judge.data.adversarial: expected a stage that leaves adversarial images (task \"attack\"), \
              found \"@a\", which has the task \"train\"",
-            "a.toml:37: stage.other.attack.epsilon: expected a number in (0, 1], found 0",
+            "a.toml:37: stage.other.attack.epsilon: expected a number in [0, 1], found -1",
         ]
     );
-    let sound = text.replace("epsilon = 0 ", "epsilon = 0.1 ");
+    let sound = text.replace("epsilon = -1 ", "epsilon = 0.1 ");
     let sound = sound
         .replace("@b", "w")
         .replace("@aa", "@a")
@@ -78,5 +78,48 @@ attack = { epsilon = 0 }
         [
             "command line: stage.kraft: unknown stage; the stages are a, b, craft, self, judge, other"
         ]
+    );
+}
+
+#[test]
+fn a_stage_is_reached_by_its_id() {
+    let text = "[data]\nkind = \"digits\"\n[[stage]]\nid = \"train\"\ntask = \"train\"\nmodel = { arch = \"lenet5\" }\n\
+                optimizer = { lr = 0.1 }\ntrain = { epochs = 1 }\n[[stage]]\nid = \"judge\"\ntask = \"evaluate\"\n\
+                model = { weights = \"@train\" }\n";
+    assert_eq!(faults(text, &[], &[]), [""; 0]);
+    for (given, expected) in [
+        (
+            "judge.seed=1",
+            "command line: judge: unknown key; did you mean \"stage.judge.seed\"?",
+        ),
+        (
+            "train.optimizer.lr=0.2",
+            "command line: train.optimizer: unknown key; did you mean \"stage.train.optimizer\"?",
+        ),
+        (
+            "stage.judge.model.weights=@train.bst",
+            "command line: stage.judge.model.weights: expected a file or another stage, written \"@id\", or \"@id.best\" or \
+             \"@id.last\" for its checkpoints, found \"@train.bst\"",
+        ),
+        (
+            "stage.judge.model.weights=@trian.best",
+            "command line: stage.judge.model.weights: refers to \"@trian\", which is no stage; did you mean \"@train\"?",
+        ),
+    ] {
+        let found = faults(text, &[given], &[]);
+        assert!(
+            found.iter().any(|line| line == expected),
+            "{given}: {found:?}"
+        );
+    }
+    // Such an id is one fault, and no reason to look for a task elsewhere.
+    assert_eq!(
+        faults(&text.replace("\"judge\"", "\"Judge!\""), &[], &[]),
+        ["a.toml:10: stage 2: id: expected up to 64 lower-case letters, digits, - and _"]
+    );
+    let only = "[[stage]]\nid = \"A\"\ntask = \"train\"\n";
+    assert_eq!(
+        faults(only, &[], &[]),
+        ["a.toml:2: stage 1: id: expected up to 64 lower-case letters, digits, - and _"]
     );
 }

@@ -50,6 +50,26 @@ fn every_attack_stays_in_the_ball_and_the_pixel_range() {
 }
 
 #[test]
+fn in_a_ball_of_radius_0_every_attack_leaves_the_originals() {
+    let network = mlp();
+    let set = Set::of(&network, N);
+    let target = Target::new(&network, LinearPlan::none());
+    for threat in [linf(0.0), l2(0.0)] {
+        for attack in all(threat) {
+            let found = craft(attack.as_ref(), &target, set.originals()).unwrap();
+            assert_eq!(values(&found), values(&set.images), "{}", attack.name());
+        }
+        let (fates, found) = run(&network, &set, &all(threat), 4);
+        assert!(
+            fates
+                .iter()
+                .all(|fate| fate.attacked && fate.broken_by.is_none())
+        );
+        assert_eq!(found, values(&set.images));
+    }
+}
+
+#[test]
 fn every_attack_breaks_a_weak_model_in_a_large_ball() {
     let network = mlp();
     let set = Set::of(&network, N);

@@ -31,8 +31,9 @@ choices! {
 section! {
     /// How adversarial examples are made.
     AttackSpec {
-        /// The attack: "fgsm", "i-fgsm", "mi-fgsm", "pgd", "apgd", "apgd-t", "fab", "fab-t", "square" or "auto-attack"; required.
-        kind: AttackKind [required],
+        /// The attack: "fgsm", "i-fgsm", "mi-fgsm", "pgd", "apgd", "apgd-t", "fab", "fab-t", "square" or "auto-attack"; required,
+        /// but where evaluate.attacks or transfer.attacks says which.
+        kind: AttackKind [by read_kind],
         /// Radius of the ball around the original, pixels in [0, 1]: a number or a fraction such as "8/255"; required.
         epsilon: Epsilon [by read_epsilon],
         /// Length of a step, pixels in [0, 1]: a number or a fraction; required for i-fgsm, mi-fgsm and pgd, none for the others.
@@ -67,6 +68,10 @@ section! {
     check(fields) {
         let uses = fields.uses;
         let kinds = &uses.attacks[..];
+        if !uses.by_kind && let Some(&first) = kinds.first() {
+            let section = if uses.task == Some(Task::Transfer) { "transfer" } else { "evaluate" };
+            fields.idle("kind", &mut kind, first, &format!("{section}.attacks says which attacks there are"));
+        }
         let stepping = kinds.iter().copied().find(|kind| kind.has_step_size());
         match stepping {
             Some(attack) => {
@@ -105,6 +110,9 @@ section! {
             fields.idle("random_start", &mut random_start, None, "the attack has a start of its own");
             fields.idle("target", &mut target, AttackTarget::None, "only fgsm, i-fgsm, mi-fgsm and pgd take it");
         }
+        if random_start == Some(None) {
+            random_start = Some(uses.random_start());
+        }
         if let Some(random_start) = random_start {
             let starts_alike = |kind: AttackKind| {
                 kind.has_gradient_steps() && !random_start.unwrap_or(kind.has_random_start())
@@ -124,6 +132,8 @@ section! {
         }
         if !uses.any(AttackKind::has_targets) {
             fields.idle("n_target_classes", &mut n_target_classes, None, "only apgd-t and fab-t use it, also in auto-attack");
+        } else if n_target_classes == Some(None) && uses.some(AttackKind::has_targets) {
+            n_target_classes = Some(uses.beside.classes.map(AttackKind::target_classes));
         }
         if !uses.any(AttackKind::has_queries) {
             fields.idle("n_queries", &mut n_queries, 5000, "only square uses it, also in auto-attack");
@@ -170,6 +180,15 @@ section! {
     }
 }
 
+/// Reads the kind; where others are named elsewhere, it is the first of those.
+fn read_kind(fields: &mut Fields, key: &'static str) -> Option<AttackKind> {
+    if fields.uses.by_kind {
+        return fields.required(key);
+    }
+    let first = fields.uses.attacks.first().copied();
+    fields.optional(key)?.or(first)
+}
+
 /// Reads epsilon against the range of the section's norm.
 fn read_epsilon(fields: &mut Fields, key: &'static str) -> Option<Epsilon> {
     let norm = fields.peek("norm").unwrap_or(Norm::Linf);
@@ -189,7 +208,7 @@ fn read_epsilon(fields: &mut Fields, key: &'static str) -> Option<Epsilon> {
                     }
                     _ => String::new(),
                 };
-                format!("a number in (0, {}]{hint}", Epsilon::max(norm))
+                format!("a number in [0, {}]{hint}", Epsilon::max(norm))
             })
     })
 }

@@ -33,6 +33,12 @@ impl AttackKind {
     /// The steps of the attacks that need no `step_size`, where the spec does not say.
     pub const BUDGET: usize = 100;
 
+    /// The wrong classes that the attacks on one class after another go for, of so many classes in all, where the spec does
+    /// not say.
+    pub fn target_classes(classes: usize) -> usize {
+        classes.saturating_sub(1).min(9)
+    }
+
     /// Whether the attack takes `k` steps of `step_size`.
     pub fn has_step_size(self) -> bool {
         matches!(self, Self::IFgsm | Self::MiFgsm | Self::Pgd)

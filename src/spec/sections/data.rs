@@ -6,9 +6,9 @@ use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::model::StageRef;
-use crate::data::SourceKind;
+use crate::data::{SourceKind, generated};
 use crate::spec::choice::{choices, one_of};
-use crate::spec::range::Count;
+use crate::spec::range::{Count, Pair};
 use crate::spec::section::section;
 use crate::spec::task::Task;
 
@@ -149,6 +149,8 @@ impl<'de> Deserialize<'de> for Normalize {
     }
 }
 
+const BATCH_SIZE: usize = 128;
+
 section! {
     /// What a model learns from and is judged on.
     DataSpec {
@@ -157,18 +159,15 @@ section! {
         /// Folder of the files, relative to the working directory; required for cifar10, mnist and image-folder.
         dir: Option<PathBuf> [optional],
         /// Height and width of the images of an image-folder; default: the size of its first image.
-        image_size: Option<[usize; 2]> [by |fields: &mut crate::spec::fields::Fields, key| {
-            let size = fields.optional::<[Count; 2]>(key)?;
-            Some(size.map(|size| size.map(usize::from)))
-        }],
+        image_size: Option<[usize; 2]> [optional as Pair<Count>],
         /// Random changes of training images, any of "random-crop", "horizontal-flip"; default none.
         augment: Vec<AugmentKind> [or Vec::new()],
         /// Normalisation inside the model: "none", "cifar10", "mnist", or { mean = [...], std = [...] }; default "none".
         normalize: Normalize [or Normalize::None],
         /// Images a training step; default 128.
-        batch_size: usize [as Count, or 128],
+        batch_size: usize [as Count, or BATCH_SIZE],
         /// Images a batch of evaluation or attack; default `batch_size`.
-        eval_batch_size: usize [as Count, or batch_size.unwrap_or(128)],
+        eval_batch_size: usize [as Count, or batch_size.unwrap_or(BATCH_SIZE)],
         /// Use only so many training images, balanced over the classes; default all.
         train_limit: Option<usize> [optional as Count],
         /// Use only so many test images, balanced over the classes; default all.
@@ -183,6 +182,16 @@ section! {
                 fields.idle("dir", &mut dir, None, &format!("{kind} is generated, no file is read"));
             } else if !(fields.is_written("adversarial") && kind.source().classes().is_some()) {
                 fields.require_for("dir", &dir, &format!("{kind} is read from a folder"));
+            }
+            if kind.source().is_generated() {
+                for (key, limit, most) in [
+                    ("train_limit", &mut train_limit, generated::TRAIN_EXAMPLES),
+                    ("test_limit", &mut test_limit, generated::TEST_EXAMPLES),
+                ] {
+                    if limit.flatten().is_some_and(|limit| limit > most) {
+                        fields.idle(key, limit, None, &format!("{kind} has no more than {most} of these images"));
+                    }
+                }
             }
             if kind != DataKind::ImageFolder {
                 fields.idle("image_size", &mut image_size, None, "only image-folder uses it");
@@ -200,6 +209,12 @@ section! {
         if !fields.task_is(&[Task::Train, Task::AdversarialTrain]) {
             fields.idle("augment", &mut augment, Vec::new(), "only training augments images");
             fields.idle("train_limit", &mut train_limit, None, "only training reads the training images");
+            let why = "only training takes steps, and data.eval_batch_size says how large other batches are";
+            if fields.is_written("eval_batch_size") {
+                fields.idle("batch_size", &mut batch_size, BATCH_SIZE, why);
+            }
+            // Without it, the other one has its value by now.
+            batch_size = batch_size.map(|_| BATCH_SIZE);
         }
         if !fields.task_is(&[Task::Evaluate]) && fields.is_written("adversarial") {
             fields.fault("adversarial", "only the task evaluate judges on images that were made before");

@@ -21,7 +21,7 @@ pub use checkpoint::{CheckpointSpec, Interval};
 pub use data::{AugmentKind, DataKind, DataSpec, ImagesRef, Normalize};
 pub use evaluate::{EvalAttack, EvaluateSpec};
 pub use linbp::{LayersByUse, LinbpSpec, LinbpVariant};
-pub use model::{ModelSpec, Rectifier, StageRef, WeightsRef};
+pub use model::{ModelSpec, Moment, Rectifier, StageRef, WeightsRef};
 pub use optimizer::{OptimizerKind, OptimizerSpec};
 pub use scheduler::{SchedulerKind, SchedulerSpec};
 pub use simulate::{SimulateSpec, SimulationKind, StepRule};

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::de::{self, Deserialize, Deserializer};
 use serde::{Serialize, Serializer};
 
-use crate::models::Stem;
+use crate::models::{MLP_WIDTHS, Stem};
 use crate::spec::choice::{choices, nearest};
 use crate::spec::fields::Fields;
 use crate::spec::range::{Count, Share};
@@ -42,20 +42,33 @@ impl<'de> Deserialize<'de> for StageRef {
     }
 }
 
+choices! {
+    /// A moment of a training, at which its weights are taken.
+    Moment {
+        /// The end.
+        Final = "final",
+        /// The best checkpoint.
+        Best = "best",
+        /// The newest checkpoint.
+        Last = "last",
+    }
+}
+
 /// Where a model's weights come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WeightsRef {
     /// A file, relative to the working directory.
     File(PathBuf),
-    /// The final weights of the training stage of this id.
-    Stage(String),
+    /// The training stage of this id, at that moment: "@id", "@id.best", "@id.last".
+    Stage(String, Moment),
 }
 
 impl Serialize for WeightsRef {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::File(path) => path.serialize(serializer),
-            Self::Stage(id) => serializer.collect_str(&format_args!("@{id}")),
+            Self::Stage(id, Moment::Final) => serializer.collect_str(&format_args!("@{id}")),
+            Self::Stage(id, moment) => serializer.collect_str(&format_args!("@{id}.{moment}")),
         }
     }
 }
@@ -66,16 +79,24 @@ impl<'de> Deserialize<'de> for WeightsRef {
         impl de::Visitor<'_> for Words {
             type Value = WeightsRef;
             fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("a file or another stage, written \"@id\"")
+                f.write_str(
+                    "a file or another stage, written \"@id\", or \"@id.best\" or \"@id.last\" for its checkpoints",
+                )
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<WeightsRef, E> {
+                let refused = || E::invalid_value(de::Unexpected::Str(text), &self);
                 match text.strip_prefix('@') {
-                    Some("") => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
-                    Some(id) => Ok(WeightsRef::Stage(id.into())),
-                    None if text.is_empty() => {
-                        Err(E::invalid_value(de::Unexpected::Str(text), &self))
-                    }
+                    None if text.is_empty() => Err(refused()),
                     None => Ok(WeightsRef::File(text.into())),
+                    // An id has no dots.
+                    Some(stage) => {
+                        let (id, moment) = match stage.split_once('.') {
+                            None => (stage, Some(Moment::Final)),
+                            Some((id, moment)) => (id, Moment::from_name(moment)),
+                        };
+                        let moment = moment.filter(|_| !id.is_empty()).ok_or_else(refused)?;
+                        Ok(WeightsRef::Stage(id.into(), moment))
+                    }
                 }
             }
         }
@@ -98,7 +119,8 @@ section! {
     ModelSpec {
         /// Architecture, a name that `runner models` lists; required, or taken from the stage that `weights` names.
         arch: String [by read_arch],
-        /// Initial weights: a file relative to the working directory, or "@id" of a training stage; default random.
+        /// Initial weights: a file relative to the working directory, or "@id" of a training stage, "@id.best" for its best
+        /// checkpoint, "@id.last" for its newest; default random.
         weights: Option<WeightsRef> [optional],
         /// Stands in for every ReLU and ReLU6: "relu" or "silu"; default the architecture's own.
         activation: Option<Rectifier> [optional],
@@ -123,6 +145,18 @@ section! {
             && crate::models::Arch::find(arch).is_ok_and(|arch| !arch.has_stems())
         {
             fields.idle("stem", &mut stem, None, "only ResNets, ResNeXts and DenseNets have a choice of stems");
+        }
+        if arch.as_deref() == Some("mlp") && widths == Some(None) {
+            widths = Some(Some(MLP_WIDTHS.to_vec()));
+        }
+        let own_dropout = arch.as_ref().and_then(|arch| crate::models::dropout(arch).ok());
+        if let (Some(arch), Some(None)) = (&arch, own_dropout) {
+            fields.idle("dropout", &mut dropout, None, &format!("{arch} has no dropout"));
+        }
+        if !fields.task_is(&[Task::Train, Task::AdversarialTrain]) {
+            fields.idle("dropout", &mut dropout, None, "only training drops anything");
+        } else if dropout == Some(None) {
+            dropout = own_dropout.or(Some(None));
         }
         if widths.as_ref().is_some_and(|widths| widths.as_ref().is_some_and(Vec::is_empty)) {
             fields.fault("widths", "expected at least one width, found []");

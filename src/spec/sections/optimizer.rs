@@ -1,8 +1,8 @@
 //! `[optimizer]`: how gradients become updates.
 
+use super::scheduler::SchedulerKind;
 use crate::spec::choice::choices;
-use crate::spec::fields::Fields;
-use crate::spec::range::{NonNegative, Positive, Share};
+use crate::spec::range::{NonNegative, Pair, Positive, Share};
 use crate::spec::section::section;
 
 choices! {
@@ -25,8 +25,8 @@ section! {
     OptimizerSpec {
         /// The rule: "sgd", "adam" or "adamw"; default "sgd".
         kind: OptimizerKind [or OptimizerKind::Sgd],
-        /// Learning rate, which the scheduler changes; required.
-        lr: f64 [required as Positive],
+        /// Learning rate, which the scheduler changes; required, but for one-cycle, which has a max_lr.
+        lr: Option<f64> [optional as Positive],
         /// Momentum of sgd, in [0, 1); default 0.
         momentum: f64 [as Share, or 0.0],
         /// Nesterov's form of momentum, sgd only; default false.
@@ -34,14 +34,20 @@ section! {
         /// Weight decay (l2 penalty; decoupled for adamw); default 0.
         weight_decay: f64 [as NonNegative, or 0.0],
         /// Decay rates of adam's and adamw's two averages, each in [0, 1); default [0.9, 0.999].
-        betas: [f64; 2] [by |fields: &mut Fields, key| {
-            let betas = fields.optional::<[Share; 2]>(key)?;
-            Some(betas.map_or(BETAS, |betas| betas.map(f64::from)))
-        }],
+        betas: [f64; 2] [as Pair<Share>, or BETAS],
         /// Added to adam's and adamw's denominator; default 1e-8.
         eps: f64 [as Positive, or EPS],
     }
     check(fields) {
+        match fields.uses.beside.schedule {
+            Some(SchedulerKind::OneCycle) => {
+                fields.idle("lr", &mut lr, None, "one-cycle takes its rates from scheduler.max_lr");
+            }
+            Some(schedule) => {
+                fields.require_for("lr", &lr, &format!("the schedule {schedule} starts from it"));
+            }
+            None => {}
+        }
         match kind {
             Some(OptimizerKind::Sgd) => {
                 fields.idle("betas", &mut betas, BETAS, "only adam and adamw use it");

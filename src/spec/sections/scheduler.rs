@@ -89,6 +89,29 @@ section! {
             } else {
                 fields.idle("warmup_epochs", &mut warmup_epochs, 0, "one-cycle rises by itself");
             }
+            if kind == SchedulerKind::Cosine && t_max == Some(None) {
+                t_max = Some(fields.uses.beside.epochs);
+            }
+        }
+        if fields.used {
+            let beside = &fields.uses.beside;
+            if let (Some(least), Some(lr)) = (min_lr, beside.lr)
+                && least > lr
+            {
+                fields.fault("min_lr", &format!("expected at most optimizer.lr, which is {lr:?}, found {least:?}"));
+            }
+            if let (Some(warmup), Some(epochs)) = (warmup_epochs, beside.epochs)
+                && warmup > epochs
+            {
+                fields.fault("warmup_epochs", &format!(
+                    "expected at most train.epochs, which is {epochs}, found {warmup}: the rate would never reach optimizer.lr"
+                ));
+            }
+            if let (Some(list), Some(epochs)) = (&milestones, beside.epochs)
+                && let Some(late) = list.iter().find(|&&milestone| milestone >= epochs)
+            {
+                fields.warn("milestones", &format!("has no effect from {late} on: train.epochs is {epochs}"));
+            }
         }
     }
 }

@@ -19,6 +19,9 @@ section! {
         models: BTreeMap<String, ModelSpec> [by read_models],
     }
     check(fields) {
+        if attacks == Some(None) && !fields.uses.attacks.is_empty() {
+            attacks = Some(Some(fields.uses.attacks.clone()));
+        }
         if let Some(Some(list)) = &attacks {
             fields.each_once("attacks", list, AttackKind::NAMES);
         }

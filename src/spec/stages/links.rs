@@ -1,9 +1,22 @@
 //! What a stage refers to: the results of others.
 
+use figment::value::Value;
+
 use super::{Scope, StageReader};
 use crate::spec::fields::join;
 use crate::spec::references::{Link, Wants};
-use crate::spec::sections::StageRef;
+use crate::spec::sections::{StageRef, WeightsRef};
+
+/// The stage that a value refers to, where it refers to one.
+fn target(value: &Value, wants: Wants) -> Option<String> {
+    match wants {
+        Wants::Weights => match value.deserialize().ok()? {
+            WeightsRef::Stage(id, _) => Some(id),
+            WeightsRef::File(_) => None,
+        },
+        Wants::Images => value.deserialize().ok().map(|StageRef(id)| id),
+    }
+}
 
 impl<'a> StageReader<'a> {
     /// The stage's references to others, also where the stage is faulty otherwise.
@@ -21,7 +34,7 @@ impl<'a> StageReader<'a> {
             let Some((written, value)) = values.next().filter(|_| used(name)) else {
                 continue;
             };
-            if let Ok(StageRef(target)) = value.deserialize() {
+            if let Some(target) = target(value, wants) {
                 links.push(Link {
                     from: scope.id.to_owned(),
                     place: self.places.locate(&written, value.tag()),
@@ -49,7 +62,7 @@ impl<'a> StageReader<'a> {
                     continue;
                 };
                 seen.push(name);
-                if let Ok(StageRef(target)) = weights.deserialize() {
+                if let Some(target) = target(weights, Wants::Weights) {
                     let key = join(&table.path, &format!("models.{name}.weights"));
                     links.push(Link {
                         from: scope.id.to_owned(),

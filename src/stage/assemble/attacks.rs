@@ -11,8 +11,6 @@ use crate::{Error, Result};
 
 /// Units of colour channels where images are not normalised.
 const PIXELS: [f64; 3] = [1.0; 3];
-/// Wrong classes that the attacks on one class after another go for, where the spec does not say and there are as many.
-const TARGET_CLASSES: usize = 9;
 
 /// The attack of the given kind with the section's settings, on a model of so many classes: one, or the members of
 /// AutoAttack in order.
@@ -142,7 +140,7 @@ impl<'a> Maker<'a> {
     fn targets(&self) -> Result<usize> {
         let wrong = self.classes.saturating_sub(1);
         match self.spec.n_target_classes {
-            None => Ok(TARGET_CLASSES.min(wrong)),
+            None => Ok(AttackKind::target_classes(self.classes)),
             Some(count) if count <= wrong => Ok(count),
             Some(count) => Err(Error::spec(format!(
                 "attack.n_target_classes: expected at most {wrong}, the wrong ones of {} classes, found {count}",

@@ -1,22 +1,34 @@
 //! The weights that a stage's model starts from: where they are, which network they belong to, how they get into it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{input, section};
-use crate::models::{self, Origin, Stem, stem_of_weights};
+use candle_core::{DType, Device, Tensor};
+
+use super::{input, model_config, section};
+use crate::models::{self, ModelConfig, Origin, Stem, stem_of_weights};
 use crate::nn::Network;
-use crate::run::final_weights;
-use crate::spec::{ModelSpec, StageSpec, WeightsRef};
+use crate::run::{
+    best_checkpoint, final_weights, inspect_weights, last_checkpoint, read_weights, weights_file,
+};
+use crate::spec::{ModelSpec, Moment, StageSpec, WeightsRef};
 use crate::stage::StageContext;
 use crate::weights;
 use crate::{Error, Result};
 
-/// The file of the weights, if the spec names any.
+/// The file of the weights, or what names it, if the spec names any.
 pub(super) fn path(ctx: &StageContext<'_>, spec: &ModelSpec) -> Result<Option<PathBuf>> {
     Ok(match &spec.weights {
         None => None,
         Some(WeightsRef::File(path)) => Some(path.clone()),
-        Some(WeightsRef::Stage(id)) => Some(final_weights(input(ctx, id)?)),
+        Some(WeightsRef::Stage(id, moment)) => {
+            let stage = input(ctx, id)?;
+            Some(match moment {
+                Moment::Final => final_weights(stage),
+                Moment::Best => best_checkpoint(stage),
+                Moment::Last => last_checkpoint(stage),
+            })
+        }
     })
 }
 
@@ -30,8 +42,8 @@ pub fn stem(stage: &StageSpec, weights: Option<&Path>) -> Result<Option<Stem>> {
     let Some(path) = weights else {
         return Ok(spec.stem);
     };
-    let origin = Origin::read(&weights::metadata(path)?);
-    if origin.is_none() && matches!(spec.weights, Some(WeightsRef::Stage(_))) {
+    let origin = Origin::read(&weights::metadata(&weights_file(path))?);
+    if origin.is_none() && matches!(spec.weights, Some(WeightsRef::Stage(..))) {
         // A stage's model is known from the spec, which is where `stem` comes from.
         return Ok(spec.stem);
     }
@@ -58,14 +70,11 @@ pub fn origin(ctx: &StageContext<'_>) -> Result<Origin> {
 
 /// Loads the weights in the file at `path` into a network of `arch`.
 pub(super) fn load(path: &Path, arch: &str, network: &Network) -> Result<()> {
-    let mut state = weights::load_tensors(path)?;
+    let mut state = read_weights(path)?;
     models::adapt(arch, &mut state)?;
-    let surplus = network.load(&state).map_err(|error| {
-        Error::failed(format!(
-            "{}: these weights do not fit model.arch = \"{arch}\":\n{error}",
-            path.display(),
-        ))
-    })?;
+    let surplus = network
+        .load(&state)
+        .map_err(|error| unfit(path, arch, &error))?;
     if !surplus.is_empty() {
         tracing::warn!(
             "{}: {} tensors that {arch} has no use for: {}",
@@ -75,4 +84,51 @@ pub(super) fn load(path: &Path, arch: &str, network: &Network) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Whether the file of weights that the stage's model names, if it names one, is there and has tensors of the names and
+/// shapes that [`load`] will ask for. `image` and `classes`: those of the data. No tensor is read.
+///
+/// # Errors
+/// As a run of the stage fails.
+pub fn check_weights(stage: &StageSpec, image: [usize; 3], classes: usize) -> Result<()> {
+    let spec = section(&stage.model, "model")?;
+    let Some(WeightsRef::File(path)) = &spec.weights else {
+        return Ok(());
+    };
+    let found = inspect_weights(path)?;
+    let config = ModelConfig {
+        stem: stem(stage, Some(path))?,
+        ..model_config(stage, image, classes)?
+    };
+    let network = models::outline(&spec.arch, &config)?;
+    let largest = network.parameters().iter().map(|p| p.tensor().elem_count());
+    let largest = largest.max().unwrap_or(0);
+    let mut state = BTreeMap::new();
+    let mut adaptable = true;
+    for found in found {
+        let count = found
+            .shape
+            .iter()
+            .try_fold(1usize, |n, &d| n.checked_mul(d));
+        adaptable &= count.is_some_and(|count| count <= largest);
+        // Names and shapes without numbers, which take no memory.
+        let tensor = Tensor::zeros((), DType::F32, &Device::Cpu)?.broadcast_as(found.shape)?;
+        state.insert(found.name, tensor);
+    }
+    // A tensor larger than any of the model's does not fit it, and is not to be computed with.
+    if adaptable {
+        models::adapt(&spec.arch, &mut state)?;
+    }
+    network
+        .fit(&state)
+        .map(drop)
+        .map_err(|error| unfit(path, &spec.arch, &error))
+}
+
+fn unfit(path: &Path, arch: &str, error: &Error) -> Error {
+    Error::failed(format!(
+        "{}: these weights do not fit model.arch = \"{arch}\": {error}",
+        path.display()
+    ))
 }
