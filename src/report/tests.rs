@@ -31,6 +31,7 @@ fn open(results: &Path, run: &str, spec: &str, stages: Vec<StageRecord>) -> RunF
         ]),
         device: "cpu".to_owned(),
         command: Vec::new(),
+        inputs: Vec::new(),
         stages,
     })
     .unwrap()
@@ -47,7 +48,7 @@ fn the_summary_has_a_row_a_run_and_columns_for_what_tells_them_apart() {
             folder
                 .set_stage("main", RunState::Finished, Some(metrics))
                 .unwrap();
-            folder.end(&Ok(())).unwrap();
+            folder.end(&Ok(()), None).unwrap();
         }
     }
     let written = summary(&results.path().join("exp")).unwrap();

@@ -11,6 +11,7 @@ use super::files::{self, FORMAT_VERSION};
 use super::folder::RunFolder;
 use super::lock::Lock;
 use super::metrics::MetricsWriter;
+use super::provenance::Code;
 use super::record::{FinishedStage, Metrics, RunState, finite, to_json};
 use super::simulation::SimulationWriter;
 use super::store::CheckpointStore;
@@ -116,6 +117,7 @@ impl StageFolder {
         let record = FinishedStage {
             format_version: FORMAT_VERSION,
             key: key.to_owned(),
+            code: Some(Code::current()),
             state: RunState::Finished,
             ended: clock::now(),
             metrics: finite(metrics),
