@@ -102,7 +102,7 @@ pub struct MetricsWriter {
 }
 
 impl MetricsWriter {
-    /// Opens the file at `path`, making it if there is none. `exact`: whether results are the same bit for bit when
+    /// Opens the file at `path`, which the first row makes if there is none. `exact`: whether results are the same bit for bit when
     /// they are computed again, so that a difference is an error; otherwise it is a warning in the log.
     pub fn open(path: &Path, exact: bool) -> Result<Self> {
         let (table, rows): (_, Vec<MetricsRow>) = Appender::open_with_rows(path)?;
