@@ -238,7 +238,7 @@ fn a_stage_s_checkpoints_are_named() {
         );
         let graph = Graph::new(&run.spec);
         assert_eq!(graph.inputs(1), [0]);
-        keys.push(stage_keys(&run.spec, &graph).unwrap());
+        keys.push(stage_keys(&run.spec, &graph, &vec![Vec::new(); run.spec.stages.len()]).unwrap());
     }
     assert!(keys.iter().all(|key| key[0] == keys[0][0]));
     assert!(keys[0][1] != keys[1][1] && keys[1][1] != keys[2][1]);

@@ -8,8 +8,8 @@ use super::Overrides;
 use super::output::{out, remark};
 use super::request::request;
 use crate::pipeline::{
-    DeviceChoice, Graph, Options, Outcome, RunResult, check_data, check_memory, check_models,
-    described, execute_all, run_folder,
+    Contents, DeviceChoice, Graph, Options, Outcome, Place, RunResult, check_data, check_memory,
+    check_models, described, execute_all, of_run, of_stages, run_folder,
 };
 use crate::run::log::{self, Verbosity};
 use crate::run::{Metrics, Progress, RunRecord, file_size, interrupt};
@@ -133,10 +133,12 @@ fn count(runs: usize) -> String {
 
 /// How a run ended, with its last metrics.
 fn words(outcome: &Outcome) -> String {
-    let state = if outcome.was_finished {
-        "finished before (--fresh runs it again)"
-    } else {
-        "finished"
+    let state = match (outcome.was_finished, &outcome.made_by) {
+        (true, Some(program)) => {
+            format!("finished before by {program} (--fresh runs it again with this one)")
+        }
+        (true, None) => "finished before (--fresh runs it again)".to_owned(),
+        (false, _) => "finished".to_owned(),
     };
     let mut text = format!("{}: {state}\n", outcome.folder.display());
     for (stage, metrics) in &outcome.metrics {
@@ -202,13 +204,21 @@ fn dry_run(plan: &Plan, args: &RunArgs) -> Result<()> {
         remark("warning", &error.to_string());
     }
     let named = args.results.join(&plan.name);
+    let contents = Contents::open(&args.results);
     let mut text = String::new();
     for run in &plan.runs {
-        let folder = named.join(run_folder(&named, run));
+        // Of data that is missing nothing can have changed.
+        let read = of_stages(&run.spec, &contents).unwrap_or_default();
+        let inputs = of_run(&read);
+        let Place { folder, because } = run_folder(&named, run, &inputs);
+        let folder = named.join(folder);
         let state = match RunRecord::read(&folder) {
-            Ok(Some(record)) => record.actual_state(&folder).name(),
-            Ok(None) => "new",
-            Err(_) => "damaged",
+            Ok(Some(record)) => {
+                let state = record.actual_state(&folder).name().to_owned();
+                [vec![state], record.changes(&inputs)].concat().join(", ")
+            }
+            Ok(None) => because.map_or("new".to_owned(), |because| format!("new, {because}")),
+            Err(_) => "damaged".to_owned(),
         };
         text.push_str(&format!("{}: {state}\n", folder.display()));
     }

@@ -60,7 +60,8 @@ pub(super) fn dataset(split: Split, pixels: Vec<u8>, labels: Vec<u32>) -> Datase
     }
 }
 
-fn file_names(split: Split) -> Vec<String> {
+/// The files of a split.
+pub(super) fn file_names(split: Split) -> Vec<String> {
     match split {
         Split::Train => (1..=5)
             .map(|batch| format!("data_batch_{batch}.bin"))

@@ -20,13 +20,9 @@ pub fn find(dir: &Path) -> Option<PathBuf> {
 /// Reads one split: `data_batch_1` to `data_batch_5`, or `test_batch`. With a limit, no more files than it needs are
 /// read.
 pub fn read(dir: &Path, split: Split, limit: Option<usize>) -> Result<Dataset> {
-    let names = match split {
-        Split::Train => (1..=5).map(|batch| format!("data_batch_{batch}")).collect(),
-        Split::Test => vec!["test_batch".to_string()],
-    };
     let limit = limit.unwrap_or(usize::MAX);
     let (mut pixels, mut labels) = (Vec::new(), Vec::new());
-    for name in names {
+    for name in file_names(split) {
         if labels.len() >= limit {
             break;
         }
@@ -47,6 +43,14 @@ pub fn read(dir: &Path, split: Split, limit: Option<usize>) -> Result<Dataset> {
     }
     let whole = cifar::dataset(split, pixels, labels);
     Ok(whole.limit(limit))
+}
+
+/// The files of a split.
+pub(super) fn file_names(split: Split) -> Vec<String> {
+    match split {
+        Split::Train => (1..=5).map(|batch| format!("data_batch_{batch}")).collect(),
+        Split::Test => vec!["test_batch".to_string()],
+    }
 }
 
 /// Adds the images and labels of one file.

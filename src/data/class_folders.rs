@@ -147,7 +147,7 @@ fn abridged(names: &[String]) -> String {
 }
 
 /// The paths in `dir`, sorted by name; names with a leading dot and what file managers leave behind do not count.
-fn entries(dir: &Path) -> Result<Vec<PathBuf>> {
+pub(super) fn entries(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in fs::read_dir(dir).map_err(Error::io("list", dir))? {
         let entry = entry.map_err(Error::io("list", dir))?;

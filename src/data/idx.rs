@@ -66,6 +66,15 @@ pub fn read(dir: &Path, split: Split) -> Result<Dataset> {
     })
 }
 
+/// The files of a split that are there.
+pub(super) fn files(dir: &Path, split: Split) -> Vec<PathBuf> {
+    let kinds = ["images-idx3", "labels-idx1"];
+    kinds
+        .iter()
+        .filter_map(|kind| existing(dir, split, kind))
+        .collect()
+}
+
 fn prefix(split: Split) -> &'static str {
     match split {
         Split::Train => "train",

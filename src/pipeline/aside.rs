@@ -19,6 +19,11 @@ pub(super) fn move_aside(
     runs: &[String],
     stages: &BTreeSet<(String, String)>,
 ) -> Result<Vec<PathBuf>> {
+    if !named.is_dir() {
+        return Ok(Vec::new());
+    }
+    // One process at a time: between two looks at a folder nobody else may move it.
+    let _alone = Lock::wait(named, |_| ())?;
     let mut moved = Vec::new();
     for run in runs {
         moved.extend(step_aside(&named.join(run), &named.join(EARLIER))?);

@@ -5,15 +5,20 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
+use tracing::Level;
 
+use super::contents::Contents;
 use super::device::{described, precision};
 use super::graph::Graph;
+use super::inputs;
 use super::keys::stage_keys;
 use super::place::run_folder;
 use super::schedule;
 use crate::ops::precision::with as with_precision;
+use crate::run::log::shown;
 use crate::run::{
-    Metrics, Progress, RunFolder, RunStart, RunState, StageFolder, StageRecord, interrupt,
+    Code, FinishedStage, Input, Metrics, OWN_FOLDER, Progress, RunFolder, RunStart, RunState,
+    StageFolder, StageRecord, interrupt,
 };
 use crate::spec::PlannedRun;
 use crate::stage::{self, StageContext};
@@ -43,6 +48,8 @@ pub struct Outcome {
     pub folder: PathBuf,
     /// Whether it had finished before.
     pub was_finished: bool,
+    /// In words, the program that had finished it, where it was another than this one.
+    pub made_by: Option<String>,
     /// Last metrics of each stage, by id, in the order of the spec.
     pub metrics: Vec<(String, Metrics)>,
 }
@@ -53,8 +60,11 @@ struct Execution<'a> {
     options: &'a Options,
     progress: &'a Progress,
     folder: &'a RunFolder,
+    contents: &'a Contents,
     /// `results/<name>`.
     named: PathBuf,
+    /// What each stage reads from outside.
+    inputs: Vec<Vec<Input>>,
     keys: Vec<String>,
 }
 
@@ -65,54 +75,79 @@ struct Execution<'a> {
 pub(super) fn execute(
     run: &PlannedRun,
     options: &Options,
+    contents: &Contents,
     jobs: usize,
     progress: &Progress,
 ) -> Result<Outcome> {
     let named = options.results.join(&run.spec.name);
     let graph = Graph::new(&run.spec);
-    let keys = stage_keys(&run.spec, &graph)?;
-    let name = run_folder(&named, run);
+    let read = inputs::of_stages(&run.spec, contents)?;
+    let keys = stage_keys(&run.spec, &graph, &read)?;
+    let inputs = inputs::of_run(&read);
+    let place = run_folder(&named, run, &inputs);
+    let name = &place.folder;
     let folder = RunFolder::open(RunStart {
         results: &options.results,
         name: &run.spec.name,
-        run: &name,
+        run: name,
         spec: &run.text,
         settings: run.spec.provenance.clone(),
         device: described(&options.device_name, &run.spec.stages, &options.device)?,
         command: options.command.clone(),
-        stages: records(run, &named, &keys, &named.join(&name)),
+        inputs,
+        stages: records(run, &named, &keys, &named.join(name)),
     })?;
     if folder.is_finished() {
         folder.check_tables()?;
+        if folder.record().figures_missing.is_some() && draw(&folder).is_none() {
+            folder.figures_drawn()?;
+        }
         return Ok(outcome(&folder, true));
     }
     let _log = folder.log()?;
+    let begins = |why: String| progress.line(&format!("{}: {why}", folder.path().display()));
     tracing::info!(run = name, "begins");
     for warning in &run.spec.warnings {
         // Standard error has them once for all runs.
-        tracing::info!(warning, "remark on the spec");
+        shown(Level::WARN, warning);
+    }
+    if let Some(because) = place.because {
+        begins(format!("run anew: {because}"));
+    }
+    if let Some(other) = folder.other_program() {
+        let (other, this) = (other.words(), Code::current().words());
+        begins(format!("begun by {other}, goes on with {this}"));
     }
     let execution = Execution {
         run,
         options,
         progress,
         folder: &folder,
+        contents,
         named,
+        inputs: read,
         keys,
     };
     let result = schedule::run(&graph, jobs, |stage| {
         execution.stage(stage, &graph, jobs > 1)
     });
-    // What cannot be drawn can be drawn later: `runner report`.
-    if let Err(error) = report::figures(folder.path()) {
-        tracing::warn!("{}: no figures: {error}", folder.path().display());
-    }
-    if let Err(error) = &result {
-        tracing::info!(%error, "ends");
+    let figures_missing = draw(&folder);
+    match &result {
+        Ok(()) => {}
+        // As standard error will have it once all runs have ended.
+        Err(error @ Error::Interrupted) => shown(Level::WARN, &error.to_string()),
+        Err(error) => shown(Level::ERROR, &error.to_string()),
     }
     // Where both fail, the first failure is the cause.
-    let recorded = folder.end(&result);
+    let recorded = folder.end(&result, figures_missing);
     result.and(recorded).map(|()| outcome(&folder, false))
+}
+
+/// Draws the figures of a run. Why they are missing, if they are: then the next start draws them.
+fn draw(folder: &RunFolder) -> Option<String> {
+    let error = report::figures(folder.path()).err()?;
+    tracing::warn!("{}: no figures: {error}", folder.path().display());
+    Some(error.to_string())
 }
 
 fn outcome(folder: &RunFolder, was_finished: bool) -> Outcome {
@@ -120,6 +155,7 @@ fn outcome(folder: &RunFolder, was_finished: bool) -> Outcome {
     Outcome {
         folder: folder.path().to_path_buf(),
         was_finished,
+        made_by: folder.other_program().map(Code::words),
         metrics: stages
             .into_iter()
             .map(|stage| (stage.id, stage.metrics))
@@ -136,7 +172,7 @@ fn records(run: &PlannedRun, named: &Path, keys: &[String], folder: &Path) -> Ve
         key: key.clone(),
         folder: match run.spec.staged {
             true => relative(&StageFolder::shared_path(named, &stage.id, key), folder),
-            false => ".".to_owned(),
+            false => OWN_FOLDER.to_owned(),
         },
         state: RunState::Pending,
         metrics: Metrics::new(),
@@ -173,10 +209,11 @@ impl Execution<'_> {
         };
         let result = match folder.finished(key)? {
             Some(finished) => {
-                tracing::info!(stage = spec.id, "finished before");
+                progress.line(&reused(&spec.id, &finished, folder.path()));
                 Ok(finished.metrics)
             }
             None => {
+                inputs::unchanged(spec, &self.inputs[place], self.contents)?;
                 self.folder.set_stage(&spec.id, RunState::Running, None)?;
                 tracing::info!(stage = spec.id, task = %spec.task, "begins");
                 let inputs: BTreeMap<String, PathBuf> = graph
@@ -204,14 +241,16 @@ impl Execution<'_> {
                 })
             }
         };
-        let collected = self.folder.collect_metrics(folder.path());
         let state = RunState::after(&result);
         match &result {
             Ok(_) => tracing::info!(stage = spec.id, "finished"),
             Err(error) => tracing::info!(stage = spec.id, %error, "ended"),
         }
         let metrics = result.as_ref().ok().cloned();
-        let recorded = collected.and_then(|()| self.folder.set_stage(&spec.id, state, metrics));
+        let recorded = self
+            .folder
+            .set_stage(&spec.id, state, metrics)
+            .and_then(|()| self.folder.collect_metrics());
         // Where both fail, the first failure is the cause.
         result
             .and(recorded)
@@ -222,6 +261,22 @@ impl Execution<'_> {
                 (error, _) => error,
             })
     }
+}
+
+/// That a stage is not run again, in one line.
+fn reused(id: &str, finished: &FinishedStage, folder: &Path) -> String {
+    let other = finished
+        .code
+        .as_ref()
+        .filter(|code| !code.same_source(&Code::current()));
+    let by = other
+        .map(|code| format!(" by {}", code.words()))
+        .unwrap_or_default();
+    format!(
+        "{id}: finished before{by}, {}; taken from {}",
+        finished.ended,
+        folder.display()
+    )
 }
 
 /// Turns a panic, a defect of this program, into an error: the other runs and stages go on.

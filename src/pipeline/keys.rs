@@ -2,14 +2,20 @@
 
 use super::graph::Graph;
 use crate::Result;
+use crate::run::Input;
 use crate::spec::{ExperimentSpec, FORMAT_VERSION, ImagesRef, StageRef, WeightsRef};
 
-/// The key of every stage, in the order of the spec: a hash of its resolved settings, the keys of the stages that it
-/// uses, and the format version. Neither its id nor how often it writes checkpoints is part of it.
+/// The key of every stage, in the order of the spec: a hash of its resolved settings, the contents of what it reads
+/// (`inputs`, of every stage), the keys of the stages that it uses, and the format version. Neither its id nor how often it
+/// writes checkpoints is part of it.
 ///
 /// # Errors
 /// A setting that TOML cannot hold, such as a path that is not UTF-8.
-pub fn stage_keys(spec: &ExperimentSpec, graph: &Graph) -> Result<Vec<String>> {
+pub fn stage_keys(
+    spec: &ExperimentSpec,
+    graph: &Graph,
+    inputs: &[Vec<Input>],
+) -> Result<Vec<String>> {
     let mut keys = vec![String::new(); spec.stages.len()];
     for place in graph.order() {
         let mut stage = spec.stages[place].clone();
@@ -29,7 +35,10 @@ pub fn stage_keys(spec: &ExperimentSpec, graph: &Graph) -> Result<Vec<String>> {
         {
             *id = key_of(id);
         }
-        let text = format!("{FORMAT_VERSION}\n{}", stage.identity()?);
+        let mut text = format!("{FORMAT_VERSION}\n{}", stage.identity()?);
+        for input in &inputs[place] {
+            text.push_str(&format!("{} {}\n", input.what, input.hash));
+        }
         keys[place] = blake3::hash(text.as_bytes()).to_hex().to_string();
     }
     Ok(keys)
@@ -37,6 +46,8 @@ pub fn stage_keys(spec: &ExperimentSpec, graph: &Graph) -> Result<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::spec::{Request, plan};
 
@@ -57,6 +68,10 @@ mod tests {
 
     /// The keys of the attack and of the training.
     fn keys(text: &str, overrides: &[&str]) -> [String; 2] {
+        keys_with(text, overrides, &[Vec::new(), Vec::new()])
+    }
+
+    fn keys_with(text: &str, overrides: &[&str], inputs: &[Vec<Input>]) -> [String; 2] {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.toml");
         std::fs::write(&file, text).unwrap();
@@ -66,7 +81,7 @@ mod tests {
             ..Request::default()
         };
         let spec = &plan(&request).unwrap().runs[0].spec;
-        stage_keys(spec, &Graph::new(spec))
+        stage_keys(spec, &Graph::new(spec), inputs)
             .unwrap()
             .try_into()
             .unwrap()
@@ -79,6 +94,21 @@ mod tests {
         assert!(craft != craft_2 && train != train_2);
         let [craft_2, train_2] = keys(TEXT, &["stage.craft.attack.epsilon=0.2"]);
         assert!(craft != craft_2 && train == train_2);
+    }
+
+    #[test]
+    fn what_is_read_is_part_of_the_key_by_its_content() {
+        let read = |hash: &str| {
+            let images = Input::new("test images", Path::new("data"), hash.to_owned());
+            keys_with(TEXT, &[], &[Vec::new(), vec![images]])
+        };
+        let [craft, train] = keys(TEXT, &[]);
+        let [craft_1, train_1] = read("1");
+        let [craft_2, train_2] = read("2");
+        assert!(train != train_1 && train_1 != train_2);
+        // The attack reads nothing itself, but what it attacks was trained on other images.
+        assert!(craft != craft_1 && craft_1 != craft_2);
+        assert_eq!(read("1"), [craft_1, train_1]);
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! From a checked spec to files: the graph of its stages, their keys, and what executes them.
 
 mod aside;
+mod contents;
 mod device;
 mod execute;
 mod graph;
+mod inputs;
 mod keys;
 mod memory;
 mod place;
@@ -11,11 +13,13 @@ mod preflight;
 mod runs;
 mod schedule;
 
+pub use contents::Contents;
 pub use device::{CardInfo, DeviceChoice, OLDEST, cards, described, precision};
 pub use execute::{Options, Outcome};
 pub use graph::{Format, Graph, points};
+pub use inputs::{of_run, of_stages};
 pub use keys::stage_keys;
 pub use memory::check_memory;
-pub use place::run_folder;
+pub use place::{Place, run_folder};
 pub use preflight::{check_data, check_models};
 pub use runs::{RunResult, execute_all};

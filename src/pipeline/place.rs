@@ -2,27 +2,121 @@
 
 use std::path::Path;
 
-use crate::run::files;
+use crate::run::{Input, RunRecord, RunState, files};
 use crate::spec::PlannedRun;
 
-/// The name of a run's folder. A run keeps the folder that it once got: when a sweep has grown by a key since, its label
-/// is longer, and the run is found by the hash of its settings and the text of its `spec.toml`.
-pub fn run_folder(named: &Path, run: &PlannedRun) -> String {
+/// The folder of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Place {
+    /// Its name under `results/<name>/`.
+    pub folder: String,
+    /// Why that is a new folder beside one of the same settings, in words.
+    pub because: Option<String>,
+}
+
+impl Place {
+    fn of(folder: String) -> Self {
+        Self {
+            folder,
+            because: None,
+        }
+    }
+}
+
+/// Where a run lies that reads `inputs`: in the folder whose results came of them. A run whose inputs have changed since it
+/// finished gets a folder of its own, with the first number behind its name that is free. One that is not finished keeps its
+/// folder, and [`crate::run::RunFolder::open`] refuses to mix the results in it.
+pub fn run_folder(named: &Path, run: &PlannedRun, inputs: &[Input]) -> Place {
+    let first = first_folder(named, run);
+    let numbered = |number: usize| match number {
+        1 => first.clone(),
+        number => format!("{first}.{number}"),
+    };
+    let mut newest: Option<(String, RunRecord)> = None;
+    for number in numbers(named, &first) {
+        let folder = numbered(number);
+        let Ok(Some(record)) = RunRecord::read(&named.join(&folder)) else {
+            // Not begun yet, or damaged: whoever opens it will say so.
+            return Place::of(folder);
+        };
+        if record.changes(inputs).is_empty() {
+            return Place::of(folder);
+        }
+        if newest
+            .as_ref()
+            .is_none_or(|(_, newest)| newest.created <= record.created)
+        {
+            newest = Some((folder, record));
+        }
+    }
+    match newest {
+        None => Place::of(first),
+        Some((folder, record)) if record.state == RunState::Finished => {
+            let free = (1..)
+                .map(numbered)
+                .find(|folder| !named.join(folder).exists());
+            let changes = record.changes(inputs).join(", ");
+            Place {
+                folder: free.unwrap_or(first),
+                because: Some(format!(
+                    "{changes} since the run in {} finished",
+                    named.join(folder).display()
+                )),
+            }
+        }
+        Some((folder, _)) => Place::of(folder),
+    }
+}
+
+/// The folder that a run has as long as its inputs stay what they are. A run keeps the folder that it once got: when a sweep
+/// has grown by a key since, its label is longer, and the run is found by the hash of its settings and the text of its
+/// `spec.toml`.
+fn first_folder(named: &Path, run: &PlannedRun) -> String {
     let folder = run.folder();
     if named.join(&folder).is_dir() {
         return folder;
     }
-    let Ok(entries) = std::fs::read_dir(named) else {
-        return folder;
-    };
     let suffix = format!("-{}", run.hash);
-    let mut names: Vec<String> = entries
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| *name == run.hash || name.ends_with(&suffix))
+    let mut names: Vec<String> = names(named)
+        .into_iter()
         .filter(|name| holds(&named.join(name), run))
+        .map(|name| split_number(&name).0.to_owned())
+        .filter(|name| *name == run.hash || name.ends_with(&suffix))
         .collect();
     names.sort();
     names.into_iter().next().unwrap_or(folder)
+}
+
+/// The numbers of the folders that a run has, in order: 1 is the one without a number.
+fn numbers(named: &Path, first: &str) -> Vec<usize> {
+    let names = names(named);
+    let numbers = names.iter().map(|name| split_number(name));
+    let mut numbers: Vec<usize> = numbers
+        .filter(|(name, _)| *name == first)
+        .map(|(_, number)| number)
+        .collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+/// The name of a run's folder without the number behind it, and the number.
+fn split_number(name: &str) -> (&str, usize) {
+    let numbered = name.rsplit_once('.').and_then(|(name, digits)| {
+        let number = digits
+            .parse()
+            .ok()
+            .filter(|&number: &usize| number > 1 && number.to_string() == digits)?;
+        Some((name, number))
+    });
+    numbered.unwrap_or((name, 1))
+}
+
+/// The names of what is in a folder; none if it cannot be listed.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect()
 }
 
 fn holds(folder: &Path, run: &PlannedRun) -> bool {

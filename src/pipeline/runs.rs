@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::aside::move_aside;
+use super::contents::Contents;
 use super::execute::{Options, Outcome, execute};
 use super::graph::Graph;
+use super::inputs;
 use super::keys::stage_keys;
 use super::place::run_folder;
 use crate::run::{Progress, interrupt};
@@ -28,22 +30,18 @@ pub fn execute_all(
     ended: impl Fn(usize, &Result<Outcome>) + Sync,
 ) -> Result<Vec<RunResult>> {
     let named = options.results.join(&plan.name);
+    let contents = Contents::open(&options.results);
     if options.fresh {
-        let folders: Vec<String> = plan
-            .runs
-            .iter()
-            .map(|run| run_folder(&named, run))
-            .collect();
+        let mut folders = Vec::new();
         let mut stages = BTreeSet::new();
-        for run in plan.runs.iter().filter(|run| run.spec.staged) {
-            let keys = stage_keys(&run.spec, &Graph::new(&run.spec))?;
-            stages.extend(
-                run.spec
-                    .stages
-                    .iter()
-                    .map(|stage| stage.id.clone())
-                    .zip(keys),
-            );
+        for run in &plan.runs {
+            let read = inputs::of_stages(&run.spec, &contents)?;
+            folders.push(run_folder(&named, run, &inputs::of_run(&read)).folder);
+            if run.spec.staged {
+                let keys = stage_keys(&run.spec, &Graph::new(&run.spec), &read)?;
+                let ids = run.spec.stages.iter().map(|stage| stage.id.clone());
+                stages.extend(ids.zip(keys));
+            }
         }
         for path in move_aside(&named, &folders, &stages)? {
             progress.line(&format!("earlier results are in {}", path.display()));
@@ -63,7 +61,7 @@ pub fn execute_all(
         if stopped.load(Ordering::SeqCst) || interrupt::requested() {
             return;
         }
-        let result = execute(run, options, stage_jobs, progress);
+        let result = execute(run, options, &contents, stage_jobs, progress);
         if options.fail_fast && result.is_err() {
             stopped.store(true, Ordering::SeqCst);
         }

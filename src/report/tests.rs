@@ -31,6 +31,7 @@ fn open(results: &Path, run: &str, spec: &str, stages: Vec<StageRecord>) -> RunF
         ]),
         device: "cpu".to_owned(),
         command: Vec::new(),
+        inputs: Vec::new(),
         stages,
     })
     .unwrap()
@@ -58,14 +59,14 @@ fn the_summary_has_a_row_a_run_by_number_with_what_tells_them_apart() {
                 folder
                     .set_stage("main", RunState::Finished, Some(metrics))
                     .unwrap();
-                folder.end(&Ok(())).unwrap();
+                folder.end(&Ok(()), None).unwrap();
             }
             5 => {
                 let rows = [epoch(1), epoch(2), epoch(3)];
                 table::write(&folder.path().join(files::METRICS), &rows).unwrap();
                 folder.set_stage("main", RunState::Failed, None).unwrap();
                 let outcome = Err::<(), _>(Error::failed("stage a: no, no\nstage b: never"));
-                folder.end(&outcome).unwrap();
+                folder.end(&outcome, None).unwrap();
             }
             // Never ended: killed.
             _ => {}
@@ -157,7 +158,7 @@ fn results_are_one_measurement_a_row_with_attacks_as_values() {
             run.set_stage(id, RunState::Finished, Some(metrics))
                 .unwrap();
         }
-        run.end(&Ok(())).unwrap();
+        run.end(&Ok(()), None).unwrap();
     }
     let written = summary(&results.path().join("exp")).unwrap();
     assert_eq!(
@@ -211,7 +212,7 @@ fn results_of_transfers_and_simulations_name_models_and_gradients() {
         run.set_stage(id, RunState::Finished, Some(metrics))
             .unwrap();
     }
-    run.end(&Ok(())).unwrap();
+    run.end(&Ok(()), None).unwrap();
     let written = summary(&results.path().join("exp")).unwrap();
     let text = text(&written[1]);
     let rows: Vec<&str> = text.lines().skip(1).collect();

@@ -35,6 +35,8 @@ pub const CHECKPOINTS: &str = "checkpoints";
 pub const FINAL_WEIGHTS: &str = "final.safetensors";
 /// Folder of the figures.
 pub const FIGURES: &str = "figures";
+/// In the folder of all results: hashes of the contents of weights and data, remembered.
+pub const CONTENTS: &str = ".contents";
 /// The tracing log, one JSON object a line.
 pub const LOG: &str = "log.jsonl";
 /// Held by the process that owns the folder.

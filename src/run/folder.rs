@@ -6,15 +6,19 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::files::{self, FORMAT_VERSION};
+use super::input::Input;
 use super::lock::Lock;
 use super::log::{self, LogGuard};
-use super::metrics::{MetricsRow, MetricsWriter};
+use super::metrics::MetricsRow;
 use super::presence::Presence;
-use super::provenance::{Code, Host};
+use super::provenance::{Code, Host, ProgramStart};
 use super::record::{Metrics, RunRecord, RunState, StageRecord, finite, to_json};
 use super::{clock, table};
 use crate::atomic;
 use crate::error::{Error, Result};
+
+/// The folder of a stage, as a record names it, that is the run's own.
+pub const OWN_FOLDER: &str = ".";
 
 /// What a run is started with.
 #[derive(Clone, Debug)]
@@ -33,6 +37,8 @@ pub struct RunStart<'a> {
     pub device: String,
     /// The command line.
     pub command: Vec<String>,
+    /// What the run reads from outside the results folder.
+    pub inputs: Vec<Input>,
     /// Stages in the order of the spec; states and metrics are taken over from an earlier start.
     pub stages: Vec<StageRecord>,
 }
@@ -44,30 +50,42 @@ pub struct RunFolder {
     record: Mutex<RunRecord>,
     metrics: Mutex<()>,
     presence: Presence,
-    _lock: Lock,
+    /// The program of the start before this one, where it was another.
+    other_program: Option<Code>,
+    /// `None` where the run is finished and the folder cannot be written.
+    _lock: Option<Lock>,
 }
 
 impl RunFolder {
     /// Makes the run's folder, or opens the one that an earlier start left; takes its lock, and writes the resolved
     /// spec and `run.json` with the state running. A finished run is opened as it is and nothing is written.
-    /// Errors when the folder cannot be written, is in use, or holds another spec.
+    /// Errors when the folder cannot be written, is in use, holds another spec, or results from other inputs. A finished
+    /// run needs no writing: it may stand in a folder that is only read.
     pub fn open(start: RunStart) -> Result<Self> {
         let path = start.results.join(start.name).join(start.run);
         let elsewhere = |error: Error| {
             Error::failed(format!("{error}; choose another folder with --results DIR"))
         };
-        fs::create_dir_all(&path)
-            .map_err(Error::io("create", &path))
-            .map_err(elsewhere)?;
-        let lock = Lock::acquire(&path).map_err(|error| match error {
-            error @ Error::Io { .. } => elsewhere(error),
-            error => error,
-        })?;
-        atomic::clean(&path)?;
+        let is_finished = |record: &RunRecord| record.state == RunState::Finished;
+        let lock = match Lock::acquire(&path) {
+            Ok(lock) => Some(lock),
+            Err(error @ Error::Io { .. }) => match RunRecord::read(&path) {
+                Ok(Some(record)) if is_finished(&record) => None,
+                _ => return Err(elsewhere(error)),
+            },
+            Err(error) => return Err(error),
+        };
+        if lock.is_some() {
+            atomic::clean(&path)?;
+        }
         let earlier = RunRecord::read(&path)?;
         write_spec(&path, start.spec)?;
+        if let Some(earlier) = &earlier {
+            refuse_other_inputs(&path, earlier, &start.inputs)?;
+        }
+        let code = earlier.as_ref().map(|record| record.code.clone());
         let record = match earlier {
-            Some(record) if record.state == RunState::Finished => record,
+            Some(record) if is_finished(&record) => record,
             earlier => {
                 let record = begun(start, earlier);
                 write_record(&path, &record)?;
@@ -79,8 +97,14 @@ impl RunFolder {
             path,
             record: Mutex::new(record),
             metrics: Mutex::new(()),
+            other_program: code.filter(|code| !code.same_source(&Code::current())),
             _lock: lock,
         })
+    }
+
+    /// The program of the start before this one, or of the last one of a finished run, where it was another.
+    pub fn other_program(&self) -> Option<&Code> {
+        self.other_program.as_ref()
     }
 
     /// Where it is.
@@ -110,24 +134,34 @@ impl RunFolder {
         self.write(&record)
     }
 
-    /// Copies the rows of a stage that has a folder of its own into the run's `metrics.csv`; rows that stand there
-    /// already stay as they are.
-    pub fn collect_metrics(&self, stage: &Path) -> Result<()> {
-        if stage == self.path {
-            return Ok(());
-        }
-        let rows: Vec<MetricsRow> = table::read(&stage.join(files::METRICS))?;
-        if rows.is_empty() {
-            return Ok(());
-        }
+    /// Gathers the rows of all stages that have begun and have a folder of their own in the run's `metrics.csv`, in the
+    /// order of the spec, whatever the order in which they ended.
+    pub fn collect_metrics(&self) -> Result<()> {
         let _one_at_a_time = self.metrics.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut writer = MetricsWriter::open(&self.path.join(files::METRICS), false)?;
-        rows.into_iter().try_for_each(|row| writer.append(row))
+        let mut rows: Vec<MetricsRow> = Vec::new();
+        for stage in self.record().stages {
+            if stage.state != RunState::Pending && stage.folder != OWN_FOLDER {
+                let table = self.path.join(&stage.folder).join(files::METRICS);
+                rows.extend(table::read(&table)?);
+            }
+        }
+        match rows.is_empty() {
+            true => Ok(()),
+            false => table::write(&self.path.join(files::METRICS), &rows),
+        }
     }
 
-    /// Records how the run ended.
-    pub fn end<T>(&self, outcome: &Result<T>) -> Result<()> {
+    /// Records that the figures of a finished run stand now.
+    pub fn figures_drawn(&self) -> Result<()> {
         let mut record = self.lock_record();
+        record.figures_missing = None;
+        write_record(&self.path, &record)
+    }
+
+    /// Records how the run ended, and why its figures are missing, if they are.
+    pub fn end<T>(&self, outcome: &Result<T>, figures_missing: Option<String>) -> Result<()> {
+        let mut record = self.lock_record();
+        record.figures_missing = figures_missing;
         record.state = RunState::after(outcome);
         record.ended = Some(clock::now());
         record.error = match outcome {
@@ -175,9 +209,45 @@ fn write_spec(folder: &Path, spec: &str) -> Result<()> {
     )))
 }
 
+/// Refuses to go on from results of other inputs.
+fn refuse_other_inputs(folder: &Path, earlier: &RunRecord, inputs: &[Input]) -> Result<()> {
+    let changes = earlier.changes(inputs);
+    if changes.is_empty() || !holds_results(folder)? {
+        return Ok(());
+    }
+    Err(Error::failed(format!(
+        "{}: {} since this run began, and its results so far would mix with others; put back what was there to go on, or \
+         start again with --fresh",
+        folder.display(),
+        changes.join(", ")
+    )))
+}
+
+/// Whether a run's folder holds more than what every start writes before the first step.
+fn holds_results(folder: &Path) -> Result<bool> {
+    let begun = [files::SPEC, files::RUN, files::LOG, files::LOCK];
+    let mut entries = fs::read_dir(folder).map_err(Error::io("read", folder))?;
+    Ok(entries
+        .any(|entry| entry.is_ok_and(|entry| begun.iter().all(|name| entry.file_name() != *name))))
+}
+
 /// The record of a run that begins now, or again.
 fn begun(start: RunStart, earlier: Option<RunRecord>) -> RunRecord {
     let now = clock::now();
+    let code = Code::current();
+    let mut programs = match &earlier {
+        Some(record) if record.programs.is_empty() => {
+            vec![ProgramStart::new(&record.code, &record.started)]
+        }
+        Some(record) => record.programs.clone(),
+        None => Vec::new(),
+    };
+    if earlier
+        .as_ref()
+        .is_none_or(|record| !record.code.same_source(&code))
+    {
+        programs.push(ProgramStart::new(&code, &now));
+    }
     let mut stages = start.stages;
     for stage in &mut stages {
         let before = earlier.iter().flat_map(|record| &record.stages);
@@ -204,11 +274,14 @@ fn begun(start: RunStart, earlier: Option<RunRecord>) -> RunRecord {
         started: now,
         ended: None,
         attempts: earlier.map_or(0, |record| record.attempts) + 1,
-        code: Code::current(),
+        code,
+        programs,
         host: Host::current(),
         device: start.device,
         command: start.command,
         settings: start.settings,
+        inputs: Some(start.inputs),
+        figures_missing: None,
         stages,
     }
 }
@@ -231,6 +304,7 @@ mod tests {
             settings: BTreeMap::from([("seed".to_owned(), "default".to_owned())]),
             device: "cpu".to_owned(),
             command: vec!["runner".to_owned(), "a.toml".to_owned()],
+            inputs: Vec::new(),
             stages: vec![StageRecord {
                 id: "main".to_owned(),
                 task: "train".to_owned(),
@@ -283,14 +357,14 @@ mod tests {
         let results = tempfile::tempdir().unwrap();
         let folder = RunFolder::open(start(results.path(), "seed = 0\n")).unwrap();
         folder
-            .end::<()>(&Err(Error::failed("out of paper")))
+            .end::<()>(&Err(Error::failed("out of paper")), None)
             .unwrap();
         assert_eq!(folder.record().state, RunState::Failed);
         assert_eq!(folder.record().error.as_deref(), Some("out of paper"));
-        folder.end::<()>(&Err(Error::Interrupted)).unwrap();
+        folder.end::<()>(&Err(Error::Interrupted), None).unwrap();
         assert_eq!(folder.record().state, RunState::Interrupted);
         assert_eq!(folder.record().error, None);
-        folder.end(&Ok(())).unwrap();
+        folder.end(&Ok(()), None).unwrap();
         let text = fs::read(folder.path().join(files::RUN)).unwrap();
         drop(folder);
         let again = RunFolder::open(start(results.path(), "seed = 0\n")).unwrap();
@@ -340,27 +414,111 @@ mod tests {
     }
 
     #[test]
-    fn rows_of_stages_are_collected_once() {
+    fn rows_of_stages_are_collected_in_the_order_of_the_spec() {
         let results = tempfile::tempdir().unwrap();
-        let folder = RunFolder::open(start(results.path(), "seed = 0\n")).unwrap();
-        let stage = tempfile::tempdir().unwrap();
-        let row = |epoch| MetricsRow {
-            stage: "a".into(),
-            epoch,
-            split: "test".into(),
-            attack: "none".into(),
-            loss: Some(0.5),
-            ..MetricsRow::default()
+        let stages = ["a", "b", "c"].map(|id| StageRecord {
+            id: id.to_owned(),
+            task: "train".to_owned(),
+            key: "k".to_owned(),
+            folder: format!("../stages/{id}-k"),
+            state: RunState::Pending,
+            metrics: Metrics::new(),
+        });
+        let folder = RunFolder::open(RunStart {
+            stages: stages.to_vec(),
+            ..start(results.path(), "seed = 0\n")
+        })
+        .unwrap();
+        let collected = || -> Vec<(String, u64)> {
+            folder.collect_metrics().unwrap();
+            let rows: Vec<MetricsRow> = table::read(&folder.path().join(files::METRICS)).unwrap();
+            rows.into_iter().map(|row| (row.stage, row.epoch)).collect()
         };
-        folder.collect_metrics(stage.path()).unwrap();
+        let ends = |id: &str, epochs: u64| {
+            let path = results.path().join(format!("exp/stages/{id}-k"));
+            fs::create_dir_all(&path).unwrap();
+            let rows: Vec<MetricsRow> = (1..=epochs)
+                .map(|epoch| MetricsRow {
+                    stage: id.to_owned(),
+                    epoch,
+                    ..MetricsRow::default()
+                })
+                .collect();
+            table::write(&path.join(files::METRICS), &rows).unwrap();
+        };
+        ends("c", 1);
+        assert!(collected().is_empty(), "no stage has begun");
         assert!(!folder.path().join(files::METRICS).exists());
-        for epochs in [1..=1, 1..=2, 1..=2] {
-            let rows: Vec<_> = epochs.map(row).collect();
-            table::write(&stage.path().join(files::METRICS), &rows).unwrap();
-            folder.collect_metrics(stage.path()).unwrap();
-            let collected: Vec<MetricsRow> =
-                table::read(&folder.path().join(files::METRICS)).unwrap();
-            assert_eq!(collected, rows);
+        folder.set_stage("c", RunState::Finished, None).unwrap();
+        assert_eq!(collected(), [("c".to_owned(), 1)]);
+        ends("a", 1);
+        folder.set_stage("a", RunState::Interrupted, None).unwrap();
+        let row = |id: &str, epoch| (id.to_owned(), epoch);
+        assert_eq!(collected(), [row("a", 1), row("c", 1)]);
+        ends("a", 2);
+        assert_eq!(collected(), [row("a", 1), row("a", 2), row("c", 1)]);
+    }
+
+    fn input(hash: &str) -> Vec<Input> {
+        vec![Input::new("weights", Path::new("w.pt"), hash.to_owned())]
+    }
+
+    #[test]
+    fn a_run_with_results_goes_on_with_its_own_inputs_alone() {
+        let results = tempfile::tempdir().unwrap();
+        let open = |hash: &str| {
+            RunFolder::open(RunStart {
+                inputs: input(hash),
+                ..start(results.path(), "seed = 0\n")
+            })
+        };
+        let path = open("one").unwrap().path().to_owned();
+        // Nothing has come of it yet: a data set that was mended may be tried again.
+        assert_eq!(open("two").unwrap().record().inputs, Some(input("two")));
+        fs::write(path.join(files::METRICS), "").unwrap();
+        let message = open("three").unwrap_err().to_string();
+        assert!(
+            message
+                .contains("weights of w.pt changed (content two, now three) since this run began"),
+            "{message}"
+        );
+        assert!(message.contains("--fresh"), "{message}");
+        open("two").unwrap();
+        // A record of a version that did not name inputs.
+        let record = RunRecord::read(&path).unwrap().unwrap();
+        write_record(
+            &path,
+            &RunRecord {
+                inputs: None,
+                ..record
+            },
+        )
+        .unwrap();
+        open("three").unwrap();
+    }
+
+    #[test]
+    fn the_programs_that_worked_on_a_run_are_kept() {
+        let results = tempfile::tempdir().unwrap();
+        let open = || RunFolder::open(start(results.path(), "seed = 0\n")).unwrap();
+        let folder = open();
+        assert!(folder.other_program().is_none());
+        let mut record = folder.record();
+        assert_eq!(record.programs.len(), 1);
+        record.code.commit = Some("0123456789abcdef".to_owned());
+        // As in a record of a version that did not keep them.
+        record.programs.clear();
+        write_record(folder.path(), &record).unwrap();
+        drop(folder);
+        for _ in 0..2 {
+            let again = open();
+            let now = again.record();
+            let commits: Vec<_> = now.programs.iter().map(|program| &program.commit).collect();
+            assert_eq!(commits, [&record.code.commit, &Code::current().commit]);
+            assert_eq!(now.programs[0].started, record.started);
         }
+        write_record(&results.path().join("exp/1f3a9c20"), &record).unwrap();
+        let words = open().other_program().map(Code::words).unwrap();
+        assert!(words.ends_with(" of commit 0123456789"), "{words}");
     }
 }

@@ -228,6 +228,7 @@ mod tests {
             settings: BTreeMap::new(),
             device: "cpu".to_owned(),
             command: Vec::new(),
+            inputs: Vec::new(),
             stages: stages
                 .iter()
                 .map(|id| StageRecord {
@@ -263,7 +264,7 @@ mod tests {
         let run = RunFolder::open(start(results.path(), "b", "", &["one", "two"])).unwrap();
         run.set_stage("one", RunState::Finished, Some(metrics(0.5)))
             .unwrap();
-        run.end::<()>(&Err(Error::failed("no paper\nleft")))
+        run.end::<()>(&Err(Error::failed("no paper\nleft")), None)
             .unwrap();
         drop(run);
 

@@ -3,8 +3,8 @@
 //! The lock is the operating system's lock on the file `.lock`, so it ends with its process, however that ends.
 //! The file's text only says who owns it; the file itself is never removed, since another process may hold it open.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Write};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,9 +19,11 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock of `folder`, which must exist. Errors, naming the owner, when another process holds it.
+    /// Takes the lock of `folder`, making the folder if there is none. Errors, naming the owner, when another process
+    /// holds it.
     pub fn acquire(folder: &Path) -> Result<Self> {
-        // A reader that asks whether the folder is in use holds the lock for a moment, so one refusal proves nothing.
+        // A reader that asks whether the folder is in use holds the lock for a moment, and a process that moves the folder
+        // aside takes it from under this one, so one refusal proves nothing.
         for _ in 0..5 {
             if let Some(lock) = Self::try_acquire(folder)? {
                 return Ok(lock);
@@ -54,17 +56,22 @@ impl Lock {
     }
 
     fn try_acquire(folder: &Path) -> Result<Option<Self>> {
+        fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
         let path = path(folder);
-        let mut file = OpenOptions::new()
+        let opened = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
-            .open(&path)
-            .map_err(Error::io("open", &path))?;
+            .open(&path);
+        let mut file = match opened {
+            // Moved aside since the line above.
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            opened => opened.map_err(Error::io("open", &path))?,
+        };
         match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(None),
+            Ok(()) if lies_at(&file, &path) => {}
+            Ok(()) | Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(Error::io("lock", &path)(error)),
         }
         let owner = format!(
@@ -78,6 +85,23 @@ impl Lock {
             .map_err(Error::io("write", &path))?;
         Ok(Some(Self { _file: file }))
     }
+}
+
+/// Whether the open file is still the one at `path`: its folder may have been moved aside while it was being opened.
+#[cfg(unix)]
+fn lies_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let place = |about: fs::Metadata| (about.dev(), about.ino());
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(open), Ok(standing)) => place(open) == place(standing),
+        _ => false,
+    }
+}
+
+/// Elsewhere a folder with an open file in it cannot be moved.
+#[cfg(not(unix))]
+fn lies_at(_: &File, _: &Path) -> bool {
+    true
 }
 
 /// Whether a process owns `folder` at this moment.
@@ -131,6 +155,23 @@ mod tests {
             Lock::wait(folder.path(), |owner| told = owner.to_owned()).unwrap();
         });
         assert!(told.starts_with("process "), "{told}");
+    }
+
+    /// A process that opened the lock file before the folder was moved aside must not own what takes its place.
+    #[cfg(unix)]
+    #[test]
+    fn the_lock_of_a_folder_that_was_moved_aside_is_worth_nothing() {
+        let named = tempfile::tempdir().unwrap();
+        let (folder, aside) = (named.path().join("run"), named.path().join("aside"));
+        let mover = Lock::acquire(&folder).unwrap();
+        let early = File::open(path(&folder)).unwrap();
+        assert!(lies_at(&early, &path(&folder)));
+        fs::rename(&folder, &aside).unwrap();
+        assert!(!lies_at(&early, &path(&folder)));
+        let _owner = Lock::acquire(&folder).unwrap();
+        assert!(!lies_at(&early, &path(&folder)));
+        drop(mover);
+        assert!(is_held(&folder) && !is_held(&aside));
     }
 
     #[test]

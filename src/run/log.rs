@@ -1,18 +1,32 @@
-//! Tracing: warnings and more on standard error, everything that a run said in its `log.jsonl`.
+//! Tracing: warnings and more on standard error, everything that a run said in its `log.jsonl`, the lines of other
+//! origin on standard error included.
 
 use std::cell::Cell;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tracing_subscriber::filter::LevelFilter;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::progress::Progress;
 use crate::error::{Error, Result};
+
+/// The target of events that repeat what standard error has been told already.
+const SHOWN: &str = "shown";
+
+/// Puts a line that is on standard error into the logs too. The level is what the line says of itself.
+pub fn shown(level: Level, line: &str) {
+    match level {
+        Level::ERROR => tracing::error!(target: SHOWN, "{line}"),
+        Level::WARN => tracing::warn!(target: SHOWN, "{line}"),
+        _ => tracing::info!(target: SHOWN, "{line}"),
+    }
+}
 
 /// How much standard error gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +55,7 @@ pub fn install(verbosity: Verbosity, progress: &Progress) {
         .with_target(false)
         .with_ansi(false)
         .with_writer(BesideBars(progress.root()))
-        .with_filter(terminal_level);
+        .with_filter(filter_fn(move |event| of_terminal(event, terminal_level)));
     let files = tracing_subscriber::fmt::layer()
         .json()
         .with_writer(OpenLogs)
@@ -53,17 +67,29 @@ pub fn install(verbosity: Verbosity, progress: &Progress) {
         .try_init();
 }
 
+fn of_terminal(event: &Metadata<'_>, most: LevelFilter) -> bool {
+    event.target() != SHOWN && *event.level() <= most
+}
+
 type Log = Arc<Mutex<File>>;
 
+/// A log and the guards that keep it open: one a thread that works on its run.
+struct Open {
+    id: u64,
+    path: PathBuf,
+    log: Log,
+    guards: usize,
+}
+
 /// The logs that are open in this process: several where runs go on in parallel.
-static OPEN: Mutex<Vec<(u64, Log)>> = Mutex::new(Vec::new());
+static OPEN: Mutex<Vec<Open>> = Mutex::new(Vec::new());
 
 thread_local! {
     /// The log of the run that this thread works on; 0 for none.
     static CURRENT: Cell<u64> = const { Cell::new(0) };
 }
 
-fn open_logs() -> MutexGuard<'static, Vec<(u64, Log)>> {
+fn open_logs() -> MutexGuard<'static, Vec<Open>> {
     OPEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -76,7 +102,11 @@ pub struct LogGuard {
 
 impl Drop for LogGuard {
     fn drop(&mut self) {
-        open_logs().retain(|(id, _)| *id != self.id);
+        let mut logs = open_logs();
+        if let Some(mine) = logs.iter_mut().find(|open| open.id == self.id) {
+            mine.guards -= 1;
+        }
+        logs.retain(|open| open.guards > 0);
         CURRENT.set(self.before);
     }
 }
@@ -90,8 +120,22 @@ pub fn open(path: &Path) -> Result<LogGuard> {
         .open(path)
         .map_err(Error::io("open", path))?;
     let mut logs = open_logs();
-    let id = logs.iter().map(|(id, _)| *id).max().unwrap_or(0) + 1;
-    logs.push((id, Arc::new(Mutex::new(file))));
+    let id = match logs.iter_mut().find(|open| open.path == path) {
+        Some(open) => {
+            open.guards += 1;
+            open.id
+        }
+        None => {
+            let id = logs.iter().map(|open| open.id).max().unwrap_or(0) + 1;
+            logs.push(Open {
+                id,
+                path: path.to_owned(),
+                log: Arc::new(Mutex::new(file)),
+                guards: 1,
+            });
+            id
+        }
+    };
     let before = CURRENT.replace(id);
     Ok(LogGuard { id, before })
 }
@@ -104,10 +148,10 @@ impl<'a> MakeWriter<'a> for OpenLogs {
     fn make_writer(&'a self) -> LogWriter {
         let current = CURRENT.get();
         let logs = open_logs();
-        let mine = logs.iter().filter(|(id, _)| *id == current);
-        let mut chosen: Vec<Log> = mine.map(|(_, log)| log.clone()).collect();
+        let mine = logs.iter().filter(|open| open.id == current);
+        let mut chosen: Vec<Log> = mine.map(|open| open.log.clone()).collect();
         if chosen.is_empty() {
-            chosen = logs.iter().map(|(_, log)| log.clone()).collect();
+            chosen = logs.iter().map(|open| open.log.clone()).collect();
         }
         LogWriter(chosen)
     }
@@ -177,14 +221,34 @@ mod tests {
             tracing::warn!("after");
             drop(first);
         });
-        let messages = |path: &Path| -> Vec<String> {
-            let text = fs::read_to_string(path).unwrap();
-            text.lines()
-                .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
-                .map(|event| event["fields"]["message"].as_str().unwrap().to_owned())
-                .collect()
-        };
         assert_eq!(messages(&paths[0]), ["slow", "after"]);
         assert_eq!(messages(&paths[1]), ["nested"]);
+    }
+
+    fn messages(path: &Path) -> Vec<String> {
+        let text = fs::read_to_string(path).unwrap();
+        text.lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+            .map(|event| event["fields"]["message"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn a_log_that_two_threads_keep_open_has_each_line_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c.jsonl");
+        let files = tracing_subscriber::fmt::layer()
+            .json()
+            .with_writer(OpenLogs);
+        let subscriber = tracing_subscriber::registry().with(files);
+        tracing::subscriber::with_default(subscriber, || {
+            let outer = open(&path).unwrap();
+            let inner = open(&path).unwrap();
+            shown(Level::INFO, "epoch 1");
+            drop(inner);
+            shown(Level::ERROR, "no space");
+            drop(outer);
+        });
+        assert_eq!(messages(&path), ["epoch 1", "no space"]);
     }
 }

@@ -112,9 +112,9 @@ pub struct MetricsWriter {
 }
 
 impl MetricsWriter {
-    /// Opens the file at `path`, making it if there is none. `exact`: whether results are the same bit for bit when
-    /// they are computed again, so that a difference is an error; otherwise it is a warning in the log. Rows that stand
-    /// twice are reduced to one, with a warning.
+    /// Opens the file at `path`, which the first row makes if there is none. `exact`: whether results are the same bit for
+    /// bit when they are computed again, so that a difference is an error; otherwise it is a warning in the log. Rows that
+    /// stand twice are reduced to one, with a warning.
     pub fn open(path: &Path, exact: bool) -> Result<Self> {
         let (table, found): (_, Vec<MetricsRow>) = Appender::open_with_rows(path)?;
         let mut writer = Self {

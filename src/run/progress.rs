@@ -4,8 +4,10 @@ use std::io::{IsTerminal, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::log;
 use super::pace::{human, rate, time_left};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tracing::Level;
 
 /// How often a bar is redrawn, and how often a plain line appears.
 const BAR_INTERVAL: Duration = Duration::from_millis(100);
@@ -112,9 +114,9 @@ impl Progress {
         work.epochs = epochs.max(1);
         drop(work);
         if self.mode == Mode::Lines && epochs > 1 {
-            self.print(&self.prefixed(id, &format!("{epochs} epochs")));
+            self.say(&self.prefixed(id, &format!("{epochs} epochs")));
         } else if self.mode == Mode::Lines {
-            self.print(&self.prefixed(id, "begins"));
+            self.say(&self.prefixed(id, "begins"));
         }
     }
 
@@ -191,15 +193,23 @@ impl Progress {
             .join(", ");
         let line = self.prefixed(&work.stage, &text);
         drop(work);
-        self.print(&line);
+        self.say(&line);
     }
 
-    /// A line that stays: what an epoch ended with, for example. Nothing if quiet.
+    /// A line that stays: what an epoch ended with, for example. In the log alone if quiet.
     pub fn line(&self, text: &str) {
-        if self.mode != Mode::Quiet {
-            let stage = self.work().stage.clone();
-            self.print(&self.prefixed(&stage, text));
+        let stage = self.work().stage.clone();
+        let line = self.prefixed(&stage, text);
+        match self.mode {
+            Mode::Quiet => log::shown(Level::INFO, &line),
+            _ => self.say(&line),
         }
+    }
+
+    /// A line on standard error and in the log.
+    fn say(&self, line: &str) {
+        log::shown(Level::INFO, line);
+        self.print(line);
     }
 
     /// The work is done: its bar disappears.

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 pub struct Code {
     /// Version of the package.
     pub version: String,
-    /// Commit of the source, when the build was told by `RUNNER_COMMIT` in its environment.
+    /// Commit of the source, with `-dirty` behind it where the sources differed from it; missing where the build stood in
+    /// no git checkout. `RUNNER_COMMIT` in the build's environment says it instead.
     pub commit: Option<String>,
     /// Cargo features of the build.
     pub features: Vec<String>,
@@ -18,11 +19,60 @@ impl Code {
     pub fn current() -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            commit: option_env!("RUNNER_COMMIT").map(str::to_owned),
-            features: candle_core::utils::cuda_is_available()
-                .then(|| "cuda".to_owned())
-                .into_iter()
-                .collect(),
+            commit: option_env!("SOURCE_COMMIT").map(str::to_owned),
+            features: [
+                ("cuda", cfg!(feature = "cuda")),
+                ("cudnn", cfg!(feature = "cudnn")),
+            ]
+            .into_iter()
+            .filter(|(_, on)| *on)
+            .map(|(name, _)| name.to_owned())
+            .collect(),
+        }
+    }
+
+    /// Whether both were built from the same source, as far as they can tell.
+    pub fn same_source(&self, other: &Self) -> bool {
+        (&self.version, &self.commit) == (&other.version, &other.commit)
+    }
+
+    /// The program in words.
+    pub fn words(&self) -> String {
+        match &self.commit {
+            Some(commit) => format!("runner {} of commit {}", self.version, abridged(commit)),
+            None => format!("runner {} of an unknown commit", self.version),
+        }
+    }
+}
+
+/// As many digits of a commit as people read, and whether it was dirty.
+fn abridged(commit: &str) -> String {
+    const SHOWN: usize = 10;
+    let (hash, rest) = match commit.split_once('-') {
+        Some((hash, rest)) => (hash, format!("-{rest}")),
+        None => (commit, String::new()),
+    };
+    hash.chars().take(SHOWN).collect::<String>() + &rest
+}
+
+/// A program that worked on a run, and when it first took it up.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProgramStart {
+    /// Version of the package.
+    pub version: String,
+    /// Commit of the source, if known.
+    pub commit: Option<String>,
+    /// When it was started, UTC.
+    pub started: String,
+}
+
+impl ProgramStart {
+    /// The start of a program at a time.
+    pub fn new(code: &Code, started: &str) -> Self {
+        Self {
+            version: code.version.clone(),
+            commit: code.commit.clone(),
+            started: started.to_owned(),
         }
     }
 }

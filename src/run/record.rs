@@ -7,8 +7,9 @@ use std::path::Path;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::files::{self, FORMAT_VERSION};
+use super::input::Input;
 use super::lock;
-use super::provenance::{Code, Host};
+use super::provenance::{Code, Host, ProgramStart};
 use super::seal::Seal;
 use crate::error::{Error, Result};
 
@@ -72,7 +73,7 @@ pub struct StageRecord {
     pub id: String,
     /// Task, as the spec names it.
     pub task: String,
-    /// Hash of the stage's resolved settings, its inputs' keys and the format version.
+    /// Hash of the stage's resolved settings, of what it reads, its inputs' keys and the format version.
     pub key: String,
     /// Its folder, relative to the run's.
     pub folder: String,
@@ -105,6 +106,10 @@ pub struct RunRecord {
     pub attempts: u32,
     /// The program of the last start.
     pub code: Code,
+    /// The programs that worked on it, each with the first start since the one before it; empty in records of early
+    /// versions.
+    #[serde(default)]
+    pub programs: Vec<ProgramStart>,
     /// The machine of the last start.
     pub host: Host,
     /// The device of the last start.
@@ -113,6 +118,12 @@ pub struct RunRecord {
     pub command: Vec<String>,
     /// Which layer set each key of the resolved spec.
     pub settings: BTreeMap<String, String>,
+    /// What it reads from outside the results folder; missing in records of early versions.
+    #[serde(default)]
+    pub inputs: Option<Vec<Input>>,
+    /// Why its figures could not be drawn; the next start draws them.
+    #[serde(default)]
+    pub figures_missing: Option<String>,
     /// Stages, in the order of the spec.
     pub stages: Vec<StageRecord>,
 }
@@ -121,6 +132,11 @@ impl RunRecord {
     /// The record of the run in `folder`; `None` if it has none yet.
     pub fn read(folder: &Path) -> Result<Option<Self>> {
         read(&folder.join(files::RUN))
+    }
+
+    /// The inputs that were others when the run began, in words. A record that does not name its inputs has none.
+    pub fn changes(&self, inputs: &[Input]) -> Vec<String> {
+        Input::changes(self.inputs.as_deref().unwrap_or_default(), inputs)
     }
 
     /// Where the run in `folder` really stands: one that says that it runs and has no owner was killed.
@@ -137,8 +153,11 @@ impl RunRecord {
 pub struct FinishedStage {
     /// Version of the format of the stage's folder.
     pub format_version: u32,
-    /// Hash of the stage's resolved settings, its inputs' keys and the format version.
+    /// Hash of the stage's resolved settings, of what it reads, its inputs' keys and the format version.
     pub key: String,
+    /// The program that finished it; missing in records of early versions.
+    #[serde(default)]
+    pub code: Option<Code>,
     /// Always finished.
     pub state: RunState,
     /// When it finished, UTC.
@@ -172,7 +191,7 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     };
     let damaged = |error: serde_json::Error| {
         Error::failed(format!(
-            "{}: damaged ({error}); start again with --fresh",
+            "{}: damaged ({error}); delete this file to go on from what stands beside it, or start again with --fresh",
             path.display()
         ))
     };

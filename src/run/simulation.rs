@@ -140,7 +140,7 @@ pub struct SimulationWriter {
 }
 
 impl SimulationWriter {
-    /// Opens the file at `path`, making it if there is none; `steps` are the steps that every repeat records.
+    /// Opens the file at `path`, which the first repeat makes if there is none; `steps` are the steps that every repeat records.
     pub fn open(path: &Path, steps: &[u64]) -> Result<Self> {
         let mut last = Vec::new();
         let table = Appender::open(path, |whole| {

@@ -12,6 +12,7 @@ use super::folder::RunFolder;
 use super::lock::Lock;
 use super::metrics::MetricsWriter;
 use super::presence::Presence;
+use super::provenance::Code;
 use super::record::{FinishedStage, Metrics, RunState, finite, to_json};
 use super::seal;
 use super::simulation::SimulationWriter;
@@ -146,6 +147,7 @@ impl StageFolder {
         let record = FinishedStage {
             format_version: FORMAT_VERSION,
             key: key.to_owned(),
+            code: Some(Code::current()),
             state: RunState::Finished,
             ended: clock::now(),
             metrics: finite(metrics),

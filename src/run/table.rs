@@ -88,16 +88,24 @@ fn check_header<R: Row>(path: &Path, bytes: &[u8]) -> Result<()> {
     )))
 }
 
+fn open_at_end(path: &Path) -> Result<File> {
+    OpenOptions::new()
+        .append(true)
+        .open(path)
+        .map_err(Error::io("open", path))
+}
+
 /// A table open at its end.
 #[derive(Debug)]
 pub struct Appender<R> {
     path: PathBuf,
-    file: File,
+    /// `None` until there is a first row: a table without rows is no file.
+    file: Option<File>,
     row: PhantomData<fn(R)>,
 }
 
 impl<R: Row> Appender<R> {
-    /// Opens the table at `path`, making it if there is none and cutting off a last line without an end.
+    /// Opens the table at `path`, cutting off a last line without an end; the first row makes it if there is none.
     /// `keep` sees the bytes of the whole lines, header included, and says how many of them stay.
     pub fn open(path: &Path, keep: impl FnOnce(&[u8]) -> Result<usize>) -> Result<Self> {
         let found = match fs::read(path) {
@@ -107,18 +115,17 @@ impl<R: Row> Appender<R> {
         };
         let whole = whole_lines(&found);
         check_header::<R>(path, whole)?;
-        if whole.is_empty() {
-            atomic::write(path, header::<R>().as_bytes())?;
-        }
         let kept = keep(whole)?.max(header::<R>().len());
-        let file = OpenOptions::new()
-            .append(true)
-            .open(path)
-            .map_err(Error::io("open", path))?;
-        if !whole.is_empty() && kept < found.len() {
-            file.set_len(kept as u64)
-                .and_then(|()| file.sync_all())
-                .map_err(Error::io("repair", path))?;
+        let mut file = None;
+        if !whole.is_empty() {
+            let opened = open_at_end(path)?;
+            if kept < found.len() {
+                opened
+                    .set_len(kept as u64)
+                    .and_then(|()| opened.sync_all())
+                    .map_err(Error::io("repair", path))?;
+            }
+            file = Some(opened);
         }
         Ok(Self {
             path: path.to_owned(),
@@ -150,15 +157,19 @@ impl<R: Row> Appender<R> {
 
     /// Appends parts of whole lines, one after the other, and waits until all are on the disk.
     pub fn append_parts<'a>(&mut self, parts: impl IntoIterator<Item = &'a [u8]>) -> Result<()> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => {
+                atomic::write(&self.path, header::<R>().as_bytes())?;
+                none.insert(open_at_end(&self.path)?)
+            }
+        };
         for bytes in parts {
             debug_assert!(bytes.is_empty() || bytes.ends_with(b"\n"));
-            self.file
-                .write_all(bytes)
+            file.write_all(bytes)
                 .map_err(Error::io("append to", &self.path))?;
         }
-        self.file
-            .sync_data()
-            .map_err(Error::io("append to", &self.path))
+        file.sync_data().map_err(Error::io("append to", &self.path))
     }
 
     /// Where the table stands.
@@ -223,12 +234,17 @@ mod tests {
     }
 
     #[test]
-    fn a_torn_header_is_written_again() {
+    fn a_table_without_rows_is_no_file_and_a_torn_header_is_written_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("t.csv");
+        let (mut table, _) = Appender::<Sample>::open_with_rows(&path).unwrap();
+        assert!(!path.exists());
+        table.append(&sample("a", None)).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "name,value\na,\n");
         fs::write(&path, "name,va").unwrap();
-        Appender::<Sample>::open_with_rows(&path).unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "name,value\n");
+        let (mut table, _) = Appender::<Sample>::open_with_rows(&path).unwrap();
+        table.append(&sample("b", None)).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "name,value\nb,\n");
     }
 
     #[test]

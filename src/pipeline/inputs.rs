@@ -1,0 +1,86 @@
+//! What a stage reads from outside the results folder: the files of its weights and of its data.
+
+use super::contents::Contents;
+use crate::data::{self, Split};
+use crate::run::{Input, weights_file};
+use crate::spec::{ExperimentSpec, ImagesRef, StageSpec, WeightsRef};
+use crate::stage::data_source;
+use crate::{Error, Result};
+
+/// Everything that a stage reads from outside, with the hash of its content. What comes to be read besides belongs in
+/// this list: keys of stages, the record of a run and the check for changes all follow from it.
+///
+/// # Errors
+/// Files that cannot be read.
+pub fn of_stage(stage: &StageSpec, contents: &Contents) -> Result<Vec<Input>> {
+    let mut inputs = Vec::new();
+    let transfer = stage.transfer.iter();
+    let models = transfer.flat_map(|transfer| transfer.models.values());
+    for model in stage.model.iter().chain(models) {
+        if let Some(WeightsRef::File(path)) = &model.weights {
+            let hash = contents.of_file(&weights_file(path))?;
+            inputs.push(Input::new("weights", path, hash));
+        }
+    }
+    let Some(spec) = &stage.data else {
+        return Ok(inputs);
+    };
+    if let Some(ImagesRef::File(path)) = &spec.adversarial {
+        let hash = contents.of_file(path)?;
+        inputs.push(Input::new("adversarial images", path, hash));
+    }
+    let Some(dir) = spec
+        .dir
+        .as_deref()
+        .filter(|_| !spec.kind.source().is_generated())
+    else {
+        return Ok(inputs);
+    };
+    // Adversarial images come in place of the test images, of which at most the classes are read.
+    let replaced = spec.adversarial.is_some() && spec.kind.source().classes().is_some();
+    let splits: &[(Split, &str)] = match stage.task.is_training() {
+        true => &[
+            (Split::Train, "training images"),
+            (Split::Test, "test images"),
+        ],
+        false if replaced => &[],
+        false => &[(Split::Test, "test images")],
+    };
+    for &(split, what) in splits {
+        let paths = data::files(&data_source(spec, split), split);
+        inputs.push(Input::new(what, dir, contents.of_set(dir, paths)?));
+    }
+    Ok(inputs)
+}
+
+/// The inputs of every stage, in the order of the spec.
+///
+/// # Errors
+/// As [`of_stage`].
+pub fn of_stages(spec: &ExperimentSpec, contents: &Contents) -> Result<Vec<Vec<Input>>> {
+    let stages = spec.stages.iter();
+    stages.map(|stage| of_stage(stage, contents)).collect()
+}
+
+/// The inputs of all stages of a run, each once.
+pub fn of_run(stages: &[Vec<Input>]) -> Vec<Input> {
+    let mut inputs: Vec<Input> = stages.concat();
+    inputs.sort();
+    inputs.dedup();
+    inputs
+}
+
+/// That the inputs of a stage which is about to begin are still those that its key was made of.
+///
+/// # Errors
+/// In words, those that are not.
+pub fn unchanged(stage: &StageSpec, before: &[Input], contents: &Contents) -> Result<()> {
+    let changes = Input::changes(before, &of_stage(stage, contents)?);
+    if changes.is_empty() {
+        return Ok(());
+    }
+    Err(Error::failed(format!(
+        "{} since this command began; start it again",
+        changes.join(", ")
+    )))
+}
