@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 
 use super::climb::Climb;
-use super::targets::{Towards, in_turn};
+use super::targets::{InTurn, Towards, in_turn};
 use super::{Attack, Objective, Originals, Target, Threat};
 use crate::ops::real::tensor;
 use crate::{Result, with_real};
@@ -58,24 +58,42 @@ impl Attack for Apgd {
         self.restarts
     }
 
+    fn in_turn(&self) -> Option<&dyn InTurn> {
+        matches!(self.loss, ApgdLoss::TargetedDlr { .. }).then_some(self)
+    }
+
     fn perturb(&self, target: &Target<'_>, originals: Originals<'_>) -> Result<Tensor> {
         let objective = match self.loss {
             ApgdLoss::CrossEntropy => Objective::CrossEntropy,
             ApgdLoss::Dlr => Objective::Dlr,
-            ApgdLoss::TargetedDlr { classes } => {
-                return in_turn(classes, target, originals, |originals, aims| {
-                    let climb = self.climb(Objective::TargetedDlr, Some(aims));
-                    with_real!(originals.images.dtype(), T => {
-                        let summit = climb.run::<T>(target, originals)?;
-                        let images = tensor(summit.images, originals.images.shape())?;
-                        Ok(Towards { images, broken: summit.broken })
-                    })
-                });
-            }
+            ApgdLoss::TargetedDlr { .. } => return in_turn(self, target, originals),
         };
         with_real!(originals.images.dtype(), T => {
             let summit = self.climb(objective, None).run::<T>(target, originals)?;
             tensor(summit.images, originals.images.shape())
+        })
+    }
+}
+
+impl InTurn for Apgd {
+    fn classes(&self) -> usize {
+        match self.loss {
+            ApgdLoss::TargetedDlr { classes } => classes,
+            ApgdLoss::CrossEntropy | ApgdLoss::Dlr => 0,
+        }
+    }
+
+    fn towards(
+        &self,
+        target: &Target<'_>,
+        originals: Originals<'_>,
+        aims: &[u32],
+    ) -> Result<Towards> {
+        let climb = self.climb(Objective::TargetedDlr, Some(aims));
+        with_real!(originals.images.dtype(), T => {
+            let summit = climb.run::<T>(target, originals)?;
+            let images = tensor(summit.images, originals.images.shape())?;
+            Ok(Towards { images, broken: summit.broken })
         })
     }
 }

@@ -1,15 +1,21 @@
 //! Attacks one after another on the same examples: batching, restarts, and which attack broke which example first.
 
-use candle_core::Tensor;
+mod kept;
 
-use super::driver::{craft, goals, predictions};
+use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
+
+use super::driver::{craft, goals, inspect, predictions};
 use super::rows::{copy, put, select};
+use super::targets::Turns;
 use super::{Attack, Originals, Start, Target};
 use crate::nn::loss::{Reduction, cross_entropy};
 use crate::{Error, Result};
 
+pub use kept::{Kept, KeptState};
+
 /// What became of one example.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Fate {
     /// Whether any attack was tried on it.
     pub attacked: bool,
@@ -39,16 +45,47 @@ impl Fate {
 /// Success is counted here and nowhere else: an image is checked against the ball and the pixel range, shown to the
 /// model, and has succeeded if the model's answer is what the attack's goal asks for. An example that withstands keeps the
 /// image of the highest loss.
+///
+/// It goes by batches, and within a batch by target classes where the attack tries several in turn. Between two of them it
+/// can be left, and taken up again by another process, with the same outcome.
 pub struct Campaign<'a> {
     target: &'a Target<'a>,
     originals: Originals<'a>,
     batch_size: usize,
-    /// The model's logits of the clean images.
-    clean: Tensor,
+    /// The model's logits of the clean images, batch by batch, of as many examples as there are fates.
+    clean: Vec<Tensor>,
     images: Tensor,
     fates: Vec<Fate>,
-    /// Attacks so far.
+    /// Attacks that have begun.
     attacks: usize,
+    /// How far the last of them has come; nothing once it is done.
+    course: Option<Course>,
+    /// The batch under way, where the attack goes class by class.
+    turns: Option<Turns>,
+}
+
+/// How far an attack has come.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Course {
+    restart: usize,
+    /// Examples before this place were tried in this restart.
+    next: usize,
+    /// How many those were.
+    seen: usize,
+    /// The class that the attack wants for each example; nothing where any but the label is as good.
+    wanted: Option<Vec<u32>>,
+}
+
+/// The next batch of an attack.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    pub restart: usize,
+    /// Places of its examples.
+    pub examples: Vec<usize>,
+    /// Examples of this restart that earlier batches held.
+    pub before: usize,
+    /// Examples of this restart in all.
+    pub all: usize,
 }
 
 impl<'a> Campaign<'a> {
@@ -61,113 +98,203 @@ impl<'a> Campaign<'a> {
         originals: Originals<'a>,
         batch_size: usize,
     ) -> Result<Self> {
-        let n = originals.labels.len();
-        if n == 0 {
+        let mut campaign = Self::begin(target, originals, batch_size)?;
+        while campaign.look()? {}
+        Ok(campaign)
+    }
+
+    /// Examples that the model was not asked about yet: [`Self::look`] does that, before the first attack.
+    ///
+    /// # Errors
+    /// No examples.
+    pub fn begin(
+        target: &'a Target<'a>,
+        originals: Originals<'a>,
+        batch_size: usize,
+    ) -> Result<Self> {
+        if originals.labels.is_empty() {
             return Err(Error::failed("there are no images to attack"));
-        }
-        let mut clean = Vec::new();
-        let mut fates = Vec::with_capacity(n);
-        for first in (0..n).step_by(batch_size) {
-            let count = batch_size.min(n - first);
-            let images = originals.images.narrow(0, first, count)?;
-            let indices = &originals.indices[first..first + count];
-            let logits = target.sound_logits(&images, indices, "image")?;
-            let labels = &originals.labels[first..first + count];
-            let losses = cross_entropy(&logits, labels, Reduction::Sum)?.per_example;
-            for (prediction, loss) in predictions(&logits)?.into_iter().zip(losses) {
-                fates.push(Fate {
-                    attacked: false,
-                    wanted: None,
-                    prediction,
-                    loss,
-                    broken_by: None,
-                });
-            }
-            clean.push(logits);
         }
         Ok(Self {
             target,
             originals,
             batch_size,
-            clean: Tensor::cat(&clean, 0)?,
+            clean: Vec::new(),
             images: copy(originals.images)?,
-            fates,
+            fates: Vec::with_capacity(originals.labels.len()),
             attacks: 0,
+            course: None,
+            turns: None,
         })
     }
 
-    /// The examples that the model classifies correctly: those that an attack can break.
+    /// Asks the model about the next batch of clean images. Returns whether there was one.
+    ///
+    /// # Errors
+    /// Logits that are not finite, or whatever the target fails with.
+    pub fn look(&mut self) -> Result<bool> {
+        let first = self.fates.len();
+        let count = self.batch_size.min(self.originals.labels.len() - first);
+        if count == 0 {
+            return Ok(false);
+        }
+        let images = self.originals.images.narrow(0, first, count)?;
+        let indices = &self.originals.indices[first..first + count];
+        let logits = self.target.sound_logits(&images, indices, "image")?;
+        let labels = &self.originals.labels[first..first + count];
+        let losses = cross_entropy(&logits, labels, Reduction::Sum)?.per_example;
+        for (prediction, loss) in predictions(&logits)?.into_iter().zip(losses) {
+            self.fates.push(Fate {
+                attacked: false,
+                wanted: None,
+                prediction,
+                loss,
+                broken_by: None,
+            });
+        }
+        self.clean.push(logits);
+        Ok(true)
+    }
+
+    /// The examples that the model classifies correctly as they stand: before the first attack those that an attack can
+    /// break.
     pub fn correct(&self) -> Vec<usize> {
         let fates = self.fates.iter().zip(self.originals.labels).enumerate();
         let correct = fates.filter(|(_, (fate, label))| fate.prediction == **label);
         correct.map(|(i, _)| i).collect()
     }
 
-    /// Tries an attack, with its restarts, on those of `examples` that still stand. Returns how many it broke. `done` hears
-    /// of every batch: restart, examples of it that the batches so far held, examples of it in all.
-    pub fn attack(
-        &mut self,
-        attack: &dyn Attack,
-        examples: &[usize],
-        mut done: impl FnMut(usize, usize, usize),
-    ) -> Result<usize> {
-        let number = self.attacks;
-        self.attacks += 1;
-        let wanted = goals(attack.goal(), &self.clean, self.originals.labels)?;
-        let mut broken = 0;
-        for restart in 0..attack.restarts().max(1) {
-            let standing: Vec<usize> = examples
-                .iter()
-                .copied()
-                .filter(|&i| self.fates[i].broken_by.is_none())
-                // Nothing has to be done to an example whose label is what a targeted attack wants.
-                .filter(|&i| {
-                    let wanted = wanted.as_ref().map(|wanted| wanted[i]);
-                    wanted != Some(self.originals.labels[i])
-                })
-                .collect();
-            let mut seen = 0;
-            for batch in standing.chunks(self.batch_size) {
-                let start = Start {
-                    attack: number as u16,
-                    restart: restart as u16,
-                    ..self.originals.start
-                };
-                broken += self.attempt(attack, batch, wanted.as_deref(), start)?;
-                seen += batch.len();
-                done(restart, seen, standing.len());
-            }
-        }
-        Ok(broken)
+    /// The model's answers to the clean images.
+    pub fn clean_predictions(&self) -> Result<Vec<u32>> {
+        let answers = self.clean.iter().map(predictions);
+        Ok(answers.collect::<Result<Vec<_>>>()?.concat())
     }
 
-    /// One attempt at a batch.
-    fn attempt(
-        &mut self,
-        attack: &dyn Attack,
-        batch: &[usize],
-        wanted: Option<&[u32]>,
-        start: Start,
-    ) -> Result<usize> {
-        let images = select(self.originals.images, batch)?;
-        let labels: Vec<u32> = batch.iter().map(|&i| self.originals.labels[i]).collect();
-        let indices: Vec<usize> = batch.iter().map(|&i| self.originals.indices[i]).collect();
+    /// The examples that the model classified correctly before the first attack.
+    pub fn right_before(&self) -> Result<Vec<usize>> {
+        let answers = self.clean_predictions()?;
+        let pairs = answers.iter().zip(self.originals.labels).enumerate();
+        let right = pairs.filter(|(_, (answer, label))| answer == label);
+        Ok(right.map(|(i, _)| i).collect())
+    }
+
+    /// Tries an attack, with its restarts, on those of `examples` that still stand. Returns how many it broke.
+    pub fn attack(&mut self, attack: &dyn Attack, examples: &[usize]) -> Result<usize> {
+        while let Some(batch) = self.next_batch(attack, examples)? {
+            self.attempt(attack, &batch)?;
+        }
+        Ok(self.broken_by(self.attacks - 1))
+    }
+
+    /// The next batch of an attack with its restarts on those of `examples`, places in ascending order, that still stand;
+    /// nothing when it is done. The first call begins the attack, or goes on with the one that the campaign was left in.
+    pub fn next_batch(&mut self, attack: &dyn Attack, examples: &[usize]) -> Result<Option<Batch>> {
+        let mut course = match self.course.take() {
+            Some(course) => course,
+            None => {
+                let wanted = goals(attack.goal(), &self.clean, self.originals.labels)?;
+                self.attacks += 1;
+                Course {
+                    restart: 0,
+                    next: 0,
+                    seen: 0,
+                    wanted,
+                }
+            }
+        };
+        while course.restart < attack.restarts().max(1) {
+            let rest = examples.iter().copied().filter(|&i| {
+                // Nothing has to be done to an example whose label is what a targeted attack wants.
+                let idle = course.wanted.as_ref().map(|wanted| wanted[i])
+                    == Some(self.originals.labels[i]);
+                i >= course.next && self.fates[i].broken_by.is_none() && !idle
+            });
+            let mut rest: Vec<usize> = rest.collect();
+            if !rest.is_empty() {
+                let all = course.seen + rest.len();
+                rest.truncate(self.batch_size);
+                let batch = Batch {
+                    restart: course.restart,
+                    examples: rest,
+                    before: course.seen,
+                    all,
+                };
+                self.course = Some(course);
+                return Ok(Some(batch));
+            }
+            course = Course {
+                restart: course.restart + 1,
+                next: 0,
+                seen: 0,
+                ..course
+            };
+        }
+        Ok(None)
+    }
+
+    /// Carries out the next batch of the attack under way, or one of its target classes. Returns whether the batch is
+    /// done; otherwise it is the next one still.
+    pub fn attempt(&mut self, attack: &dyn Attack, batch: &Batch) -> Result<bool> {
+        let places = batch.examples.as_slice();
+        let images = select(self.originals.images, places)?;
+        let labels: Vec<u32> = places.iter().map(|&i| self.originals.labels[i]).collect();
+        let indices: Vec<usize> = places.iter().map(|&i| self.originals.indices[i]).collect();
         let originals = Originals {
             images: &images,
             labels: &labels,
             indices: &indices,
-            start,
+            start: Start {
+                attack: (self.attacks - 1) as u16,
+                restart: batch.restart as u16,
+                ..self.originals.start
+            },
         };
-        let found = craft(attack, self.target, originals)?;
+        let found = match attack.in_turn() {
+            None => craft(attack, self.target, originals)?,
+            Some(in_turn) => {
+                let turns = match &mut self.turns {
+                    Some(turns) => turns,
+                    none => none.insert(Turns::new(in_turn, self.target, originals)?),
+                };
+                if turns.images().dims() != images.dims() {
+                    return Err(Error::failed("a batch was taken up with other images"));
+                }
+                if !turns.is_done() {
+                    turns.advance(in_turn, self.target, originals)?;
+                }
+                if !turns.is_done() {
+                    return Ok(false);
+                }
+                inspect(attack, turns.images(), originals)?;
+                turns.images().clone()
+            }
+        };
+        self.judge(attack, batch, originals, &found)?;
+        self.turns = None;
+        Ok(true)
+    }
+
+    /// Counts what an attack made of a batch.
+    fn judge(
+        &mut self,
+        attack: &dyn Attack,
+        batch: &Batch,
+        originals: Originals<'_>,
+        found: &Tensor,
+    ) -> Result<()> {
+        let labels = originals.labels;
         let what = format!("what {} made of image", attack.name());
-        let logits = self.target.sound_logits(&found, &indices, &what)?;
-        let losses = cross_entropy(&logits, &labels, Reduction::Sum)?.per_example;
+        let logits = self.target.sound_logits(found, originals.indices, &what)?;
+        let losses = cross_entropy(&logits, labels, Reduction::Sum)?.per_example;
         let answers = predictions(&logits)?;
-        let mut broken = 0;
+        let course = self
+            .course
+            .as_mut()
+            .ok_or_else(|| Error::failed("a batch of an attack that has not begun"))?;
         let mut taken = Vec::new();
-        for (k, &i) in batch.iter().enumerate() {
+        for (k, &i) in batch.examples.iter().enumerate() {
             let fate = &mut self.fates[i];
-            fate.wanted = wanted.map(|wanted| wanted[i]);
+            fate.wanted = course.wanted.as_ref().map(|wanted| wanted[i]);
             let success = fate.succeeds(answers[k], labels[k]);
             if success || !fate.attacked || losses[k] > fate.loss {
                 taken.push((k, i));
@@ -177,11 +304,25 @@ impl<'a> Campaign<'a> {
             fate.attacked = true;
             if success {
                 fate.broken_by = Some(self.attacks - 1);
-                broken += 1;
             }
         }
-        put(&self.images, &found, &taken)?;
-        Ok(broken)
+        course.seen += batch.examples.len();
+        course.next = batch.examples.last().map_or(course.next, |last| last + 1);
+        put(&self.images, found, &taken)
+    }
+
+    /// How many attacks are done.
+    pub fn done(&self) -> usize {
+        self.attacks - usize::from(self.course.is_some())
+    }
+
+    /// How many examples the attack at that place in the list broke.
+    pub fn broken_by(&self, number: usize) -> usize {
+        let broken = self
+            .fates
+            .iter()
+            .filter(|fate| fate.broken_by == Some(number));
+        broken.count()
     }
 
     /// What became of each example.

@@ -21,15 +21,25 @@ pub fn craft(attack: &dyn Attack, target: &Target<'_>, originals: Originals<'_>)
         return Ok(originals.images.clone());
     }
     let images = attack.perturb(target, originals)?;
-    attack
-        .threat()
-        .check(attack.name(), &images, originals.images)?;
+    inspect(attack, &images, originals)?;
     Ok(images)
 }
 
+/// Checks what `attack` made of `originals`.
+pub(super) fn inspect(
+    attack: &dyn Attack,
+    images: &Tensor,
+    originals: Originals<'_>,
+) -> Result<()> {
+    attack
+        .threat()
+        .check(attack.name(), images, originals.images)
+}
+
 /// The class that a targeted attack wants for each example, by the logits of the clean images; nothing where any but the
-/// label will do.
-pub(super) fn goals(goal: Goal, clean: &Tensor, labels: &[u32]) -> Result<Option<Vec<u32>>> {
+/// label will do. `clean`: those logits, batch by batch.
+pub(super) fn goals(goal: Goal, clean: &[Tensor], labels: &[u32]) -> Result<Option<Vec<u32>>> {
+    let clean = &Tensor::cat(clean, 0)?;
     let (n, classes) = clean.dims2()?;
     let rivals = || -> Result<_> {
         let rivals = rivals(clean, labels)?;

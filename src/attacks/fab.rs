@@ -6,14 +6,14 @@ use super::ball::{distance, into_pixels};
 use super::driver::predictions;
 use super::hyperplane::project;
 use super::rows::keep;
-use super::targets::{Towards, in_turn};
+use super::targets::{InTurn, Towards, in_turn};
 use super::threat::{image_len, plane_len};
 use super::{Attack, Norm, Objective, Originals, Target, Threat};
 use crate::nn::loss::Loss;
 use crate::ops::Real;
 use crate::ops::parallel::{chunk, chunks_mut, map};
 use crate::ops::real::{scratch, tensor, view};
-use crate::{Error, Result, with_real};
+use crate::{Result, with_real};
 
 /// How far a step overshoots the hyperplane.
 const ETA: f64 = 1.05;
@@ -209,6 +209,19 @@ impl Fab {
         }
         Ok((result, broken))
     }
+
+    fn run(
+        &self,
+        target: &Target<'_>,
+        originals: Originals<'_>,
+        aims: Option<&[u32]>,
+    ) -> Result<Towards> {
+        with_real!(originals.images.dtype(), T => {
+            let (images, broken) = self.walk::<T>(target, originals, aims)?;
+            let images = tensor(images, originals.images.shape())?;
+            Ok(Towards { images, broken })
+        })
+    }
 }
 
 impl Attack for Fab {
@@ -224,20 +237,31 @@ impl Attack for Fab {
         self.restarts
     }
 
+    fn in_turn(&self) -> Option<&dyn InTurn> {
+        self.targets.is_some().then_some(self)
+    }
+
     fn perturb(&self, target: &Target<'_>, originals: Originals<'_>) -> Result<Tensor> {
         self.threat.refuse_channels(self.name)?;
-        let walk = |originals: Originals<'_>, aims: Option<&[u32]>| {
-            with_real!(originals.images.dtype(), T => {
-                let (images, broken) = self.walk::<T>(target, originals, aims)?;
-                let images = tensor(images, originals.images.shape())?;
-                Ok::<_, Error>(Towards { images, broken })
-            })
-        };
         match self.targets {
-            None => Ok(walk(originals, None)?.images),
-            Some(classes) => in_turn(classes, target, originals, |originals, aims| {
-                walk(originals, Some(aims))
-            }),
+            None => Ok(self.run(target, originals, None)?.images),
+            Some(_) => in_turn(self, target, originals),
         }
+    }
+}
+
+impl InTurn for Fab {
+    fn classes(&self) -> usize {
+        self.targets.unwrap_or(0)
+    }
+
+    fn towards(
+        &self,
+        target: &Target<'_>,
+        originals: Originals<'_>,
+        aims: &[u32],
+    ) -> Result<Towards> {
+        self.threat.refuse_channels(self.name)?;
+        self.run(target, originals, Some(aims))
     }
 }

@@ -31,7 +31,7 @@ mod tests;
 mod threat;
 
 pub use apgd::{Apgd, ApgdLoss};
-pub use campaign::{Campaign, Fate};
+pub use campaign::{Batch, Campaign, Fate, Kept, KeptState};
 pub use driver::{correct, craft, predictions};
 pub use eight_bit::to_8bit;
 pub use fab::Fab;
@@ -40,6 +40,7 @@ pub use square::{Schedule, Square};
 pub use start::Start;
 pub use steps::Steps;
 pub use target::Target;
+pub use targets::{InTurn, Towards};
 pub use threat::{Distance, Norm, Threat, forget_checks, settle};
 
 use candle_core::Tensor;
@@ -98,6 +99,11 @@ pub trait Attack: Send + Sync {
     /// Whether it takes images that lie on a card and leaves them there.
     fn stays_on_card(&self) -> bool {
         false
+    }
+
+    /// The same attack class by class, where it tries several target classes in turn.
+    fn in_turn(&self) -> Option<&dyn InTurn> {
+        None
     }
 
     /// Perturbed images, one for each original, inside the threat model.

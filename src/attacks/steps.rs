@@ -102,7 +102,7 @@ impl Attack for Steps {
         let Originals { images, labels, .. } = originals;
         let targets = match self.goal {
             Goal::Misclassify => None,
-            goal => goals(goal, &target.logits(images)?, labels)?,
+            goal => goals(goal, &[target.logits(images)?], labels)?,
         };
         let targets = targets.as_deref();
         // From the first step to the last where the network is.

@@ -1,69 +1,156 @@
 //! Target classes in turn: how APGD-T and FAB-T go through the likeliest wrong classes.
 
 use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
 
 use super::objective::rivals;
 use super::rows::{copy, put, select};
 use super::{Originals, Start, Target};
 use crate::{Error, Result};
 
+/// An attack that has a run of its own towards each of several classes.
+pub trait InTurn {
+    /// How many of the likeliest wrong classes it tries.
+    fn classes(&self) -> usize;
+
+    /// A run of each example towards its class in `aims`.
+    fn towards(
+        &self,
+        target: &Target<'_>,
+        originals: Originals<'_>,
+        aims: &[u32],
+    ) -> Result<Towards>;
+}
+
 /// What a run towards one class gave: an image for each example, and whether the image is to be kept.
-pub(super) struct Towards {
+pub struct Towards {
     pub images: Tensor,
     /// Which examples are misclassified by it.
     pub broken: Vec<bool>,
 }
 
-/// Runs `towards` each of the `classes` likeliest wrong classes of the examples in turn, each time on those that no
-/// earlier class has broken. `towards` gets the examples and the class of each. What withstands all classes ends with the
-/// image of the first.
-pub(super) fn in_turn(
-    classes: usize,
-    target: &Target<'_>,
-    originals: Originals<'_>,
-    mut towards: impl FnMut(Originals<'_>, &[u32]) -> Result<Towards>,
-) -> Result<Tensor> {
-    let Originals {
-        images,
-        labels,
-        indices,
-        start,
-    } = originals;
-    let rivals = rivals(&target.logits(images)?, labels)?;
-    let wrong = rivals.first().map_or(classes, Vec::len);
-    if classes > wrong {
-        return Err(Error::failed(format!(
-            "attack.n_target_classes: expected at most the {wrong} wrong classes that there are, found {classes}"
-        )));
-    }
-    // The first row holds every example's likeliest wrong class, the next one the second likeliest, ...
-    let ranks = (0..classes).map(|rank| rivals.iter().map(|others| others[rank]).collect());
-    let ranks: Vec<Vec<u32>> = ranks.collect();
-    let result = copy(images)?;
-    let mut standing: Vec<usize> = (0..labels.len()).collect();
-    for (number, aims) in ranks.iter().enumerate() {
-        if standing.is_empty() {
-            break;
+/// A batch on its way through the target classes, each tried on what no earlier one has broken. What withstands all of
+/// them ends with the image of the first.
+pub(super) struct Turns {
+    images: Tensor,
+    course: Course,
+}
+
+/// How far a batch has come.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Course {
+    /// The first row holds the likeliest wrong class of each example, the next one the second likeliest, ...
+    ranks: Vec<Vec<u32>>,
+    /// Classes tried so far.
+    tried: usize,
+    /// The places of the examples that none of them has broken.
+    standing: Vec<usize>,
+}
+
+impl Turns {
+    /// A batch before its first class.
+    ///
+    /// # Errors
+    /// More classes to try than there are wrong ones.
+    pub fn new(attack: &dyn InTurn, target: &Target<'_>, originals: Originals<'_>) -> Result<Self> {
+        let Originals { images, labels, .. } = originals;
+        let classes = attack.classes();
+        let rivals = rivals(&target.logits(images)?, labels)?;
+        let wrong = rivals.first().map_or(classes, Vec::len);
+        if classes > wrong {
+            return Err(Error::failed(format!(
+                "attack.n_target_classes: expected at most the {wrong} wrong classes that there are, found {classes}"
+            )));
         }
-        let chosen = select(images, &standing)?;
-        let labels: Vec<u32> = standing.iter().map(|&i| labels[i]).collect();
-        let indices: Vec<usize> = standing.iter().map(|&i| indices[i]).collect();
-        let aims: Vec<u32> = standing.iter().map(|&i| aims[i]).collect();
-        let originals = Originals {
+        let ranks = (0..classes).map(|rank| rivals.iter().map(|others| others[rank]).collect());
+        Ok(Self {
+            images: copy(images)?,
+            course: Course {
+                ranks: ranks.collect(),
+                tried: 0,
+                standing: (0..labels.len()).collect(),
+            },
+        })
+    }
+
+    /// A batch taken up again; nothing if the parts do not belong together, or to a model of `classes` classes.
+    pub fn resume(images: &Tensor, course: &Course, classes: usize) -> Result<Option<Self>> {
+        let count = images.dim(0)?;
+        let sound = |aims: &Vec<u32>| {
+            aims.len() == count && aims.iter().all(|&aim| (aim as usize) < classes)
+        };
+        let fits =
+            course.ranks.iter().all(sound) && course.standing.iter().all(|&place| place < count);
+        Ok(match fits {
+            false => None,
+            true => Some(Self {
+                images: copy(images)?,
+                course: course.clone(),
+            }),
+        })
+    }
+
+    /// How far it has come, with the images so far.
+    pub fn kept(&self) -> Result<(Tensor, Course)> {
+        Ok((copy(&self.images)?, self.course.clone()))
+    }
+
+    /// Whether no class is left to try, or nothing to try it on.
+    pub fn is_done(&self) -> bool {
+        self.course.standing.is_empty() || self.course.tried >= self.course.ranks.len()
+    }
+
+    /// The images as they stand.
+    pub fn images(&self) -> &Tensor {
+        &self.images
+    }
+
+    /// Tries the next class.
+    pub fn advance(
+        &mut self,
+        attack: &dyn InTurn,
+        target: &Target<'_>,
+        originals: Originals<'_>,
+    ) -> Result<()> {
+        let Course {
+            ranks,
+            tried,
+            standing,
+        } = &mut self.course;
+        let number = *tried;
+        let chosen = select(originals.images, standing)?;
+        let labels: Vec<u32> = standing.iter().map(|&i| originals.labels[i]).collect();
+        let indices: Vec<usize> = standing.iter().map(|&i| originals.indices[i]).collect();
+        let aims: Vec<u32> = standing.iter().map(|&i| ranks[number][i]).collect();
+        let of_class = Originals {
             images: &chosen,
             labels: &labels,
             indices: &indices,
             start: Start {
                 target: number as u16,
-                ..start
+                ..originals.start
             },
         };
-        let found = towards(originals, &aims)?;
+        let found = attack.towards(target, of_class, &aims)?;
         let places = standing.iter().copied().enumerate();
         let taken = places.filter(|&(k, _)| number == 0 || found.broken[k]);
-        put(&result, &found.images, &taken.collect::<Vec<_>>())?;
+        put(&self.images, &found.images, &taken.collect::<Vec<_>>())?;
         let mut broken = found.broken.into_iter();
         standing.retain(|_| !broken.next().unwrap_or(false));
+        *tried += 1;
+        Ok(())
     }
-    Ok(result)
+}
+
+/// All classes in turn.
+pub(super) fn in_turn(
+    attack: &dyn InTurn,
+    target: &Target<'_>,
+    originals: Originals<'_>,
+) -> Result<Tensor> {
+    let mut turns = Turns::new(attack, target, originals)?;
+    while !turns.is_done() {
+        turns.advance(attack, target, originals)?;
+    }
+    Ok(turns.images)
 }

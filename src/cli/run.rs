@@ -75,7 +75,7 @@ pub fn run(args: RunArgs) -> Result<()> {
     for run in &plan.runs {
         described(&device_name, &run.spec.stages, &device)?;
     }
-    interrupt::install()?;
+    interrupt::install(&progress)?;
     file_size::report_limit();
     if !plan.swept.is_empty() {
         progress.line(&format!(
@@ -98,7 +98,7 @@ pub fn run(args: RunArgs) -> Result<()> {
     let results = execute_all(&plan, &options, &progress, |_, result| {
         if let Ok(outcome) = result {
             // The run stands in its folder whether or not its words arrive.
-            let _ = out(&words(outcome));
+            let _ = progress.apart(|| out(&words(outcome)));
         }
     })?;
     if !plan.swept.is_empty() {

@@ -33,6 +33,8 @@ pub const LOGITS: &str = "logits.safetensors";
 pub const CHECKPOINTS: &str = "checkpoints";
 /// In [`CHECKPOINTS`]: the weights of a finished training, under torch's names.
 pub const FINAL_WEIGHTS: &str = "final.safetensors";
+/// Folder of the work of a stage without checkpoints that is not finished.
+pub const PROGRESS: &str = "progress";
 /// Folder of the figures.
 pub const FIGURES: &str = "figures";
 /// In the folder of all results: hashes of the contents of weights and data, remembered.

@@ -1,8 +1,8 @@
 //! Ctrl-C: the first one asks for a checkpoint, the second one leaves at once.
 
-use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::progress::Progress;
 use crate::error::{Error, Result};
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
@@ -10,19 +10,51 @@ static REQUESTED: AtomicBool = AtomicBool::new(false);
 /// Exit code of a process that the user interrupted.
 pub const EXIT_CODE: i32 = 130;
 
-/// Handles Ctrl-C and the system's request to terminate from now on. Call once, at the start of the process.
-pub fn install() -> Result<()> {
-    ctrlc::set_handler(|| {
+/// Handles Ctrl-C and the system's request to terminate from now on, with a word between the bars of `progress`. Call
+/// once, at the start of the process. A hang-up that the process was started to ignore, as `nohup` does, is ignored.
+pub fn install(progress: &Progress) -> Result<()> {
+    let progress = progress.root();
+    let hang_up = hang_up::is_ignored();
+    ctrlc::set_handler(move || {
         if REQUESTED.swap(true, Ordering::SeqCst) {
             std::process::exit(EXIT_CODE);
         }
-        // The message is a courtesy: where standard error is closed, the checkpoint matters more.
-        let _ = writeln!(
-            std::io::stderr(),
-            "\ninterrupted: writing a checkpoint; once more to leave at once"
-        );
+        progress.print("interrupted: saving what was done; once more to leave at once");
     })
-    .map_err(|error| Error::failed(format!("cannot handle Ctrl-C: {error}")))
+    .map_err(|error| Error::failed(format!("cannot handle Ctrl-C: {error}")))?;
+    if hang_up {
+        hang_up::ignore();
+    }
+    Ok(())
+}
+
+/// The signal of a terminal that is closed, for which ctrlc installs its handler whatever stood there.
+#[cfg(unix)]
+mod hang_up {
+    pub fn is_ignored() -> bool {
+        // SAFETY: an action of zeros is a valid value, and a call without a new action only writes to it.
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            libc::sigaction(libc::SIGHUP, std::ptr::null(), &mut action) == 0
+                && action.sa_sigaction == libc::SIG_IGN
+        }
+    }
+
+    pub fn ignore() {
+        // SAFETY: to ignore a signal runs no code of this program.
+        unsafe {
+            libc::signal(libc::SIGHUP, libc::SIG_IGN);
+        }
+    }
+}
+
+#[cfg(not(unix))]
+mod hang_up {
+    pub fn is_ignored() -> bool {
+        false
+    }
+
+    pub fn ignore() {}
 }
 
 /// Whether the user asked to stop. Whoever loops asks often, writes a checkpoint and returns
@@ -52,7 +84,7 @@ mod tests {
     const CHILD: &str = "RUNNER_TEST_INTERRUPT_CHILD";
 
     fn child() {
-        install().unwrap();
+        install(&Progress::hidden()).unwrap();
         println!("\nready");
         while !requested() {
             std::thread::sleep(Duration::from_millis(5));

@@ -1,6 +1,36 @@
 //! How fast work goes, in words: rates, times left, durations.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// The shortest interval that a rate is told of: in shorter ones the clock and the scheduler decide.
+const MEASURABLE: Duration = Duration::from_millis(1);
+
+/// The seconds that some work takes, over all processes that do a part of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopwatch {
+    earlier: f64,
+    since: Instant,
+}
+
+impl Stopwatch {
+    /// Goes on from `earlier` seconds.
+    pub fn start(earlier: f64) -> Self {
+        Self {
+            earlier,
+            since: Instant::now(),
+        }
+    }
+
+    /// The seconds so far.
+    pub fn seconds(&self) -> f64 {
+        self.earlier + self.since.elapsed().as_secs_f64()
+    }
+}
+
+/// Examples a second; nothing where the time is too short to measure.
+pub fn per_second(examples: u64, seconds: f64) -> Option<f64> {
+    (seconds >= MEASURABLE.as_secs_f64()).then(|| examples as f64 / seconds)
+}
 
 /// The time left if the share done went from `base` to `share` in `elapsed`.
 pub(super) fn time_left(base: f64, share: f64, elapsed: Duration) -> Option<Duration> {
@@ -41,6 +71,19 @@ mod tests {
         assert_eq!(time_left(0.5, 0.75, ten), Some(ten));
         assert_eq!(time_left(0.5, 0.5, ten), None);
         assert_eq!(time_left(0.0, 1.0, ten), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn no_rate_is_told_of_a_moment() {
+        assert_eq!(per_second(40, 7.2e-7), None);
+        assert_eq!(per_second(40, 0.0), None);
+        assert_eq!(per_second(40, 2.0), Some(20.0));
+    }
+
+    #[test]
+    fn a_stopwatch_goes_on() {
+        let seconds = Stopwatch::start(5.0).seconds();
+        assert!((5.0..6.0).contains(&seconds), "{seconds}");
     }
 
     #[test]

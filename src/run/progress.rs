@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::log;
-use super::pace::{human, rate, time_left};
+use super::pace::{human, per_second, rate, time_left};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tracing::Level;
 
@@ -50,8 +50,8 @@ struct Work {
     done: u64,
     examples: u64,
     phase_began: Instant,
-    /// Whether this is a phase beside the epochs, with its own time left.
-    beside: bool,
+    /// Share that was done when it began of a phase beside the epochs, which has its own time left.
+    beside: Option<f64>,
     /// Share of the epochs that was done when the first batch was seen, and when that was: a resumed stage starts in
     /// the middle. Evaluations between epochs take time too, so it is kept over them.
     baseline: Option<(f64, Instant)>,
@@ -128,19 +128,19 @@ impl Progress {
             1 => String::new(),
             epochs => format!("epoch {epoch}/{epochs}"),
         };
-        self.begin(&mut work, phase, batches);
+        self.begin(&mut work, phase, batches, 0);
     }
 
-    /// Something else of `batches` batches begins within the epoch, an evaluation for example. It is not counted
-    /// as part of the epochs.
-    pub fn phase(&self, name: &str, batches: u64) {
+    /// Something else of `batches` batches begins within the epoch, an evaluation for example, of which `done` were done
+    /// before. It is not counted as part of the epochs.
+    pub fn phase(&self, name: &str, batches: u64, done: u64) {
         let mut work = self.work();
         let phase = match (work.epochs, work.epoch) {
             (1, _) | (_, 0) => name.to_owned(),
             (epochs, epoch) => format!("epoch {epoch}/{epochs} {name}"),
         };
-        self.begin(&mut work, phase, batches);
-        work.beside = true;
+        self.begin(&mut work, phase, batches, done);
+        work.beside = Some(work.share_of_phase());
     }
 
     /// `done` batches of the epoch are done; the last one had `loss` and `examples` examples.
@@ -153,8 +153,8 @@ impl Progress {
         work.examples += examples;
         let now = Instant::now();
         let (base, share, since) = match work.beside {
-            true => (0.0, work.share_of_phase(), work.phase_began),
-            false => {
+            Some(base) => (base, work.share_of_phase(), work.phase_began),
+            None => {
                 let share = work.share_of_epochs();
                 let (base, since) = *work.baseline.get_or_insert((share, now));
                 (base, share, since)
@@ -173,8 +173,8 @@ impl Progress {
             parts.push(format!("loss {loss:.4}"));
         }
         let seconds = now.duration_since(work.phase_began).as_secs_f64();
-        if work.examples > 0 && seconds > 0.0 {
-            parts.push(rate(work.examples as f64 / seconds));
+        if let Some(pace) = per_second(work.examples, seconds).filter(|pace| *pace > 0.0) {
+            parts.push(rate(pace));
         }
         if let Some(left) = time_left(base, share, now.duration_since(since)) {
             parts.push(format!("{} left", human(left)));
@@ -217,29 +217,35 @@ impl Progress {
         self.work().clear_bar();
     }
 
-    fn begin(&self, work: &mut Work, phase: String, batches: u64) {
+    fn begin(&self, work: &mut Work, phase: String, batches: u64, done: u64) {
         work.phase = phase;
         work.batches = batches;
-        work.done = 0;
+        work.done = done;
         work.examples = 0;
         work.phase_began = Instant::now();
-        work.beside = false;
+        work.beside = None;
         if self.mode != Mode::Bars {
             return;
         }
-        let bar = work.bar.get_or_insert_with(|| {
-            let bar = self.bars.add(ProgressBar::new(batches));
-            if let Ok(style) =
-                ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} {wide_msg}")
-            {
-                bar.set_style(style.progress_chars("=> "));
+        // A bar that is changed piece by piece is drawn between the pieces, the count of one phase beside the length of
+        // another: each phase has a bar of its own, which is whole before it is shown.
+        let bar = ProgressBar::with_draw_target(Some(batches), ProgressDrawTarget::hidden())
+            .with_prefix(self.prefixed(&work.stage, &work.phase))
+            .with_position(done);
+        if let Ok(style) = ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} {wide_msg}")
+        {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        let bar = match work.bar.take() {
+            Some(old) => {
+                let bar = self.bars.insert_after(&old, bar);
+                self.bars.remove(&old);
+                bar
             }
-            bar
-        });
-        bar.set_length(batches);
-        bar.set_position(0);
-        bar.set_message("");
-        bar.set_prefix(self.prefixed(&work.stage, &work.phase));
+            None => self.bars.add(bar),
+        };
+        bar.tick();
+        work.bar = Some(bar);
     }
 
     fn prefixed(&self, stage: &str, text: &str) -> String {
@@ -258,15 +264,25 @@ impl Progress {
             .chars()
             .map(|c| if safe(c) { c } else { '?' })
             .collect();
-        self.bars.suspend(|| {
-            let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
-            // Where standard error is closed there is nobody to tell.
-            let _ = match &mut *sink {
-                Sink::Stderr => writeln!(std::io::stderr(), "{text}"),
-                #[cfg(test)]
-                Sink::Memory(bytes) => writeln!(bytes, "{text}"),
-            };
-        });
+        let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
+        // Where standard error is closed there is nobody to tell.
+        let _ = match &mut *sink {
+            Sink::Stderr if self.mode == Mode::Bars => self.bars.println(text),
+            Sink::Stderr => writeln!(std::io::stderr(), "{text}"),
+            #[cfg(test)]
+            Sink::Memory(bytes) => writeln!(bytes, "{text}"),
+        };
+    }
+
+    /// Lets `write` write to standard output. Where that is the terminal, no bar is on it meanwhile, so that none stays
+    /// between the lines.
+    pub fn apart<T>(&self, write: impl FnOnce() -> T) -> T {
+        let shared = self.mode == Mode::Bars && std::io::stdout().is_terminal();
+        // A terminal that is gone takes no bars away, and has none to bring back.
+        match shared && self.bars.clear().is_ok() {
+            true => self.bars.suspend(write),
+            false => write(),
+        }
     }
 
     fn work(&self) -> MutexGuard<'_, Work> {
@@ -293,7 +309,7 @@ impl Work {
             done: 0,
             examples: 0,
             phase_began: now,
-            beside: false,
+            beside: None,
             baseline: None,
             shown: now,
         }
@@ -359,7 +375,7 @@ mod tests {
         progress.batch(1, None, 1);
         let baseline = progress.work().baseline;
         assert_eq!(baseline.map(|(share, _)| share), Some(0.05));
-        progress.phase("test", 4);
+        progress.phase("test", 4, 0);
         progress.work().shown = Instant::now() - LINE_INTERVAL;
         progress.work().phase_began = Instant::now() - Duration::from_secs(60);
         progress.batch(3, None, 1);
@@ -373,6 +389,66 @@ mod tests {
         let text = String::from_utf8_lossy(bytes);
         assert!(text.contains("epoch 1/10 test, batch 3/4, "), "{text}");
         assert!(text.contains(", 20s left"), "{text}");
+    }
+
+    /// A terminal that notes what is written to it.
+    #[derive(Clone, Debug, Default)]
+    struct Notes(Arc<Mutex<String>>);
+
+    impl indicatif::TermLike for Notes {
+        fn width(&self) -> u16 {
+            120
+        }
+        fn move_cursor_up(&self, _: usize) -> std::io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_down(&self, _: usize) -> std::io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_right(&self, _: usize) -> std::io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_left(&self, _: usize) -> std::io::Result<()> {
+            Ok(())
+        }
+        fn write_line(&self, text: &str) -> std::io::Result<()> {
+            self.write_str(&format!("{text}\n"))
+        }
+        fn write_str(&self, text: &str) -> std::io::Result<()> {
+            self.0.lock().unwrap().push_str(text);
+            Ok(())
+        }
+        fn clear_line(&self) -> std::io::Result<()> {
+            self.write_str("\n")
+        }
+        fn flush(&self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn no_bar_has_the_count_of_another_phase() {
+        let notes = Notes::default();
+        let mut progress = Progress::with(Mode::Bars, Sink::Memory(Vec::new()));
+        let terminal = ProgressDrawTarget::term_like_with_hz(Box::new(notes.clone()), 255);
+        progress.bars = MultiProgress::with_draw_target(terminal);
+        progress.stage("main", 2);
+        let long_ago = Instant::now() - BAR_INTERVAL;
+        let pause = || std::thread::sleep(Duration::from_millis(20));
+        progress.epoch(1, 305);
+        progress.work().shown = long_ago;
+        pause();
+        progress.batch(305, None, 1);
+        pause();
+        progress.phase("evaluating", 4, 1);
+        progress.finish();
+        let text = notes.0.lock().unwrap().clone();
+        for part in ["0/305", "305/305", "1/4"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        for part in ["305/4", "0/4"] {
+            assert!(!text.contains(part), "{part}: {text}");
+        }
     }
 
     #[test]

@@ -5,10 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
+use serde::de::DeserializeOwned;
 
 use super::examples::ExampleRow;
 use super::files::{self, FORMAT_VERSION};
 use super::folder::RunFolder;
+use super::interim::Interim;
 use super::lock::Lock;
 use super::metrics::MetricsWriter;
 use super::presence::Presence;
@@ -58,6 +60,7 @@ impl StageFolder {
     fn opened(path: PathBuf, lock: Option<Lock>) -> Result<Self> {
         atomic::clean(&path)?;
         atomic::clean(&path.join(files::CHECKPOINTS))?;
+        atomic::clean(&path.join(files::PROGRESS))?;
         Ok(Self {
             presence: Presence::of(&path)?,
             path,
@@ -109,6 +112,11 @@ impl StageFolder {
         CheckpointStore::new(self.file(files::CHECKPOINTS), keep)
     }
 
+    /// What the unfinished stage has done so far, for tasks without checkpoints.
+    pub fn interim<S: DeserializeOwned>(&self) -> Result<(Interim, Option<(Tensors, S)>)> {
+        Interim::open(self.file(files::PROGRESS))
+    }
+
     /// Writes the weights of a finished training, under torch's names, and what they say of their network.
     pub fn write_final_weights(
         &self,
@@ -137,8 +145,10 @@ impl StageFolder {
         let broken = seal::broken(&self.path, &stage.tables)?;
         if let Some(what) = &broken {
             tracing::warn!("{what}; the stage runs again from its last checkpoint, if it has one");
+            return Ok(None);
         }
-        Ok(broken.is_none().then_some(stage))
+        self.forget_progress();
+        Ok(Some(stage))
     }
 
     /// Records that the stage is finished. Call last: everything else it leaves must stand.
@@ -154,7 +164,21 @@ impl StageFolder {
             tables: seal::seal(&self.path)?,
         };
         let path = self.file(files::STAGE);
-        atomic::write(&path, &to_json(&path, &record)?)
+        atomic::write(&path, &to_json(&path, &record)?)?;
+        self.forget_progress();
+        Ok(())
+    }
+
+    /// Removes what an unfinished stage had done: the results stand.
+    fn forget_progress(&self) {
+        let path = self.file(files::PROGRESS);
+        match fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                // A folder that cannot be removed costs space, not results.
+                tracing::warn!("{}: cannot remove: {error}", path.display());
+            }
+            _ => {}
+        }
     }
 }
 
@@ -182,7 +206,10 @@ mod tests {
         assert!(stage.path().ends_with("stages/craft-01234567"));
         assert!(stage.finished(key).unwrap().is_none());
         let metrics = Metrics::from([("accuracy".to_owned(), 0.25)]);
+        let progress = stage.file(files::PROGRESS);
+        fs::create_dir(&progress).unwrap();
         stage.finish(key, metrics.clone()).unwrap();
+        assert!(!progress.exists());
         assert_eq!(stage.finished(key).unwrap().unwrap().metrics, metrics);
         assert!(stage.finished("0123456789abcdee").unwrap().is_none());
     }

@@ -1,14 +1,16 @@
 //! Task `adversarial-train`: each step trains on adversarial examples made for the model as it is (Madry et al., arXiv
 //! 1706.06083), and on them alone.
 
+use candle_core::Tensor;
+
 use super::StageContext;
 use super::assemble::{self, section};
 use super::fit::Fit;
-use crate::Result;
 use crate::attacks::{Originals, Start, Target, craft};
-use crate::nn::Mode;
-use crate::run::Metrics;
+use crate::nn::{Mode, Param};
+use crate::run::{Metrics, interrupt};
 use crate::spec::ModelMode;
+use crate::{Error, Result};
 
 /// Tells the random starts of training from those of evaluations in the same epoch.
 const ROUND: u16 = 0;
@@ -28,8 +30,7 @@ pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
         let target = Target {
             mode,
             at,
-            // Ctrl-C ends training between steps, where there is something to save.
-            check: || Ok(()),
+            check: interrupt::check,
             ..Target::new(network, plan.clone())
         };
         let originals = Originals {
@@ -43,11 +44,24 @@ pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
                 ..Start::default()
             },
         };
+        // An attack on a model in training mode moves its running statistics.
+        let moving = match mode {
+            Mode::Eval => &[],
+            Mode::Train => network.buffers(),
+        };
+        let before = moving.iter().map(Param::snapshot);
+        let before: Vec<Tensor> = before.collect::<Result<_>>()?;
         // An ensemble is no attack to train on, so there is one.
-        let mut images = batch.images.clone();
+        let mut crafted = Ok(batch.images.clone());
         for attack in &attacks {
-            images = craft(attack.as_ref(), &target, originals)?;
+            crafted = craft(attack.as_ref(), &target, originals);
         }
-        Ok(images)
+        if let Err(Error::Interrupted) = crafted {
+            // The batch is dropped: the checkpoint that follows is that of a model which has not seen it.
+            for (buffer, values) in moving.iter().zip(&before) {
+                buffer.set(values)?;
+            }
+        }
+        crafted
     })
 }

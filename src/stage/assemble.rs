@@ -3,8 +3,8 @@
 mod attacks;
 mod weights;
 
-pub(super) use attacks::attacks;
 pub use attacks::check_attacks;
+pub(super) use attacks::{attacks, threat};
 pub(super) use weights::origin;
 pub use weights::{check_weights, stem};
 

@@ -3,13 +3,59 @@
 use std::collections::BTreeMap;
 
 use candle_core::{Device, Tensor};
+use serde::{Deserialize, Serialize};
 
 use super::StageContext;
 use super::assemble;
-use super::measure::Evaluation;
+use super::measure::{Evaluation, Event, Measured};
+use crate::attacks::{Kept, KeptState};
 use crate::data::Split;
 use crate::run::{Metrics, files, interrupt};
+use crate::weights::Tensors;
 use crate::{Error, Result};
+
+/// How far the stage has come, beside its tensors.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct State {
+    measured: Measured,
+    campaign: Option<KeptState>,
+    /// The labels of what has logits.
+    labels: Vec<u32>,
+}
+
+/// Logits of batches, by attack.
+type Logits = BTreeMap<String, Vec<Tensor>>;
+
+/// How the tensors are named that hold them.
+const LOGITS: &str = "logits.";
+
+/// What the stage has done, to be written.
+fn work(state: &State, logits: &Logits) -> Result<(Tensors, State)> {
+    let mut state = state.clone();
+    let mut tensors = Tensors::new();
+    for (attack, batches) in logits {
+        tensors.insert(format!("{LOGITS}{attack}"), Tensor::cat(batches, 0)?);
+    }
+    if let Some(kept) = state.measured.campaign.take() {
+        tensors.extend(kept.tensors);
+        state.campaign = Some(kept.state);
+    }
+    Ok((tensors, state))
+}
+
+/// What was written, taken up.
+fn taken_up(mut tensors: Tensors, mut state: State) -> (Logits, State) {
+    let mut logits = Logits::new();
+    tensors.retain(|name, tensor| match name.strip_prefix(LOGITS) {
+        None => true,
+        Some(attack) => {
+            logits.insert(attack.to_owned(), vec![tensor.clone()]);
+            false
+        }
+    });
+    state.measured.campaign = state.campaign.take().map(|state| Kept { tensors, state });
+    (logits, state)
+}
 
 /// Measures once under each of `evaluate.attacks`.
 pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
@@ -18,18 +64,29 @@ pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
     let network = assemble::network(ctx, &dataset)?;
     let evaluation = Evaluation::new(ctx, &network, dataset)?;
     ctx.progress.stage(&ctx.spec.id, 1);
-    let mut logits: BTreeMap<&str, Vec<Tensor>> = BTreeMap::new();
-    let mut labels = Vec::new();
-    let first = evaluation.names().next();
     let save = ctx.spec.evaluate.save_logits;
-    let tallies = evaluation.run(ctx, &network, 0, |attack, batch, truth| {
-        if save {
-            logits.entry(attack).or_default().push(batch.clone());
+    let first = evaluation.names().next();
+    let (mut interim, found) = ctx.folder.interim::<State>()?;
+    let (mut logits, mut state) = match found {
+        Some((tensors, state)) => taken_up(tensors, state),
+        None => Default::default(),
+    };
+    let mut measured = state.measured.clone();
+    let outcome = evaluation.run(ctx, &network, 0, &mut measured, |event, measured| {
+        state.measured = measured.clone();
+        if let (true, Event::Batch(attack, batch, truth)) = (save, event) {
+            logits
+                .entry(attack.to_owned())
+                .or_default()
+                .push(batch.to_device(&Device::Cpu)?);
             if Some(attack) == first {
-                labels.extend_from_slice(truth);
+                state.labels.extend_from_slice(truth);
             }
         }
-    })?;
+        interim.done(|| work(&state, &logits))
+    });
+    let tallies = interim.ended(outcome, || work(&state, &logits))?;
+    let labels = state.labels;
     let mut writer = ctx.folder.metrics(ctx.device)?;
     let mut metrics = Metrics::new();
     for (attack, tally) in tallies {
@@ -54,7 +111,7 @@ pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
         let mut tensors = BTreeMap::from([("labels".to_string(), labels)]);
         for (attack, batches) in logits {
             // `logits` are those of the clean images, as long as they were asked for.
-            let name = match attack {
+            let name = match attack.as_str() {
                 "none" => "logits".to_string(),
                 attack => format!("logits.{attack}"),
             };

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::StageContext;
 use super::assemble::{self, section};
 use super::epoch_sums::{EpochSums, Sums};
-use super::measure::{Evaluation, Tally};
+use super::measure::{Evaluation, Event, Measured, Tally};
 use super::room::too_large;
 use crate::attacks;
 use crate::data::{Augmentation, Batch, Loader, Placed, Split};
@@ -44,6 +44,9 @@ struct State {
     examples: u64,
     /// Seconds that the epoch has taken so far.
     seconds: f64,
+    /// How far the evaluation after the epoch has come.
+    #[serde(default)]
+    measured: Measured,
     /// Best accuracy so far, by "split/attack".
     best: BTreeMap<String, f64>,
     /// Last metrics, by name.
@@ -313,9 +316,9 @@ impl<'a> Fit<'a> {
         let every = self.ctx.spec.evaluate.every;
         if done.is_multiple_of(every) || done == self.epochs {
             let (ctx, epoch) = (self.ctx, done as u64);
-            let tallies = self
-                .evaluation
-                .run(ctx, &self.network, epoch, |_, _, _| {})?;
+            let (network, measured) = (&self.network, &mut self.state.measured);
+            let heard = |_: Event<'_>, _: &Measured| Ok(());
+            let tallies = self.evaluation.run(ctx, network, epoch, measured, heard)?;
             for (attack, tally) in tallies {
                 self.record("test", attack, &tally, None)?;
                 let under = if attack == "none" {

@@ -1,16 +1,19 @@
 //! Loss and accuracy of a network on a data set, clean or under attack.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use candle_core::{Device, Tensor};
+use serde::{Deserialize, Serialize};
 
 use super::StageContext;
 use super::assemble::{self, section};
-use crate::attacks::{Attack, Campaign, Goal, Originals, Start, Target, correct, craft, settle};
+use crate::attacks::{
+    Attack, Campaign, Goal, Kept, Originals, Start, Target, correct, craft, settle,
+};
 use crate::data::{Dataset, Loader, Placed};
 use crate::nn::loss::{Reduction, cross_entropy};
 use crate::nn::{LinearPlan, Network};
+use crate::run::pace::{Stopwatch, per_second};
 use crate::run::{MetricsRow, interrupt};
 use crate::spec::EvalAttack;
 use crate::{Error, Result};
@@ -19,7 +22,7 @@ use crate::{Error, Result};
 const ROUND: u16 = 1;
 
 /// What was counted in one pass over a data set.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Tally {
     /// Sum of the examples' losses.
     pub loss: f64,
@@ -56,10 +59,31 @@ impl Tally {
             accuracy: Some(self.accuracy()),
             examples: Some(self.examples),
             seconds: Some(self.seconds),
-            examples_per_second: (self.seconds > 0.0).then(|| self.examples as f64 / self.seconds),
+            examples_per_second: per_second(self.examples, self.seconds),
             ..MetricsRow::default()
         }
     }
+}
+
+/// How far an evaluation has come.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Measured {
+    /// What was counted under the attacks that are done.
+    tallies: Vec<Tally>,
+    /// What was counted so far under the one after them, in so many batches.
+    tally: Tally,
+    batches: usize,
+    /// The next batch of it, where several attacks or restarts are tried on it; begun anew where this is missing.
+    #[serde(skip)]
+    pub campaign: Option<Kept>,
+}
+
+/// What happens in an evaluation.
+pub(super) enum Event<'a> {
+    /// A batch was measured under the attack of this name: its logits, and its labels.
+    Batch(&'static str, &'a Tensor, &'a [u32]),
+    /// A part of one was.
+    Part,
 }
 
 /// What an evaluation measures, put together once for a stage.
@@ -108,13 +132,15 @@ impl Evaluation {
         self.attacks.iter().map(|(name, _)| *name)
     }
 
-    /// Measures under each attack in turn. `seen` gets the logits of every batch.
+    /// Measures under each attack in turn, as far as `measured` does not say already. `heard` gets every event, with what
+    /// was measured by then.
     pub fn run(
         &self,
         ctx: &StageContext<'_>,
         network: &Network,
         epoch: u64,
-        mut seen: impl FnMut(&'static str, &Tensor, &[u32]),
+        measured: &mut Measured,
+        mut heard: impl FnMut(Event<'_>, &Measured) -> Result<()>,
     ) -> Result<Vec<(&'static str, Tally)>> {
         let target = Target {
             name: self.model.clone(),
@@ -127,14 +153,17 @@ impl Evaluation {
             round: ROUND,
             ..Start::default()
         };
-        let mut tallies = Vec::new();
-        for (name, attacks) in &self.attacks {
-            let begun = Instant::now();
+        for (name, attacks) in self.attacks.iter().skip(measured.tallies.len()) {
+            let watch = Stopwatch::start(measured.tally.seconds);
             let loader = Loader::eval(&self.dataset, self.batch_size)?;
+            let phase = match *name {
+                "none" => "evaluating clean images".to_owned(),
+                name => format!("evaluating under {name}"),
+            };
+            let before = measured.batches;
             ctx.progress
-                .phase(&format!("evaluating {name}"), loader.batches() as u64);
-            let mut tally = Tally::default();
-            for (index, batch) in loader.enumerate() {
+                .phase(&phase, loader.batches() as u64, before as u64);
+            for batch in loader.skip(before) {
                 interrupt::check()?;
                 let batch = batch?;
                 let originals = Originals {
@@ -143,63 +172,77 @@ impl Evaluation {
                     indices: &batch.indices,
                     start,
                 };
-                let images = perturb(attacks, &target, originals)?;
+                let images = perturb(attacks, &target, originals, measured, |measured| {
+                    measured.tally.seconds = watch.seconds();
+                    heard(Event::Part, measured)
+                })?;
                 let logits = network.logits(&images)?;
                 let loss = cross_entropy(&logits, &batch.label_values, Reduction::Sum)?;
-                tally.add(&loss.per_example, correct(&logits, &batch.label_values)?);
-                seen(name, &logits, &batch.label_values);
-                let examples = batch.label_values.len() as u64;
-                ctx.progress
-                    .batch(index as u64 + 1, Some(loss.mean()), examples);
-            }
-            if !tally.loss.is_finite() {
-                return Err(Error::failed(format!(
-                    "{}: its loss on the test set under {name} is {}: the weights are not finite",
-                    self.model, tally.loss
-                )));
+                let right = correct(&logits, &batch.label_values)?;
+                measured.tally.add(&loss.per_example, right);
+                if !measured.tally.loss.is_finite() {
+                    return Err(Error::failed(format!(
+                        "{}: its loss on the test set under {name} is {}: the weights are not finite",
+                        self.model, measured.tally.loss
+                    )));
+                }
+                measured.tally.seconds = watch.seconds();
+                measured.batches += 1;
+                measured.campaign = None;
+                ctx.progress.batch(
+                    measured.batches as u64,
+                    Some(loss.mean()),
+                    batch.label_values.len() as u64,
+                );
+                heard(Event::Batch(name, &logits, &batch.label_values), measured)?;
             }
             settle()?;
-            tally.seconds = begun.elapsed().as_secs_f64();
-            tallies.push((*name, tally));
+            measured.tally.seconds = watch.seconds();
+            measured.tallies.push(std::mem::take(&mut measured.tally));
+            measured.batches = 0;
         }
-        Ok(tallies)
+        Ok(self.names().zip(measured.tallies.iter().copied()).collect())
     }
 }
 
 /// The images that a batch is measured on. A single attack perturbs every image, those that are wrong before too, as
 /// evaluations of adversarial training do, and its restarts try what is right so far. The members of an ensemble get no
-/// images that were wrong before: what it measures is how many withstand.
+/// images that were wrong before: what it measures is how many withstand. `part` hears of every part of a batch that a
+/// campaign has done.
 fn perturb(
     attacks: &[Box<dyn Attack>],
     target: &Target<'_>,
     originals: Originals<'_>,
+    measured: &mut Measured,
+    mut part: impl FnMut(&mut Measured) -> Result<()>,
 ) -> Result<Tensor> {
-    let count = originals.labels.len();
     match attacks {
-        [] => Ok(originals.images.clone()),
+        [] => return Ok(originals.images.clone()),
         // The campaign below with less to compute: there is nothing to choose between.
         [only] if only.restarts() == 1 && only.goal() == Goal::Misclassify => {
-            craft(only.as_ref(), target, originals)
+            return craft(only.as_ref(), target, originals);
         }
-        [only] => {
-            let brought = originals.images.to_device(&Device::Cpu)?;
-            let on_cpu = on_cpu(originals, &brought);
-            let every: Vec<usize> = (0..count).collect();
-            let mut campaign = Campaign::new(target, on_cpu, count)?;
-            campaign.attack(only.as_ref(), &every, |_, _, _| ())?;
-            Ok(campaign.images().clone())
-        }
-        several => {
-            let brought = originals.images.to_device(&Device::Cpu)?;
-            let on_cpu = on_cpu(originals, &brought);
-            let mut campaign = Campaign::new(target, on_cpu, count)?;
-            let correct = campaign.correct();
-            for attack in several {
-                campaign.attack(attack.as_ref(), &correct, |_, _, _| ())?;
-            }
-            Ok(campaign.images().clone())
+        _ => {}
+    }
+    let count = originals.labels.len();
+    let brought = originals.images.to_device(&Device::Cpu)?;
+    let originals = on_cpu(originals, &brought);
+    let mut campaign = match &measured.campaign {
+        Some(kept) => Campaign::resume(target, originals, count, kept)?,
+        None => Campaign::new(target, originals, count)?,
+    };
+    let examples: Vec<usize> = match attacks {
+        [_] => (0..count).collect(),
+        _ => campaign.right_before()?,
+    };
+    for attack in attacks.iter().skip(campaign.done()) {
+        while let Some(batch) = campaign.next_batch(attack.as_ref(), &examples)? {
+            campaign.attempt(attack.as_ref(), &batch)?;
+            measured.campaign = Some(campaign.kept()?);
+            part(measured)?;
         }
     }
+    Ok(campaign.images().clone())
 }
 
 /// The same originals with their images on the CPU, where campaigns keep their books.
@@ -244,7 +287,15 @@ mod tests {
                 restarts,
                 ..Steps::pgd(threat, 0.02, 3)
             };
-            let found = perturb(&[Box::new(attack)], &target, originals).unwrap();
+            let mut measured = Measured::default();
+            let found = perturb(
+                &[Box::new(attack)],
+                &target,
+                originals,
+                &mut measured,
+                |_| Ok(()),
+            )
+            .unwrap();
             let distances = Threat::distances(&found, &images).unwrap();
             assert!(
                 distances.iter().all(|distance| distance.linf > 0.0),

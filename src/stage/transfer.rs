@@ -3,16 +3,20 @@
 use std::collections::BTreeMap;
 
 use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
 
 use super::StageContext;
 use super::assemble::{self, section};
 use super::examples::Examples;
-use crate::attacks::{Campaign, Fate, Start, Target, predictions, to_8bit};
+use crate::Result;
+use crate::attacks::{
+    Attack, Campaign, Fate, Kept, KeptState, Start, Target, Threat, predictions, to_8bit,
+};
 use crate::data::Split;
 use crate::nn::{LinearPlan, Network};
-use crate::run::{Metrics, TransferRow, files, interrupt, table};
+use crate::run::{Interim, Metrics, TransferRow, files, interrupt, table};
 use crate::spec::{AttackKind, ModelSpec, StageSpec};
-use crate::{Error, Result};
+use crate::weights::Tensors;
 
 /// A model that images are made on and judged by.
 struct Entrant<'a> {
@@ -21,8 +25,6 @@ struct Entrant<'a> {
     network: Network,
     /// What it is called in errors.
     words: String,
-    /// Its answers to the images without an attack.
-    clean: Vec<u32>,
 }
 
 impl Entrant<'_> {
@@ -34,30 +36,48 @@ impl Entrant<'_> {
         }
     }
 
-    /// Its answers to `images`, which are or were made of the examples.
-    fn answers(&self, examples: &Examples, images: &Tensor, batch_size: usize) -> Result<Vec<u32>> {
-        let target = self.target(LinearPlan::none());
-        let n = examples.labels.len();
-        let mut answers = Vec::with_capacity(n);
-        for first in (0..n).step_by(batch_size) {
-            let count = batch_size.min(n - first);
-            let batch = images.narrow(0, first, count)?;
-            let indices = &examples.indices[first..first + count];
-            answers.extend(predictions(
-                &target.sound_logits(&batch, indices, "image")?,
-            )?);
+    /// Its next answers to `images`, which are or were made of the examples, where `known` are known; nothing where all are.
+    fn next_answers(
+        &self,
+        examples: &Examples,
+        images: &Tensor,
+        batch_size: usize,
+        known: usize,
+    ) -> Result<Option<Vec<u32>>> {
+        let count = batch_size.min(examples.labels.len().saturating_sub(known));
+        if count == 0 {
+            return Ok(None);
         }
-        Ok(answers)
+        let target = self.target(LinearPlan::none());
+        let batch = images.narrow(0, known, count)?;
+        let indices = &examples.indices[known..known + count];
+        let logits = target.sound_logits(&batch, indices, "image")?;
+        predictions(&logits).map(Some)
     }
 }
 
-/// What one attack on one model left.
-struct Made {
-    images: Tensor,
-    /// The same as 8-bit files hold them.
-    rounded: Tensor,
-    /// What became of each on the model that it was made on.
-    fates: Vec<Fate>,
+/// How far the stage has come beside the rows that stand.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct State {
+    /// The answers of each model to the images without an attack, as far as it was asked.
+    clean: Vec<Vec<u32>>,
+    /// Which images are made and judged: attack, whether by LinBP, and the model that they are made on.
+    place: Option<(String, bool, String)>,
+    campaign: Option<KeptState>,
+    /// The answers of each model to them, as floats and rounded to 8 bits, as far as it was asked.
+    judged: Vec<[Vec<u32>; 2]>,
+}
+
+/// The matrix in the making, which can be left at any time and taken up again.
+struct Matrix<'a> {
+    ctx: &'a StageContext<'a>,
+    entrants: &'a [Entrant<'a>],
+    examples: &'a Examples,
+    batch_size: usize,
+    interim: Interim,
+    state: State,
+    /// The campaign that an earlier start left.
+    left: Option<Kept>,
 }
 
 /// Fills the matrix, row by row as `transfer.csv` has them; rows that stand are not computed again.
@@ -71,18 +91,17 @@ pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
     for (name, model) in &spec.models {
         let stage = ctx.spec.with_model(model, false);
         let network = assemble::network(&with_spec(ctx, &stage), &dataset)?;
-        let mut entrant = Entrant {
+        entrants.push(Entrant {
             name,
             spec: model,
             network,
             words: format!("transfer.models.{name}: {}", assemble::model_name(model)),
-            clean: Vec::new(),
-        };
-        entrant.clean = entrant.answers(&examples, &examples.images, data.eval_batch_size)?;
-        entrants.push(entrant);
+        });
     }
     ctx.progress.stage(&ctx.spec.id, 1);
     let mut rows: Vec<TransferRow> = table::read(&ctx.folder.file(files::TRANSFER))?;
+    let mut matrix = Matrix::new(ctx, &entrants, &examples, data.eval_batch_size)?;
+    matrix.ask_without_attack()?;
     for &kind in &kinds {
         for &linbp in &spec.linbp {
             for from in &entrants {
@@ -94,26 +113,12 @@ pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
                 if entrants.iter().all(stands) {
                     continue;
                 }
-                let made = make(ctx, from, &examples, kind, linbp)?;
-                for to in &entrants {
-                    let judge =
-                        |images: &Tensor| to.answers(&examples, images, data.eval_batch_size);
-                    let (floats, rounded) = (judge(&made.images)?, judge(&made.rounded)?);
-                    rows.push(row(
-                        from.name,
-                        to,
-                        kind,
-                        linbp,
-                        &made.fates,
-                        &examples.labels,
-                        [floats, rounded],
-                    ));
-                }
+                rows.extend(matrix.fill(kind, linbp, from)?);
                 ctx.folder.write_transfer(&rows)?;
             }
         }
     }
-    let metrics = report(ctx, &entrants, &examples.labels, &rows);
+    let metrics = report(ctx, &entrants, &matrix.state.clean, &examples.labels, &rows);
     ctx.progress.finish();
     Ok(metrics)
 }
@@ -128,78 +133,201 @@ fn with_spec<'a>(ctx: &StageContext<'a>, spec: &'a StageSpec) -> StageContext<'a
     }
 }
 
-/// Attacks the images that `from` classifies correctly.
-fn make(
-    ctx: &StageContext<'_>,
-    from: &Entrant<'_>,
-    examples: &Examples,
-    kind: AttackKind,
-    linbp: bool,
-) -> Result<Made> {
-    let attack = section(&ctx.spec.attack, "attack")?;
-    let data = section(&ctx.spec.data, "data")?;
-    let stage = ctx.spec.with_model(from.spec, linbp);
-    let plan = assemble::attack_plan(&stage, &from.network)?;
-    let target = from.target(plan);
-    let start = Start {
-        seed: ctx.spec.seed,
-        ..Start::default()
-    };
-    if !linbp {
-        for warning in examples.examine(&target, start, data.eval_batch_size)? {
-            tracing::warn!(model = from.name, "about the following warning");
-            warning.emit();
-        }
+/// What the stage has done, to be written.
+fn work(state: &State, campaign: Option<&Campaign<'_>>) -> Result<(Tensors, State)> {
+    let mut state = state.clone();
+    let mut tensors = Tensors::new();
+    if let Some(campaign) = campaign {
+        let kept = campaign.kept()?;
+        tensors = kept.tensors;
+        state.campaign = Some(kept.state);
     }
-    let batch_size = data.eval_batch_size;
-    let mut campaign = Campaign::new(&target, examples.originals(start), batch_size)?;
-    let correct = campaign.correct();
-    let members = assemble::attacks(attack, kind, data, examples.classes)?;
-    // Members of an ensemble share it.
-    let threat = members.first().map(|member| member.threat());
-    let threat = threat.ok_or_else(|| Error::spec("attack.attacks: names no attack"))?;
-    for member in members {
-        let rule = if linbp { "LinBP" } else { "BP" };
-        let batches = correct.len().div_ceil(batch_size) as u64;
-        let name = format!("{} on {} by {rule}", member.name(), from.name);
-        ctx.progress.phase(&name, batches);
-        campaign.attack(member.as_ref(), &correct, |_, seen, _| {
-            ctx.progress
-                .batch(seen.div_ceil(batch_size) as u64, None, batch_size as u64);
-        })?;
-    }
-    Ok(Made {
-        rounded: to_8bit(campaign.images(), &examples.images, threat)?,
-        images: campaign.images().clone(),
-        fates: campaign.fates().to_vec(),
-    })
+    Ok((tensors, state))
 }
 
+impl<'a> Matrix<'a> {
+    /// A matrix as an earlier start left it, or a new one.
+    fn new(
+        ctx: &'a StageContext<'a>,
+        entrants: &'a [Entrant<'a>],
+        examples: &'a Examples,
+        batch_size: usize,
+    ) -> Result<Self> {
+        let (interim, found) = ctx.folder.interim::<State>()?;
+        let (mut state, left) = match found {
+            None => Default::default(),
+            Some((tensors, mut state)) => {
+                ctx.progress.line("goes on where it was left");
+                let kept = state.campaign.take();
+                (state, kept.map(|state| Kept { tensors, state }))
+            }
+        };
+        state.clean.resize(entrants.len(), Vec::new());
+        state.judged.resize(entrants.len(), Default::default());
+        Ok(Self {
+            ctx,
+            entrants,
+            examples,
+            batch_size,
+            interim,
+            state,
+            left,
+        })
+    }
+
+    /// Asks every model about the images without an attack.
+    fn ask_without_attack(&mut self) -> Result<()> {
+        let outcome = (|| {
+            for (entrant, place) in self.entrants.iter().zip(0..) {
+                let images = &self.examples.images;
+                while let Some(answers) = entrant.next_answers(
+                    self.examples,
+                    images,
+                    self.batch_size,
+                    self.state.clean[place].len(),
+                )? {
+                    self.state.clean[place].extend(answers);
+                    self.interim.done(|| work(&self.state, None))?;
+                }
+            }
+            Ok(())
+        })();
+        self.interim.ended(outcome, || work(&self.state, None))
+    }
+
+    /// The rows of an attack on the images that `from` classifies correctly.
+    fn fill(
+        &mut self,
+        kind: AttackKind,
+        linbp: bool,
+        from: &Entrant<'_>,
+    ) -> Result<Vec<TransferRow>> {
+        let attack = section(&self.ctx.spec.attack, "attack")?;
+        let data = section(&self.ctx.spec.data, "data")?;
+        let stage = self.ctx.spec.with_model(from.spec, linbp);
+        let target = from.target(assemble::attack_plan(&stage, &from.network)?);
+        let start = Start {
+            seed: self.ctx.spec.seed,
+            ..Start::default()
+        };
+        let place = Some((kind.name().to_owned(), linbp, from.name.to_owned()));
+        let left = self.left.take().filter(|_| self.state.place == place);
+        let originals = self.examples.originals(start);
+        let mut campaign = match left {
+            Some(left) => Campaign::resume(&target, originals, self.batch_size, &left)
+                .map_err(|error| self.interim.strange(&error))?,
+            None => {
+                self.state.place = place;
+                self.state.judged = vec![Default::default(); self.entrants.len()];
+                if !linbp {
+                    for warning in self.examples.examine(&target, start, self.batch_size)? {
+                        tracing::warn!(model = from.name, "about the following warning");
+                        warning.emit();
+                    }
+                }
+                Campaign::begin(&target, originals, self.batch_size)?
+            }
+        };
+        let attacks = assemble::attacks(attack, kind, data, self.examples.classes)?;
+        let rule = if linbp { "LinBP" } else { "BP" };
+        let words = format!("{} by {rule}", from.name);
+        let outcome = self
+            .make(&mut campaign, &attacks, &words)
+            .and_then(|()| self.judge(&campaign, assemble::threat(&attacks)?));
+        self.interim
+            .ended(outcome, || work(&self.state, Some(&campaign)))?;
+        let labels = &self.examples.labels;
+        let answers = self.state.clean.iter().zip(&self.state.judged);
+        let rows = self
+            .entrants
+            .iter()
+            .zip(answers)
+            .map(|(to, (clean, answers))| {
+                let names = TransferRow {
+                    from: from.name.to_owned(),
+                    to: to.name.to_owned(),
+                    attack: kind.name().to_owned(),
+                    linbp,
+                    ..TransferRow::default()
+                };
+                row(names, campaign.fates(), labels, clean, answers)
+            });
+        Ok(rows.collect())
+    }
+
+    /// What is left of the attacks.
+    fn make(
+        &mut self,
+        campaign: &mut Campaign<'_>,
+        attacks: &[Box<dyn Attack>],
+        on: &str,
+    ) -> Result<()> {
+        while campaign.look()? {
+            self.interim.done(|| work(&self.state, Some(campaign)))?;
+        }
+        let right = campaign.right_before()?;
+        for member in attacks.iter().skip(campaign.done()) {
+            let name = format!("{} on {on}", member.name());
+            let mut phase = None;
+            while let Some(batch) = campaign.next_batch(member.as_ref(), &right)? {
+                let number = |examples: usize| examples.div_ceil(self.batch_size) as u64;
+                let progress = self.ctx.progress;
+                if phase != Some(batch.restart) {
+                    phase = Some(batch.restart);
+                    progress.phase(&name, number(batch.all), number(batch.before));
+                }
+                if campaign.attempt(member.as_ref(), &batch)? {
+                    let count = batch.examples.len();
+                    progress.batch(number(batch.before + count), None, count as u64);
+                }
+                self.interim.done(|| work(&self.state, Some(campaign)))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Has all models classify the images as they stand.
+    fn judge(&mut self, campaign: &Campaign<'_>, threat: Threat) -> Result<()> {
+        let floats = campaign.images();
+        let rounded = to_8bit(floats, &self.examples.images, threat)?;
+        for (to, place) in self.entrants.iter().zip(0..) {
+            for (form, images) in [floats, &rounded].into_iter().enumerate() {
+                while let Some(answers) = to.next_answers(
+                    self.examples,
+                    images,
+                    self.batch_size,
+                    self.state.judged[place][form].len(),
+                )? {
+                    self.state.judged[place][form].extend(answers);
+                    self.interim.done(|| work(&self.state, Some(campaign)))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Fills in a row: `clean`, `floats` and `rounded` are what its judge answers.
 fn row(
-    from: &str,
-    to: &Entrant<'_>,
-    kind: AttackKind,
-    linbp: bool,
+    names: TransferRow,
     fates: &[Fate],
     labels: &[u32],
-    [floats, rounded]: [Vec<u32>; 2],
+    clean: &[u32],
+    [floats, rounded]: &[Vec<u32>; 2],
 ) -> TransferRow {
     // The attacked images that the judge, too, classifies correctly without an attack.
     let at_stake: Vec<usize> = (0..labels.len())
-        .filter(|&i| fates[i].attacked && to.clean[i] == labels[i])
+        .filter(|&i| fates[i].attacked && clean[i] == labels[i])
         .collect();
     let fooled = at_stake
         .iter()
         .filter(|&&i| fates[i].succeeds(floats[i], labels[i]))
         .count();
     TransferRow {
-        from: from.to_owned(),
-        to: to.name.to_owned(),
-        attack: kind.name().to_owned(),
-        linbp,
-        accuracy: accuracy(&floats, labels),
-        accuracy_8bit: accuracy(&rounded, labels),
+        accuracy: accuracy(floats, labels),
+        accuracy_8bit: accuracy(rounded, labels),
         success_rate: (!at_stake.is_empty()).then(|| fooled as f64 / at_stake.len() as f64),
+        ..names
     }
 }
 
@@ -212,12 +340,13 @@ fn accuracy(answers: &[u32], labels: &[u32]) -> f64 {
 fn report(
     ctx: &StageContext<'_>,
     entrants: &[Entrant<'_>],
+    answers: &[Vec<u32>],
     labels: &[u32],
     rows: &[TransferRow],
 ) -> Metrics {
     let mut metrics = Metrics::new();
-    for entrant in entrants {
-        let clean = accuracy(&entrant.clean, labels);
+    for (entrant, answers) in entrants.iter().zip(answers) {
+        let clean = accuracy(answers, labels);
         ctx.progress.line(&format!(
             "{}: accuracy {:.2} % without attack",
             entrant.name,

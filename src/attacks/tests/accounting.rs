@@ -46,9 +46,7 @@ fn only_standing_examples_are_attacked_and_the_first_to_break_one_is_noted() {
     assert!(!correct.contains(&4) && correct.len() == N - 1);
     let threat = linf(0.05);
     let pgd = all(threat).remove(3);
-    let broken = campaign
-        .attack(pgd.as_ref(), &correct, |_, _, _| ())
-        .unwrap();
+    let broken = campaign.attack(pgd.as_ref(), &correct).unwrap();
     assert!(
         broken > 0 && broken < N - 1,
         "the test wants both kinds: {broken}"
@@ -81,7 +79,7 @@ fn only_standing_examples_are_attacked_and_the_first_to_break_one_is_noted() {
         threat: linf(0.1),
         goal: Goal::Misclassify,
     });
-    assert_eq!(campaign.attack(&still, &correct, |_, _, _| ()).unwrap(), 0);
+    assert_eq!(campaign.attack(&still, &correct).unwrap(), 0);
     let mut seen: Vec<usize> = standing.iter().map(|&i| set.indices[i]).collect();
     seen.extend(seen.clone());
     assert_eq!(*still.0.seen.lock().unwrap(), seen);
@@ -113,7 +111,7 @@ fn what_leaves_the_ball_ends_the_attack() {
             goal: Goal::Misclassify,
         };
         let mut campaign = Campaign::new(&target, set.originals(), 4).unwrap();
-        let error = campaign.attack(&spy, &[0, 1], |_, _, _| ()).unwrap_err();
+        let error = campaign.attack(&spy, &[0, 1]).unwrap_err();
         assert!(
             matches!(&error, Error::Failed(text) if text.contains(words)),
             "{error}"
@@ -153,7 +151,7 @@ fn an_attack_that_ends_where_the_model_has_no_answer_is_an_error() {
         goal: Goal::Misclassify,
     };
     let mut campaign = Campaign::new(&target, set.originals(), 4).unwrap();
-    let error = campaign.attack(&spy, &[1], |_, _, _| ()).unwrap_err();
+    let error = campaign.attack(&spy, &[1]).unwrap_err();
     assert!(
         error
             .to_string()
@@ -169,7 +167,9 @@ fn targeted_attacks_succeed_where_their_class_comes_out() {
     let set = Set::of(&network, N);
     let clean = network.logits(&set.images).unwrap();
     for goal in [Goal::NextLikely, Goal::LeastLikely, Goal::Class(2)] {
-        let wanted = driver::goals(goal, &clean, &set.labels).unwrap().unwrap();
+        let wanted = driver::goals(goal, std::slice::from_ref(&clean), &set.labels)
+            .unwrap()
+            .unwrap();
         let pgd = Steps {
             restarts: 2,
             goal,
@@ -201,9 +201,6 @@ fn targeted_attacks_succeed_where_their_class_comes_out() {
         goal: Goal::Class(5),
     };
     let mut campaign = Campaign::new(&target, set.originals(), 4).unwrap();
-    let error = campaign
-        .attack(&spy, &[0], |_, _, _| ())
-        .unwrap_err()
-        .to_string();
+    let error = campaign.attack(&spy, &[0]).unwrap_err().to_string();
     assert_eq!(error, "attack.target: expected a class below 5, found 5");
 }

@@ -152,9 +152,7 @@ fn run(
     let mut campaign = Campaign::new(&target, set.originals(), batch_size).unwrap();
     let correct = campaign.correct();
     for attack in attacks {
-        campaign
-            .attack(attack.as_ref(), &correct, |_, _, _| ())
-            .unwrap();
+        campaign.attack(attack.as_ref(), &correct).unwrap();
     }
     (campaign.fates().to_vec(), values(campaign.images()))
 }

@@ -56,6 +56,15 @@ pub(in crate::stage) fn attacks(
     Ok(vec![one])
 }
 
+/// The threat model of an attack, or of the members of one, which share it.
+///
+/// # Errors
+/// No attack.
+pub(in crate::stage) fn threat(attacks: &[Box<dyn Attack>]) -> Result<Threat> {
+    let first = attacks.first().map(|attack| attack.threat());
+    first.ok_or_else(|| Error::spec("attack.attacks: names no attack"))
+}
+
 /// Whether the stage's attacks can be carried out on a model of so many classes.
 ///
 /// # Errors
