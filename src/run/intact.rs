@@ -1,6 +1,6 @@
 //! Whether a finished run still has the rows that it finished with.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::files;
 use super::folder::RunFolder;
@@ -14,13 +14,13 @@ impl RunFolder {
     /// finished.
     pub fn check_tables(&self) -> Result<()> {
         for stage in self.record().stages {
-            let folder = self.path().join(&stage.folder);
+            let folder = stage_folder(self.path(), &stage.folder);
             // A stage that other runs share may have been moved aside by one of them.
             let Some(finished) = FinishedStage::read(&folder, &stage.key)? else {
                 continue;
             };
             let mut broken = seal::broken(&folder, &finished.tables)?;
-            if broken.is_none() && stage.folder != "." {
+            if broken.is_none() && folder != self.path() {
                 broken = lacking(self.path(), &folder)?;
             }
             if let Some(what) = broken {
@@ -31,6 +31,15 @@ impl RunFolder {
             }
         }
         Ok(())
+    }
+}
+
+/// The folder of a stage, by its path as seen from the run's, without a way back in it.
+fn stage_folder(run: &Path, seen: &str) -> PathBuf {
+    match (seen, seen.strip_prefix("../"), run.parent()) {
+        (".", ..) => run.to_owned(),
+        (_, Some(below), Some(named)) => named.join(below),
+        _ => run.join(seen),
     }
 }
 

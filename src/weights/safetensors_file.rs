@@ -13,7 +13,7 @@ use std::io::{BufWriter, Read, Write};
 use std::path::Path;
 
 /// The entry of the metadata that holds the checksum of everything else in the file.
-const CHECKSUM: &str = "blake3";
+const CHECKSUM: &str = "runner.blake3";
 
 /// Bytes written at a time.
 const BUFFER: usize = 1 << 20;
@@ -38,7 +38,8 @@ pub fn load_safetensors(
     path: &Path,
     device: &Device,
 ) -> Result<(Tensors, HashMap<String, String>)> {
-    load(path, device, "")
+    let (tensors, metadata, _) = load(path, device, "")?;
+    Ok((tensors, metadata))
 }
 
 /// As [`load_safetensors`], for files that must have a checksum.
@@ -46,8 +47,8 @@ pub fn load_with_checksum(
     path: &Path,
     device: &Device,
 ) -> Result<(Tensors, HashMap<String, String>)> {
-    let (tensors, metadata) = load(path, device, "")?;
-    if !metadata.contains_key(CHECKSUM) {
+    let (tensors, metadata, checked) = load(path, device, "")?;
+    if !checked {
         return Err(Error::failed(format!(
             "{}: has no checksum: damaged, or written by an earlier version",
             path.display()
@@ -61,13 +62,19 @@ pub(super) fn read(path: &Path) -> Result<Tensors> {
     Ok(load(path, &Device::Cpu, AGAIN)?.0)
 }
 
-fn load(path: &Path, device: &Device, remedy: &str) -> Result<(Tensors, HashMap<String, String>)> {
+/// The tensors, the metadata but for the checksum, and whether there was one.
+fn load(
+    path: &Path,
+    device: &Device,
+    remedy: &str,
+) -> Result<(Tensors, HashMap<String, String>, bool)> {
     let bytes = fs::read(path).map_err(Error::io("read", path))?;
     let wrong = |error: SafeTensorError| damaged(path, &error, remedy);
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(wrong)?;
-    let metadata = header.metadata().clone().unwrap_or_default();
+    let mut metadata = header.metadata().clone().unwrap_or_default();
     let file = SafeTensors::deserialize(&bytes).map_err(wrong)?;
-    if let Some(expected) = metadata.get(CHECKSUM) {
+    let expected = metadata.remove(CHECKSUM);
+    if let Some(expected) = &expected {
         let views: BTreeMap<&str, _> = file.iter().collect();
         if checksum(&metadata, &views) != *expected {
             return Err(Error::failed(format!(
@@ -81,25 +88,18 @@ fn load(path: &Path, device: &Device, remedy: &str) -> Result<(Tensors, HashMap<
         let tensor = element(path, name, view.dtype())?.tensor(view.data(), view.shape())?;
         tensors.insert(name.to_string(), tensor.to_device(device)?);
     }
-    Ok((tensors, metadata))
+    Ok((tensors, metadata, expected.is_some()))
 }
 
 /// The checksum of a file's content: its metadata, and names, types, shapes and bytes of its tensors.
-fn checksum<'a, V: View>(
-    metadata: impl IntoIterator<Item = (&'a String, &'a String)>,
-    tensors: &BTreeMap<&str, V>,
-) -> String {
+fn checksum<V: View>(metadata: &HashMap<String, String>, tensors: &BTreeMap<&str, V>) -> String {
     let mut hash = blake3::Hasher::new();
     // Each part after its length, so that no two contents give the same bytes.
     let mut add = |part: &[u8]| {
         hash.update(&(part.len() as u64).to_le_bytes());
         hash.update(part);
     };
-    let metadata: BTreeMap<_, _> = metadata
-        .into_iter()
-        .filter(|(key, _)| *key != CHECKSUM)
-        .collect();
-    for (key, value) in metadata {
+    for (key, value) in metadata.iter().collect::<BTreeMap<_, _>>() {
         add(key.as_bytes());
         add(value.as_bytes());
     }
@@ -397,5 +397,27 @@ mod tests {
                 .to_string();
             assert!(message.contains("t.safetensors: damaged"), "{message}");
         }
+    }
+
+    #[test]
+    fn the_same_content_gives_the_same_bytes_and_a_changed_bit_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.safetensors");
+        let entries = ["a", "b", "c", "d"].map(|key| (key.to_owned(), key.to_owned()));
+        let save = || {
+            save_safetensors(&path, &tensors(), HashMap::from(entries.clone())).unwrap();
+            fs::read(&path).unwrap()
+        };
+        let mut bytes = save();
+        assert_eq!(bytes, save());
+        *bytes.last_mut().unwrap() ^= 4;
+        fs::write(&path, bytes).unwrap();
+        let message = load_tensors(&path).unwrap_err().to_string();
+        assert!(
+            message.ends_with(
+                "damaged: its content does not fit its checksum; fetch or write it again"
+            ),
+            "{message}"
+        );
     }
 }

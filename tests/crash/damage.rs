@@ -108,6 +108,33 @@ fn a_finished_run_that_lost_rows_is_not_finished() {
     assert_eq!(fs::read_to_string(&path).unwrap(), text);
 }
 
+/// Also where the rows are those of a stage with a folder of its own.
+#[test]
+fn a_finished_experiment_that_lost_rows_is_not_finished() {
+    let text = SPEC.replace("task = \"train\"\n", "");
+    let (top, sections) = text.split_once("[data]").unwrap();
+    let stage = "[[stage]]\nid = \"a\"\ntask = \"train\"\n";
+    let broken = folder(&format!("{top}[data]{sections}{stage}"));
+    finish(broken.path());
+    let run = run_folder(broken.path());
+    let stages = fs::read_dir(run.parent().unwrap().join("stages")).unwrap();
+    let stage = stages.map(|entry| entry.unwrap().path()).next().unwrap();
+    let tables = [&stage, &run].map(|folder| folder.join("metrics.csv"));
+    let text = fs::read_to_string(&tables[0]).unwrap();
+    for (table, line) in tables
+        .iter()
+        .zip(["metrics.csv: has 6 lines", "metrics.csv: lacks 1 rows of"])
+    {
+        fs::write(table, without_third_row(&text)).unwrap();
+        let said = fail(broken.path());
+        assert!(said.contains(line) && !said.contains(".."), "{said}");
+        fs::remove_file(run.join("run.json")).unwrap();
+        finish(broken.path());
+    }
+    assert_eq!(fs::read_to_string(&tables[0]).unwrap(), text);
+    assert_eq!(fs::read_to_string(&tables[1]).unwrap().lines().count(), 7);
+}
+
 #[test]
 fn a_finished_attack_or_simulation_that_lost_rows_is_not_finished() {
     let attack = "name = \"run\"\ntask = \"attack\"\ndata = { kind = \"digits\", test_limit = 20 }\n\
