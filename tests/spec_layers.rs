@@ -178,11 +178,16 @@ fn the_resolved_spec_shows_what_is_in_effect() {
     let i_fgsm = with(&[&["attack.kind=i-fgsm"], &steps[..]].concat());
     assert!(i_fgsm.contains("random_start = false\n"), "{i_fgsm}");
     let apgd_t = with(&["attack.kind=apgd-t"]);
-    assert!(apgd_t.contains("k = 100\nnorm") && apgd_t.contains("n_target_classes = 9\n"), "{apgd_t}");
+    assert!(
+        apgd_t.contains("k = 100\nnorm") && apgd_t.contains("n_target_classes = 9\n"),
+        "{apgd_t}"
+    );
     assert!(!apgd_t.contains("random_start"), "{apgd_t}");
     assert!(text(&["scheduler.kind=cosine"]).contains("t_max = 2\n"));
-    assert!(text(&["model.arch=mlp"]).contains("widths = [\n    400,\n    200,\n    100,\n]")
-        || text(&["model.arch=mlp"]).contains("widths = [400, 200, 100]"));
+    assert!(
+        text(&["model.arch=mlp"]).contains("widths = [\n    400,\n    200,\n    100,\n]")
+            || text(&["model.arch=mlp"]).contains("widths = [400, 200, 100]")
+    );
     let mobile = ["model.arch=mobilenet_v2", "data.kind=shapes"];
     assert!(text(&mobile).contains("dropout = 0.2\n"));
     let judged = text(&[&mobile[..], &["task=evaluate"]].concat());
@@ -191,7 +196,14 @@ fn the_resolved_spec_shows_what_is_in_effect() {
     let hash = |overrides: &[&str]| folder.plan("a.toml", overrides, &[]).runs[0].hash.clone();
     assert_eq!(
         hash(&[&attack[..], &["attack.kind=pgd"], &steps[..]].concat()),
-        hash(&[&attack[..], &["attack.kind=pgd", "attack.random_start=true"], &steps[..]].concat()),
+        hash(
+            &[
+                &attack[..],
+                &["attack.kind=pgd", "attack.random_start=true"],
+                &steps[..]
+            ]
+            .concat()
+        ),
     );
 }
 
@@ -207,12 +219,23 @@ fn a_stage_s_checkpoints_are_named() {
         ("@train.best", Moment::Best),
         ("@train.last", Moment::Last),
     ] {
-        let plan = folder.plan("a.toml", &[&format!("stage.judge.model.weights={weights}")], &[]);
+        let plan = folder.plan(
+            "a.toml",
+            &[&format!("stage.judge.model.weights={weights}")],
+            &[],
+        );
         let run = &plan.runs[0];
         let model = run.spec.stages[1].model.as_ref().unwrap();
-        assert_eq!(model.weights, Some(WeightsRef::Stage("train".into(), moment)));
+        assert_eq!(
+            model.weights,
+            Some(WeightsRef::Stage("train".into(), moment))
+        );
         assert_eq!(model.arch, "lenet5", "taken over from the stage");
-        assert!(run.text.contains(&format!("weights = \"{weights}\"")), "{}", run.text);
+        assert!(
+            run.text.contains(&format!("weights = \"{weights}\"")),
+            "{}",
+            run.text
+        );
         let graph = Graph::new(&run.spec);
         assert_eq!(graph.inputs(1), [0]);
         keys.push(stage_keys(&run.spec, &graph).unwrap());

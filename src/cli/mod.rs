@@ -81,7 +81,9 @@ Examples:
     /// Look into a file of weights, or convert it to .safetensors
     Weights(weights::WeightsArgs),
     /// A completion script for a shell
-    #[command(after_help = "Example:\n  runner completions bash > ~/.local/share/bash-completion/completions/runner")]
+    #[command(
+        after_help = "Example:\n  runner completions bash > ~/.local/share/bash-completion/completions/runner"
+    )]
     Completions(completions::CompletionsArgs),
 }
 

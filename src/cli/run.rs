@@ -9,8 +9,7 @@ use super::output::{out, remark};
 use super::request::request;
 use crate::pipeline::{
     DeviceChoice, Graph, Options, Outcome, RunResult, check_data, check_memory, check_models,
-    described,
-    execute_all, run_folder,
+    described, execute_all, run_folder,
 };
 use crate::run::log::{self, Verbosity};
 use crate::run::{Metrics, Progress, RunRecord, interrupt};

@@ -41,7 +41,16 @@ mod tests {
 
     #[test]
     fn every_element_moves_to_its_place() {
-        for (rows, columns) in [(1, 1), (3, 50), (50, 3), (16, 32), (33, 1100), (700, 45), (20_000, 3), (3, 20_000)] {
+        for (rows, columns) in [
+            (1, 1),
+            (3, 50),
+            (50, 3),
+            (16, 32),
+            (33, 1100),
+            (700, 45),
+            (20_000, 3),
+            (3, 20_000),
+        ] {
             let x: Vec<f32> = (0..rows * columns).map(|i| i as f32).collect();
             let y = transposed(&x, rows, columns);
             for r in 0..rows {

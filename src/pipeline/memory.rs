@@ -89,7 +89,12 @@ fn model_bytes(stage: &StageSpec, on_cpu: bool) -> Result<Vec<(&'static str, u12
             }
             None => {
                 let most = most.then_some(generated::TEST_EXAMPLES);
-                ("data.eval_batch_size", data.eval_batch_size, data.test_limit, most)
+                (
+                    "data.eval_batch_size",
+                    data.eval_batch_size,
+                    data.test_limit,
+                    most,
+                )
             }
         };
         // A data set of unknown size may be smaller than a batch.
@@ -158,7 +163,9 @@ mod tests {
             ..Request::default()
         });
         let checked = check_against(there, &plan.unwrap().runs, true);
-        checked.err().map_or(String::new(), |error| error.to_string())
+        checked
+            .err()
+            .map_or(String::new(), |error| error.to_string())
     }
 
     #[test]
@@ -178,12 +185,16 @@ mod tests {
         let wide = train("model.widths = [20000]\ndata.batch_size = 50000");
         assert!(refused(&wide, GIB).starts_with("data.batch_size: this takes at least 4.0 GiB"));
         assert_eq!(refused(&wide, 8 * GIB), "");
-        let simulate =
-            |more: &str| format!("task = \"simulate\"\nsimulate.kind = \"two-layer-attack\"\n{more}");
+        let simulate = |more: &str| {
+            format!("task = \"simulate\"\nsimulate.kind = \"two-layer-attack\"\n{more}")
+        };
         assert_eq!(refused(&simulate(""), GIB), "");
         for key in ["steps", "repeats", "inputs", "hidden", "outputs"] {
             let found = refused(&simulate(&format!("simulate.{key} = 1000000000")), GIB);
-            assert!(found.ends_with(&format!("; lower simulate.{key}")), "{found}");
+            assert!(
+                found.ends_with(&format!("; lower simulate.{key}")),
+                "{found}"
+            );
         }
         let thinned = "simulate.steps = 1000000000\nsimulate.record_every = 1000000";
         assert_eq!(refused(&simulate(thinned), GIB), "");

@@ -15,7 +15,7 @@ pub use device::{CardInfo, DeviceChoice, OLDEST, cards, described, precision};
 pub use execute::{Options, Outcome};
 pub use graph::{Format, Graph, points};
 pub use keys::stage_keys;
-pub use place::run_folder;
 pub use memory::check_memory;
+pub use place::run_folder;
 pub use preflight::{check_data, check_models};
 pub use runs::{RunResult, execute_all};

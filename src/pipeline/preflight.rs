@@ -34,7 +34,8 @@ pub fn check_data(runs: &[PlannedRun]) -> Result<()> {
         let is_read = spec.adversarial.is_none() && !spec.kind.source().is_generated();
         let form = if is_read {
             let same = |other: &DataSpec| {
-                (other.kind, &other.dir, other.image_size) == (spec.kind, &spec.dir, spec.image_size)
+                (other.kind, &other.dir, other.image_size)
+                    == (spec.kind, &spec.dir, spec.image_size)
             };
             let known = seen.iter().find(|(other, _)| same(other));
             let form = match known {

@@ -20,7 +20,9 @@ const POINTER_BYTES: u64 = 256;
 /// The file that a path of weights stands for: the checkpoint that a pointer (`checkpoints/best`, `checkpoints/last`)
 /// names, otherwise the path itself. What a pointer names may change while its path stays.
 pub fn weights_file(path: &Path) -> PathBuf {
-    let is_pointer = path.file_name().is_some_and(|name| name == BEST || name == LAST)
+    let is_pointer = path
+        .file_name()
+        .is_some_and(|name| name == BEST || name == LAST)
         && fs::metadata(path).is_ok_and(|data| data.is_file() && data.len() <= POINTER_BYTES);
     let stamp = if is_pointer {
         fs::read_to_string(path).ok()
@@ -95,8 +97,8 @@ fn is_checkpoint(path: &Path, tensors: &[TensorInfo]) -> bool {
 
 fn of_model(checkpoint: Checkpoint) -> Tensors {
     let tensors = checkpoint.tensors.into_iter();
-    let of_model = tensors
-        .filter_map(|(name, tensor)| Some((name.strip_prefix(MODEL)?.to_owned(), tensor)));
+    let of_model =
+        tensors.filter_map(|(name, tensor)| Some((name.strip_prefix(MODEL)?.to_owned(), tensor)));
     of_model.collect()
 }
 

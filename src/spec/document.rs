@@ -39,7 +39,11 @@ impl Document {
         let kind = std::fs::metadata(path).map_err(unreadable)?.file_type();
         if !kind.is_file() {
             // To open a pipe may wait for ever, and what it gave cannot be read again to resume.
-            let what = if kind.is_dir() { "a folder" } else { "no plain file" };
+            let what = if kind.is_dir() {
+                "a folder"
+            } else {
+                "no plain file"
+            };
             return Err(format!("is {what}; expected a spec, a TOML file"));
         }
         let file = File::open(path).map_err(unreadable)?;

@@ -163,7 +163,11 @@ mod tests {
             pairs.map(|(name, value)| (name.into(), value.into())),
             &["attack-bp".into()],
         );
-        let keys: Vec<&str> = found.settings.iter().map(|(key, ..)| key.as_str()).collect();
+        let keys: Vec<&str> = found
+            .settings
+            .iter()
+            .map(|(key, ..)| key.as_str())
+            .collect();
         assert_eq!(
             keys,
             [

@@ -159,7 +159,8 @@ impl IdleKeys {
 
     fn add(&mut self, outcome: &Outcome) {
         let whys = self.keys.iter().map(|key| outcome.without_effect(key));
-        self.whys.push(whys.map(|why| why.map(str::to_owned)).collect());
+        self.whys
+            .push(whys.map(|why| why.map(str::to_owned)).collect());
     }
 
     /// The keys that have no effect at any point, each with the reason at the first.
@@ -218,8 +219,7 @@ impl Faults {
         for (key, why) in &keys {
             let place = sweep.place(key);
             let line = format!("{place}: {key}: cannot be swept, it has no effect: {why}");
-            self.lines
-                .insert(line, (place, self.points, String::new()));
+            self.lines.insert(line, (place, self.points, String::new()));
         }
         !keys.is_empty()
     }

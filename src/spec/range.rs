@@ -288,7 +288,10 @@ mod tests {
 
     #[test]
     fn a_pair_has_two() {
-        assert_eq!(read::<Pair<Share>>(vec![0.5, 0.25]).map(<[f64; 2]>::from), Some([0.5, 0.25]));
+        assert_eq!(
+            read::<Pair<Share>>(vec![0.5, 0.25]).map(<[f64; 2]>::from),
+            Some([0.5, 0.25])
+        );
         for other in [vec![0.5], vec![0.5, 0.25, 0.1], vec![0.5, 2.0]] {
             assert_eq!(read::<Pair<Share>>(other.clone()), None, "{other:?}");
         }

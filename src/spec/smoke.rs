@@ -48,8 +48,7 @@ fn forgo_weights(stage: &mut StageSpec) -> Vec<(String, PathBuf)> {
     let own = own.map(|model| ("model.weights".to_owned(), model));
     let transfer = stage.transfer.iter_mut();
     let transfer = transfer.flat_map(|transfer| transfer.models.iter_mut());
-    let transfer =
-        transfer.map(|(name, model)| (format!("transfer.models.{name}.weights"), model));
+    let transfer = transfer.map(|(name, model)| (format!("transfer.models.{name}.weights"), model));
     let mut forgone = Vec::new();
     for (key, model) in own.chain(transfer) {
         match &model.weights {
@@ -130,8 +129,15 @@ mod tests {
         };
         let plan = plan(&request).unwrap();
         let remark = "--smoke: model.weights: w is not there, the model gets random weights";
-        assert!(plan.warnings.iter().any(|line| line == remark), "{:?}", plan.warnings);
-        assert_eq!(plan.runs[0].spec.stages[0].model.as_ref().unwrap().weights, None);
+        assert!(
+            plan.warnings.iter().any(|line| line == remark),
+            "{:?}",
+            plan.warnings
+        );
+        assert_eq!(
+            plan.runs[0].spec.stages[0].model.as_ref().unwrap().weights,
+            None
+        );
         let attack = plan.runs[0].spec.stages[0].attack.as_ref().unwrap();
         assert_eq!(attack.k.map(|k| k.get()), Some(super::ITERATIONS));
         assert_eq!(

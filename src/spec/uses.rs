@@ -55,7 +55,10 @@ impl Uses {
     /// Whether the attacks by gradient steps start at random where the spec does not say; nothing where some do and some
     /// do not.
     pub fn random_start(&self) -> Option<bool> {
-        let steps = self.parts.iter().filter(|(_, part)| part.has_gradient_steps());
+        let steps = self
+            .parts
+            .iter()
+            .filter(|(_, part)| part.has_gradient_steps());
         let mut starts = steps.map(|(_, part)| part.has_random_start());
         let first = starts.next()?;
         starts.all(|start| start == first).then_some(first)

@@ -21,8 +21,8 @@ use crate::ops::image::Normalize;
 use crate::optim::{Adam, AdamConfig, Optimizer, Schedule, Sgd, SgdConfig, Shape};
 use crate::run::adversarial_images;
 use crate::spec::{
-    AugmentKind, DataSpec, LinbpSpec, LinbpVariant, ModelSpec, Moment, OptimizerKind, OptimizerSpec,
-    Rectifier, SchedulerKind, StageSpec, WeightsRef,
+    AugmentKind, DataSpec, LinbpSpec, LinbpVariant, ModelSpec, Moment, OptimizerKind,
+    OptimizerSpec, Rectifier, SchedulerKind, StageSpec, WeightsRef,
 };
 use crate::{Error, Result};
 
@@ -131,7 +131,10 @@ pub(super) fn model_name(spec: &ModelSpec) -> String {
             format!("{} of the stage \"{id}\"", spec.arch)
         }
         Some(WeightsRef::Stage(id, moment)) => {
-            format!("{} of the {moment} checkpoint of the stage \"{id}\"", spec.arch)
+            format!(
+                "{} of the {moment} checkpoint of the stage \"{id}\"",
+                spec.arch
+            )
         }
     }
 }

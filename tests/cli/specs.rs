@@ -69,7 +69,10 @@ fn graph_shows_the_stages() {
     assert!(out.starts_with("digraph"), "{out}");
     let sweep = ["--sweep", "attack.k=1,5", "--sweep", "seed=0,1,2"];
     let graph = |format: &str| {
-        let args = [&["graph", "experiments/quickstart.toml", "--format", format], &sweep[..]];
+        let args = [
+            &["graph", "experiments/quickstart.toml", "--format", format],
+            &sweep[..],
+        ];
         run(&repository(), &args.concat()).1
     };
     let title = "6 runs over attack.k = 1, 5; seed = 0, 1, 2; each:";

@@ -23,7 +23,10 @@ fn help_teaches() {
 fn without_arguments_the_help_is_shown() {
     let (code, out, err) = run(&repository(), &[]);
     assert_eq!((code, out.as_str()), (2, ""));
-    assert!(err.contains("Usage: runner") && err.contains("Examples:"), "{err}");
+    assert!(
+        err.contains("Usage: runner") && err.contains("Examples:"),
+        "{err}"
+    );
 }
 
 #[test]

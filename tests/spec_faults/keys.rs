@@ -103,7 +103,7 @@ fn single_faults() {
         (
             "lr = 0.1",
             "lr = 0.1\nalpha = 5",
-            "a.toml:8: optimizer.alpha: unknown key; did you mean \"simulate.step_size\"?",
+            "a.toml:8: optimizer.alpha: unknown key; did you mean \"attack.step_size\"?",
         ),
         (
             "lr = 0.1",
@@ -280,7 +280,9 @@ fn other_names_of_attack_settings_are_known() {
         let lines = format!("kind = \"fgsm\"\nepsilon = 0.1\n{written} = 1\n");
         assert_eq!(
             faults(&attack(&lines), &[], &[]),
-            [format!("a.toml:10: attack.{written}: unknown key; did you mean \"{meant}\"?")]
+            [format!(
+                "a.toml:10: attack.{written}: unknown key; did you mean \"{meant}\"?"
+            )]
         );
     }
 }

@@ -66,7 +66,8 @@ attack = { epsilon = -1 }
     assert_eq!(
         faults(&sound, &[], &[]),
         [
-            "a.toml:36: stage.other.model.weights: the weights of \"@a\" are those of lenet5, and the model here is mlp"
+            "a.toml:36: stage.other.model.weights: the weights of \"@a\" are those of lenet5, and the model here is mlp \
+             with widths [400, 200, 100]"
         ]
     );
     assert_eq!(
@@ -107,7 +108,10 @@ fn a_stage_is_reached_by_its_id() {
         ),
     ] {
         let found = faults(text, &[given], &[]);
-        assert!(found.iter().any(|line| line == expected), "{given}: {found:?}");
+        assert!(
+            found.iter().any(|line| line == expected),
+            "{given}: {found:?}"
+        );
     }
     // Such an id is one fault, and no reason to look for a task elsewhere.
     assert_eq!(

@@ -60,7 +60,11 @@ fn in_a_ball_of_radius_0_every_attack_leaves_the_originals() {
             assert_eq!(values(&found), values(&set.images), "{}", attack.name());
         }
         let (fates, found) = run(&network, &set, &all(threat), 4);
-        assert!(fates.iter().all(|fate| fate.attacked && fate.broken_by.is_none()));
+        assert!(
+            fates
+                .iter()
+                .all(|fate| fate.attacked && fate.broken_by.is_none())
+        );
         assert_eq!(found, values(&set.images));
     }
 }

@@ -58,7 +58,10 @@ pub fn check_weights(stage: &StageSpec, image: [usize; 3], classes: usize) -> Re
     let mut state = BTreeMap::new();
     let mut adaptable = true;
     for found in inspect_weights(path)? {
-        let count = found.shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
+        let count = found
+            .shape
+            .iter()
+            .try_fold(1usize, |n, &d| n.checked_mul(d));
         adaptable &= count.is_some_and(|count| count <= largest);
         // Names and shapes without numbers, which take no memory.
         let tensor = Tensor::zeros((), DType::F32, &Device::Cpu)?.broadcast_as(found.shape)?;
