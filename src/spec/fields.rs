@@ -230,7 +230,8 @@ impl<'a> Fields<'a> {
             why: why.to_owned(),
             is_default,
         };
-        self.outcome.idle_here.insert(written, idle);
+        // The first reason is the one that took the value away.
+        self.outcome.idle_here.entry(written).or_insert(idle);
     }
 
     /// Notes a fault of a key.

@@ -388,13 +388,16 @@ pub(crate) fn refuse_unknown(
         .chain(SECTIONS.iter().map(|(name, _)| *name));
     for (key, value) in table {
         if !known.clone().any(|known| known == key) {
-            let (written, leaf) = first_leaf(&join(path, key), value);
+            let written = join(path, key);
             let message = match stages.contains(key) {
-                true => format!("unknown key; did you mean \"stage.{written}\"?"),
+                true => {
+                    let (meant, _) = first_leaf(&written, value);
+                    format!("unknown key; did you mean \"stage.{meant}\"?")
+                }
                 false => unknown_key(key, known.clone()),
             };
-            let place = places.locate(&written, leaf.tag());
-            outcome.fault(&place, &join(path, key), &message);
+            let place = places.locate(&written, value.tag());
+            outcome.fault(&place, &written, &message);
         }
     }
 }

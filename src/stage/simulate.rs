@@ -182,30 +182,30 @@ pub fn simulation_bytes(spec: &SimulateSpec) -> Vec<(&'static str, u128)> {
     /// What is kept of each repeat.
     const REPEAT: u128 = 2 * size_of::<Point>() as u128;
     let points = (spec.steps / spec.record_every + 1) as u128;
-    let largest = match spec.kind {
+    // The first of equals.
+    let largest = |sides: &[(&'static str, usize)]| {
+        let sides = sides.iter().rev();
+        let largest = sides.max_by_key(|(_, side)| *side);
+        largest.map_or("simulate.inputs", |(key, _)| *key)
+    };
+    let side = match spec.kind {
         SimulationKind::TwoLayerAttack => {
             let sides = [
                 ("simulate.inputs", spec.inputs),
                 ("simulate.hidden", spec.hidden),
                 ("simulate.outputs", spec.outputs),
             ];
-            sides.into_iter().max_by_key(|(_, side)| *side)
+            largest(&sides)
         }
-        SimulationKind::OneLayerTraining => {
-            let sides = [
-                ("simulate.inputs", spec.inputs),
-                ("simulate.batch", spec.batch),
-            ];
-            sides.into_iter().max_by_key(|(_, side)| *side)
-        }
+        SimulationKind::OneLayerTraining => largest(&[
+            ("simulate.inputs", spec.inputs),
+            ("simulate.batch", spec.batch),
+        ]),
     };
     vec![
         ("simulate.steps", points * POINT),
         ("simulate.repeats", spec.repeats as u128 * REPEAT),
-        (
-            largest.map_or("simulate.inputs", |(key, _)| key),
-            8 * matrix_numbers(spec),
-        ),
+        (side, 8 * matrix_numbers(spec)),
     ]
 }
 

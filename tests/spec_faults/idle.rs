@@ -31,11 +31,6 @@ fn settings_without_effect_are_named() {
         ),
         (
             "lr = 0.1",
-            "lr = 0.1\n[scheduler]\nkind = \"step\"\nmilestones = [1, 2]",
-            "scheduler.milestones: has no effect from 2 on: train.epochs is 2",
-        ),
-        (
-            "lr = 0.1",
             "lr = 0.1\n[evaluate]\nattacks = [\"fgsm\"]\n[attack]\nkind = \"square\"\nepsilon = 0.1",
             "attack.kind: has no effect: evaluate.attacks says which attacks there are",
         ),

@@ -103,7 +103,7 @@ fn single_faults() {
         (
             "lr = 0.1",
             "lr = 0.1\nalpha = 5",
-            "a.toml:8: optimizer.alpha: unknown key; did you mean \"simulate.step_size\"?",
+            "a.toml:8: optimizer.alpha: unknown key; did you mean \"attack.step_size\"?",
         ),
         (
             "lr = 0.1",

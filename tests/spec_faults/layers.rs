@@ -49,9 +49,11 @@ fn files_that_are_no_specs() {
         faults("extends = \"base.toml\"", &[], &[]),
         ["a.toml:1: extends: base.toml: cannot read: No such file or directory (os error 2)"]
     );
-    assert_eq!(
-        faults("extends = \"\"", &[], &[])[0],
-        "a.toml:1: extends: expected the path of a spec in quotes, found \"\""
+    let empty = "a.toml:1: extends: expected the path of a spec in quotes, found \"\"";
+    assert!(
+        faults("extends = \"\"", &[], &[])
+            .iter()
+            .any(|line| line == empty)
     );
     assert_eq!(
         faults("extends = \"a.toml\"", &[], &[]),

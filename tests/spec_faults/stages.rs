@@ -66,7 +66,8 @@ attack = { epsilon = -1 }
     assert_eq!(
         faults(&sound, &[], &[]),
         [
-            "a.toml:36: stage.other.model.weights: the weights of \"@a\" are those of lenet5, and the model here is mlp"
+            "a.toml:36: stage.other.model.weights: the weights of \"@a\" are those of lenet5, and the model here is mlp \
+             with widths [400, 200, 100]"
         ]
     );
     assert_eq!(

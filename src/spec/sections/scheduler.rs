@@ -107,11 +107,6 @@ section! {
                     "expected at most train.epochs, which is {epochs}, found {warmup}: the rate would never reach optimizer.lr"
                 ));
             }
-            if let (Some(list), Some(epochs)) = (&milestones, beside.epochs)
-                && let Some(late) = list.iter().find(|&&milestone| milestone >= epochs)
-            {
-                fields.warn("milestones", &format!("has no effect from {late} on: train.epochs is {epochs}"));
-            }
         }
     }
 }
