@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::run::{Input, RunRecord, RunState, files};
+use crate::run::{Input, RunRecord, RunState, files, split_number};
 use crate::spec::PlannedRun;
 
 /// The folder of a run.
@@ -97,18 +97,6 @@ fn numbers(named: &Path, first: &str) -> Vec<usize> {
         .collect();
     numbers.sort_unstable();
     numbers
-}
-
-/// The name of a run's folder without the number behind it, and the number.
-fn split_number(name: &str) -> (&str, usize) {
-    let numbered = name.rsplit_once('.').and_then(|(name, digits)| {
-        let number = digits
-            .parse()
-            .ok()
-            .filter(|&number: &usize| number > 1 && number.to_string() == digits)?;
-        Some((name, number))
-    });
-    numbered.unwrap_or((name, 1))
 }
 
 /// The names of what is in a folder; none if it cannot be listed.

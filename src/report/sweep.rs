@@ -6,12 +6,17 @@ use super::chart::{Chart, Series, Ticks};
 use super::comparison::{ComparedRun, Comparison};
 use super::settings::lookup;
 use crate::error::Result;
-use crate::run::RunState;
+use crate::run::{RunState, run_number};
 
 /// The charts of a name's runs, as (name, SVG). Only finished runs count.
 pub fn charts(title: &str, comparison: &Comparison) -> Result<Vec<(String, String)>> {
     let finished = |run: &&ComparedRun| run.state == Some(RunState::Finished);
-    let runs: Vec<&ComparedRun> = comparison.runs.iter().filter(finished).collect();
+    let runs: Vec<&ComparedRun> = comparison
+        .runs
+        .iter()
+        .filter(finished)
+        .filter(|run| !superseded(run, &comparison.runs))
+        .collect();
     let mut charts = Vec::new();
     for key in &comparison.keys {
         let Some(ticks) = ticks(&runs, key) else {
@@ -39,6 +44,16 @@ pub fn charts(title: &str, comparison: &Comparison) -> Result<Vec<(String, Strin
         }
     }
     Ok(charts)
+}
+
+/// Whether a later run of the same settings finished, whose data or weights were others: two points in one place are no curve.
+fn superseded(run: &ComparedRun, runs: &[ComparedRun]) -> bool {
+    let later = |other: &ComparedRun| {
+        other.state == Some(RunState::Finished)
+            && other.settings == run.settings
+            && run_number(&other.run) > run_number(&run.run)
+    };
+    runs.iter().any(later)
 }
 
 /// What the numbers of the key are; `None` where it is not a number in some run.

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::log;
 use super::progress::Progress;
 use crate::error::{Error, Result};
 
@@ -19,7 +20,9 @@ pub fn install(progress: &Progress) -> Result<()> {
         if REQUESTED.swap(true, Ordering::SeqCst) {
             std::process::exit(EXIT_CODE);
         }
-        progress.print("interrupted: saving what was done; once more to leave at once");
+        let line = "interrupted: saving what was done; once more to leave at once";
+        progress.print(line);
+        log::shown(tracing::Level::WARN, line);
     })
     .map_err(|error| Error::failed(format!("cannot handle Ctrl-C: {error}")))?;
     if hang_up {

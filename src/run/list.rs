@@ -193,6 +193,24 @@ pub fn list(results: &Path, name: Option<&str>) -> Result<String> {
     Ok(aligned(&rows))
 }
 
+/// The name of a run's folder without the number behind it, and the number: 1 where there is none. A run whose inputs changed after it had finished is
+/// run anew in a folder with the next number.
+pub fn split_number(name: &str) -> (&str, usize) {
+    let numbered = name.rsplit_once('.').and_then(|(name, digits)| {
+        let number = digits
+            .parse()
+            .ok()
+            .filter(|&number: &usize| number > 1 && number.to_string() == digits)?;
+        Some((name, number))
+    });
+    numbered.unwrap_or((name, 1))
+}
+
+/// The number behind the name of a run's folder.
+pub fn run_number(name: &str) -> usize {
+    split_number(name).1
+}
+
 /// Columns as wide as their widest cell, two spaces between them, no spaces at the ends of lines.
 fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
     let mut widths = [0; N];
@@ -290,6 +308,18 @@ mod tests {
         assert!(lines[4].starts_with("exp   d    unreadable"), "{text}");
         assert!(lines[4].contains("run.json: damaged"), "{text}");
         assert_eq!(lines.len(), 5);
+    }
+
+    #[test]
+    fn numbers_stand_behind_the_hash() {
+        assert_eq!(split_number("1f3a9c20"), ("1f3a9c20", 1));
+        assert_eq!(
+            split_number("attack.k=5-1f3a9c20.12"),
+            ("attack.k=5-1f3a9c20", 12)
+        );
+        for name in ["a=0.5-12345678", "ab.1", "ab.02", "ab.x"] {
+            assert_eq!(split_number(name), (name, 1));
+        }
     }
 
     #[test]

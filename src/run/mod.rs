@@ -35,7 +35,7 @@ pub use examples::{ExampleOutcome, ExampleRow, class_text};
 pub use folder::{OWN_FOLDER, RunFolder, RunStart};
 pub use input::Input;
 pub use interim::Interim;
-pub use list::{ListedRun, list, runs};
+pub use list::{ListedRun, list, run_number, runs, split_number};
 pub use lock::Lock;
 pub use metrics::{MetricsRow, MetricsWriter};
 pub use progress::Progress;

@@ -1,5 +1,7 @@
 //! The built program from outside: exit codes, words, files.
 
+mod again;
+mod inputs;
 mod inspection;
 mod outside;
 mod preflight;
