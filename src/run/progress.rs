@@ -349,6 +349,7 @@ mod tests {
         progress.epoch(1, 4);
         // Long ago, so that the next batch shows.
         progress.work().shown = Instant::now() - LINE_INTERVAL;
+        progress.work().phase_began = Instant::now() - LINE_INTERVAL;
         progress.batch(1, Some(2.5), 128);
         progress.batch(2, Some(2.25), 128);
         progress.line("epoch 1: loss 2.3\u{1b}[31m");
