@@ -181,6 +181,35 @@ fn every_image_keeps_its_name_and_the_figure_shows_the_originals() {
     );
 }
 
+/// 0.05 is 12.75 of the 255 levels: the nearest one, 13, would be outside.
+#[test]
+fn image_files_are_inside_the_ball() {
+    let folder = image_folder();
+    let spec = "name = \"a\"\ntask = \"attack\"\ndata = { kind = \"image-folder\", dir = \"images\", image_size = [16, 16] }\n\
+                model = { arch = \"mlp\" }\nattack = { kind = \"fgsm\", epsilon = 0.05 }\n";
+    let (code, err) = run(folder.path(), spec);
+    assert_eq!(code, 0, "{err}");
+    let stage = holding(folder.path(), "examples.csv");
+    let rows: Vec<ExampleRow> = table::read(&stage.join("examples.csv")).unwrap();
+    let pixels = |path: PathBuf| image::open(path).unwrap().to_rgb8().into_raw();
+    let mut largest = 0;
+    for row in rows.iter().filter(|row| row.name != "a.png") {
+        let class = ["cat", "dog"][row.label as usize];
+        let file = format!("{class}/{}.png", row.name);
+        // What had the name first of two files is the JPEG.
+        let original = match row.name.as_str() {
+            "a" => "cat/a.jpg",
+            _ => file.as_str(),
+        };
+        let made = pixels(stage.join("adversarial").join(&file));
+        let original = pixels(folder.path().join("images/test").join(original));
+        for (made, original) in made.into_iter().zip(original) {
+            largest = largest.max(made.abs_diff(original));
+        }
+    }
+    assert_eq!(largest, 12);
+}
+
 /// Weights of a small mlp for digits, none of which is a number.
 fn damaged_weights(path: &Path) {
     let config = ModelConfig {

@@ -19,9 +19,13 @@ const MAX_PIXELS_A_BYTE: u64 = 8 * 1032;
 const MAX_FILE_BYTES: u64 = 256 << 20;
 
 fn unreadable(path: &Path, error: &dyn std::fmt::Display) -> Error {
+    // A decoder's words may break over lines.
+    let words = error.to_string();
+    let words: Vec<&str> = words.split_whitespace().collect();
     Error::failed(format!(
-        "{}: cannot be read as a PNG or JPEG image ({error}); replace or remove the file",
+        "{}: cannot be read as a PNG or JPEG image ({}); replace or remove the file",
         path.display(),
+        words.join(" "),
     ))
 }
 

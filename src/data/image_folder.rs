@@ -255,6 +255,7 @@ mod tests {
                     message.starts_with("test/b/1.jpg: cannot be read as a PNG or JPEG image ("),
                     "{missing} bytes are missing: {message}"
                 );
+                assert_eq!(message.lines().count(), 1, "{message}");
             }
             // What other programs append is no part of the image.
             fs::write(&path, [&whole[..], b"appended"].concat()).unwrap();
