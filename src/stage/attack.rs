@@ -1,13 +1,13 @@
 //! Task `attack`: adversarial images for a trained model, and what became of each example.
 
-mod siege;
+mod attack_run;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 
-use self::siege::{Siege, Standing};
+use self::attack_run::{AttackRun, Standing};
 use super::StageContext;
 use super::assemble::{self, section};
 use super::examples::Examples;
@@ -34,11 +34,12 @@ pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
     ctx.progress.stage(&ctx.spec.id, 1);
     let examples = Examples::load(Arc::clone(&dataset), data.eval_batch_size)?;
     let threat = assemble::threat(&attacks)?;
-    let mut siege = Siege::new(ctx, &target, &examples, data.eval_batch_size, attacks.len())?;
-    siege.run(&attacks)?;
-    let Siege {
+    let mut attack_run =
+        AttackRun::new(ctx, &target, &examples, data.eval_batch_size, attacks.len())?;
+    attack_run.run(&attacks)?;
+    let AttackRun {
         campaign, state, ..
-    } = siege;
+    } = attack_run;
     let broken = (0..attacks.len()).map(|number| campaign.broken_by(number));
     let series: Vec<(&dyn Attack, usize)> = attacks.iter().map(AsRef::as_ref).zip(broken).collect();
     if let Some(warning) = sanity::compare(&series, examples.labels.len()) {

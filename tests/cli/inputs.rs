@@ -146,7 +146,7 @@ fn other_weights_behind_the_same_path_give_a_new_run_that_says_why() {
     assert_eq!(code, 0, "{err}");
     let summary = std::fs::read_to_string(folder.join("results/judge/summary.csv")).unwrap();
     assert!(
-        summary.contains(&format!("\n{one}.2,finished")),
+        summary.contains(&format!("\njudge/{one}.2,finished")),
         "{summary}"
     );
 }
@@ -229,12 +229,19 @@ fn an_unfinished_run_does_not_go_on_with_other_images() {
         code == 1 && err.contains("test images of images changed"),
         "{err}"
     );
-    let (code, out, err) = run(folder, &["learn.toml", "--fresh", "--dry-run"]);
-    assert_eq!(code, 0, "{out}{err}");
-    let spec = LEARN.replace("100000", "1");
-    std::fs::write(folder.join("learn.toml"), spec).unwrap();
-    let (code, out, err) = run(folder, &["learn.toml"]);
-    assert_eq!(code, 0, "{out}{err}");
+    let mut child = runner(folder, &["learn.toml", "--fresh"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let moved = folder.join("results/learn/earlier");
+    while !moved.exists() || !path.join("metrics.csv").exists() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(std::fs::read_dir(moved).unwrap().count(), 1);
 }
 
 /// A run that came to nothing because of its data may be started again with better data.

@@ -53,11 +53,18 @@ fn the_same_command_reports_a_finished_run_and_fresh_keeps_the_old_one() {
 #[test]
 fn a_sweep_keeps_going_after_a_failure_and_runs_only_what_is_left() {
     let folder = simulation();
-    // The middle value asks for more memory than a simulation may have.
-    let sweep = [
+    // The step of the middle value is so long that the loss ends beyond all numbers.
+    let far = [
         "sim.toml",
+        "simulate.step_rule=raw",
+        "simulate.epsilon=1e300",
+    ];
+    let sweep = [
+        far[0],
+        far[1],
+        far[2],
         "--sweep",
-        "simulate.inputs=3,1000000000,4",
+        "simulate.step_size=0.1,1e300,0.2",
         "--jobs",
         "2",
     ];
@@ -71,13 +78,13 @@ fn a_sweep_keeps_going_after_a_failure_and_runs_only_what_is_left() {
         "{out}"
     );
     assert!(
-        err.contains("error: 1 of 3 runs failed\nerror: simulate.inputs=1000000000: "),
+        err.contains("error: 1 of 3 runs failed\nerror: simulate.step_size=1e300: "),
         "{err}"
     );
     let names = runs(folder.path(), "sim");
     assert_eq!(names.len(), 3);
     assert!(
-        names[0].starts_with("simulate.inputs=1000000000-"),
+        names[2].starts_with("simulate.step_size=1e300-"),
         "{names:?}"
     );
 
@@ -85,9 +92,11 @@ fn a_sweep_keeps_going_after_a_failure_and_runs_only_what_is_left() {
     let (code, out, _) = run(
         folder.path(),
         &[
-            "sim.toml",
+            far[0],
+            far[1],
+            far[2],
             "--sweep",
-            "simulate.inputs=3,4,5",
+            "simulate.step_size=0.1,0.2,0.3",
             "--sweep",
             "simulate.repeats=2,3",
         ],
@@ -103,9 +112,11 @@ fn a_sweep_keeps_going_after_a_failure_and_runs_only_what_is_left() {
     assert_eq!(runs(folder.path(), "sim").len(), 7);
 
     let failing = [
-        "sim.toml",
+        far[0],
+        far[1],
+        far[2],
         "--sweep",
-        "simulate.hidden=1000000000,1",
+        "simulate.step_size=1e300,0.4",
         "--fail-fast",
     ];
     let (code, _, err) = run(folder.path(), &failing);

@@ -176,6 +176,9 @@ fn more_classes_than_there_are_are_refused() {
         assert_eq!(error.to_string(), expected);
     }
     // What is not written asks for no more than there are.
-    let stage = stage("kind = \"fgsm\"", "\"fab-t\"");
+    let mut stage = stage("kind = \"fgsm\"", "\"fab-t\"");
+    if let Some(attack) = &mut stage.attack {
+        assert_eq!(attack.n_target_classes.take(), Some(9), "of the ten digits");
+    }
     assert!(check_attacks(&stage, 3).is_ok());
 }

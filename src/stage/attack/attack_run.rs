@@ -47,7 +47,7 @@ pub(super) struct State {
 }
 
 /// The attack on a data set, which can be left at any time and taken up again.
-pub(super) struct Siege<'a> {
+pub(super) struct AttackRun<'a> {
     ctx: &'a StageContext<'a>,
     target: &'a Target<'a>,
     examples: &'a Examples,
@@ -66,8 +66,8 @@ fn work(campaign: &Campaign<'_>, state: &State) -> Result<(Tensors, (KeptState, 
     Ok((kept.tensors, (kept.state, state.clone())))
 }
 
-impl<'a> Siege<'a> {
-    /// A siege as an earlier start left it, or a new one.
+impl<'a> AttackRun<'a> {
+    /// An attack run as an earlier start left it, or a new one.
     pub fn new(
         ctx: &'a StageContext<'a>,
         target: &'a Target<'a>,
