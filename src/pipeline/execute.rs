@@ -235,10 +235,13 @@ impl Execution<'_> {
                 let precision = precision(spec, &self.options.device)?;
                 let summary = guarded(|| with_precision(precision, || stage::run(&context)));
                 progress.finish();
-                summary.and_then(|summary| {
-                    folder.finish(key, summary.metrics.clone())?;
-                    Ok(summary.metrics)
-                })
+                summary
+                    .and_then(|summary| {
+                        folder.finish(key, summary.metrics.clone())?;
+                        Ok(summary.metrics)
+                    })
+                    // Whatever failed first where the folder is gone, that it is gone is the cause.
+                    .map_err(|error| folder.check().err().unwrap_or(error))
             }
         };
         let state = RunState::after(&result);

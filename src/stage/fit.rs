@@ -20,7 +20,7 @@ use crate::nn::{Coordinates, LinearPlan, Network, Pass, Tape};
 use crate::ops::place::enter_for;
 use crate::optim::{Optimizer, Place, Schedule};
 use crate::run::{Best, CheckpointStore, Metrics, MetricsRow, MetricsWriter, Stamp, interrupt};
-use crate::spec::Interval;
+use crate::spec::{Interval, SchedulerKind};
 use crate::{Error, Result};
 
 /// How long steps may go on upon a card before somebody looks at their losses.
@@ -264,9 +264,13 @@ impl<'a> Fit<'a> {
     fn not_finite(&self, loss: &str, step: u64, batches: usize) -> Error {
         // Steps before this epoch.
         let first = self.state.step - self.state.batch as u64;
+        let rate = match self.ctx.spec.scheduler.kind {
+            SchedulerKind::OneCycle => "scheduler.max_lr",
+            _ => "optimizer.lr",
+        };
         Error::failed(format!(
             "stage {}: the loss is {loss} at epoch {}, step {step} ({} of {batches} in the epoch); the weights were not \
-             updated. A lower optimizer.lr is the usual remedy",
+             updated. A lower {rate} is the usual remedy",
             self.ctx.spec.id,
             self.state.epoch + 1,
             step - first,

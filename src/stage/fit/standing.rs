@@ -12,7 +12,6 @@ use crate::{Error, Result};
 impl Fit<'_> {
     /// Writes a checkpoint.
     pub(super) fn save(&mut self) -> Result<()> {
-        self.ctx.folder.check()?;
         self.settle(self.train.dataset().len().div_ceil(self.batch_size))?;
         let mut tensors = BTreeMap::new();
         for (name, tensor) in self.network.state()? {
@@ -24,12 +23,15 @@ impl Fit<'_> {
         let mut state = serde_json::to_value(&self.state)
             .map_err(|e| Error::failed(format!("cannot describe the training's state: {e}")))?;
         self.origin.note_in(&mut state);
-        self.store.save(&Checkpoint {
+        let checkpoint = Checkpoint {
             stamp: self.stamp(),
             best: self.best,
             tensors,
             state,
-        })?;
+        };
+        // As late as can be: what replaced the folder in the meantime is not written into.
+        self.ctx.folder.check()?;
+        self.store.save(&checkpoint)?;
         self.saved = (self.state.step, Instant::now());
         Ok(())
     }
