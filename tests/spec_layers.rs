@@ -151,7 +151,7 @@ attack = { epsilon = 0.25 }
     );
     let weights = WeightsRef::Stage("train".into(), Moment::Final);
     assert_eq!(model.weights, Some(weights));
-    assert_eq!(craft.attack.as_ref().unwrap().epsilon.get(), 0.25);
+    assert_eq!(craft.attack.as_ref().unwrap().head.epsilon.get(), 0.25);
     assert!(craft.optimizer.is_none() && craft.train.is_none());
     assert_eq!(spec.provenance["stage.craft.attack.norm"], "command line");
     // Every stage that attacks sets its own epsilon, so the spec's has no effect.
@@ -178,10 +178,7 @@ fn the_resolved_spec_shows_what_is_in_effect() {
     let i_fgsm = with(&[&["attack.kind=i-fgsm"], &steps[..]].concat());
     assert!(i_fgsm.contains("random_start = false\n"), "{i_fgsm}");
     let apgd_t = with(&["attack.kind=apgd-t"]);
-    assert!(
-        apgd_t.contains("k = 100\nnorm") && apgd_t.contains("n_target_classes = 9\n"),
-        "{apgd_t}"
-    );
+    assert!(apgd_t.contains("k = 100\n"), "{apgd_t}");
     assert!(!apgd_t.contains("random_start"), "{apgd_t}");
     assert!(text(&["scheduler.kind=cosine"]).contains("t_max = 2\n"));
     assert!(

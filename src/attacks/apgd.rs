@@ -3,20 +3,119 @@
 use candle_core::Tensor;
 
 use super::climb::Climb;
+use super::settings::{Making, Settings, Variant};
 use super::targets::{InTurn, Towards, in_turn};
 use super::{Attack, Objective, Originals, Target, Threat};
 use crate::ops::real::tensor;
+use crate::spec::{Count, Fields, Iterations, Restarts, section};
 use crate::{Result, with_real};
 
-/// What APGD ascends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ApgdLoss {
-    /// The cross-entropy.
-    CrossEntropy,
-    /// The difference of logits ratio.
-    Dlr,
-    /// The targeted difference of logits ratio, towards each of the `classes` likeliest wrong classes in turn.
-    TargetedDlr { classes: usize },
+crate::spec::choices! {
+    /// What APGD ascends.
+    ApgdLoss {
+        /// The cross-entropy.
+        CrossEntropy = "ce",
+        /// The difference of logits ratio.
+        Dlr = "dlr",
+    }
+}
+
+impl ApgdLoss {
+    fn objective(self) -> Objective {
+        match self {
+            Self::CrossEntropy => Objective::CrossEntropy,
+            Self::Dlr => Objective::Dlr,
+        }
+    }
+}
+
+section! {
+    /// The settings of APGD.
+    ApgdSettings {
+        /// Number of steps; default 100.
+        k: usize [as Iterations, or 100] smoke 2,
+        /// Tries on each example, from different random starts, until one succeeds; default 1.
+        restarts: usize [as Restarts, or 1] smoke 2,
+        /// What it ascends: "ce" (cross-entropy) or "dlr" (difference of logits ratio); default "ce".
+        loss: ApgdLoss [or ApgdLoss::CrossEntropy],
+    }
+    check(fields) {
+        few_steps(fields, k, "apgd");
+    }
+}
+
+section! {
+    /// The settings of APGD-T.
+    ApgdTSettings {
+        /// Number of steps towards each class; default 100.
+        k: usize [as Iterations, or 100] smoke 2,
+        /// Tries on each example, from different random starts, until one succeeds; default 1.
+        restarts: usize [as Restarts, or 1] smoke 2,
+        /// Wrong classes that it goes for, the likeliest first; default 9, or all where there are fewer.
+        n_target_classes: Option<usize> [optional as Count],
+    }
+    check(fields) {
+        few_steps(fields, k, "apgd-t");
+    }
+}
+
+/// Remarks on a number of steps that `[attack]` gives to attacks of fixed steps too, for which fewer do.
+pub(super) fn few_steps(fields: &mut Fields, k: Option<usize>, attack: &str) {
+    if let Some(k) = k.filter(|&k| k < 100 && fields.is_written("k") && fields.is_written("step_size")) {
+        let message = format!(
+            "{k} steps are few for {attack}, whose own number is 100, which it takes as {{ kind = \"{attack}\" }} in the list"
+        );
+        fields.warn("k", &message);
+    }
+}
+
+impl Settings for ApgdSettings {
+    const NAME: &'static str = "apgd";
+    const ABOUT: &'static str = "k gradient steps that choose their own size";
+    const PAPER: &'static str = "Croce and Hein, 2020, arXiv 2003.01690";
+    const VARIANTS: &'static [Variant] = &[
+        Variant { name: "apgd-ce", key: "loss", value: "ce" },
+        Variant { name: "apgd-dlr", key: "loss", value: "dlr" },
+    ];
+    const IS_FOR_TRAINING: bool = true;
+
+    fn attacks(&self, making: &Making) -> Result<Vec<Box<dyn Attack>>> {
+        let name = match (making.in_ensemble, self.loss) {
+            (false, _) => Self::NAME,
+            (true, ApgdLoss::CrossEntropy) => "apgd-ce",
+            (true, ApgdLoss::Dlr) => "apgd-dlr",
+        };
+        making.require(&format!("{name} with loss \"{}\"", self.loss), self.loss.objective())?;
+        Ok(vec![Box::new(Apgd {
+            name,
+            threat: making.threat,
+            k: self.k,
+            restarts: self.restarts,
+            objective: self.loss.objective(),
+            targets: 0,
+            stop_at_success: making.in_ensemble,
+        })])
+    }
+}
+
+impl Settings for ApgdTSettings {
+    const NAME: &'static str = "apgd-t";
+    const ABOUT: &'static str = "apgd towards each of the likeliest wrong classes in turn";
+    const PAPER: &'static str = "Croce and Hein, 2020, arXiv 2003.01690";
+    const IS_FOR_TRAINING: bool = true;
+
+    fn attacks(&self, making: &Making) -> Result<Vec<Box<dyn Attack>>> {
+        making.require(Self::NAME, Objective::TargetedDlr)?;
+        Ok(vec![Box::new(Apgd {
+            name: Self::NAME,
+            threat: making.threat,
+            k: self.k,
+            restarts: self.restarts,
+            objective: Objective::TargetedDlr,
+            targets: making.target_classes(Self::NAME, self.n_target_classes)?,
+            stop_at_success: making.in_ensemble,
+        })])
+    }
 }
 
 /// `k` steps with momentum, the first of length `2 epsilon`, from a random point of the ball's border.
@@ -26,19 +125,22 @@ pub struct Apgd {
     pub threat: Threat,
     pub k: usize,
     pub restarts: usize,
-    pub loss: ApgdLoss,
+    /// What it ascends.
+    pub objective: Objective,
+    /// How many of the likeliest wrong classes it goes for in turn; 0 where it leaves the label for any other.
+    pub targets: usize,
     /// Whether an example is left at its first misclassified point, as an ensemble does that only counts them, or
     /// driven on to a higher loss.
     pub stop_at_success: bool,
 }
 
 impl Apgd {
-    fn climb<'a>(&self, objective: Objective, targets: Option<&'a [u32]>) -> Climb<'a> {
+    fn climb<'a>(&self, targets: Option<&'a [u32]>) -> Climb<'a> {
         Climb {
             attack: self.name,
             threat: self.threat,
             k: self.k,
-            objective,
+            objective: self.objective,
             targets,
             stop_at_success: self.stop_at_success,
         }
@@ -59,17 +161,15 @@ impl Attack for Apgd {
     }
 
     fn in_turn(&self) -> Option<&dyn InTurn> {
-        matches!(self.loss, ApgdLoss::TargetedDlr { .. }).then_some(self)
+        (self.targets > 0).then_some(self)
     }
 
     fn perturb(&self, target: &Target<'_>, originals: Originals<'_>) -> Result<Tensor> {
-        let objective = match self.loss {
-            ApgdLoss::CrossEntropy => Objective::CrossEntropy,
-            ApgdLoss::Dlr => Objective::Dlr,
-            ApgdLoss::TargetedDlr { .. } => return in_turn(self, target, originals),
-        };
+        if self.targets > 0 {
+            return in_turn(self, target, originals);
+        }
         with_real!(originals.images.dtype(), T => {
-            let summit = self.climb(objective, None).run::<T>(target, originals)?;
+            let summit = self.climb(None).run::<T>(target, originals)?;
             tensor(summit.images, originals.images.shape())
         })
     }
@@ -77,10 +177,7 @@ impl Attack for Apgd {
 
 impl InTurn for Apgd {
     fn classes(&self) -> usize {
-        match self.loss {
-            ApgdLoss::TargetedDlr { classes } => classes,
-            ApgdLoss::CrossEntropy | ApgdLoss::Dlr => 0,
-        }
+        self.targets
     }
 
     fn towards(
@@ -89,7 +186,7 @@ impl InTurn for Apgd {
         originals: Originals<'_>,
         aims: &[u32],
     ) -> Result<Towards> {
-        let climb = self.climb(Objective::TargetedDlr, Some(aims));
+        let climb = self.climb(Some(aims));
         with_real!(originals.images.dtype(), T => {
             let summit = climb.run::<T>(target, originals)?;
             let images = tensor(summit.images, originals.images.shape())?;

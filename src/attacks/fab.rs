@@ -2,10 +2,12 @@
 
 use candle_core::Tensor;
 
+use super::apgd::few_steps;
 use super::ball::{distance, into_pixels};
 use super::driver::predictions;
 use super::hyperplane::project;
 use super::rows::keep;
+use super::settings::{Making, Settings};
 use super::targets::{InTurn, Towards, in_turn};
 use super::threat::{image_len, plane_len};
 use super::{Attack, Norm, Objective, Originals, Target, Threat};
@@ -13,6 +15,7 @@ use crate::nn::loss::Loss;
 use crate::ops::Real;
 use crate::ops::parallel::{chunk, chunks_mut, map};
 use crate::ops::real::{scratch, tensor, view};
+use crate::spec::{Count, Iterations, Restarts, section};
 use crate::{Result, with_real};
 
 /// How far a step overshoots the hyperplane.
@@ -21,6 +24,68 @@ const ETA: f64 = 1.05;
 const BETA: f64 = 0.9;
 /// The most that a step is drawn towards the original.
 const ALPHA_MAX: f64 = 0.1;
+
+section! {
+    /// The settings of FAB.
+    FabSettings {
+        /// Number of steps; default 100.
+        k: usize [as Iterations, or 100] smoke 2,
+        /// Tries on each example, from the second on from random points, until one succeeds; default 1.
+        restarts: usize [as Restarts, or 1] smoke 2,
+    }
+    check(fields) {
+        few_steps(fields, k, "fab");
+    }
+}
+
+section! {
+    /// The settings of FAB-T.
+    FabTSettings {
+        /// Number of steps towards each class; default 100.
+        k: usize [as Iterations, or 100] smoke 2,
+        /// Tries on each example, from the second on from random points, until one succeeds; default 1.
+        restarts: usize [as Restarts, or 1] smoke 2,
+        /// Wrong classes that it goes for, the likeliest first; default 9, or all where there are fewer.
+        n_target_classes: Option<usize> [optional as Count],
+    }
+    check(fields) {
+        few_steps(fields, k, "fab-t");
+    }
+}
+
+impl Settings for FabSettings {
+    const NAME: &'static str = "fab";
+    const ABOUT: &'static str = "k steps to the nearest boundary of a class";
+    const PAPER: &'static str = "Croce and Hein, 2020, arXiv 1907.02044";
+
+    fn attacks(&self, making: &Making) -> Result<Vec<Box<dyn Attack>>> {
+        Ok(vec![Box::new(Fab {
+            name: Self::NAME,
+            threat: making.threat,
+            k: self.k,
+            restarts: self.restarts,
+            targets: None,
+            stop_at_success: making.in_ensemble,
+        })])
+    }
+}
+
+impl Settings for FabTSettings {
+    const NAME: &'static str = "fab-t";
+    const ABOUT: &'static str = "fab towards each of the likeliest wrong classes in turn";
+    const PAPER: &'static str = "Croce and Hein, 2020, arXiv 1907.02044";
+
+    fn attacks(&self, making: &Making) -> Result<Vec<Box<dyn Attack>>> {
+        Ok(vec![Box::new(Fab {
+            name: Self::NAME,
+            threat: making.threat,
+            k: self.k,
+            restarts: self.restarts,
+            targets: Some(making.target_classes(Self::NAME, self.n_target_classes)?),
+            stop_at_success: making.in_ensemble,
+        })])
+    }
+}
 
 /// `k` steps, each to where the boundary of a class, made straight by its gradient, is met: from the present point and
 /// from the original. Whatever it finds outside the ball is no success: the original is returned.

@@ -3,24 +3,22 @@
 //! Pixels are in [0, 1], images `(N, C, H, W)`. An attack proposes; the driver checks that every proposal is inside
 //! the ball and inside the pixel range before anybody counts a success, and counts by the model's own answer.
 
-mod apgd;
 mod ball;
 mod campaign;
 mod climb;
 mod driver;
 mod eight_bit;
-mod fab;
-mod fgsm;
+mod entry;
+mod goal;
 mod hyperplane;
-mod i_fgsm;
-mod mi_fgsm;
+mod kind;
 mod objective;
 #[cfg(any(feature = "cuda", test))]
 mod on_card;
-mod pgd;
 mod rows;
 pub mod sanity;
-mod square;
+mod section;
+mod settings;
 mod square_window;
 mod start;
 mod steps;
@@ -30,12 +28,29 @@ mod targets;
 mod tests;
 mod threat;
 
-pub use apgd::{Apgd, ApgdLoss};
+settings::attacks! {
+    fgsm: Fgsm(FgsmSettings);
+    i_fgsm: IFgsm(IFgsmSettings);
+    mi_fgsm: MiFgsm(MiFgsmSettings);
+    pgd: Pgd(PgdSettings);
+    apgd: Apgd(ApgdSettings), ApgdT(ApgdTSettings);
+    fab: Fab(FabSettings), FabT(FabTSettings);
+    square: Square(SquareSettings);
+    auto_attack: AutoAttack(AutoAttackSettings);
+}
+
+pub use apgd::Apgd;
 pub use campaign::{Batch, Campaign, Fate, Kept, KeptState};
 pub use driver::{correct, craft, predictions};
 pub use eight_bit::to_8bit;
+pub use entry::Entry;
+pub(crate) use entry::{Shared, read_item};
 pub use fab::Fab;
+pub use goal::Goal;
 pub use objective::Objective;
+pub use section::{AttackHead, AttackSpec, ModelMode};
+pub(crate) use section::{kinds_of_stage, lists_attacks};
+pub use settings::{Compat, Description, Variant};
 pub use square::{Schedule, Square};
 pub use start::Start;
 pub use steps::Steps;
@@ -57,20 +72,6 @@ pub struct Originals<'a> {
     /// Positions in the data set: random numbers depend on them, not on how examples are batched.
     pub indices: &'a [usize],
     pub start: Start,
-}
-
-/// What a perturbed image has to do for the attack to have succeeded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Goal {
-    /// Be classified as anything but its label.
-    #[default]
-    Misclassify,
-    /// Be classified as the class that the model holds likeliest beside the label.
-    NextLikely,
-    /// Be classified as the class that the model holds least likely.
-    LeastLikely,
-    /// Be classified as this class; examples of that class are left alone.
-    Class(u32),
 }
 
 /// A procedure that looks for adversarial examples.

@@ -6,6 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use super::ball::into_linf;
 use super::driver::predictions;
 use super::rows::keep;
+use super::settings::{Making, Settings};
 use super::square_window::{Window, propose_l2, random_sign, start_l2};
 use super::threat::image_len;
 use super::{Attack, Norm, Originals, Target, Threat};
@@ -13,6 +14,7 @@ use crate::ops::Real;
 use crate::ops::parallel::{chunk, chunks_mut, chunks_mut2};
 use crate::ops::real::{scratch, tensor, view};
 use crate::rng::Purpose;
+use crate::spec::{Count, Restarts, section};
 use crate::{Result, with_real};
 
 /// The share of an image that the first squares cover: AutoAttack's, for both norms. The paper of the Square attack
@@ -20,6 +22,35 @@ use crate::{Result, with_real};
 const FIRST_SHARE: f64 = 0.8;
 /// The queries that the paper's schedule is written for.
 const PUBLISHED_QUERIES: f64 = 10_000.0;
+
+section! {
+    /// The settings of Square.
+    SquareSettings {
+        /// Proposals for each example; default 5000.
+        n_queries: usize [as Count, or 5000] smoke 10,
+        /// Searches on each example, until one succeeds; default 1.
+        restarts: usize [as Restarts, or 1] smoke 2,
+    }
+}
+
+impl Settings for SquareSettings {
+    const NAME: &'static str = "square";
+    const ABOUT: &'static str = "random search over squares, by logits alone";
+    const PAPER: &'static str = "Andriushchenko et al., 2020, arXiv 1912.00049";
+    const HAS_GRADIENTS: bool = false;
+
+    fn attacks(&self, making: &Making) -> Result<Vec<Box<dyn Attack>>> {
+        Ok(vec![Box::new(Square {
+            threat: making.threat,
+            queries: self.n_queries,
+            restarts: self.restarts,
+            schedule: match making.in_ensemble {
+                true => Schedule::Published,
+                false => Schedule::OfQueries,
+            },
+        })])
+    }
+}
 
 /// Up to `queries` proposals an example after the first, each taken if the margin shrinks.
 pub struct Square {

@@ -1,5 +1,6 @@
 //! The command line: one file a command.
 
+mod attacks;
 mod check;
 mod completions;
 mod data;
@@ -73,6 +74,9 @@ Examples:
     /// Architectures; for one: its activations by name, and which LinBP makes linear by default
     #[command(after_help = "Example:\n  runner models resnet18")]
     Models(models::ModelsArgs),
+    /// Attacks; for one: its settings, their meaning and defaults
+    #[command(after_help = "Example:\n  runner attacks pgd")]
+    Attacks(attacks::AttacksArgs),
     /// What --device can name on this machine
     #[command(after_help = "Example:\n  runner devices")]
     Devices(devices::DevicesArgs),
@@ -114,6 +118,7 @@ pub fn main() -> Result<()> {
         Some(Command::List(args)) => list::list(args),
         Some(Command::Report(args)) => report::report(args),
         Some(Command::Models(args)) => models::models(args),
+        Some(Command::Attacks(args)) => attacks::attacks(args),
         Some(Command::Devices(args)) => devices::devices(args),
         Some(Command::Data(args)) => data::data(args),
         Some(Command::Weights(args)) => weights::weights(args),

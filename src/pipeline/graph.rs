@@ -4,6 +4,7 @@ use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 
+use crate::attacks::AttackSpec;
 use crate::spec::{
     ExperimentSpec, ImagesRef, LinbpVariant, Moment, Plan, StageRef, StageSpec, WeightsRef,
 };
@@ -261,19 +262,12 @@ fn about(stage: &StageSpec) -> String {
     if let Some(data) = &stage.data {
         words.push(format!("on {}", data.kind));
     }
-    let transfer = stage
-        .transfer
-        .as_ref()
-        .and_then(|transfer| transfer.attacks.as_ref());
-    if let Some(attacks) = transfer {
-        let names: Vec<&str> = attacks.iter().map(|attack| attack.name()).collect();
+    let own = stage.attack.as_ref().and_then(AttackSpec::entry);
+    let transfer = stage.transfer.iter().flat_map(|transfer| &transfer.attacks);
+    let attacks = own.into_iter().chain(transfer.cloned());
+    let names: Vec<String> = attacks.map(|attack| attack.name).collect();
+    if !names.is_empty() {
         words.push(format!("by {}", names.join(", ")));
-    } else if let Some(attack) = stage
-        .attack
-        .as_ref()
-        .filter(|_| !stage.task.uses_attack_to_evaluate_only())
-    {
-        words.push(format!("by {}", attack.kind));
     }
     let linear = [
         ("training", stage.linbp.train),

@@ -9,9 +9,10 @@ use serde::Serialize;
 use super::cells::{setting, write_table};
 use super::comparison::{ComparedRun, ComparedStage, Comparison};
 use super::settings::{lookup, of_stage};
+use crate::attacks::AttackKind;
 use crate::error::Result;
 use crate::run::{Method, MetricsRow};
-use crate::spec::{AttackKind, EnsembleMember, Task};
+use crate::spec::Task;
 
 /// The columns before the settings that tell the runs apart.
 const RUN_COLUMNS: [&str; 2] = ["run", "state"];
@@ -100,7 +101,7 @@ pub fn write(path: &Path, comparison: &Comparison) -> Result<()> {
 /// What a stage measured.
 fn measurements(run: &ComparedRun, stage: &ComparedStage) -> Vec<Measurement> {
     let mut found = of_metrics(run, stage);
-    found.extend(of_transfer(stage));
+    found.extend(of_transfer(run, stage));
     found.extend(of_simulation(stage));
     found
 }
@@ -138,7 +139,7 @@ fn of_metrics(run: &ComparedRun, stage: &ComparedStage) -> Vec<Measurement> {
             split: Some(row.split.clone()),
             attack: Some(attack.to_owned()),
             rounding: Some(rounding),
-            gradient: linbp.and_then(|linbp| gradient(attack, linbp)),
+            gradient: linbp.and_then(|linbp| gradient(run, id, attack, linbp)),
             is_final: last.get(&(&*row.split, &*row.attack)) == Some(&row.epoch),
             accuracy: row.accuracy,
             best_accuracy: row.best_accuracy,
@@ -155,7 +156,7 @@ fn of_metrics(run: &ComparedRun, stage: &ComparedStage) -> Vec<Measurement> {
 }
 
 /// The rows of `transfer.csv`, each for floats and for 8 bits, after the models' accuracy without an attack.
-fn of_transfer(stage: &ComparedStage) -> Vec<Measurement> {
+fn of_transfer(run: &ComparedRun, stage: &ComparedStage) -> Vec<Measurement> {
     let mut found: Vec<Measurement> = Vec::new();
     for row in &stage.transfer {
         let clean = stage.record.metrics.get(&format!("{}_accuracy", row.to));
@@ -178,7 +179,7 @@ fn of_transfer(stage: &ComparedStage) -> Vec<Measurement> {
             split: Some("test".to_owned()),
             attack: Some(row.attack.clone()),
             rounding: Some("none"),
-            gradient: gradient(&row.attack, row.linbp),
+            gradient: gradient(run, &stage.record.id, &row.attack, row.linbp),
             surrogate: Some(row.from.clone()),
             victim: Some(row.to.clone()),
             accuracy: Some(row.accuracy),
@@ -214,10 +215,22 @@ fn of_simulation(stage: &ComparedStage) -> Vec<Measurement> {
     rows.collect()
 }
 
-/// The gradient that an attack follows; `None` where it follows none.
-fn gradient(attack: &str, linbp: bool) -> Option<&'static str> {
-    let member = EnsembleMember::from_name(attack).map(EnsembleMember::kind);
-    let kind = member.or_else(|| AttackKind::from_name(attack))?;
+/// The gradient that an attack of the stage follows; `None` where it follows none.
+fn gradient(run: &ComparedRun, id: &str, attack: &str, linbp: bool) -> Option<&'static str> {
+    let listed = |key| {
+        let list = of_stage(&run.settings, id, key).and_then(toml::Value::as_array);
+        let mut named = list
+            .into_iter()
+            .flatten()
+            .filter(|entry| entry.get("name").and_then(toml::Value::as_str) == Some(attack));
+        AttackKind::from_name(named.next()?.get("kind")?.as_str()?)
+    };
+    let kind = match AttackKind::of_entry(attack) {
+        Some((kind, _)) => Some(kind),
+        None => ["evaluate.attacks", "transfer.attacks"]
+            .into_iter()
+            .find_map(listed),
+    };
     let method = if linbp { Method::Linbp } else { Method::Bp };
-    kind.has_gradients().then(|| method.name())
+    kind?.description().has_gradients.then(|| method.name())
 }

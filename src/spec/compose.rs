@@ -3,24 +3,27 @@
 use figment::value::{Dict, Value};
 
 use super::experiment::{ExperimentSpec, StageSpec};
-use super::fields::{found, join};
+use super::fields::join;
 use super::layers::Point;
 use super::location::{Locate, Location};
 use super::outcome::Outcome;
 use super::references::{self, Link};
-use super::sections::{SECTIONS, WeightsRef};
+use super::sections::{WeightsRef, sections};
 use super::stages::{HEAD_NAMES, StageReader, first_leaf, refuse_unknown};
+use super::words::found;
 
 /// Reads the experiment. Nothing where it has faults; all of them are noted.
 pub(crate) fn compose(point: &Point, outcome: &mut Outcome) -> Option<ExperimentSpec> {
     let layers = point.layers;
     let (stages, stem) = (layers.stages.as_slice(), layers.stem());
     let merged = point.merged();
+    let sections = sections();
     refuse_unknown(
         &merged,
         "",
         &["name", "task", "seed", "precision", "sweep", "stage"],
         stages,
+        &sections,
         point,
         outcome,
     );
@@ -37,6 +40,7 @@ pub(crate) fn compose(point: &Point, outcome: &mut Outcome) -> Option<Experiment
     let mut reader = StageReader {
         merged: &merged,
         stages,
+        sections: &sections,
         places: point,
         outcome,
     };
@@ -188,7 +192,8 @@ fn words(arch: &str, widths: &Option<Vec<usize>>) -> String {
 
 /// Notes the settings of the whole spec that every stage sets for itself.
 fn note_shadowed(merged: &Dict, places: &dyn Locate, outcome: &mut Outcome) {
-    let sections = SECTIONS
+    let sections = sections();
+    let sections = sections
         .iter()
         .filter_map(|(name, _)| Some((*name, merged.get(*name)?.as_dict()?)));
     let heads = HEAD_NAMES

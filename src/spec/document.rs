@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use figment::value::{Dict, Num, Tag, Value};
 use toml_edit::{ImDocument, Item, TableLike};
 
-use super::fields::found;
 use super::location::Location;
 use super::outcome::Outcome;
+use super::words::found;
 
 /// A spec is written by hand; what is larger than this is no spec.
 const MAX_BYTES: u64 = 1 << 20;
@@ -112,8 +112,9 @@ impl Document {
         Some(document)
     }
 
-    /// Where the value at a dotted path stands in this file.
+    /// Where the value at a dotted path stands in this file; what is in a list stands where the list does.
     pub fn place(&self, path: &str, layer: &str) -> Location {
+        let path = path.split('[').next().unwrap_or(path);
         Location {
             layer: layer.to_owned(),
             file: Some((self.path.clone(), self.lines.get(path).copied())),

@@ -6,10 +6,11 @@ use serde::Serialize;
 
 use super::precision::PrecisionChoice;
 use super::sections::{
-    AttackKind, AttackSpec, CheckpointSpec, DataSpec, EvalAttack, EvaluateSpec, LinbpSpec,
-    ModelSpec, OptimizerSpec, SchedulerSpec, SimulateSpec, TrainSpec, TransferSpec,
+    CheckpointSpec, DataSpec, EvalAttack, EvaluateSpec, LinbpSpec, ModelSpec, OptimizerSpec,
+    SchedulerSpec, SimulateSpec, TrainSpec, TransferSpec,
 };
 use super::task::Task;
+use crate::attacks::{AttackSpec, Entry};
 
 /// One experiment: a name and its stages in the order of the spec.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,27 +64,14 @@ impl StageSpec {
         models.collect()
     }
 
-    /// The attacks that the stage carries out, each once: its own, and those of its evaluations.
-    pub fn attack_kinds(&self) -> Vec<AttackKind> {
-        let Some(attack) = &self.attack else {
-            return Vec::new();
-        };
-        let mut kinds = match &self.transfer {
-            Some(transfer) => transfer
-                .attacks
-                .clone()
-                .unwrap_or_else(|| vec![attack.kind]),
-            None if self.task.uses_attack_to_evaluate_only() => Vec::new(),
-            None => vec![attack.kind],
-        };
-        for &evaluation in &self.evaluate.attacks {
-            if let EvalAttack::Attack(kind) = evaluation
-                && !kinds.contains(&kind)
-            {
-                kinds.push(kind);
-            }
-        }
-        kinds
+    /// The attacks that the stage carries out: its own, and those of its evaluations.
+    pub fn attacks(&self) -> Vec<Entry> {
+        let own = self.attack.as_ref().and_then(AttackSpec::entry);
+        let transfer = self.transfer.iter().flat_map(|transfer| &transfer.attacks);
+        let evaluations = self.evaluate.attacks.iter().filter_map(EvalAttack::attack);
+        own.into_iter()
+            .chain(transfer.chain(evaluations).cloned())
+            .collect()
     }
 
     /// The stage with another model, and LinBP in attacks on or off.

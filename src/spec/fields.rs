@@ -1,16 +1,13 @@
 //! Reads the keys of one section of one stage, noting every fault instead of stopping at the first.
 
-use figment::error::Kind;
 use figment::value::{Dict, Value};
 use serde::Deserialize;
 
-use super::choice::{nearest, one_of};
 use super::location::{Locate, Location};
 use super::outcome::{Idle, Outcome};
 use super::section::Key;
-use super::sections::SECTIONS;
 use super::task::Task;
-use super::uses::Uses;
+use super::words::{expected, mismatch, unknown_key};
 
 /// A table that may hold keys of a section: the stage's own, the spec's, or that of a stage referred to.
 #[derive(Clone, Debug)]
@@ -22,6 +19,43 @@ pub(crate) struct Table<'a> {
     pub only: &'static [&'static str],
 }
 
+impl<'a> Table<'a> {
+    /// A table all of whose keys count.
+    pub fn all_of(path: String, dict: &'a Dict) -> Self {
+        Self {
+            path,
+            dict,
+            only: &[],
+        }
+    }
+
+    /// Whether the key counts here.
+    pub fn counts(&self, key: &str) -> bool {
+        self.only.is_empty() || self.only.contains(&key)
+    }
+}
+
+/// The strongest value of a key.
+pub(crate) fn peek<'a>(tables: &[Table<'a>], key: &str) -> Option<&'a Value> {
+    let mut tables = tables.iter().filter(|table| table.counts(key));
+    tables.find_map(|table| table.dict.get(key))
+}
+
+/// The other sections of a stage, and what else a section asks of its surroundings.
+pub(crate) trait Surroundings {
+    /// What the stage does; nothing where the task itself is faulty: then nothing is called idle or missing on its account.
+    fn task(&self) -> Option<Task>;
+
+    /// The tables of a section of the stage, strongest first.
+    fn tables(&self, section: &str) -> Vec<Table<'_>>;
+
+    /// All sections with their keys.
+    fn sections(&self) -> &[(&'static str, Vec<Key>)];
+
+    /// The ids of all stages.
+    fn stages(&self) -> &[String];
+}
+
 /// The keys of one section as one stage sees them.
 pub(crate) struct Fields<'a> {
     /// "attack", or "stage.craft.attack": the key path of the resolved values.
@@ -31,23 +65,67 @@ pub(crate) struct Fields<'a> {
     pub tables: Vec<Table<'a>>,
     /// Whether the stage uses the section at all; if not, only what is written is checked.
     pub used: bool,
-    pub uses: &'a Uses,
+    /// Whether the tables hold keys of others beside these: whoever knows all of them looks for unknown ones.
+    pub shared: bool,
+    pub around: &'a dyn Surroundings,
     pub places: &'a dyn Locate,
     pub outcome: &'a mut Outcome,
 }
 
 impl<'a> Fields<'a> {
+    /// Other keys, in the same tables or in some that these hold.
+    pub fn part<'b>(
+        &'b mut self,
+        path: String,
+        keys: &'static [Key],
+        tables: Vec<Table<'b>>,
+    ) -> Fields<'b> {
+        Fields {
+            path,
+            keys,
+            tables,
+            used: self.used,
+            shared: self.shared,
+            around: self.around,
+            places: self.places,
+            outcome: self.outcome,
+        }
+    }
+
     /// Whether the stage's task is one of these; true where the task is unknown.
     pub fn task_is(&self, tasks: &[Task]) -> bool {
-        self.uses.task.is_none_or(|task| tasks.contains(&task))
+        self.around.task().is_none_or(|task| tasks.contains(&task))
+    }
+
+    /// The strongest value of a key of another section of the stage where it is well formed; notes nothing.
+    pub fn peek_at<T: for<'de> Deserialize<'de>>(&self, section: &str, key: &str) -> Option<T> {
+        peek(&self.around.tables(section), key)?.deserialize().ok()
+    }
+
+    /// Reads a list that may be missing, item by item; `read` gets the path of each.
+    pub fn optional_list<T>(
+        &mut self,
+        key: &'static str,
+        expected: &str,
+        mut read: impl FnMut(&mut Self, String, &'a Value) -> Option<T>,
+    ) -> Option<Option<Vec<T>>> {
+        let list = self.optional_by(key, |value| match value {
+            Value::Array(..) => Ok(()),
+            _ => Err(expected.to_owned()),
+        })?;
+        let (Some(()), Some((Value::Array(_, items), path))) = (list, self.find(key)) else {
+            return Some(None);
+        };
+        let items = items.iter().enumerate();
+        let read: Vec<Option<T>> = items
+            .map(|(number, item)| read(self, format!("{path}[{number}]"), item))
+            .collect();
+        read.into_iter().collect::<Option<_>>().map(Some)
     }
 
     /// The value of a key and the path under which it was written.
     fn find(&self, key: &str) -> Option<(&'a Value, String)> {
-        let mut tables = self
-            .tables
-            .iter()
-            .filter(|table| table.only.is_empty() || table.only.contains(&key));
+        let mut tables = self.tables.iter().filter(|table| table.counts(key));
         tables.find_map(|table| Some((table.dict.get(key)?, join(&table.path, key))))
     }
 
@@ -132,7 +210,7 @@ impl<'a> Fields<'a> {
         part: &str,
     ) -> Option<Option<T>> {
         let full = join(&join(&self.path, key), part);
-        let Some((value, written, place)) = self.part(key, part) else {
+        let Some((value, written, place)) = self.part_of(key, part) else {
             return Some(None);
         };
         if self.used {
@@ -152,7 +230,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn part(&self, key: &str, part: &str) -> Option<(&'a Value, String, Location)> {
+    fn part_of(&self, key: &str, part: &str) -> Option<(&'a Value, String, Location)> {
         let (table, written) = self.find(key)?;
         let value = table.as_dict()?.get(part)?;
         let written = join(&written, part);
@@ -170,8 +248,8 @@ impl<'a> Fields<'a> {
             .filter(|part| !known.contains(&part.as_str()))
             .collect();
         for part in &unknown {
-            if let Some((_, written, place)) = self.part(key, part) {
-                let message = unknown_key(part, known.iter().copied());
+            if let Some((_, written, place)) = self.part_of(key, part) {
+                let message = unknown_key(part, known.iter().copied(), self.around.sections());
                 self.outcome.fault(&place, &written, &message);
             }
         }
@@ -180,11 +258,12 @@ impl<'a> Fields<'a> {
 
     /// Notes that a part of a key's table has no effect here.
     pub fn idle_part(&mut self, key: &'static str, part: &str, why: &str) {
-        if let Some((_, written, place)) = self.part(key, part).filter(|_| self.used) {
+        if let Some((_, written, place)) = self.part_of(key, part).filter(|_| self.used) {
             let idle = Idle {
                 place,
                 why: why.to_owned(),
                 is_default: false,
+                is_fault: false,
             };
             self.outcome.idle_here.insert(written, idle);
         }
@@ -229,6 +308,7 @@ impl<'a> Fields<'a> {
             place: self.places.locate(&written, value.tag()),
             why: why.to_owned(),
             is_default,
+            is_fault: false,
         };
         // The first reason is the one that took the value away.
         self.outcome.idle_here.entry(written).or_insert(idle);
@@ -238,15 +318,6 @@ impl<'a> Fields<'a> {
     pub fn fault(&mut self, key: &str, message: &str) {
         let (place, key) = self.place(key);
         self.outcome.fault(&place, &key, message);
-    }
-
-    /// Notes a fault where a list of names is empty or holds one twice.
-    pub fn each_once<T: PartialEq>(&mut self, key: &str, list: &[T], names: &[&str]) {
-        if list.is_empty() {
-            self.fault(key, &format!("expected at least {}", one_of(names)));
-        } else if repeats(list) {
-            self.fault(key, "expected each attack at most once");
-        }
     }
 
     /// Notes a remark on a key.
@@ -278,29 +349,49 @@ impl<'a> Fields<'a> {
 
     /// Refuses every key of the tables that the section does not have.
     pub fn refuse_unknown_keys(&mut self) {
+        if !self.shared {
+            let known: Vec<&str> = self.keys.iter().map(|known| known.name).collect();
+            self.refuse_all_but(&known, |_| None);
+        }
+    }
+
+    /// Refuses every key of the tables that is not `known`. One for which `elsewhere` knows words is another choice's: it
+    /// is a fault only where no stage and no point of a sweep makes that choice.
+    pub fn refuse_all_but(&mut self, known: &[&str], elsewhere: impl Fn(&str) -> Option<String>) {
         for table in self.tables.iter().filter(|table| table.only.is_empty()) {
             for (key, value) in table.dict {
-                if self.keys.iter().any(|known| known.name == key) {
+                if known.contains(&key.as_str()) {
                     continue;
                 }
                 let written = join(&table.path, key);
                 let place = self.places.locate(&written, value.tag());
+                if let Some(why) = elsewhere(key) {
+                    if self.used {
+                        let idle = Idle {
+                            place,
+                            why,
+                            is_default: false,
+                            is_fault: true,
+                        };
+                        self.outcome.idle_here.insert(written, idle);
+                    }
+                    continue;
+                }
                 let message = match self.stage_of(&table.path, key) {
                     Some(full) => format!("unknown key; did you mean \"{full}\"?"),
-                    None => unknown_key(key, self.keys.iter().map(|known| known.name)),
+                    None => unknown_key(key, known.iter().copied(), self.around.sections()),
                 };
                 self.outcome.effective_here.insert(written.clone());
                 self.outcome.fault(&place, &written, &message);
             }
         }
     }
-}
 
-impl Fields<'_> {
     /// The key of a stage that was meant where a section of the spec is named like a stage and has no such key.
     fn stage_of(&self, section: &str, key: &str) -> Option<String> {
-        let is_stage = self.uses.stages.iter().any(|id| id == section);
-        let is_section = SECTIONS.iter().any(|(name, _)| *name == key);
+        let is_stage = self.around.stages().iter().any(|id| id == section);
+        let mut sections = self.around.sections().iter();
+        let is_section = sections.any(|(name, _)| *name == key);
         (is_stage && is_section).then(|| format!("stage.{section}.{key}"))
     }
 }
@@ -317,108 +408,5 @@ pub(crate) fn join(path: &str, key: &str) -> String {
         key.to_owned()
     } else {
         format!("{path}.{key}")
-    }
-}
-
-/// What other programs and the literature call some keys.
-const SYNONYMS: &[(&str, &str)] = &[
-    ("alpha", "step_size"),
-    ("architecture", "arch"),
-    ("eps", "epsilon"),
-    ("iterations", "k"),
-    ("learning_rate", "lr"),
-    ("mu", "decay"),
-    ("n_iter", "k"),
-    ("n_restarts", "restarts"),
-    ("num_epochs", "epochs"),
-    ("num_steps", "k"),
-    ("steps", "k"),
-    ("wd", "weight_decay"),
-];
-
-/// The words for a key that the table does not have: what its own key of that meaning or the nearest one is, else the
-/// section that has such a key.
-pub(crate) fn unknown_key<'a>(key: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
-    let meant = |name: &str| {
-        let mut synonyms = SYNONYMS.iter().filter(|(other, _)| *other == key);
-        synonyms.any(|(_, meant)| *meant == name)
-    };
-    let own = known.clone().find(|name| meant(name));
-    if let Some(near) = own.or_else(|| nearest(key, known.clone())) {
-        return format!("unknown key; did you mean \"{near}\"?");
-    }
-    let in_sections = |such: &dyn Fn(&str) -> bool| {
-        let mut keys = SECTIONS
-            .iter()
-            .flat_map(|(section, keys)| keys.iter().map(move |key| (section, key.name)));
-        keys.find(|(_, name)| such(name))
-    };
-    match in_sections(&|name| name == key).or_else(|| in_sections(&meant)) {
-        Some((section, key)) => format!("unknown key; did you mean \"{section}.{key}\"?"),
-        None => format!(
-            "unknown key; known are {}",
-            known.collect::<Vec<_>>().join(", ")
-        ),
-    }
-}
-
-/// What a value should have been, from serde's error.
-fn expected(kind: &Kind) -> String {
-    match kind {
-        Kind::InvalidType(_, words)
-        | Kind::InvalidValue(_, words)
-        | Kind::InvalidLength(_, words) => plain(words),
-        Kind::UnknownVariant(found, names) => match nearest(found, names.iter().copied()) {
-            Some(near) => format!("{}; did you mean \"{near}\"?", one_of(names)),
-            None => one_of(names),
-        },
-        other => other.to_string(),
-    }
-}
-
-/// Serde's words for its own types, in those of the field.
-fn plain(words: &str) -> String {
-    let plain = match words {
-        "a boolean" => "true or false",
-        "a sequence" => "a list",
-        "path string" | "a string" | "str" => "text in quotes",
-        "f64" | "f32" => "a number",
-        "usize" | "u64" | "i64" | "u32" => "a whole number",
-        other => other,
-    };
-    plain.to_owned()
-}
-
-/// "expected A, found B", with a hint that follows a semicolon of the expectation kept at the end.
-fn mismatch(expectation: &str, value: &Value) -> String {
-    let found = found(value);
-    match expectation.split_once("; ") {
-        Some((expected, hint)) => format!("expected {expected}, found {found}; {hint}"),
-        None => format!("expected {expectation}, found {found}"),
-    }
-}
-
-/// A value as TOML writes it, shortened.
-pub(crate) fn found(value: &Value) -> String {
-    match value {
-        Value::Dict(..) => "a table".into(),
-        Value::Array(_, items) => {
-            let shown: Vec<String> = items.iter().take(8).map(found).collect();
-            let more = if items.len() > 8 { ", ..." } else { "" };
-            format!("[{}{more}]", shown.join(", "))
-        }
-        Value::String(_, text) if text.chars().count() > 60 => {
-            format!("{:?}...", text.chars().take(60).collect::<String>())
-        }
-        Value::String(_, text) => format!("{text:?}"),
-        Value::Char(_, letter) => format!("{:?}", letter.to_string()),
-        Value::Bool(_, truth) => truth.to_string(),
-        Value::Num(_, number) => match (number.to_i128(), number.to_u128(), number.to_f64()) {
-            (Some(whole), _, _) => whole.to_string(),
-            (_, Some(whole), _) => whole.to_string(),
-            (_, _, Some(real)) => format!("{real:?}"),
-            _ => "a number".into(),
-        },
-        Value::Empty(..) => "nothing".into(),
     }
 }

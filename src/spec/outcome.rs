@@ -28,6 +28,8 @@ pub(crate) struct Idle {
     pub why: String,
     /// Whether it says what holds anyway: that misleads only where it is swept.
     pub is_default: bool,
+    /// Whether it must not stand there at all: it is a setting of something that was not chosen.
+    pub is_fault: bool,
 }
 
 impl Outcome {
@@ -64,8 +66,9 @@ impl Outcome {
             .collect()
     }
 
-    /// Ends the reading of a stage. What one stage has no use for another may use.
-    pub fn end_stage(&mut self) {
+    /// Ends the reading of a stage, or of one of several things that read the same settings. What one of them has no use
+    /// for another may use.
+    pub fn end_reading(&mut self) {
         let idle = std::mem::take(&mut self.idle_here);
         let effective = std::mem::take(&mut self.effective_here);
         self.effective.extend(
@@ -87,6 +90,7 @@ impl Outcome {
             place,
             why: why.to_owned(),
             is_default: false,
+            is_fault: false,
         };
         self.idle.insert(path, idle);
     }
@@ -111,12 +115,25 @@ impl Outcome {
         self.effective.contains(path)
     }
 
+    /// The settings without effect in any stage that must not stand there, each with a line that says so.
+    pub fn misfits(&self) -> Vec<(Location, String)> {
+        let idle = self.all_idle().filter(|(_, idle)| idle.is_fault);
+        idle.map(|(path, Idle { place, why, .. })| {
+            (place.clone(), format!("{place}: {path}: {why}"))
+        })
+        .collect()
+    }
+
+    fn all_idle(&self) -> impl Iterator<Item = (&String, &Idle)> {
+        let idle = self.idle.iter();
+        idle.filter(|(path, _)| !self.effective.contains(*path))
+    }
+
     /// The remarks, then the settings without effect in any stage.
     pub fn warnings(&self) -> Vec<String> {
         let idle = self
-            .idle
-            .iter()
-            .filter(|(path, idle)| !idle.is_default && !self.effective.contains(*path));
+            .all_idle()
+            .filter(|(_, idle)| !idle.is_default && !idle.is_fault);
         let idle = idle.map(|(path, Idle { place, why, .. })| {
             format!("{place}: {path}: has no effect: {why}")
         });

@@ -84,12 +84,19 @@ pub fn plan(request: &Request) -> Result<Plan> {
     let mut warnings: Option<Vec<String>> = None;
     let mut runs = Vec::with_capacity(points.len());
     let mut idle = IdleKeys::new(sweep.keys());
+    let mut misfits: Option<Vec<(Location, String)>> = None;
     for point in points {
         let label = point.label();
         let values = point.labels();
         let mut here = Outcome::default();
         let composed = compose(&layers.at_point(point.0), &mut here);
         faults.add(&here, &label);
+        // A setting of something that is chosen at other points of the sweep.
+        let found = here.misfits();
+        match &mut misfits {
+            None => misfits = Some(found),
+            Some(common) => common.retain(|(_, line)| found.iter().any(|(_, other)| other == line)),
+        }
         let Some(mut spec) = composed else {
             continue;
         };
@@ -124,7 +131,7 @@ pub fn plan(request: &Request) -> Result<Plan> {
             hash,
         });
     }
-    if !faults.refuse_idle(&idle, &sweep) {
+    if !faults.refuse_misfits(misfits.unwrap_or_default()) && !faults.refuse_idle(&idle, &sweep) {
         faults.refuse_twins(&runs, &idle);
     }
     faults.end()?;
@@ -211,6 +218,15 @@ impl Faults {
                 .or_insert_with(|| (place, 0, label.to_owned()));
             entry.1 += 1;
         }
+    }
+
+    /// Notes settings that must not stand there; whether there is one.
+    fn refuse_misfits(&mut self, misfits: Vec<(Location, String)>) -> bool {
+        let any = !misfits.is_empty();
+        for (place, line) in misfits {
+            self.lines.insert(line, (place, self.points, String::new()));
+        }
+        any
     }
 
     /// A sweep over a key without effect would run the same again and again; whether there is such a key.

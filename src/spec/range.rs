@@ -8,7 +8,7 @@ use std::fmt;
 use serde::de::{self, Deserialize, Deserializer, Unexpected, Visitor};
 use serde::{Serialize, Serializer};
 
-use super::sections::Norm;
+use super::norm::Norm;
 
 /// Defines a whole number that deserializes only inside `$min..=$max`.
 macro_rules! whole {
@@ -221,7 +221,7 @@ impl Epsilon {
 }
 
 /// Reads `"8/255"`.
-pub(super) fn fraction(text: &str) -> Option<f64> {
+pub(crate) fn fraction(text: &str) -> Option<f64> {
     let (above, below) = text.split_once('/')?;
     let above: f64 = above.trim().parse().ok()?;
     let below: f64 = below.trim().parse().ok()?;

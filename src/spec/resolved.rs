@@ -4,15 +4,17 @@ use serde::Serialize;
 
 use super::experiment::{ExperimentSpec, StageSpec};
 use super::precision::PrecisionChoice;
+use super::section::Section;
 use super::sections::{
-    AttackSpec, CheckpointSpec, DataSpec, EvaluateSpec, LinbpSpec, ModelSpec, OptimizerSpec,
-    SchedulerSpec, SimulateSpec, TrainSpec, TransferSpec,
+    CheckpointSpec, DataSpec, EvaluateSpec, LinbpSpec, ModelSpec, OptimizerSpec, SchedulerSpec,
+    SimulateSpec, TrainSpec, TransferSpec,
 };
 use super::task::Task;
+use crate::attacks::AttackSpec;
 use crate::{Error, Result};
 
 /// Part of every hash: raised when the same settings come to mean something else.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 
 const HEADER: &str = "# Every setting of this run. Running this file again reproduces the run.\n\n";
 
@@ -96,29 +98,66 @@ impl ExperimentSpec {
         text.map(|text| format!("{HEADER}{text}")).map_err(refused)
     }
 
-    /// The hash that names the run: eight hexadecimal digits of every setting in effect and the format version.
+    /// The hash that names the run: eight hexadecimal digits of what [`StageSpec::identity`] says of each stage, how often
+    /// it writes checkpoints, and the format version.
     ///
     /// # Errors
     /// As [`Self::to_toml`].
     pub fn hash(&self) -> Result<String> {
-        Ok(short_hash(&format!(
-            "{FORMAT_VERSION}\n{}",
-            self.to_toml()?
-        )))
+        let mut text = format!("{FORMAT_VERSION}\n{}\n", self.name);
+        for stage in &self.stages {
+            text += &format!("[[{}]]\n{}", stage.id, stage.identity()?);
+            if stage.task.uses("checkpoint", false) {
+                let checkpoint = stage.checkpoint.identity().map_err(refused)?;
+                text += &toml::to_string(&checkpoint).map_err(refused)?;
+            }
+        }
+        Ok(short_hash(&text))
     }
 }
 
 impl StageSpec {
-    /// The settings that change what the stage computes, as text: neither its id nor how often it writes checkpoints.
+    /// The settings that change what the stage computes, as text: neither its id nor how often it writes checkpoints, and
+    /// only those that are not what their key has stood for since it exists ([`Section::identity`]).
     ///
     /// # Errors
     /// A value that TOML cannot hold, such as a path that is not UTF-8.
     pub fn identity(&self) -> Result<String> {
-        let settings = Resolved {
-            checkpoint: None,
-            ..Resolved::new(self)
+        let mut table = toml::Table::new();
+        table.insert("task".into(), self.task.name().into());
+        if self.seed != 0 {
+            table.insert(
+                "seed".into(),
+                toml::Value::try_from(self.seed).map_err(refused)?,
+            );
+        }
+        if let Some(precision) = self.precision {
+            table.insert("precision".into(), precision.name().into());
+        }
+        let uses = |section| self.task.uses(section, false);
+        let mut add = |name: &str, section: Option<Result<toml::Table, toml::ser::Error>>| {
+            if let Some(section) = section {
+                table.insert(name.into(), section.map_err(refused)?.into());
+            }
+            Ok::<(), Error>(())
         };
-        toml::to_string(&settings).map_err(refused)
+        add("data", self.data.as_ref().map(Section::identity))?;
+        add("model", self.model.as_ref().map(Section::identity))?;
+        add("linbp", uses("linbp").then(|| self.linbp.identity()))?;
+        add("optimizer", self.optimizer.as_ref().map(Section::identity))?;
+        add(
+            "scheduler",
+            uses("scheduler").then(|| self.scheduler.identity()),
+        )?;
+        add("train", self.train.as_ref().map(Section::identity))?;
+        add("attack", self.attack.as_ref().map(Section::identity))?;
+        add(
+            "evaluate",
+            uses("evaluate").then(|| self.evaluate.identity()),
+        )?;
+        add("simulate", self.simulate.as_ref().map(Section::identity))?;
+        add("transfer", self.transfer.as_ref().map(Section::identity))?;
+        toml::to_string(&table).map_err(refused)
     }
 }
 

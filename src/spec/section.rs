@@ -16,20 +16,36 @@ pub(crate) trait Section: Sized {
 
     /// Reads every key, noting every fault; nothing where there was one.
     fn read(fields: Fields) -> Option<Self>;
+
+    /// The settings that tell two sections apart: those that are not what their key has stood for since it exists. So a
+    /// key that is added with a default changes no hash, and a default that changes (`was`) changes the hash of those
+    /// who rely on it.
+    ///
+    /// # Errors
+    /// A value that TOML cannot hold.
+    fn identity(&self) -> Result<toml::Table, toml::ser::Error>;
+
+    /// Brings the numbers down to those of a trial run; the keys that changed.
+    fn shrink(&mut self) -> Vec<&'static str>;
 }
 
 /// Defines a section. Each field says after its type how it is read:
 ///
 /// - `[required]`, `[optional]` (the type is an `Option`), `[or default]`: read as its own type;
 /// - `[required as T]`, `[optional as T]`, `[as T, or default]`: read as the range type `T`, stored as the plain one;
-/// - `[by function]`: read by `fn(&mut Fields, &'static str) -> Option<FieldType>`.
+/// - `[by function]`, `[by function, or default]`, `[by function, optional]`: read by `fn(&mut Fields, &'static str) -> Option<FieldType>`;
+/// - `[by function, identity other]`: the same, where `fn(&FieldType) -> Result<toml::Value, _>` says what tells it apart.
+///
+/// then, where the default is not the first one that the key had, `was` and that one, see [`Section::identity`]; and where
+/// a trial run takes less, `smoke` and the most that it takes.
 ///
 /// The `check` block sees every field as an `Option` (nothing where it was faulty) and may note further faults.
 macro_rules! section {
     (
         $(#[$meta:meta])*
         $name:ident {
-            $( $(#[doc = $doc:literal])+ $field:ident : $type:ty [$($how:tt)+] ),* $(,)?
+            $( $(#[doc = $doc:literal])+ $field:ident : $type:ty [$($how:tt)+] $(was $was:literal)? $(smoke $most:literal)? ),*
+            $(,)?
         }
         $(check($fields:ident) $check:block)?
     ) => {
@@ -51,6 +67,26 @@ macro_rules! section {
                     $crate::spec::section::read_field!(fields, stringify!($field), $($how)+); )*
                 $( let $fields = &mut fields; $check )?
                 Some(Self { $( $field: $field?, )* })
+            }
+
+            #[allow(unused_variables)]
+            fn identity(&self) -> Result<toml::Table, toml::ser::Error> {
+                let mut table = toml::Table::new();
+                // A default may depend on the fields before it.
+                $( let $field = Some(self.$field.clone()); )*
+                $( if $crate::spec::section::is_set!(self.$field, [$($was)?], $($how)+) {
+                    table.insert(stringify!($field).into(), $crate::spec::section::value_of!(self.$field, $($how)+)?);
+                } )*
+                Ok(table)
+            }
+
+            #[allow(unused_mut)]
+            fn shrink(&mut self) -> Vec<&'static str> {
+                let mut changed = Vec::new();
+                $( $( if $crate::spec::section::cap(&mut self.$field, $most) {
+                    changed.push(stringify!($field));
+                } )? )*
+                changed
             }
         }
     };
@@ -83,8 +119,52 @@ macro_rules! read_field {
             .optional::<$range>($key)
             .map(|value| value.map(Into::into).unwrap_or($default))
     };
-    ($fields:ident, $key:expr, by $reader:expr) => {
+    ($fields:ident, $key:expr, by $reader:expr $(, $($rest:tt)+)?) => {
         $reader(&mut $fields, $key)
     };
 }
 pub(crate) use read_field;
+
+/// Whether a field tells its section apart; see [`Section::identity`].
+macro_rules! is_set {
+    ($value:expr, [], optional $($how:tt)*) => {
+        $value.is_some()
+    };
+    ($value:expr, [], by $reader:expr, optional) => {
+        $value.is_some()
+    };
+    ($value:expr, [], or $default:expr) => {
+        $value != $default
+    };
+    ($value:expr, [], as $range:ty, or $default:expr) => {
+        $value != $default
+    };
+    ($value:expr, [], by $reader:expr, or $default:expr) => {
+        $value != $default
+    };
+    ($value:expr, [], $($how:tt)+) => {
+        true
+    };
+    ($value:expr, [$was:literal], $($how:tt)+) => {
+        $value != $was
+    };
+}
+pub(crate) use is_set;
+
+/// What a field that tells its section apart is in there.
+macro_rules! value_of {
+    ($value:expr, by $reader:expr, identity $identity:expr) => {
+        $identity(&$value)
+    };
+    ($value:expr, $($how:tt)+) => {
+        toml::Value::try_from(&$value)
+    };
+}
+pub(crate) use value_of;
+
+/// Brings a number down to the most that there may be; whether it was more.
+pub(crate) fn cap(value: &mut usize, most: usize) -> bool {
+    let more = *value > most;
+    *value = most.min(*value);
+    more
+}

@@ -3,15 +3,12 @@
 use std::path::PathBuf;
 
 use super::experiment::{ExperimentSpec, StageSpec};
-use super::range::Iterations;
-use super::sections::WeightsRef;
+use super::section::Section;
+use super::sections::{EvalAttack, WeightsRef};
 
 const TRAIN_LIMIT: usize = 128;
 const TEST_LIMIT: usize = 64;
 const BATCH_SIZE: usize = 32;
-const ITERATIONS: usize = 2;
-const QUERIES: usize = 10;
-const RESTARTS: usize = 2;
 const REPEATS: usize = 2;
 const STEPS: usize = 100;
 
@@ -63,12 +60,12 @@ fn forgo_weights(stage: &mut StageSpec) -> Vec<(String, PathBuf)> {
 }
 
 /// Shrinks a stage; returns the keys that changed.
-fn shrink_stage(stage: &mut StageSpec) -> Vec<&'static str> {
+fn shrink_stage(stage: &mut StageSpec) -> Vec<String> {
     let mut changed = Vec::new();
     let mut cap = |key: &'static str, value: &mut usize, most: usize| {
         if *value > most {
             *value = most;
-            changed.push(key);
+            changed.push(key.to_owned());
         }
     };
     if let Some(data) = &mut stage.data {
@@ -99,14 +96,26 @@ fn shrink_stage(stage: &mut StageSpec) -> Vec<&'static str> {
         cap("simulate.repeats", &mut simulate.repeats, REPEATS);
         cap("simulate.steps", &mut simulate.steps, STEPS);
     }
-    if let Some(attack) = stage.attack.as_mut() {
-        cap("attack.n_queries", &mut attack.n_queries, QUERIES);
-        cap("attack.restarts", &mut attack.restarts, RESTARTS);
+    let lists = stage
+        .evaluate
+        .attacks
+        .iter_mut()
+        .filter_map(|evaluation| match evaluation {
+            EvalAttack::Attack(entry) => Some(("evaluate.attacks", &mut entry.settings)),
+            EvalAttack::None => None,
+        });
+    let transfer = stage
+        .transfer
+        .iter_mut()
+        .flat_map(|transfer| &mut transfer.attacks);
+    let lists = lists.chain(transfer.map(|entry| ("transfer.attacks", &mut entry.settings)));
+    for (key, settings) in lists {
+        if !settings.shrink().is_empty() {
+            changed.push(key.to_owned());
+        }
     }
-    if let Some(k) = stage.attack.as_mut().and_then(|attack| attack.k.as_mut()) {
-        let mut number = k.get();
-        cap("attack.k", &mut number, ITERATIONS);
-        *k = Iterations::new(number).unwrap_or(*k);
+    if let Some(attack) = &mut stage.attack {
+        changed.extend(attack.shrink().iter().map(|key| format!("attack.{key}")));
     }
     changed
 }
@@ -120,7 +129,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let spec = folder.path().join("a.toml");
         let text = "task = \"evaluate\"\ndata.kind = \"digits\"\nmodel = { arch = \"mlp\", weights = \"w\" }\n\
-                    evaluate.attacks = [\"apgd\", \"square\"]\nattack = { kind = \"fgsm\", epsilon = 0.1, restarts = 50 }\n";
+                    evaluate.attacks = [\"apgd\", \"square\"]\nattack = { epsilon = 0.1, restarts = 50 }\n";
         std::fs::write(&spec, text).unwrap();
         let request = Request {
             spec,
@@ -138,11 +147,17 @@ mod tests {
             plan.runs[0].spec.stages[0].model.as_ref().unwrap().weights,
             None
         );
-        let attack = plan.runs[0].spec.stages[0].attack.as_ref().unwrap();
-        assert_eq!(attack.k.map(|k| k.get()), Some(super::ITERATIONS));
-        assert_eq!(
-            (attack.restarts, attack.n_queries),
-            (super::RESTARTS, super::QUERIES)
+        let attacks = plan.runs[0].spec.stages[0].attacks();
+        let settings: Vec<toml::Table> = attacks
+            .iter()
+            .map(|entry| toml::Table::try_from(&entry.settings).unwrap())
+            .collect();
+        assert_eq!(settings[0]["k"].as_integer(), Some(2), "of apgd");
+        assert_eq!(settings[1]["n_queries"].as_integer(), Some(10));
+        assert!(
+            settings
+                .iter()
+                .all(|own| own["restarts"].as_integer() == Some(2))
         );
     }
 }

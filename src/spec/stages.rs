@@ -5,19 +5,19 @@ mod links;
 use figment::value::{Dict, Tag, Value};
 
 use super::experiment::StageSpec;
-use super::fields::{Fields, Table, found, join, unknown_key};
+use super::fields::{Fields, Surroundings, Table, join, peek};
 use super::location::Locate;
 use super::outcome::{Idle, Outcome};
 use super::precision::PrecisionChoice;
-use super::range::{Count, Positive, Seed};
+use super::range::Seed;
 use super::references::Link;
 use super::section::{Key, Section};
 use super::sections::{
-    AttackKind, CheckpointSpec, DataKind, EnsembleMember, EvalAttack, EvaluateSpec, LinbpSpec,
-    SECTIONS, SchedulerKind, SchedulerSpec, StageRef, WeightsRef,
+    CheckpointSpec, EvaluateSpec, LinbpSpec, SchedulerSpec, StageRef, WeightsRef,
 };
 use super::task::Task;
-use super::uses::{Beside, Uses};
+use super::words::{found, unknown_key};
+use crate::attacks::{AttackSpec, lists_attacks};
 
 /// The keys of a stage beside its sections.
 const HEAD: &[Key] = &[
@@ -58,35 +58,69 @@ pub(crate) struct StageReader<'a> {
     pub merged: &'a Dict,
     /// The ids in order; empty for a spec of one task.
     pub stages: &'a [String],
+    /// All sections with their keys.
+    pub sections: &'a [(&'static str, Vec<Key>)],
     pub places: &'a dyn Locate,
     pub outcome: &'a mut Outcome,
 }
 
 /// How one stage's sections are found and what it needs them for.
-struct Scope<'a> {
+pub(crate) struct Scope<'a> {
+    merged: &'a Dict,
+    stages: &'a [String],
+    sections: &'a [(&'static str, Vec<Key>)],
     id: &'a str,
     /// "stage.craft", or empty for a spec of one task.
     prefix: String,
-    uses: Uses,
+    task: Option<Task>,
+    /// Whether evaluations attack.
+    attacks: bool,
+}
+
+impl Surroundings for Scope<'_> {
+    fn task(&self) -> Option<Task> {
+        self.task
+    }
+
+    fn tables(&self, section: &str) -> Vec<Table<'_>> {
+        self.chain(self.id, section, &mut Vec::new())
+    }
+
+    fn sections(&self) -> &[(&'static str, Vec<Key>)] {
+        self.sections
+    }
+
+    fn stages(&self) -> &[String] {
+        self.stages
+    }
 }
 
 impl<'a> StageReader<'a> {
     /// Reads one stage, noting its faults.
     pub fn read(&mut self, id: &'a str) -> ReadStage {
         let mut scope = Scope {
+            merged: self.merged,
+            stages: self.stages,
+            sections: self.sections,
             id,
-            prefix: self.prefix(id),
-            uses: Uses::default(),
+            prefix: String::new(),
+            task: None,
+            attacks: false,
         };
-        self.refuse_unknown_keys(&scope.prefix);
-        let mut head = self.fields(&scope, &scope.prefix, HEAD, self.head_tables(&scope), true);
+        scope.prefix = scope.prefix_of(id);
+        self.refuse_unknown_keys(&scope);
+        let tables = scope.head_tables();
+        let mut head = self.fields(&scope, &scope.prefix, HEAD, tables, true);
+        // What stands beside them are the sections.
+        head.shared = true;
         let task: Option<Task> = head.required("task");
         let seed = head
             .optional::<Seed>("seed")
             .map(|seed| seed.map_or(0, Seed::get));
         let precision = head.optional::<PrecisionChoice>("precision");
-        scope.uses = self.uses(&scope, task);
-        let attacks = !scope.uses.attacks.is_empty();
+        scope.task = task;
+        scope.attacks = lists_attacks(&scope);
+        let attacks = scope.attacks;
 
         let data = self.section(&scope, "data");
         let model = self.section(&scope, "model");
@@ -94,12 +128,17 @@ impl<'a> StageReader<'a> {
         let optimizer = self.section(&scope, "optimizer");
         let scheduler = self.section(&scope, "scheduler");
         let train = self.section(&scope, "train");
-        let attack = self.section(&scope, "attack");
+        let mut attack: Option<AttackSpec> = self.section(&scope, "attack");
         let evaluate = self.section(&scope, "evaluate");
         let checkpoint = self.section(&scope, "checkpoint");
         let simulate = self.section(&scope, "simulate");
         let transfer = self.section(&scope, "transfer");
-        self.outcome.end_stage();
+        self.outcome.end_reading();
+        // A transfer has its attacks in its list, also where it takes the one of [attack].
+        if let (Some(Task::Transfer), Some(attack)) = (task, &mut attack) {
+            attack.own = None;
+            attack.head.kind = None;
+        }
 
         let spec = || {
             let task = task?;
@@ -139,8 +178,9 @@ impl<'a> StageReader<'a> {
 
     /// Reads a section; nothing where it is faulty or was not written and is not used.
     fn section<S: Section>(&mut self, scope: &Scope<'a>, name: &'static str) -> Option<S> {
-        let attacks = !scope.uses.attacks.is_empty();
-        let used = scope.uses.task.is_some_and(|task| task.uses(name, attacks));
+        let used = scope
+            .task
+            .is_some_and(|task| task.uses(name, scope.attacks));
         let tables = self.tables(scope, name)?;
         let path = join(&scope.prefix, name);
         let own = tables.iter().filter(|table| table.only.is_empty());
@@ -151,9 +191,9 @@ impl<'a> StageReader<'a> {
             })
             .collect();
         for (table, first, tag) in written {
-            if used || scope.uses.task.is_none() {
+            if used || scope.task.is_none() {
                 self.outcome.effective_here.insert(table);
-            } else if let Some(task) = scope.uses.task {
+            } else if let Some(task) = scope.task {
                 // A layer knows the places of values; the header of a section only stands in a file.
                 let mut place = self.places.locate(&first, tag);
                 if place.file.is_some() {
@@ -163,6 +203,7 @@ impl<'a> StageReader<'a> {
                     place,
                     why: format!("the task {task} does not use it"),
                     is_default: false,
+                    is_fault: false,
                 };
                 self.outcome.idle_here.insert(table, idle);
             }
@@ -189,13 +230,51 @@ impl<'a> StageReader<'a> {
             keys,
             tables,
             used,
-            uses: &scope.uses,
+            shared: false,
+            around: scope,
             places: self.places,
             outcome: self.outcome,
         }
     }
 
-    fn prefix(&self, id: &str) -> String {
+    /// The tables of a section, strongest first; nothing where one of them is no table.
+    fn tables(&mut self, scope: &Scope<'a>, name: &'static str) -> Option<Vec<Table<'a>>> {
+        let mut sound = true;
+        for (path, value) in scope.written(scope.id, name) {
+            if value.as_dict().is_none() {
+                let place = self.places.locate(&path, value.tag());
+                self.outcome.fault(
+                    &place,
+                    &path,
+                    &format!("expected a table, found {}", found(value)),
+                );
+                sound = false;
+            }
+        }
+        sound.then(|| scope.chain(scope.id, name, &mut Vec::new()))
+    }
+
+    fn refuse_unknown_keys(&mut self, scope: &Scope<'a>) {
+        if scope.prefix.is_empty() {
+            return;
+        }
+        if let Some(table) = scope.stage_table(scope.id) {
+            let prefix = &scope.prefix;
+            refuse_unknown(
+                table,
+                prefix,
+                HEAD_NAMES,
+                &[],
+                self.sections,
+                self.places,
+                self.outcome,
+            );
+        }
+    }
+}
+
+impl<'a> Scope<'a> {
+    fn prefix_of(&self, id: &str) -> String {
         if self.stages.is_empty() {
             String::new()
         } else {
@@ -208,10 +287,10 @@ impl<'a> StageReader<'a> {
         self.merged.get("stage")?.as_dict()?.get(id)?.as_dict()
     }
 
-    fn head_tables(&self, scope: &Scope<'a>) -> Vec<Table<'a>> {
+    fn head_tables(&self) -> Vec<Table<'a>> {
         let own = self
-            .stage_table(scope.id)
-            .map(|dict| (scope.prefix.clone(), dict));
+            .stage_table(self.id)
+            .map(|dict| (self.prefix.clone(), dict));
         let tables = own.into_iter().chain([(String::new(), self.merged)]);
         tables
             .map(|(path, dict)| Table {
@@ -222,33 +301,16 @@ impl<'a> StageReader<'a> {
             .collect()
     }
 
-    /// The tables of a section, strongest first; nothing where one of them is no table.
-    fn tables(&mut self, scope: &Scope<'a>, name: &'static str) -> Option<Vec<Table<'a>>> {
-        let mut sound = true;
-        for (path, value) in self.written(scope.id, name) {
-            if value.as_dict().is_none() {
-                let place = self.places.locate(&path, value.tag());
-                self.outcome.fault(
-                    &place,
-                    &path,
-                    &format!("expected a table, found {}", found(value)),
-                );
-                sound = false;
-            }
-        }
-        sound.then(|| self.chain(scope.id, name, &mut Vec::new()))
-    }
-
     /// What is written under a section's name for a stage: in its own table, then in the spec's.
     fn written(&self, id: &str, name: &str) -> Vec<(String, &'a Value)> {
         let own = self.stage_table(id).and_then(|stage| stage.get(name));
-        let own = own.map(|value| (format!("{}.{name}", self.prefix(id)), value));
+        let own = own.map(|value| (format!("{}.{name}", self.prefix_of(id)), value));
         let top = self.merged.get(name).map(|value| (name.to_owned(), value));
         own.into_iter().chain(top).collect()
     }
 
     /// The tables of a section: the stage's own, those of the stage it refers to, the spec's.
-    fn chain(&self, id: &str, name: &'static str, seen: &mut Vec<String>) -> Vec<Table<'a>> {
+    fn chain(&self, id: &str, name: &str, seen: &mut Vec<String>) -> Vec<Table<'a>> {
         seen.push(id.to_owned());
         let written = self.written(id, name).into_iter();
         let mut tables: Vec<Table> = written
@@ -260,7 +322,7 @@ impl<'a> StageReader<'a> {
                 })
             })
             .collect();
-        let referred = |key: &str| tables.iter().find_map(|table| table.dict.get(key)).cloned();
+        let referred = |key: &str| peek(&tables, key);
         let (only, target) = match name {
             "model" => match referred("weights").and_then(|value| value.deserialize().ok()) {
                 Some(WeightsRef::Stage(id, _)) => (FROM_MODEL, Some(id)),
@@ -284,85 +346,6 @@ impl<'a> StageReader<'a> {
         }
         tables
     }
-
-    /// The attacks that a stage carries out: its own, and those of its evaluations.
-    fn uses(&self, scope: &Scope<'a>, task: Option<Task>) -> Uses {
-        let peek = |name: &'static str, key: &str| self.peek(scope.id, name, key);
-        let mut attacks = Vec::new();
-        let mut by_kind = task.is_none_or(|task| task.uses("attack", false));
-        if task.is_none_or(|task| task.uses("attack", false)) {
-            let kind =
-                peek("attack", "kind").and_then(|kind| kind.deserialize::<AttackKind>().ok());
-            attacks.extend(kind);
-        }
-        if task == Some(Task::Transfer) {
-            let list = peek("transfer", "attacks")
-                .and_then(|list| list.deserialize::<Vec<AttackKind>>().ok());
-            // The kind of [attack] is one of several only where the list names it.
-            if let Some(list) = list.filter(|list| !list.is_empty()) {
-                attacks = list;
-                by_kind = false;
-            }
-        }
-        if task.is_none_or(|task| task.uses("evaluate", false)) {
-            let evaluations = peek("evaluate", "attacks")
-                .and_then(|list| list.deserialize::<Vec<EvalAttack>>().ok());
-            for evaluation in evaluations.unwrap_or_default() {
-                if let EvalAttack::Attack(kind) = evaluation
-                    && !attacks.contains(&kind)
-                {
-                    attacks.push(kind);
-                }
-            }
-        }
-        let members = peek("attack", "attacks")
-            .and_then(|list| list.deserialize::<Vec<EnsembleMember>>().ok());
-        let standard = EnsembleMember::STANDARD.to_vec();
-        let mut uses = Uses::new(task, attacks, &members.unwrap_or(standard));
-        uses.by_kind = by_kind;
-        uses.beside = self.beside(scope.id);
-        uses.stages = self.stages.to_vec();
-        uses
-    }
-
-    /// The strongest value of a key of a stage's section.
-    fn peek(&self, id: &str, name: &'static str, key: &str) -> Option<Value> {
-        let tables = self.chain(id, name, &mut Vec::new());
-        let mut tables = tables
-            .iter()
-            .filter(|table| table.only.is_empty() || table.only.contains(&key));
-        tables.find_map(|table| table.dict.get(key)).cloned()
-    }
-
-    fn beside(&self, id: &str) -> Beside {
-        let peek = |name, key| self.peek(id, name, key);
-        let kind: Option<DataKind> = peek("data", "kind").and_then(|kind| kind.deserialize().ok());
-        Beside {
-            schedule: match peek("scheduler", "kind") {
-                None => Some(SchedulerKind::Constant),
-                Some(kind) => kind.deserialize().ok(),
-            },
-            lr: peek("optimizer", "lr")
-                .and_then(|lr| lr.deserialize::<Positive>().ok())
-                .map(f64::from),
-            epochs: peek("train", "epochs")
-                .and_then(|epochs| epochs.deserialize::<Count>().ok())
-                .map(usize::from),
-            classes: kind
-                .and_then(|kind| kind.source().classes())
-                .map(|classes| classes.len()),
-        }
-    }
-
-    fn refuse_unknown_keys(&mut self, prefix: &str) {
-        let Some(table) = prefix
-            .strip_prefix("stage.")
-            .and_then(|id| self.stage_table(id))
-        else {
-            return;
-        };
-        refuse_unknown(table, prefix, HEAD_NAMES, &[], self.places, self.outcome);
-    }
 }
 
 /// The first value below a table: a layer knows the places of values, not of tables.
@@ -379,13 +362,14 @@ pub(crate) fn refuse_unknown(
     path: &str,
     heads: &[&str],
     stages: &[String],
+    sections: &[(&'static str, Vec<Key>)],
     places: &dyn Locate,
     outcome: &mut Outcome,
 ) {
     let known = heads
         .iter()
         .copied()
-        .chain(SECTIONS.iter().map(|(name, _)| *name));
+        .chain(sections.iter().map(|(name, _)| *name));
     for (key, value) in table {
         if !known.clone().any(|known| known == key) {
             let written = join(path, key);
@@ -394,7 +378,7 @@ pub(crate) fn refuse_unknown(
                     let (meant, _) = first_leaf(&written, value);
                     format!("unknown key; did you mean \"stage.{meant}\"?")
                 }
-                false => unknown_key(key, known.clone()),
+                false => unknown_key(key, known.clone(), sections),
             };
             let place = places.locate(&written, value.tag());
             outcome.fault(&place, &written, &message);

@@ -2,10 +2,10 @@
 
 use figment::value::Value;
 
-use super::fields::found;
 use super::layers::SWEEP;
 use super::location::Location;
 use super::outcome::Outcome;
+use super::words::found;
 
 /// More points than this are a mistake in the lists.
 pub const MAX_POINTS: usize = 10_000;

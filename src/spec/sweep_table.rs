@@ -2,11 +2,12 @@
 
 use figment::value::{Dict, Value};
 
-use super::fields::{found, join};
+use super::fields::join;
 use super::layers::{Layers, Point};
 use super::location::Locate;
 use super::outcome::Outcome;
 use super::sweep::{Axis, MAX_POINTS, Sweep};
+use super::words::found;
 
 impl Sweep {
     /// Reads the sweep of a spec, noting its faults.

@@ -37,11 +37,6 @@ impl Task {
         }
     }
 
-    /// Whether the task attacks nothing but what its evaluations attack.
-    pub(crate) fn uses_attack_to_evaluate_only(self) -> bool {
-        !self.uses("attack", false)
-    }
-
     /// Whether the task leaves weights that another stage can start from.
     pub fn is_training(self) -> bool {
         matches!(self, Self::Train | Self::AdversarialTrain)

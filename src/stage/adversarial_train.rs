@@ -6,10 +6,10 @@ use candle_core::Tensor;
 use super::StageContext;
 use super::assemble::{self, section};
 use super::fit::Fit;
-use crate::attacks::{Originals, Start, Target, craft};
+use crate::attacks::{ModelMode, Originals, Start, Target, craft};
 use crate::nn::{Mode, Param};
 use crate::run::{Metrics, interrupt};
-use crate::spec::ModelMode;
+
 use crate::{Error, Result};
 
 /// Tells the random starts of training from those of evaluations in the same epoch.
@@ -18,13 +18,14 @@ const ROUND: u16 = 0;
 /// Trains on the attacked images.
 pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
     let spec = section(&ctx.spec.attack, "attack")?;
-    let mode = match spec.model_mode {
+    let mode = match spec.head.model_mode {
         ModelMode::Eval => Mode::Eval,
         ModelMode::Train => Mode::Train,
     };
     let fit = Fit::new(ctx)?;
     let data = section(&ctx.spec.data, "data")?;
-    let attacks = assemble::attacks(spec, spec.kind, data, fit.classes())?;
+    let entry = section(&spec.entry(), "attack.kind")?.clone();
+    let attacks = assemble::attacks(spec, &entry, data, fit.classes())?;
     let plan = assemble::attack_plan(ctx.spec, fit.network())?;
     fit.run(&|network, batch, at| {
         let target = Target {

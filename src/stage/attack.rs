@@ -23,7 +23,9 @@ pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
     let spec = section(&ctx.spec.attack, "attack")?;
     let data = section(&ctx.spec.data, "data")?;
     let dataset = assemble::dataset(ctx, Split::Test)?;
-    let attacks = assemble::attacks(spec, spec.kind, data, dataset.classes.len())?;
+    let entry = spec.entry();
+    let entry = section(&entry, "attack.kind")?;
+    let attacks = assemble::attacks(spec, entry, data, dataset.classes.len())?;
     let network = assemble::network(ctx, &dataset)?;
     let plan = assemble::attack_plan(ctx.spec, &network)?;
     let target = Target {
@@ -51,7 +53,7 @@ pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
         &dataset,
         &campaign,
         &examples,
-        spec.save_images.then_some(threat),
+        spec.head.save_images.then_some(threat),
     )?;
     let rows = rows(
         &dataset,
@@ -63,7 +65,7 @@ pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
     )?;
     ctx.folder.write_examples(&rows)?;
     let clean = state.clean.unwrap_or_default();
-    let metrics = report(ctx, spec.kind.name(), &clean, state.standings, &rows)?;
+    let metrics = report(ctx, &entry.name, &clean, state.standings, &rows)?;
     ctx.progress.finish();
     Ok(metrics)
 }

@@ -305,7 +305,12 @@ impl<'a> Fit<'a> {
             seconds: self.state.seconds,
         };
         let trained_on = if self.ctx.spec.task == crate::spec::Task::AdversarialTrain {
-            section(&self.ctx.spec.attack, "attack")?.kind.name()
+            section(
+                &section(&self.ctx.spec.attack, "attack")?.own,
+                "attack.kind",
+            )?
+            .kind()
+            .name()
         } else {
             "none"
         };
@@ -323,7 +328,11 @@ impl<'a> Fit<'a> {
             let (network, measured) = (&self.network, &mut self.state.measured);
             let heard = |_: Event<'_>, _: &Measured| Ok(());
             let tallies = self.evaluation.run(ctx, network, epoch, measured, heard)?;
-            for (attack, tally) in tallies {
+            let tallies = tallies
+                .into_iter()
+                .map(|(name, tally)| (name.to_owned(), tally));
+            for (attack, tally) in tallies.collect::<Vec<_>>() {
+                let attack = attack.as_str();
                 self.record("test", attack, &tally, None)?;
                 let under = if attack == "none" {
                     String::new()

@@ -15,7 +15,6 @@ use crate::nn::loss::{Reduction, cross_entropy};
 use crate::nn::{LinearPlan, Network};
 use crate::run::pace::{Stopwatch, per_second};
 use crate::run::{MetricsRow, interrupt};
-use crate::spec::EvalAttack;
 use crate::{Error, Result};
 
 /// Tells the random starts of evaluations from those of training in the same epoch.
@@ -81,7 +80,7 @@ pub(super) struct Measured {
 /// What happens in an evaluation.
 pub(super) enum Event<'a> {
     /// A batch was measured under the attack of this name: its logits, and its labels.
-    Batch(&'static str, &'a Tensor, &'a [u32]),
+    Batch(&'a str, &'a Tensor, &'a [u32]),
     /// A part of one was.
     Part,
 }
@@ -91,7 +90,7 @@ pub(super) struct Evaluation {
     dataset: Placed,
     batch_size: usize,
     /// The attacks by name: several for an ensemble, none for clean images.
-    attacks: Vec<(&'static str, Vec<Box<dyn Attack>>)>,
+    attacks: Vec<(String, Vec<Box<dyn Attack>>)>,
     plan: LinearPlan,
     /// What the model is called in errors.
     model: String,
@@ -106,15 +105,16 @@ impl Evaluation {
             .evaluate
             .attacks
             .iter()
-            .map(|&attack| match attack {
-                EvalAttack::None => Ok((attack.name(), Vec::new())),
-                EvalAttack::Attack(kind) => {
-                    let settings = section(&spec.attack, "attack")?;
-                    let data = section(&spec.data, "data")?;
-                    let classes = dataset.classes.len();
-                    let attacks = assemble::attacks(settings, kind, data, classes)?;
-                    Ok((attack.name(), attacks))
-                }
+            .map(|evaluation| {
+                let attacks = match evaluation.attack() {
+                    None => Vec::new(),
+                    Some(entry) => {
+                        let settings = section(&spec.attack, "attack")?;
+                        let data = section(&spec.data, "data")?;
+                        assemble::attacks(settings, entry, data, dataset.classes.len())?
+                    }
+                };
+                Ok((evaluation.name().to_owned(), attacks))
             })
             .collect::<Result<_>>()?;
         Ok(Self {
@@ -128,8 +128,8 @@ impl Evaluation {
     }
 
     /// The names of the attacks, in order.
-    pub fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.attacks.iter().map(|(name, _)| *name)
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.attacks.iter().map(|(name, _)| name.as_str())
     }
 
     /// Measures under each attack in turn, as far as `measured` does not say already. `heard` gets every event, with what
@@ -141,7 +141,7 @@ impl Evaluation {
         epoch: u64,
         measured: &mut Measured,
         mut heard: impl FnMut(Event<'_>, &Measured) -> Result<()>,
-    ) -> Result<Vec<(&'static str, Tally)>> {
+    ) -> Result<Vec<(&str, Tally)>> {
         let target = Target {
             name: self.model.clone(),
             check: interrupt::check,
@@ -156,7 +156,7 @@ impl Evaluation {
         for (name, attacks) in self.attacks.iter().skip(measured.tallies.len()) {
             let watch = Stopwatch::start(measured.tally.seconds);
             let loader = Loader::eval(&self.dataset, self.batch_size)?;
-            let phase = match *name {
+            let phase = match name.as_str() {
                 "none" => "evaluating clean images".to_owned(),
                 name => format!("evaluating under {name}"),
             };

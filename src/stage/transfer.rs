@@ -10,12 +10,12 @@ use super::assemble::{self, section};
 use super::examples::Examples;
 use crate::Result;
 use crate::attacks::{
-    Attack, Campaign, Fate, Kept, KeptState, Start, Target, Threat, predictions, to_8bit,
+    Attack, Campaign, Entry, Fate, Kept, KeptState, Start, Target, Threat, predictions, to_8bit,
 };
 use crate::data::Split;
 use crate::nn::{LinearPlan, Network};
 use crate::run::{Interim, Metrics, TransferRow, files, interrupt, table};
-use crate::spec::{AttackKind, ModelSpec, StageSpec};
+use crate::spec::{ModelSpec, StageSpec};
 use crate::weights::Tensors;
 
 /// A model that images are made on and judged by.
@@ -84,7 +84,6 @@ struct Matrix<'a> {
 pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
     let spec = section(&ctx.spec.transfer, "transfer")?;
     let data = section(&ctx.spec.data, "data")?;
-    let kinds = ctx.spec.attack_kinds();
     let dataset = assemble::dataset(ctx, Split::Test)?;
     let mut entrants = Vec::new();
     let examples = Examples::load(dataset.clone(), data.eval_batch_size)?;
@@ -102,18 +101,18 @@ pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
     let mut rows: Vec<TransferRow> = table::read(&ctx.folder.file(files::TRANSFER))?;
     let mut matrix = Matrix::new(ctx, &entrants, &examples, data.eval_batch_size)?;
     matrix.ask_without_attack()?;
-    for &kind in &kinds {
+    for attack in &spec.attacks {
         for &linbp in &spec.linbp {
             for from in &entrants {
                 let stands = |to: &Entrant<'_>| {
-                    let place = (from.name, to.name, kind.name(), linbp);
+                    let place = (from.name, to.name, attack.name.as_str(), linbp);
                     let mut rows = rows.iter();
                     rows.any(|row| (&*row.from, &*row.to, &*row.attack, row.linbp) == place)
                 };
                 if entrants.iter().all(stands) {
                     continue;
                 }
-                rows.extend(matrix.fill(kind, linbp, from)?);
+                rows.extend(matrix.fill(attack, linbp, from)?);
                 ctx.folder.write_transfer(&rows)?;
             }
         }
@@ -196,12 +195,7 @@ impl<'a> Matrix<'a> {
     }
 
     /// The rows of an attack on the images that `from` classifies correctly.
-    fn fill(
-        &mut self,
-        kind: AttackKind,
-        linbp: bool,
-        from: &Entrant<'_>,
-    ) -> Result<Vec<TransferRow>> {
+    fn fill(&mut self, entry: &Entry, linbp: bool, from: &Entrant<'_>) -> Result<Vec<TransferRow>> {
         let attack = section(&self.ctx.spec.attack, "attack")?;
         let data = section(&self.ctx.spec.data, "data")?;
         let stage = self.ctx.spec.with_model(from.spec, linbp);
@@ -210,7 +204,7 @@ impl<'a> Matrix<'a> {
             seed: self.ctx.spec.seed,
             ..Start::default()
         };
-        let place = Some((kind.name().to_owned(), linbp, from.name.to_owned()));
+        let place = Some((entry.name.clone(), linbp, from.name.to_owned()));
         let left = self.left.take().filter(|_| self.state.place == place);
         let originals = self.examples.originals(start);
         let mut campaign = match left {
@@ -228,7 +222,7 @@ impl<'a> Matrix<'a> {
                 Campaign::begin(&target, originals, self.batch_size)?
             }
         };
-        let attacks = assemble::attacks(attack, kind, data, self.examples.classes)?;
+        let attacks = assemble::attacks(attack, entry, data, self.examples.classes)?;
         let rule = if linbp { "LinBP" } else { "BP" };
         let words = format!("{} by {rule}", from.name);
         let outcome = self
@@ -246,7 +240,7 @@ impl<'a> Matrix<'a> {
                 let names = TransferRow {
                     from: from.name.to_owned(),
                     to: to.name.to_owned(),
-                    attack: kind.name().to_owned(),
+                    attack: entry.name.clone(),
                     linbp,
                     ..TransferRow::default()
                 };

@@ -11,8 +11,8 @@ use std::process::Command;
 
 use candle_core::{DType, Tensor};
 use runner::attacks::{
-    Apgd, ApgdLoss, Attack, Fab, Norm, Objective, Originals, Schedule, Square, Start, Steps,
-    Target, Threat, craft, predictions,
+    Apgd, Attack, Fab, Norm, Objective, Originals, Schedule, Square, Start, Steps, Target, Threat,
+    craft, predictions,
 };
 use runner::models::{ModelConfig, build};
 use runner::nn::loss::{Reduction, cross_entropy};
@@ -239,7 +239,8 @@ fn strength(side: &Side) {
         threat,
         k: 25,
         restarts: 1,
-        loss: ApgdLoss::CrossEntropy,
+        objective: Objective::CrossEntropy,
+        targets: 0,
         stop_at_success: false,
     };
     let attacks: [(&str, Box<dyn Attack>); 3] = [

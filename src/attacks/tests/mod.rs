@@ -3,16 +3,19 @@
 mod accounting;
 mod every;
 mod exact;
+mod settings;
 mod warnings;
 
 use candle_core::{DType, Device, Tensor};
 use rand::Rng;
 
+use super::settings as attack_settings;
 use super::*;
 use crate::models::{self, ModelConfig};
 use crate::nn::{LinearPlan, Network};
 use crate::ops::real::tensor;
 use crate::rng::{Purpose, stream};
+use crate::spec::{Request, plan};
 
 const IMAGE: [usize; 3] = [3, 10, 10];
 const CLASSES: usize = 5;
@@ -99,46 +102,49 @@ fn l2(epsilon: f64) -> Threat {
     }
 }
 
-/// Every attack, small.
+/// The attack of the section `[attack]` with these lines.
+fn entry(lines: &str) -> Entry {
+    let folder = tempfile::tempdir().unwrap();
+    let spec = folder.path().join("a.toml");
+    let text = format!(
+        "task = \"attack\"\ndata.kind = \"digits\"\nmodel.arch = \"mlp\"\n[attack]\nepsilon = 0.1\n{lines}\n"
+    );
+    std::fs::write(&spec, text).unwrap();
+    let plan = plan(&Request {
+        spec,
+        ..Request::default()
+    });
+    let plan = plan.unwrap_or_else(|error| panic!("{error}"));
+    plan.runs[0].spec.stages[0].attacks().remove(0)
+}
+
+/// Every attack of the list, small, and ensembles of them as their members.
 fn all(threat: Threat) -> Vec<Box<dyn Attack>> {
-    let (step_size, k, restarts) = (threat.epsilon / 3.0, 4, 1);
-    let apgd = |name, loss, stop_at_success| Apgd {
-        name,
+    let making = attack_settings::Making {
         threat,
-        k: 12,
-        restarts,
-        loss,
-        stop_at_success,
+        classes: CLASSES,
+        in_ensemble: false,
     };
-    let fab = |name, targets, stop_at_success| Fab {
-        name,
-        threat,
-        k: 8,
-        restarts,
-        targets,
-        stop_at_success,
-    };
-    let targeted = ApgdLoss::TargetedDlr { classes: 3 };
-    vec![
-        Box::new(Steps::fgsm(threat)),
-        Box::new(Steps::i_fgsm(threat, step_size, k)),
-        Box::new(Steps::mi_fgsm(threat, step_size, k, 0.9)),
-        Box::new(Steps {
-            restarts: 2,
-            ..Steps::pgd(threat, step_size, k)
-        }),
-        Box::new(apgd("apgd-ce", ApgdLoss::CrossEntropy, false)),
-        Box::new(apgd("apgd-dlr", ApgdLoss::Dlr, true)),
-        Box::new(apgd("apgd-t", targeted, true)),
-        Box::new(fab("fab", None, false)),
-        Box::new(fab("fab-t", Some(3), true)),
-        Box::new(Square {
-            threat,
-            queries: 40,
-            restarts,
-            schedule: Schedule::OfQueries,
-        }),
-    ]
+    let small = [
+        ("step_size", threat.epsilon / 3.0),
+        ("k", 8.0),
+        ("n_target_classes", 3.0),
+        ("n_queries", 40.0),
+        ("restarts", 2.0),
+    ];
+    let attacks = AttackKind::ALL.iter().flat_map(|kind| {
+        let mut lines = format!("kind = \"{kind}\"\n");
+        let has = |key: &str| match kind.description().members {
+            Some(_) => key != "step_size" && key != "restarts",
+            // Restarts of most attacks only repeat what one try shows.
+            None => kind.description().has(key) && (key != "restarts" || *kind == AttackKind::Pgd),
+        };
+        for (key, value) in small.iter().filter(|(key, _)| has(key)) {
+            lines += &format!("{key} = {value}\n");
+        }
+        entry(&lines).attacks(&making).unwrap()
+    });
+    attacks.collect()
 }
 
 /// The fates and images that a series of attacks ends with.

@@ -1,85 +1,95 @@
 //! `[evaluate]`: what is measured, and how often.
 
-use std::fmt;
-
-use serde::de::{self, Deserialize, Deserializer};
+use figment::value::Value;
 use serde::{Serialize, Serializer};
 
-use super::attack_kind::AttackKind;
+use crate::attacks::{Entry, Shared, read_item};
+use crate::spec::fields::{Fields, repeats};
 use crate::spec::range::Count;
 use crate::spec::section::section;
 use crate::spec::task::Task;
 
-/// What the images of an evaluation went through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What the images of an evaluation go through.
+#[derive(Clone, Debug, PartialEq)]
 pub enum EvalAttack {
     /// Nothing: clean images.
     None,
-    /// An attack of that kind with the settings of `[attack]`.
-    Attack(AttackKind),
+    /// An attack.
+    Attack(Entry),
 }
 
 impl EvalAttack {
-    /// "none", then the attacks.
-    const NAMES: &'static [&'static str] = &{
-        let mut names = ["none"; 1 + AttackKind::NAMES.len()];
-        let mut place = 0;
-        while place < AttackKind::NAMES.len() {
-            names[place + 1] = AttackKind::NAMES[place];
-            place += 1;
-        }
-        names
-    };
+    const NONE: &'static str = "none";
 
-    /// The name in the spec and in the column `attack` of the metrics.
-    pub fn name(self) -> &'static str {
+    /// The name in the column `attack` of the metrics.
+    pub fn name(&self) -> &str {
         match self {
-            Self::None => "none",
-            Self::Attack(kind) => kind.name(),
+            Self::None => Self::NONE,
+            Self::Attack(entry) => &entry.name,
+        }
+    }
+
+    /// The attack, where there is one.
+    pub fn attack(&self) -> Option<&Entry> {
+        match self {
+            Self::None => None,
+            Self::Attack(entry) => Some(entry),
         }
     }
 }
 
 impl Serialize for EvalAttack {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
+        match self {
+            Self::None => serializer.serialize_str(Self::NONE),
+            Self::Attack(entry) => entry.serialize(serializer),
+        }
     }
 }
 
-impl<'de> Deserialize<'de> for EvalAttack {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Names;
-        impl de::Visitor<'_> for Names {
-            type Value = EvalAttack;
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str(&crate::spec::choice::one_of(EvalAttack::NAMES))
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<EvalAttack, E> {
-                match AttackKind::from_name(text) {
-                    Some(kind) => Ok(EvalAttack::Attack(kind)),
-                    None if text == "none" => Ok(EvalAttack::None),
-                    None => Err(E::unknown_variant(text, EvalAttack::NAMES)),
-                }
-            }
+/// Reads the list of evaluations.
+fn read_attacks(fields: &mut Fields, key: &'static str) -> Option<Vec<EvalAttack>> {
+    let expected = "a list of \"none\" and attacks";
+    let list = fields.optional_list(key, expected, |fields, path, item: &Value| {
+        if item.as_str() == Some(EvalAttack::NONE) {
+            return Some(EvalAttack::None);
         }
-        deserializer.deserialize_any(Names)
+        let entry = read_item(fields, path, item, Shared::Section, Some(EvalAttack::NONE))?;
+        Some(EvalAttack::Attack(entry))
+    })?;
+    let list = list.unwrap_or_else(|| vec![EvalAttack::None]);
+    let names: Vec<&str> = list.iter().map(EvalAttack::name).collect();
+    if list.is_empty() {
+        fields.fault(key, "expected at least \"none\" or an attack");
+    } else if repeats(&names) {
+        fields.fault(key, TWICE);
     }
+    Some(list)
+}
+
+/// What is wrong with a list that holds a name twice.
+pub(super) const TWICE: &str = "expected each attack at most once; a table { name = ..., kind = ... } can give it another name";
+
+fn identity(list: &[EvalAttack]) -> Result<toml::Value, toml::ser::Error> {
+    let list = list.iter().map(|item| match item {
+        EvalAttack::None => Ok(EvalAttack::NONE.into()),
+        EvalAttack::Attack(entry) => entry.identity(),
+    });
+    Ok(list.collect::<Result<Vec<toml::Value>, _>>()?.into())
 }
 
 section! {
     /// What is measured, and how often.
     EvaluateSpec {
-        /// Evaluations, each "none" (clean images) or an attack with the settings of [attack]; default ["none"].
-        attacks: Vec<EvalAttack> [or vec![EvalAttack::None]],
+        /// Evaluations, each "none" (clean images), an attack, which takes what fits from [attack], or a table with settings
+        /// of its own, such as { kind = "apgd", k = 20 }; default ["none"].
+        attacks: Vec<EvalAttack> [by read_attacks, identity identity],
         /// Epochs between evaluations during training, the last epoch always; default 1.
         every: usize [as Count, or 1],
         /// Write the logits of every test image; default false.
         save_logits: bool [or false],
     }
     check(fields) {
-        if let Some(list) = &attacks {
-            fields.each_once("attacks", list, EvalAttack::NAMES);
-        }
         if fields.task_is(&[Task::Evaluate]) {
             fields.idle("every", &mut every, 1, "the task evaluate measures once");
         } else {

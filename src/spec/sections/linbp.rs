@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-use super::attack_kind::AttackKind;
+use crate::attacks::kinds_of_stage;
 use crate::models::{Layers, LinbpUse};
 use crate::spec::choice::choices;
 use crate::spec::fields::Fields;
@@ -81,20 +81,21 @@ section! {
         variant: LinbpVariant [or LinbpVariant::Plain],
         /// The activations made linear: "default" (the published choice), "all", "from:NAME", or a list of globs; or
         /// { train = ..., attack = ... } with one of these each.
-        layers: LayersByUse [by read_layers],
+        layers: LayersByUse [by read_layers, or LayersByUse::default()],
     }
     check(fields) {
         if !fields.task_is(&[Task::Train, Task::AdversarialTrain]) {
             fields.idle("train", &mut train, false, "nothing is trained here");
         }
-        let gradients = fields.uses.any(AttackKind::has_gradients);
-        if fields.uses.attacks.is_empty() {
+        let attacks = kinds_of_stage(fields.around);
+        let gradients = attacks.is_empty() || attacks.iter().any(|kind| kind.description().has_gradients);
+        if attacks.is_empty() && fields.around.task().is_some() {
             fields.idle("attack", &mut attack, false, "nothing is attacked here");
         } else if !gradients {
             fields.idle("attack", &mut attack, false, NO_GRADIENTS);
         }
         let mut in_attacks = attack;
-        if fields.uses.task == Some(Task::Transfer) {
+        if fields.around.task() == Some(Task::Transfer) {
             fields.idle("attack", &mut attack, false, "transfer.linbp says with and without, or which");
             in_attacks = Some(gradients);
         }

@@ -1,8 +1,5 @@
 //! The sections of a spec, one file each: what can be set, its meaning, unit, range and default.
 
-mod attack;
-mod attack_kind;
-mod attack_target;
 mod checkpoint;
 mod data;
 mod evaluate;
@@ -14,9 +11,6 @@ mod simulate;
 mod train;
 mod transfer;
 
-pub use attack::{AttackSpec, ModelMode, Norm};
-pub use attack_kind::{AttackKind, AttackLoss, Compat, EnsembleMember};
-pub use attack_target::AttackTarget;
 pub use checkpoint::{CheckpointSpec, Interval};
 pub use data::{AugmentKind, DataKind, DataSpec, ImagesRef, Normalize};
 pub use evaluate::{EvalAttack, EvaluateSpec};
@@ -29,18 +23,22 @@ pub use train::TrainSpec;
 pub use transfer::TransferSpec;
 
 use super::section::{Key, Section};
+use crate::attacks::{AttackKind, AttackSpec};
 
-/// Every section by name, with its keys, in the order in which a spec is written.
-pub const SECTIONS: &[(&str, &[Key])] = &[
-    ("data", DataSpec::KEYS),
-    ("model", ModelSpec::KEYS),
-    ("linbp", LinbpSpec::KEYS),
-    ("optimizer", OptimizerSpec::KEYS),
-    ("scheduler", SchedulerSpec::KEYS),
-    ("train", TrainSpec::KEYS),
-    ("attack", AttackSpec::KEYS),
-    ("evaluate", EvaluateSpec::KEYS),
-    ("checkpoint", CheckpointSpec::KEYS),
-    ("simulate", SimulateSpec::KEYS),
-    ("transfer", TransferSpec::KEYS),
-];
+/// Every section by name, with its keys, in the order in which a spec is written. `[attack]` has those of all attacks.
+pub fn sections() -> Vec<(&'static str, Vec<Key>)> {
+    let attack = AttackSpec::KEYS.iter().copied();
+    vec![
+        ("data", DataSpec::KEYS.to_vec()),
+        ("model", ModelSpec::KEYS.to_vec()),
+        ("linbp", LinbpSpec::KEYS.to_vec()),
+        ("optimizer", OptimizerSpec::KEYS.to_vec()),
+        ("scheduler", SchedulerSpec::KEYS.to_vec()),
+        ("train", TrainSpec::KEYS.to_vec()),
+        ("attack", attack.chain(AttackKind::all_keys()).collect()),
+        ("evaluate", EvaluateSpec::KEYS.to_vec()),
+        ("checkpoint", CheckpointSpec::KEYS.to_vec()),
+        ("simulate", SimulateSpec::KEYS.to_vec()),
+        ("transfer", TransferSpec::KEYS.to_vec()),
+    ]
+}

@@ -130,10 +130,7 @@ section! {
         /// Dropout rate in [0, 1), where the architecture has dropout; default the architecture's own.
         dropout: Option<f64> [optional as Share],
         /// Widths of the hidden layers of an mlp; default [400, 200, 100].
-        widths: Option<Vec<usize>> [by |fields: &mut Fields, key| {
-            let widths = fields.optional::<Vec<Count>>(key)?;
-            Some(widths.map(|widths| widths.into_iter().map(usize::from).collect()))
-        }],
+        widths: Option<Vec<usize>> [by read_widths, optional],
     }
     check(fields) {
         if let Some(arch) = &arch
@@ -165,6 +162,11 @@ section! {
             fields.warn("weights", "not set: the model is random, which is hardly worth an attack or an evaluation");
         }
     }
+}
+
+fn read_widths(fields: &mut Fields, key: &'static str) -> Option<Option<Vec<usize>>> {
+    let widths = fields.optional::<Vec<Count>>(key)?;
+    Some(widths.map(|widths| widths.into_iter().map(usize::from).collect()))
 }
 
 /// Reads the architecture against the list of those that are built.

@@ -1,7 +1,10 @@
 //! `[optimizer]`: how gradients become updates.
 
+use figment::value::Value;
+
 use super::scheduler::SchedulerKind;
 use crate::spec::choice::choices;
+use crate::spec::fields::Fields;
 use crate::spec::range::{NonNegative, Pair, Positive, Share};
 use crate::spec::section::section;
 
@@ -39,7 +42,7 @@ section! {
         eps: f64 [as Positive, or EPS],
     }
     check(fields) {
-        match fields.uses.beside.schedule {
+        match schedule(fields) {
             Some(SchedulerKind::OneCycle) => {
                 fields.idle("lr", &mut lr, None, "one-cycle takes its rates from scheduler.max_lr");
             }
@@ -62,5 +65,13 @@ section! {
             }
             None => {}
         }
+    }
+}
+
+/// The kind of schedule, where it is well formed.
+fn schedule(fields: &Fields) -> Option<SchedulerKind> {
+    match fields.peek_at::<Value>("scheduler", "kind") {
+        None => Some(SchedulerKind::Constant),
+        Some(kind) => kind.deserialize().ok(),
     }
 }

@@ -32,10 +32,7 @@ section! {
         /// The schedule: "constant", "step", "exponential", "cosine" or "one-cycle"; default "constant".
         kind: SchedulerKind [or SchedulerKind::Constant],
         /// Epochs at which "step" multiplies the rate, increasing; required for step.
-        milestones: Vec<usize> [by |fields: &mut Fields, key| {
-            let milestones = fields.optional::<Vec<Count>>(key)?.unwrap_or_default();
-            Some(milestones.into_iter().map(usize::from).collect())
-        }],
+        milestones: Vec<usize> [by read_milestones, or Vec::<usize>::new()],
         /// Factor of "step" (default 0.1) and "exponential" (required there).
         gamma: f64 [as Positive, or GAMMA],
         /// Epochs from the highest to the lowest rate of "cosine"; default train.epochs.
@@ -90,17 +87,17 @@ section! {
                 fields.idle("warmup_epochs", &mut warmup_epochs, 0, "one-cycle rises by itself");
             }
             if kind == SchedulerKind::Cosine && t_max == Some(None) {
-                t_max = Some(fields.uses.beside.epochs);
+                t_max = Some(epochs(fields));
             }
         }
         if fields.used {
-            let beside = &fields.uses.beside;
-            if let (Some(least), Some(lr)) = (min_lr, beside.lr)
+            let lr = fields.peek_at::<Positive>("optimizer", "lr").map(f64::from);
+            if let (Some(least), Some(lr)) = (min_lr, lr)
                 && least > lr
             {
                 fields.fault("min_lr", &format!("expected at most optimizer.lr, which is {lr:?}, found {least:?}"));
             }
-            if let (Some(warmup), Some(epochs)) = (warmup_epochs, beside.epochs)
+            if let (Some(warmup), Some(epochs)) = (warmup_epochs, epochs(fields))
                 && warmup > epochs
             {
                 fields.fault("warmup_epochs", &format!(
@@ -109,6 +106,16 @@ section! {
             }
         }
     }
+}
+
+/// The epochs of the training, where they are well formed.
+fn epochs(fields: &Fields) -> Option<usize> {
+    fields.peek_at::<Count>("train", "epochs").map(usize::from)
+}
+
+fn read_milestones(fields: &mut Fields, key: &'static str) -> Option<Vec<usize>> {
+    let milestones = fields.optional::<Vec<Count>>(key)?.unwrap_or_default();
+    Some(milestones.into_iter().map(usize::from).collect())
 }
 
 impl Default for SchedulerSpec {

@@ -2,37 +2,75 @@
 
 use std::collections::BTreeMap;
 
-use super::attack_kind::AttackKind;
+use figment::value::Value;
+
+use super::evaluate::TWICE;
 use super::linbp::NO_GRADIENTS;
 use super::model::ModelSpec;
+use crate::attacks::{AttackKind, Entry, Shared, read_item};
 use crate::spec::fields::{Fields, Table, join, repeats};
 use crate::spec::section::{Section, section};
 
 section! {
     /// Models that adversarial images are made on and judged by, each by each.
     TransferSpec {
-        /// The attacks, with the settings of [attack]; default its kind alone.
-        attacks: Option<Vec<AttackKind>> [optional],
+        /// The attacks, each a name, which takes what fits from [attack], or a table with settings of its own; default the
+        /// attack of [attack] alone.
+        attacks: Vec<Entry> [by read_attacks, identity identity],
         /// LinBP in the attacks: [false] without, [true] with, or both; default [false, true].
         linbp: Vec<bool> [or vec![false, true]],
         /// The models, each a table with the keys of [model] under its name: transfer.models.NAME.arch and so on; required.
-        models: BTreeMap<String, ModelSpec> [by read_models],
+        models: BTreeMap<String, ModelSpec> [by read_models, identity models_identity],
     }
     check(fields) {
-        if attacks == Some(None) && !fields.uses.attacks.is_empty() {
-            attacks = Some(Some(fields.uses.attacks.clone()));
-        }
-        if let Some(Some(list)) = &attacks {
-            fields.each_once("attacks", list, AttackKind::NAMES);
-        }
         if let Some(list) = &linbp
             && (list.is_empty() || repeats(list))
         {
             fields.fault("linbp", "expected [false], [true] or [false, true]");
-        } else if !fields.uses.any(AttackKind::has_gradients) {
+        } else if !attacks.as_ref().is_none_or(|list| list.iter().any(Entry::has_gradients)) {
             fields.idle("linbp", &mut linbp, vec![false], NO_GRADIENTS);
         }
     }
+}
+
+/// Reads the list of attacks.
+fn read_attacks(fields: &mut Fields, key: &'static str) -> Option<Vec<Entry>> {
+    let read = |fields: &mut Fields, path: String, item: &Value| {
+        read_item(fields, path, item, Shared::Section, None)
+    };
+    let Some(list) = fields.optional_list(key, "a list of attacks", read)? else {
+        // The section [attack] itself says what is wrong with its kind.
+        let own = fields.peek_at::<Value>("attack", "kind");
+        return match own.filter(|kind| kind.as_str().is_some_and(is_attack)) {
+            Some(kind) => Some(vec![read(fields, String::new(), &kind)?]),
+            None => None,
+        };
+    };
+    let names: Vec<&str> = list.iter().map(|entry| entry.name.as_str()).collect();
+    if list.is_empty() {
+        fields.fault(key, "expected at least one attack");
+    } else if repeats(&names) {
+        fields.fault(key, TWICE);
+    }
+    Some(list)
+}
+
+fn is_attack(name: &str) -> bool {
+    AttackKind::from_name(name).is_some()
+}
+
+fn identity(list: &[Entry]) -> Result<toml::Value, toml::ser::Error> {
+    let list = list.iter().map(Entry::identity);
+    Ok(list.collect::<Result<Vec<_>, _>>()?.into())
+}
+
+fn models_identity(models: &BTreeMap<String, ModelSpec>) -> Result<toml::Value, toml::ser::Error> {
+    let models = models
+        .iter()
+        .map(|(name, model)| Ok((name.clone(), model.identity()?.into())));
+    Ok(models
+        .collect::<Result<toml::Table, toml::ser::Error>>()?
+        .into())
 }
 
 /// Reads every table under `models` as a section of its own.
@@ -56,21 +94,11 @@ fn read_models(fields: &mut Fields, key: &'static str) -> Option<BTreeMap<String
         let place = format!("{key}.{name}");
         let tables = fields.tables.iter().filter_map(|table| {
             let model = table.dict.get(key)?.as_dict()?.get(&name)?.as_dict()?;
-            Some(Table {
-                path: join(&table.path, &place),
-                dict: model,
-                only: &[],
-            })
+            Some(Table::all_of(join(&table.path, &place), model))
         });
-        let model = ModelSpec::read(Fields {
-            path: join(&fields.path, &place),
-            keys: ModelSpec::KEYS,
-            tables: tables.collect(),
-            used: fields.used,
-            uses: fields.uses,
-            places: fields.places,
-            outcome: &mut *fields.outcome,
-        });
+        let tables: Vec<Table> = tables.collect();
+        let path = join(&fields.path, &place);
+        let model = ModelSpec::read(fields.part(path, ModelSpec::KEYS, tables));
         match model {
             Some(model) => {
                 models.insert(name, model);

@@ -21,13 +21,13 @@ fn target(value: &Value, wants: Wants) -> Option<String> {
 impl<'a> StageReader<'a> {
     /// The stage's references to others, also where the stage is faulty otherwise.
     pub(super) fn links(&self, scope: &Scope<'a>) -> Vec<Link> {
-        let used = |name| scope.uses.task.is_none_or(|task| task.uses(name, true));
+        let used = |name| scope.task.is_none_or(|task| task.uses(name, true));
         let mut links = Vec::new();
         for (name, key, wants) in [
             ("model", "weights", Wants::Weights),
             ("data", "adversarial", Wants::Images),
         ] {
-            let tables = self.chain(scope.id, name, &mut Vec::new());
+            let tables = scope.chain(scope.id, name, &mut Vec::new());
             let own = tables.iter().filter(|table| table.only.is_empty());
             let mut values =
                 own.filter_map(|table| Some((join(&table.path, key), table.dict.get(key)?)));
@@ -54,7 +54,7 @@ impl<'a> StageReader<'a> {
     fn transfer_links(&self, scope: &Scope<'a>) -> Vec<Link> {
         let mut links = Vec::new();
         let mut seen = Vec::new();
-        for table in self.chain(scope.id, "transfer", &mut Vec::new()) {
+        for table in scope.chain(scope.id, "transfer", &mut Vec::new()) {
             let models = table.dict.get("models").and_then(|models| models.as_dict());
             for (name, model) in models.into_iter().flatten() {
                 let weights = model.as_dict().and_then(|model| model.get("weights"));

@@ -1,23 +1,24 @@
-//! What the settings of `[attack]` come to, seen by what the attacks ask of a model.
+//! What the settings of attacks come to, seen by what the attacks ask of a model.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use candle_core::{DType, Device, Tensor};
 
-use super::*;
-use crate::attacks::{Originals, Start, Target};
+use super::attack_settings::Making;
+use super::{Attack, Entry, Norm, Originals, Schedule, Square, Start, Steps, Target, Threat};
+use crate::Result;
 use crate::nn::{LinearPlan, Module, Network, Tape, Var};
 use crate::spec::{Request, plan};
 
 const CLASSES: usize = 10;
 const BALL: Threat = Threat {
-    norm: attacks::Norm::Linf,
+    norm: Norm::Linf,
     epsilon: 0.1,
 };
 
-/// A stage that attacks by `settings` and evaluates under `evaluations`.
-fn stage(settings: &str, evaluations: &str) -> StageSpec {
+/// The attacks of a stage that attacks by `settings` and evaluates under `evaluations`: its own, then these.
+fn entries(settings: &str, evaluations: &str) -> Vec<Entry> {
     let folder = tempfile::tempdir().unwrap();
     let spec = folder.path().join("a.toml");
     let text = format!(
@@ -32,12 +33,19 @@ fn stage(settings: &str, evaluations: &str) -> StageSpec {
     plan.unwrap_or_else(|error| panic!("{error}")).runs[0]
         .spec
         .stages[0]
-        .clone()
+        .attacks()
 }
 
-fn of(stage: &StageSpec, kind: AttackKind) -> Vec<Box<dyn Attack>> {
-    let (spec, data) = (stage.attack.as_ref(), stage.data.as_ref());
-    attacks(spec.unwrap(), kind, data.unwrap(), CLASSES).unwrap()
+fn of(entry: &Entry) -> Vec<Box<dyn Attack>> {
+    made(entry, CLASSES).unwrap()
+}
+
+fn made(entry: &Entry, classes: usize) -> Result<Vec<Box<dyn Attack>>> {
+    entry.attacks(&Making {
+        threat: BALL,
+        classes,
+        in_ensemble: false,
+    })
 }
 
 /// Gives the pixels of an image as its logits, and counts how often it is asked.
@@ -75,43 +83,52 @@ fn carry_out(attack: &dyn Attack) -> (Vec<f32>, usize) {
 }
 
 #[test]
-fn written_settings_hold_for_every_attack() {
+fn named_attacks_take_what_fits_and_tables_nothing() {
     let settings = "kind = \"pgd\"\nstep_size = 0.02\nk = 7\nrandom_start = true\nrestarts = 3";
-    let stage = stage(settings, "\"i-fgsm\", \"fgsm\", \"apgd\"");
-    for (kind, asked) in [
-        (AttackKind::Pgd, 7),
-        (AttackKind::IFgsm, 7),
-        (AttackKind::Fgsm, 1),
-        // It looks at its start, too.
-        (AttackKind::Apgd, 8),
-    ] {
-        let attack = of(&stage, kind).remove(0);
-        assert_eq!(attack.restarts(), 3, "{kind}");
-        assert_eq!(carry_out(attack.as_ref()).1, asked, "{kind}");
+    let tables =
+        "{ kind = \"apgd\", k = 20 }, { name = \"few\", kind = \"pgd\", k = 2, step_size = 0.02 }";
+    let entries = entries(
+        settings,
+        &format!("\"i-fgsm\", \"fgsm\", {tables}, \"apgd-dlr\""),
+    );
+    // APGD looks at its start, too.
+    for (entry, (name, asked, restarts)) in entries.iter().zip([
+        ("pgd", 7, 3),
+        ("i-fgsm", 7, 3),
+        ("fgsm", 1, 3),
+        ("apgd", 21, 1),
+        ("few", 2, 1),
+        ("apgd-dlr", 8, 3),
+    ]) {
+        let attack = of(entry).remove(0);
+        assert_eq!((entry.name.as_str(), attack.restarts()), (name, restarts));
+        assert_eq!(carry_out(attack.as_ref()).1, asked, "{name}");
     }
-    let fgsm = carry_out(of(&stage, AttackKind::Fgsm)[0].as_ref()).0;
+    let fgsm = carry_out(of(&entries[2])[0].as_ref()).0;
     assert_ne!(fgsm, carry_out(&Steps::fgsm(BALL)).0, "the start is random");
+    let [ce, dlr] = [&entries[3], &entries[5]].map(|entry| format!("{:?}", entry.settings));
+    assert!(
+        ce.contains("CrossEntropy") && dlr.contains("Dlr"),
+        "{ce} {dlr}"
+    );
 }
 
 #[test]
 fn what_is_not_written_is_what_each_attack_is_known_for() {
-    let stage = stage(
-        "kind = \"pgd\"\nstep_size = 0.02\nk = 2",
-        "\"i-fgsm\", \"pgd\"",
-    );
-    for (kind, published) in [
-        (AttackKind::Pgd, Steps::pgd(BALL, 0.02, 2)),
-        (AttackKind::IFgsm, Steps::i_fgsm(BALL, 0.02, 2)),
-    ] {
-        let found = carry_out(of(&stage, kind)[0].as_ref()).0;
-        assert_eq!(found, carry_out(&published).0, "{kind}");
+    let entries = entries("kind = \"pgd\"\nstep_size = 0.02\nk = 2", "\"i-fgsm\"");
+    for (entry, published) in entries
+        .iter()
+        .zip([Steps::pgd(BALL, 0.02, 2), Steps::i_fgsm(BALL, 0.02, 2)])
+    {
+        let found = carry_out(of(entry)[0].as_ref()).0;
+        assert_eq!(found, carry_out(&published).0, "{}", entry.name);
     }
 }
 
 #[test]
 fn the_standard_ensemble_is_the_published_one() {
-    let stage = stage("kind = \"fgsm\"", "\"auto-attack\"");
-    let members = of(&stage, AttackKind::AutoAttack);
+    let entries = entries("kind = \"fgsm\"", "\"auto-attack\"");
+    let members = of(&entries[1]);
     let names: Vec<&str> = members.iter().map(|member| member.name()).collect();
     assert_eq!(names, ["apgd-ce", "apgd-t", "fab-t", "square"]);
     assert!(members.iter().all(|member| member.restarts() == 1));
@@ -134,51 +151,61 @@ fn the_standard_ensemble_is_the_published_one() {
 }
 
 #[test]
+fn members_have_settings_of_their_own() {
+    let list = "[{ kind = \"apgd\", k = 5, loss = \"dlr\" }, \"apgd-ce\", \"square\"]";
+    let settings = format!("kind = \"fgsm\"\nk = 9\nn_queries = 4\nattacks = {list}");
+    let entries = entries(&settings, "\"auto-attack\"");
+    let members = of(&entries[1]);
+    let asked = members
+        .iter()
+        .map(|member| (member.name(), carry_out(member.as_ref()).1));
+    let expected = [("apgd-dlr", 6), ("apgd-ce", 10), ("square", 5)];
+    assert_eq!(asked.collect::<Vec<_>>(), expected);
+}
+
+#[test]
 fn more_classes_than_there_are_are_refused() {
     for (settings, evaluations, classes, expected) in [
         (
             "kind = \"fgsm\"\ntarget = 10",
             "",
             10,
-            "attack.target: expected the number of a class, below 10, found 10",
+            "fgsm: target: expected the number of a class, below 10, found 10",
         ),
         (
             "kind = \"apgd-t\"\nn_target_classes = 10",
             "",
             10,
-            "attack.n_target_classes: expected at most 9, the wrong ones of 10 classes, found 10",
+            "apgd-t: n_target_classes: expected at most 9, the wrong ones of 10 classes, found 10",
         ),
         (
             "kind = \"apgd-t\"",
             "",
             3,
-            "attack.kind: \"apgd-t\" takes a model of at least 4 classes, and the data has 3; choose another",
+            "apgd-t: takes a model of at least 4 classes, and the data has 3; choose another attack",
         ),
         (
             "kind = \"apgd\"\nloss = \"dlr\"",
             "",
             2,
-            "attack.loss: \"dlr\" takes a model of at least 3 classes, and the data has 2; choose another",
+            "apgd with loss \"dlr\": takes a model of at least 3 classes, and the data has 2; choose another attack",
         ),
         (
             "kind = \"fgsm\"",
             "\"auto-attack\"",
             3,
-            "attack.attacks: \"apgd-t\" takes a model of at least 4 classes, and the data has 3; choose another",
+            "apgd-t: takes a model of at least 4 classes, and the data has 3; choose another attack",
         ),
     ] {
         let evaluations = match evaluations {
             "" => "\"none\"",
             some => some,
         };
-        let stage = stage(settings, evaluations);
-        let error = check_attacks(&stage, classes).unwrap_err();
+        let entries = entries(settings, evaluations);
+        let error = made(&entries[entries.len() - 1], classes).err().unwrap();
         assert_eq!(error.to_string(), expected);
     }
     // What is not written asks for no more than there are.
-    let mut stage = stage("kind = \"fgsm\"", "\"fab-t\"");
-    if let Some(attack) = &mut stage.attack {
-        assert_eq!(attack.n_target_classes.take(), Some(9), "of the ten digits");
-    }
-    assert!(check_attacks(&stage, 3).is_ok());
+    let entries = entries("kind = \"fgsm\"", "\"fab-t\"");
+    assert!(made(&entries[1], 3).is_ok());
 }

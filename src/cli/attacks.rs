@@ -1,0 +1,72 @@
+//! `runner attacks [NAME]`
+
+use clap::Args;
+
+use super::output::out;
+use crate::attacks::{AttackKind, AttackSpec};
+use crate::spec::{Key, Section, one_of};
+use crate::{Error, Result};
+
+#[derive(Debug, Args)]
+pub struct AttacksArgs {
+    /// An attack: shows its settings
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+}
+
+/// Lists the attacks, or the settings of one.
+///
+/// # Errors
+/// An attack that is not known.
+pub fn attacks(args: AttacksArgs) -> Result<()> {
+    match args.name {
+        None => out(&list()),
+        Some(name) => match AttackKind::from_name(&name) {
+            Some(kind) => out(&settings(kind)),
+            None => Err(Error::spec(format!(
+                "expected {}, found \"{name}\"",
+                one_of(AttackKind::NAMES)
+            ))),
+        },
+    }
+}
+
+/// An attack a line.
+fn list() -> String {
+    let all = || AttackKind::ALL.iter().map(|kind| kind.description());
+    let names = all().map(|attack| attack.name.len()).max().unwrap_or(0);
+    let about = all().map(|attack| attack.about.len()).max().unwrap_or(0);
+    let lines = all().map(|attack| {
+        let (name, words, paper) = (attack.name, attack.about, attack.paper);
+        format!("{name:names$}  {words:about$}  {paper}\n")
+    });
+    lines.collect()
+}
+
+/// The settings of an attack, and those that all of them share.
+fn settings(kind: AttackKind) -> String {
+    let attack = kind.description();
+    let mut text = format!("{}: {} ({})\n", attack.name, attack.about, attack.paper);
+    for variant in attack.variants {
+        text += &format!(
+            "in lists also {}: {} = \"{}\"\n",
+            variant.name, variant.key, variant.value
+        );
+    }
+    text += &format!(
+        "\n{}\nof every attack:\n{}",
+        keys(attack.keys),
+        keys(AttackSpec::KEYS)
+    );
+    text
+}
+
+/// A key a line, with its documentation.
+fn keys(keys: &[Key]) -> String {
+    let width = keys.iter().map(|key| key.name.len()).max().unwrap_or(0);
+    let lines = keys.iter().map(|key| {
+        let doc: Vec<&str> = key.doc.split_whitespace().collect();
+        format!("  {:width$}  {}\n", key.name, doc.join(" "))
+    });
+    lines.collect()
+}
