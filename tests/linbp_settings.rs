@@ -38,16 +38,18 @@ fn image(arch: &str) -> [usize; 3] {
 }
 
 fn network(stage: &StageSpec) -> Network {
-    let arch = &stage.model.as_ref().unwrap().arch;
-    let config = model_config(stage, image(arch), 10).unwrap();
+    let used = &stage.models()[0];
+    let arch = &used.model.arch;
+    let config = model_config(used, image(arch), 10).unwrap();
     models::build(arch, &config).unwrap()
 }
 
 fn answer(plan: &Plan, r#use: LinbpUse) -> Answer {
     let stage = &plan.runs[0].spec.stages[0];
     let network = network(stage);
-    let arch = &stage.model.as_ref().unwrap().arch;
-    let plan = linbp_plan(arch, &network, &stage.linbp, r#use).unwrap();
+    let used = &stage.models()[0];
+    let arch = &used.model.arch;
+    let plan = linbp_plan(arch, &network, &used.linbp, r#use).unwrap();
     let pass = match r#use {
         LinbpUse::Train => Pass::training(plan, Coordinates::default()),
         LinbpUse::Attack => Pass::attack(plan, Mode::Eval, Coordinates::default()),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use proptest::prelude::*;
 use runner::pipeline::{Graph, stage_keys};
-use runner::spec::{Moment, Plan, Request, WeightsRef, plan};
+use runner::spec::{Moment, Plan, Request, Task, WeightsRef, plan};
 
 const BASE: &str = "\
 task = \"train\"
@@ -85,13 +85,14 @@ fn later_layers_win_and_every_value_knows_its_layer() {
     let plan = plan(&request).unwrap();
     let spec = &plan.runs[0].spec;
     let stage = &spec.stages[0];
-    let optimizer = stage.optimizer.as_ref().unwrap();
+    let task = stage.task.training().unwrap();
+    let optimizer = &task.optimizer;
     assert_eq!(
         (optimizer.lr, optimizer.momentum, optimizer.weight_decay),
         (Some(0.5), 0.6, 0.7)
     );
-    assert_eq!(stage.train.as_ref().unwrap().epochs, 9);
-    assert_eq!(stage.evaluate.every, 3);
+    assert_eq!(task.train.epochs, 9);
+    assert_eq!(task.evaluate.every, 3);
     assert_eq!(stage.seed, 1);
     assert_eq!(
         spec.name, "a",
@@ -142,17 +143,19 @@ attack = { epsilon = 0.25 }
     let plan = folder.plan("a.toml", &["stage.craft.attack.norm=l2"], &[]);
     let spec = &plan.runs[0].spec;
     let (train, craft) = (&spec.stages[0], &spec.stages[1]);
-    assert_eq!(train.optimizer.as_ref().unwrap().lr, Some(0.5));
-    assert_eq!(train.optimizer.as_ref().unwrap().momentum, 0.9);
-    let model = craft.model.as_ref().unwrap();
+    let optimizer = &train.task.training().unwrap().optimizer;
+    assert_eq!((optimizer.lr, optimizer.momentum), (Some(0.5), 0.9));
+    let Task::Attack(task) = &craft.task else {
+        panic!("{craft:?}");
+    };
+    let model = &task.model;
     assert_eq!(
         (model.arch.as_str(), model.widths.as_deref()),
         ("mlp", Some(&[5][..]))
     );
     let weights = WeightsRef::Stage("train".into(), Moment::Final);
     assert_eq!(model.weights, Some(weights));
-    assert_eq!(craft.attack.as_ref().unwrap().head.epsilon.get(), 0.25);
-    assert!(craft.optimizer.is_none() && craft.train.is_none());
+    assert_eq!(task.attack.head.epsilon.get(), 0.25);
     assert_eq!(spec.provenance["stage.craft.attack.norm"], "command line");
     // Every stage that attacks sets its own epsilon, so the spec's has no effect.
     let root = folder.0.path().display();
@@ -222,7 +225,7 @@ fn a_stage_s_checkpoints_are_named() {
             &[],
         );
         let run = &plan.runs[0];
-        let model = run.spec.stages[1].model.as_ref().unwrap();
+        let model = run.spec.stages[1].task.models()[0].1;
         assert_eq!(
             model.weights,
             Some(WeightsRef::Stage("train".into(), moment))
@@ -257,7 +260,7 @@ fn a_sweep_is_a_product_with_pairs_and_exclusions() {
         ]
     );
     let run = &plan.runs[2];
-    assert!(run.spec.stages[0].linbp.train);
+    assert!(run.spec.stages[0].task.linbp().unwrap().train);
     assert_eq!(run.folder(), format!("{}-{}", run.label, run.hash));
     let root = folder.0.path().display();
     assert_eq!(
@@ -317,8 +320,9 @@ fn smoke_shrinks_and_stands_apart() {
     let plan = plan(&request).unwrap();
     let stage = &plan.runs[0].spec.stages[0];
     assert_eq!(plan.name, "a-smoke");
-    assert_eq!(stage.train.as_ref().unwrap().epochs, 1);
-    let data = stage.data.as_ref().unwrap();
+    let task = stage.task.training().unwrap();
+    assert_eq!(task.train.epochs, 1);
+    let data = &task.data;
     assert_eq!(
         (data.train_limit, data.test_limit, data.batch_size),
         (Some(128), Some(64), 10)

@@ -11,7 +11,7 @@ section! {
     AutoAttackSettings {
         /// The members in order, each the name of an attack, which takes what fits from the settings beside this list, or a
         /// table of its own; default the standard version, ["apgd-ce", "apgd-t", "fab-t", "square"].
-        attacks: Vec<Entry> [by read_members, identity identity],
+        attacks: Vec<Entry> [by read_members, identity identity] smoke shrink,
     }
 }
 
@@ -48,6 +48,10 @@ impl Settings for AutoAttackSettings {
 fn identity(members: &[Entry]) -> Result<toml::Value, toml::ser::Error> {
     let members: Result<Vec<_>, _> = members.iter().map(Entry::identity).collect();
     Ok(members?.into())
+}
+
+fn shrink(members: &mut Vec<Entry>) -> bool {
+    members.iter_mut().fold(false, |any, entry| any | entry.shrink())
 }
 
 fn read_members(fields: &mut Fields, key: &'static str) -> Option<Vec<Entry>> {

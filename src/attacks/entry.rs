@@ -46,6 +46,11 @@ impl Entry {
         }
     }
 
+    /// Brings its numbers down to those of a trial run; whether any changed.
+    pub(crate) fn shrink(&mut self) -> bool {
+        !self.settings.shrink().is_empty()
+    }
+
     /// What tells it apart; see [`Section::identity`](crate::spec::Section::identity).
     pub(crate) fn identity(&self) -> Result<toml::Value, toml::ser::Error> {
         let mut table = self.settings.identity()?;

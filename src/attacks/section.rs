@@ -8,7 +8,7 @@ use super::settings::{Compat, Making};
 use super::threat::{self, Threat};
 use super::{AttackKind, AttackSettings};
 use crate::spec::{
-    Epsilon, Fields, Key, Norm, Section, Surroundings, Task, choices, fraction, peek, section,
+    Epsilon, Fields, Key, Norm, Section, Surroundings, TaskKind, choices, fraction, peek, section,
 };
 use crate::{Error, Result};
 
@@ -39,7 +39,7 @@ section! {
         save_images: bool [or true],
     }
     check(fields) {
-        let training = &[Task::AdversarialTrain];
+        let training = &[TaskKind::AdversarialTrain];
         if fields.task_is(training)
             && let Some(Some(kind)) = kind.filter(|_| fields.around.task().is_some())
             && !kind.description().is_for_training
@@ -51,7 +51,7 @@ section! {
             );
             fields.fault("kind", &message);
         }
-        if fields.around.task() == Some(Task::AdversarialTrain) && fields.peek("restarts").is_some_and(|count: u64| count > 1) {
+        if fields.around.task() == Some(TaskKind::AdversarialTrain) && fields.peek("restarts").is_some_and(|count: u64| count > 1) {
             fields.warn("restarts", "training takes the first try; only evaluations take all of them");
         }
         if norm == Some(Norm::L2) && fields.peek("compat") == Some(Compat::Original) {
@@ -60,7 +60,7 @@ section! {
         if !fields.task_is(training) {
             fields.idle("model_mode", &mut model_mode, ModelMode::Eval, "only adversarial training uses it");
         }
-        if !fields.task_is(&[Task::Attack]) {
+        if !fields.task_is(&[TaskKind::Attack]) {
             fields.idle("save_images", &mut save_images, true, "only the task attack saves images");
         }
     }
@@ -78,9 +78,13 @@ pub struct AttackSpec {
 
 impl AttackSpec {
     /// The attack that the section names.
-    pub fn entry(&self) -> Option<Entry> {
-        let settings = self.own.clone()?;
-        Some(Entry {
+    ///
+    /// # Errors
+    /// None, where other sections say which attacks there are.
+    pub fn entry(&self) -> Result<Entry> {
+        let settings = self.own.clone();
+        let settings = settings.ok_or_else(|| Error::spec("attack.kind: this task needs it"))?;
+        Ok(Entry {
             name: settings.kind().name().to_owned(),
             settings,
         })
@@ -182,7 +186,7 @@ struct Uses {
 /// The items of the lists of attacks that a stage's task goes by.
 fn listed(around: &dyn Surroundings) -> Vec<Value> {
     let lists = ["transfer", "evaluate"].into_iter();
-    let lists = lists.filter(|name| around.task().is_none_or(|task| task.uses(name, true)));
+    let lists = lists.filter(|name| around.may_use(name));
     let items = lists.flat_map(|name| match peek(&around.tables(name), "attacks") {
         Some(Value::Array(_, items)) => items.clone(),
         _ => Vec::new(),
@@ -212,9 +216,8 @@ impl Uses {
     fn of(around: &dyn Surroundings) -> Self {
         let items = listed(around);
         let by_kind = match around.task() {
-            Some(Task::Transfer) => items.is_empty(),
-            Some(task) => task.uses("attack", false),
-            None => true,
+            Some(TaskKind::Transfer) => items.is_empty(),
+            _ => around.attacks_by_itself(),
         };
         let mut names: Vec<String> = Vec::new();
         if by_kind && let Some(kind) = peek(&around.tables("attack"), "kind") {
@@ -236,7 +239,7 @@ fn read_kind(fields: &mut Fields, key: &'static str) -> Option<Option<AttackKind
     }
     let mut kind = fields.optional(key);
     let section = match fields.around.task() {
-        Some(Task::Transfer) => "transfer",
+        Some(TaskKind::Transfer) => "transfer",
         _ => "evaluate",
     };
     fields.idle(

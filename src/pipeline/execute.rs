@@ -168,7 +168,7 @@ fn records(run: &PlannedRun, named: &Path, keys: &[String], folder: &Path) -> Ve
     let stages = run.spec.stages.iter().zip(keys);
     let records = stages.map(|(stage, key)| StageRecord {
         id: stage.id.clone(),
-        task: stage.task.name().to_owned(),
+        task: stage.task.kind().name().to_owned(),
         key: key.clone(),
         folder: match run.spec.staged {
             true => relative(&StageFolder::shared_path(named, &stage.id, key), folder),
@@ -215,7 +215,7 @@ impl Execution<'_> {
             None => {
                 inputs::unchanged(spec, &self.inputs[place], self.contents)?;
                 self.folder.set_stage(&spec.id, RunState::Running, None)?;
-                tracing::info!(stage = spec.id, task = %spec.task, "begins");
+                tracing::info!(stage = spec.id, task = %spec.task.kind(), "begins");
                 let inputs: BTreeMap<String, PathBuf> = graph
                     .inputs(place)
                     .into_iter()
@@ -226,14 +226,16 @@ impl Execution<'_> {
                     })
                     .collect();
                 let context = StageContext {
-                    spec,
+                    id: &spec.id,
+                    seed: spec.seed,
                     folder: &folder,
                     inputs: &inputs,
                     device: &self.options.device,
                     progress: &progress,
                 };
                 let precision = precision(spec, &self.options.device)?;
-                let summary = guarded(|| with_precision(precision, || stage::run(&context)));
+                let summary =
+                    guarded(|| with_precision(precision, || stage::run(&context, &spec.task)));
                 progress.finish();
                 summary
                     .and_then(|summary| {

@@ -4,9 +4,9 @@ use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 
-use crate::attacks::AttackSpec;
 use crate::spec::{
-    ExperimentSpec, ImagesRef, LinbpVariant, Moment, Plan, StageRef, StageSpec, WeightsRef,
+    ExperimentSpec, ImagesRef, LinbpVariant, Moment, Plan, StageRef, StageSpec, Task, TaskKind,
+    WeightsRef,
 };
 
 /// The ways to write a graph.
@@ -221,9 +221,7 @@ pub fn points(plan: &Plan) -> Option<String> {
 /// The stages that a stage refers to, and what it uses of each.
 fn references(stage: &StageSpec) -> Vec<(&'static str, &str)> {
     let mut references = Vec::new();
-    let own = stage.model.iter();
-    let transfer = stage.transfer.iter();
-    for model in own.chain(transfer.flat_map(|transfer| transfer.models.values())) {
+    for (_, model) in stage.task.models() {
         if let Some(WeightsRef::Stage(id, moment)) = &model.weights {
             let what = match moment {
                 Moment::Final => "weights",
@@ -233,11 +231,8 @@ fn references(stage: &StageSpec) -> Vec<(&'static str, &str)> {
             references.push((what, id.as_str()));
         }
     }
-    if let Some(ImagesRef::Stage(StageRef(id))) = stage
-        .data
-        .as_ref()
-        .and_then(|data| data.adversarial.as_ref())
-    {
+    let adversarial = stage.task.data().and_then(|data| data.adversarial.as_ref());
+    if let Some(ImagesRef::Stage(StageRef(id))) = adversarial {
         references.push(("images", id.as_str()));
     }
     references
@@ -245,45 +240,46 @@ fn references(stage: &StageSpec) -> Vec<(&'static str, &str)> {
 
 /// What a stage does, in a few words that need no escaping in any format.
 fn about(stage: &StageSpec) -> String {
-    let mut words = vec![stage.task.to_string()];
-    if let Some(simulate) = &stage.simulate {
-        words.push(simulate.kind.to_string());
+    let task = &stage.task;
+    let mut words = vec![task.kind().to_string()];
+    match task {
+        Task::Simulate(task) => words.push(task.simulate.kind.to_string()),
+        Task::Transfer(task) => {
+            let names: Vec<&str> = task.transfer.models.keys().map(String::as_str).collect();
+            words.push(format!("between {}", names.join(", ")));
+        }
+        task => words.extend(
+            task.models()
+                .into_iter()
+                .map(|(_, model)| match model.activation {
+                    Some(activation) => format!("{} with {activation}", model.arch),
+                    None => model.arch.clone(),
+                }),
+        ),
     }
-    if let Some(model) = &stage.model {
-        words.push(match model.activation {
-            Some(activation) => format!("{} with {activation}", model.arch),
-            None => model.arch.clone(),
-        });
-    }
-    if let Some(transfer) = &stage.transfer {
-        let names: Vec<&str> = transfer.models.keys().map(String::as_str).collect();
-        words.push(format!("between {}", names.join(", ")));
-    }
-    if let Some(data) = &stage.data {
+    if let Some(data) = task.data() {
         words.push(format!("on {}", data.kind));
     }
-    let own = stage.attack.as_ref().and_then(AttackSpec::entry);
-    let transfer = stage.transfer.iter().flat_map(|transfer| &transfer.attacks);
-    let attacks = own.into_iter().chain(transfer.cloned());
-    let names: Vec<String> = attacks.map(|attack| attack.name).collect();
+    let names: Vec<String> = task
+        .own_attacks()
+        .into_iter()
+        .map(|attack| attack.name)
+        .collect();
     if !names.is_empty() {
         words.push(format!("by {}", names.join(", ")));
     }
-    let linear = [
-        ("training", stage.linbp.train),
-        ("attack", stage.linbp.attack),
-    ];
-    let linear: Vec<&str> = linear
-        .into_iter()
-        .filter(|(_, on)| *on)
-        .map(|(name, _)| name)
-        .collect();
-    if !linear.is_empty() {
-        let variant = match stage.linbp.variant {
-            LinbpVariant::Plain => "",
-            LinbpVariant::Rescaled => "rescaled ",
-        };
-        words.push(format!("({variant}LinBP in {})", linear.join(" and ")));
+    // Whether a transfer's attacks use LinBP differs from one to the next.
+    let linbp = task.linbp().filter(|_| task.kind() != TaskKind::Transfer);
+    if let Some(linbp) = linbp {
+        let uses = [("training", linbp.train), ("attack", linbp.attack)].into_iter();
+        let linear: Vec<&str> = uses.filter(|(_, on)| *on).map(|(name, _)| name).collect();
+        if !linear.is_empty() {
+            let variant = match linbp.variant {
+                LinbpVariant::Plain => "",
+                LinbpVariant::Rescaled => "rescaled ",
+            };
+            words.push(format!("({variant}LinBP in {})", linear.join(" and ")));
+        }
     }
     words.join(" ")
 }

@@ -14,15 +14,13 @@ use crate::{Error, Result};
 /// Files that cannot be read.
 pub fn of_stage(stage: &StageSpec, contents: &Contents) -> Result<Vec<Input>> {
     let mut inputs = Vec::new();
-    let transfer = stage.transfer.iter();
-    let models = transfer.flat_map(|transfer| transfer.models.values());
-    for model in stage.model.iter().chain(models) {
+    for (_, model) in stage.task.models() {
         if let Some(WeightsRef::File(path)) = &model.weights {
             let hash = contents.of_file(&weights_file(path))?;
             inputs.push(Input::new("weights", path, hash));
         }
     }
-    let Some(spec) = &stage.data else {
+    let Some(spec) = stage.task.data() else {
         return Ok(inputs);
     };
     if let Some(ImagesRef::File(path)) = &spec.adversarial {
@@ -38,7 +36,7 @@ pub fn of_stage(stage: &StageSpec, contents: &Contents) -> Result<Vec<Input>> {
     };
     // Adversarial images come in place of the test images, of which at most the classes are read.
     let replaced = spec.adversarial.is_some() && spec.kind.source().classes().is_some();
-    let splits: &[(Split, &str)] = match stage.task.is_training() {
+    let splits: &[(Split, &str)] = match stage.task.training().is_some() {
         true => &[
             (Split::Train, "training images"),
             (Split::Test, "test images"),

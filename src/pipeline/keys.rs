@@ -23,15 +23,14 @@ pub fn stage_keys(
             let source = spec.stages.iter().position(|stage| stage.id == id);
             source.map_or_else(|| id.to_owned(), |source| keys[source].clone())
         };
-        let own = stage.model.iter_mut();
-        let transfer = stage.transfer.iter_mut();
-        for model in own.chain(transfer.flat_map(|transfer| transfer.models.values_mut())) {
+        for (_, model) in stage.task.models_mut() {
             if let Some(WeightsRef::Stage(id, _)) = &mut model.weights {
                 *id = key_of(id);
             }
         }
-        if let Some(Some(ImagesRef::Stage(StageRef(id)))) =
-            stage.data.as_mut().map(|data| data.adversarial.as_mut())
+        let data = stage.task.data_mut();
+        if let Some(ImagesRef::Stage(StageRef(id))) =
+            data.and_then(|data| data.adversarial.as_mut())
         {
             *id = key_of(id);
         }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use super::preflight::{CLASSES, Faults, known_shape, stages};
 use crate::data::generated;
 use crate::models;
-use crate::spec::{OptimizerKind, PlannedRun, StageSpec};
+use crate::spec::{ModelUse, OptimizerKind, PlannedRun, Task, TrainTask};
 use crate::stage::{check_simulation, model_config, simulation_bytes};
 use crate::{Error, Result};
 
@@ -26,11 +26,22 @@ pub fn check_memory(runs: &[PlannedRun], on_cpu: bool) -> Result<()> {
 fn check_against(there: u128, runs: &[PlannedRun], on_cpu: bool) -> Result<()> {
     let mut faults = Faults::default();
     let mut seen = BTreeSet::new();
-    for stage in &stages(runs) {
-        let parts = match &stage.simulate {
-            Some(simulate) => simulation_bytes(simulate),
-            None => model_bytes(stage, on_cpu)?,
-        };
+    let simulations = stages(runs).filter_map(|stage| match &stage.task {
+        Task::Simulate(task) => Some(&task.simulate),
+        _ => None,
+    });
+    let mut all: Vec<_> = simulations
+        .map(|simulate| (simulation_bytes(simulate), Some(simulate)))
+        .collect();
+    for stage in stages(runs) {
+        for used in stage.models() {
+            all.push((
+                model_bytes(&used, stage.task.training().filter(|_| on_cpu), on_cpu)?,
+                None,
+            ));
+        }
+    }
+    for (parts, simulate) in all {
         let total: u128 = parts.iter().map(|(_, bytes)| bytes).sum();
         let largest = parts.iter().max_by_key(|(_, bytes)| *bytes);
         if let Some((key, _)) = largest
@@ -42,22 +53,24 @@ fn check_against(there: u128, runs: &[PlannedRun], on_cpu: bool) -> Result<()> {
                 words(total),
                 words(there)
             ))));
-        } else if let Some(simulate) = &stage.simulate {
+        } else if let Some(simulate) = simulate {
             faults.note(check_simulation(simulate));
         }
     }
     faults.end(Error::Spec)
 }
 
-/// What a stage with a model takes at least, by the key that it grows with.
-fn model_bytes(stage: &StageSpec, on_cpu: bool) -> Result<Vec<(&'static str, u128)>> {
-    let (Some(model), Some(data)) = (&stage.model, &stage.data) else {
-        return Ok(Vec::new());
-    };
+/// What a model takes at least, by the key that it grows with.
+fn model_bytes(
+    used: &ModelUse<'_>,
+    training: Option<&TrainTask>,
+    on_cpu: bool,
+) -> Result<Vec<(&'static str, u128)>> {
+    let (model, data) = (used.model, used.data);
     let Some(shape) = known_shape(data) else {
         return Ok(Vec::new());
     };
-    let network = models::outline(&model.arch, &model_config(stage, shape, CLASSES)?)?;
+    let network = models::outline(&model.arch, &model_config(used, shape, CLASSES)?)?;
     let (mut weights, mut units) = (0u128, 0u128);
     for parameter in network.parameters() {
         let dims = parameter.tensor().dims();
@@ -66,8 +79,7 @@ fn model_bytes(stage: &StageSpec, on_cpu: bool) -> Result<Vec<(&'static str, u12
             units += dims[0] as u128;
         }
     }
-    let training = stage.optimizer.as_ref().filter(|_| on_cpu);
-    let copies = match training {
+    let copies = match training.map(|task| &task.optimizer) {
         None => 1,
         Some(optimizer) => match optimizer.kind {
             OptimizerKind::Sgd if optimizer.momentum == 0.0 => 2,

@@ -24,12 +24,11 @@ type Form = ([usize; 3], usize);
 pub fn check_data(runs: &[PlannedRun]) -> Result<()> {
     let mut faults = Faults::default();
     // Each data set with its form, where it could be read.
-    let mut seen: Vec<(DataSpec, Option<Form>)> = Vec::new();
+    let mut seen: Vec<(&DataSpec, Option<Form>)> = Vec::new();
     let mut checked = BTreeSet::new();
     let mut files = BTreeSet::new();
-    let stages = stages(runs);
-    for stage in &stages {
-        let Some(spec) = &stage.data else {
+    for stage in stages(runs) {
+        let Some(spec) = stage.task.data() else {
             continue;
         };
         if let Some(ImagesRef::File(path)) = &spec.adversarial
@@ -39,7 +38,7 @@ pub fn check_data(runs: &[PlannedRun]) -> Result<()> {
         }
         let is_read = spec.adversarial.is_none() && !spec.kind.source().is_generated();
         let form = if is_read {
-            let same = |other: &DataSpec| {
+            let same = |other: &&DataSpec| {
                 (other.kind, &other.dir, other.image_size)
                     == (spec.kind, &spec.dir, spec.image_size)
             };
@@ -54,31 +53,30 @@ pub fn check_data(runs: &[PlannedRun]) -> Result<()> {
                     };
                     let one = data::load(&source, Split::Test);
                     let form = faults.note(one.map(|one| (one.shape, one.classes.len())));
-                    seen.push((spec.clone(), form));
+                    seen.push((spec, form));
                     form
                 }
             };
             if let Some((_, classes)) = form {
-                faults.note(check_attacks(stage, classes));
+                faults.note(check_attacks(&stage.task, classes));
             }
             form
         } else {
             None
         };
-        if let Some(WeightsRef::File(path)) = stage
-            .model
-            .as_ref()
-            .and_then(|model| model.weights.as_ref())
-        {
-            let form = form.or_else(|| {
-                let classes = spec.kind.source().classes()?.len();
-                Some((known_shape(spec)?, classes))
-            });
-            if !checked.insert(format!("{:?} {form:?}", stage.model)) {
+        let form = form.or_else(|| {
+            let classes = spec.kind.source().classes()?.len();
+            Some((known_shape(spec)?, classes))
+        });
+        for used in stage.models() {
+            let Some(WeightsRef::File(path)) = &used.model.weights else {
+                continue;
+            };
+            if !checked.insert(format!("{:?} {form:?}", used.model)) {
                 continue;
             }
             match form {
-                Some((shape, classes)) => faults.note(check_weights(stage, shape, classes)),
+                Some((shape, classes)) => faults.note(check_weights(&used, shape, classes)),
                 // What they have to fit is not known: they are there, at least.
                 None => faults.note(inspect_weights(path).map(drop)),
             };
@@ -104,53 +102,44 @@ pub(super) fn known_shape(data: &DataSpec) -> Option<[usize; 3]> {
 pub fn check_models(runs: &[PlannedRun]) -> Result<()> {
     let mut faults = Faults::default();
     let mut seen = BTreeSet::new();
-    let stages = stages(runs);
-    for stage in &stages {
-        let (Some(model), Some(data)) = (&stage.model, &stage.data) else {
+    for stage in stages(runs) {
+        let data = stage.task.data();
+        if let Some(classes) = data.and_then(|data| data.kind.source().classes()) {
+            faults.note(check_attacks(&stage.task, classes.len()));
+        }
+        let Some(shape) = data.and_then(known_shape) else {
             continue;
         };
-        if let Some(classes) = data.kind.source().classes() {
-            faults.note(check_attacks(stage, classes.len()));
-        }
-        let Some(shape) = known_shape(data) else {
-            continue;
-        };
-        let uses = [
-            (stage.linbp.train, LinbpUse::Train),
-            (stage.linbp.attack, LinbpUse::Attack),
-        ];
-        let uses: Vec<LinbpUse> = uses
-            .into_iter()
-            .filter(|(on, _)| *on)
-            .map(|(_, r#use)| r#use)
-            .collect();
-        let words = format!(
-            "{} {:?} {shape:?} {:?} {uses:?}",
-            model.arch, model.widths, stage.linbp
-        );
-        if !seen.insert(words) {
-            continue;
-        }
-        let outline = model_config(stage, shape, CLASSES)
-            .and_then(|config| models::outline(&model.arch, &config));
-        let network = match outline {
-            Ok(network) => network,
-            Err(error) => {
-                faults.note::<()>(Err(error));
+        for used in stage.models() {
+            let (model, linbp) = (used.model, &used.linbp);
+            let uses = [
+                (linbp.train, LinbpUse::Train),
+                (linbp.attack, LinbpUse::Attack),
+            ];
+            let uses = uses.into_iter().filter(|(on, _)| *on);
+            let uses: Vec<LinbpUse> = uses.map(|(_, r#use)| r#use).collect();
+            let words = format!(
+                "{} {:?} {shape:?} {linbp:?} {uses:?}",
+                model.arch, model.widths
+            );
+            if !seen.insert(words) {
                 continue;
             }
-        };
-        for r#use in uses {
-            faults.note(linbp_plan(&model.arch, &network, &stage.linbp, r#use));
+            let outline = model_config(&used, shape, CLASSES)
+                .and_then(|config| models::outline(&model.arch, &config));
+            if let Some(network) = faults.note(outline) {
+                for r#use in uses {
+                    faults.note(linbp_plan(&model.arch, &network, linbp, r#use));
+                }
+            }
         }
     }
     faults.end(Error::Spec)
 }
 
-/// The stages of all runs, each once a model.
-pub(super) fn stages(runs: &[PlannedRun]) -> Vec<StageSpec> {
-    let stages = runs.iter().flat_map(|run| &run.spec.stages);
-    stages.flat_map(StageSpec::by_model).collect()
+/// The stages of all runs.
+pub(super) fn stages(runs: &[PlannedRun]) -> impl Iterator<Item = &StageSpec> {
+    runs.iter().flat_map(|run| &run.spec.stages)
 }
 
 /// The faults of a check, each once.

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::run::{
     ListedRun, Metrics, MetricsRow, RunRecord, RunState, StageRecord, TransferRow, files, table,
 };
-use crate::spec::Task;
+use crate::spec::TaskKind;
 
 /// All runs of a name.
 #[derive(Debug)]
@@ -111,8 +111,8 @@ impl ComparedRun {
     /// The epochs done of the last stage that trains and has begun.
     pub fn epoch(&self) -> Option<u64> {
         let trains = |stage: &&ComparedStage| {
-            let task = Task::from_name(&stage.record.task);
-            stage.record.state != RunState::Pending && task.is_some_and(Task::is_training)
+            let task = TaskKind::from_name(&stage.record.task);
+            stage.record.state != RunState::Pending && task.is_some_and(TaskKind::is_training)
         };
         let stage = self.stages.iter().rfind(trains)?;
         Some(stage.rows.iter().map(|row| row.epoch).max().unwrap_or(0))

@@ -12,7 +12,7 @@ use super::settings::{lookup, of_stage};
 use crate::attacks::AttackKind;
 use crate::error::Result;
 use crate::run::{Method, MetricsRow};
-use crate::spec::Task;
+use crate::spec::TaskKind;
 
 /// The columns before the settings that tell the runs apart.
 const RUN_COLUMNS: [&str; 2] = ["run", "state"];
@@ -120,7 +120,7 @@ fn of_metrics(run: &ComparedRun, stage: &ComparedStage) -> Vec<Measurement> {
     let id = &stage.record.id;
     let linbp = of_stage(&run.settings, id, "linbp.attack").and_then(toml::Value::as_bool);
     let kind = of_stage(&run.settings, id, "attack.kind").and_then(toml::Value::as_str);
-    let is_training = Task::from_name(&stage.record.task).is_some_and(Task::is_training);
+    let is_training = TaskKind::from_name(&stage.record.task).is_some_and(TaskKind::is_training);
     let mut last: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     for row in &stage.rows {
         let epoch = last.entry((&row.split, &row.attack)).or_default();

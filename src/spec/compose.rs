@@ -10,6 +10,7 @@ use super::outcome::Outcome;
 use super::references::{self, Link};
 use super::sections::{WeightsRef, sections};
 use super::stages::{HEAD_NAMES, StageReader, first_leaf, refuse_unknown};
+use super::task::TaskKind;
 use super::words::found;
 
 /// Reads the experiment. Nothing where it has faults; all of them are noted.
@@ -150,12 +151,15 @@ fn compare_with_sources(specs: &[StageSpec], links: &[Link], outcome: &mut Outco
         let (Some(user), Some(source)) = (find(&link.from), find(&link.target)) else {
             continue;
         };
-        let (Some(model), Some(trained)) = (&user.model, &source.model) else {
+        // A transfer's models have a normalisation in common, and architectures of their own.
+        let (Some((_, trained)), [(_, model)]) =
+            (source.task.models().pop(), &user.task.models()[..])
+        else {
             continue;
         };
         let is_source =
             matches!(&model.weights, Some(WeightsRef::Stage(id, _)) if *id == source.id);
-        if !is_source || !link.key.ends_with("weights") {
+        if !is_source || !link.key.ends_with("weights") || user.task.kind() == TaskKind::Transfer {
             continue;
         }
         if (&model.arch, &model.widths) != (&trained.arch, &trained.widths) {
@@ -167,7 +171,7 @@ fn compare_with_sources(specs: &[StageSpec], links: &[Link], outcome: &mut Outco
             );
             outcome.fault(&link.place, &link.key, &message);
         }
-        let normalize = |stage: &StageSpec| stage.data.as_ref().map(|data| data.normalize.clone());
+        let normalize = |stage: &StageSpec| stage.task.data().map(|data| data.normalize.clone());
         if normalize(user) != normalize(source) {
             outcome.remarks.push(format!(
                 "{}: {}: the model was trained with another data.normalize than is set here",
@@ -195,7 +199,7 @@ fn note_shadowed(merged: &Dict, places: &dyn Locate, outcome: &mut Outcome) {
     let sections = sections();
     let sections = sections
         .iter()
-        .filter_map(|(name, _)| Some((*name, merged.get(*name)?.as_dict()?)));
+        .filter_map(|section| Some((section.name, merged.get(section.name)?.as_dict()?)));
     let heads = HEAD_NAMES
         .iter()
         .filter_map(|name| Some((name, merged.get(*name)?)))

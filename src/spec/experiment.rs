@@ -2,15 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
-
 use super::precision::PrecisionChoice;
-use super::sections::{
-    CheckpointSpec, DataSpec, EvalAttack, EvaluateSpec, LinbpSpec, ModelSpec, OptimizerSpec,
-    SchedulerSpec, SimulateSpec, TrainSpec, TransferSpec,
-};
-use super::task::Task;
-use crate::attacks::{AttackSpec, Entry};
+use super::sections::{DataSpec, LinbpSpec, ModelSpec};
+use super::tasks::Task;
 
 /// One experiment: a name and its stages in the order of the spec.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,58 +21,60 @@ pub struct ExperimentSpec {
     pub warnings: Vec<String>,
 }
 
-/// One stage. A section that the task does not use is `None`, or its default.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// One stage.
+#[derive(Clone, Debug, PartialEq)]
 pub struct StageSpec {
     pub id: String,
-    pub task: Task,
     /// The seed of every random number of the stage.
     pub seed: u64,
     /// How exactly a card computes; none: as cards do by default.
     pub precision: Option<PrecisionChoice>,
-    pub data: Option<DataSpec>,
-    pub model: Option<ModelSpec>,
-    pub linbp: LinbpSpec,
-    pub optimizer: Option<OptimizerSpec>,
-    pub scheduler: SchedulerSpec,
-    pub train: Option<TrainSpec>,
-    pub attack: Option<AttackSpec>,
-    pub evaluate: EvaluateSpec,
-    pub checkpoint: CheckpointSpec,
-    pub simulate: Option<SimulateSpec>,
-    pub transfer: Option<TransferSpec>,
+    /// What it does, with its settings.
+    pub task: Task,
 }
 
 impl StageSpec {
     /// The id of the stage of a spec that lists none.
     pub const MAIN: &'static str = "main";
 
-    /// The stage once for each model that it uses, as its own one: several for a transfer, which differ in nothing else.
-    /// LinBP in attacks is on where some of the stage's attacks use it.
-    pub fn by_model(&self) -> Vec<Self> {
-        let Some(transfer) = &self.transfer else {
-            return vec![self.clone()];
+    /// Its models: several of a transfer.
+    pub fn models(&self) -> Vec<ModelUse<'_>> {
+        let (Some(data), Some(linbp)) = (self.task.data(), self.task.linbp()) else {
+            return Vec::new();
         };
-        let models = transfer.models.values();
-        let models = models.map(|model| self.with_model(model, transfer.linbp.contains(&true)));
+        let models = self.task.models().into_iter();
+        let models = models.map(|(key, model)| ModelUse {
+            key,
+            model,
+            data,
+            linbp: linbp.clone(),
+            seed: self.seed,
+        });
         models.collect()
     }
+}
 
-    /// The attacks that the stage carries out: its own, and those of its evaluations.
-    pub fn attacks(&self) -> Vec<Entry> {
-        let own = self.attack.as_ref().and_then(AttackSpec::entry);
-        let transfer = self.transfer.iter().flat_map(|transfer| &transfer.attacks);
-        let evaluations = self.evaluate.attacks.iter().filter_map(EvalAttack::attack);
-        own.into_iter()
-            .chain(transfer.chain(evaluations).cloned())
-            .collect()
-    }
+/// A model of a stage, with what it is built from and used with.
+#[derive(Clone, Debug)]
+pub struct ModelUse<'a> {
+    /// The key of the section that describes it.
+    pub key: String,
+    pub model: &'a ModelSpec,
+    pub data: &'a DataSpec,
+    pub linbp: LinbpSpec,
+    /// The seed of random weights.
+    pub seed: u64,
+}
 
-    /// The stage with another model, and LinBP in attacks on or off.
-    pub fn with_model(&self, model: &ModelSpec, linbp: bool) -> Self {
-        let mut stage = self.clone();
-        stage.model = Some(model.clone());
-        stage.linbp.attack = linbp;
-        stage
+impl<'a> ModelUse<'a> {
+    /// The one model of a task.
+    pub fn new(model: &'a ModelSpec, data: &'a DataSpec, linbp: &LinbpSpec, seed: u64) -> Self {
+        Self {
+            key: "model".to_owned(),
+            model,
+            data,
+            linbp: linbp.clone(),
+            seed,
+        }
     }
 }

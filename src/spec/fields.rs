@@ -5,8 +5,8 @@ use serde::Deserialize;
 
 use super::location::{Locate, Location};
 use super::outcome::{Idle, Outcome};
-use super::section::Key;
-use super::task::Task;
+use super::section::{Key, SectionInfo};
+use super::task::TaskKind;
 use super::words::{expected, mismatch, unknown_key};
 
 /// A table that may hold keys of a section: the stage's own, the spec's, or that of a stage referred to.
@@ -44,13 +44,19 @@ pub(crate) fn peek<'a>(tables: &[Table<'a>], key: &str) -> Option<&'a Value> {
 /// The other sections of a stage, and what else a section asks of its surroundings.
 pub(crate) trait Surroundings {
     /// What the stage does; nothing where the task itself is faulty: then nothing is called idle or missing on its account.
-    fn task(&self) -> Option<Task>;
+    fn task(&self) -> Option<TaskKind>;
 
     /// The tables of a section of the stage, strongest first.
     fn tables(&self, section: &str) -> Vec<Table<'_>>;
 
     /// All sections with their keys.
-    fn sections(&self) -> &[(&'static str, Vec<Key>)];
+    fn sections(&self) -> &[SectionInfo];
+
+    /// Whether the task has a section, or may have it where evaluations attack; true where the task is unknown.
+    fn may_use(&self, section: &str) -> bool;
+
+    /// Whether the stage attacks by `[attack]`'s own kind or, as a transfer, by a list in its place.
+    fn attacks_by_itself(&self) -> bool;
 
     /// The ids of all stages.
     fn stages(&self) -> &[String];
@@ -93,7 +99,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Whether the stage's task is one of these; true where the task is unknown.
-    pub fn task_is(&self, tasks: &[Task]) -> bool {
+    pub fn task_is(&self, tasks: &[TaskKind]) -> bool {
         self.around.task().is_none_or(|task| tasks.contains(&task))
     }
 
@@ -391,7 +397,7 @@ impl<'a> Fields<'a> {
     fn stage_of(&self, section: &str, key: &str) -> Option<String> {
         let is_stage = self.around.stages().iter().any(|id| id == section);
         let mut sections = self.around.sections().iter();
-        let is_section = sections.any(|(name, _)| *name == key);
+        let is_section = sections.any(|section| section.name == key);
         (is_stage && is_section).then(|| format!("stage.{section}.{key}"))
     }
 }

@@ -6,7 +6,7 @@ use petgraph::graphmap::DiGraphMap;
 use super::choice::nearest;
 use super::location::Location;
 use super::outcome::Outcome;
-use super::task::Task;
+use super::task::TaskKind;
 
 /// What a reference needs of the stage that it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,10 +18,10 @@ pub(crate) enum Wants {
 }
 
 impl Wants {
-    fn is_left_by(self, task: Task) -> bool {
+    fn is_left_by(self, task: TaskKind) -> bool {
         match self {
             Self::Weights => task.is_training(),
-            Self::Images => task == Task::Attack,
+            Self::Images => task == TaskKind::Attack,
         }
     }
 
@@ -47,7 +47,7 @@ pub(crate) struct Link {
 
 /// Notes every unknown, self-referring, circular and mistaken reference among stages, given as (id, task).
 pub(crate) fn check(
-    stages: &[(String, Option<Task>)],
+    stages: &[(String, Option<TaskKind>)],
     links: &[Link],
     staged: bool,
     outcome: &mut Outcome,

@@ -29,6 +29,34 @@ pub(crate) trait Section: Sized {
     fn shrink(&mut self) -> Vec<&'static str>;
 }
 
+/// Reads the sections of a stage.
+pub(crate) trait SectionReader {
+    /// Reads a section that the task has; nothing where it is faulty.
+    fn section<S: Section>(&mut self, name: &'static str) -> Option<S>;
+
+    /// Reads a section that the task may have; nothing inside where it has no use for it.
+    fn section_if_used<S: Section>(&mut self, name: &'static str) -> Option<Option<S>>;
+}
+
+/// A section by name.
+#[derive(Clone, Debug)]
+pub struct SectionInfo {
+    pub name: &'static str,
+    pub keys: Vec<Key>,
+    /// Reads it for its faults alone.
+    pub(crate) check: fn(Fields),
+}
+
+impl SectionInfo {
+    pub(crate) fn of<S: Section>(name: &'static str) -> Self {
+        Self {
+            name,
+            keys: S::KEYS.to_vec(),
+            check: |fields| drop(S::read(fields)),
+        }
+    }
+}
+
 /// Defines a section. Each field says after its type how it is read:
 ///
 /// - `[required]`, `[optional]` (the type is an `Option`), `[or default]`: read as its own type;
@@ -37,14 +65,14 @@ pub(crate) trait Section: Sized {
 /// - `[by function, identity other]`: the same, where `fn(&FieldType) -> Result<toml::Value, _>` says what tells it apart.
 ///
 /// then, where the default is not the first one that the key had, `was` and that one, see [`Section::identity`]; and where
-/// a trial run takes less, `smoke` and the most that it takes.
+/// a trial run takes less, `smoke` and the most that it takes, or a `fn(&mut FieldType) -> bool` that sees to it.
 ///
 /// The `check` block sees every field as an `Option` (nothing where it was faulty) and may note further faults.
 macro_rules! section {
     (
         $(#[$meta:meta])*
         $name:ident {
-            $( $(#[doc = $doc:literal])+ $field:ident : $type:ty [$($how:tt)+] $(was $was:literal)? $(smoke $most:literal)? ),*
+            $( $(#[doc = $doc:literal])+ $field:ident : $type:ty [$($how:tt)+] $(was $was:literal)? $(smoke $most:tt)? ),*
             $(,)?
         }
         $(check($fields:ident) $check:block)?
@@ -83,7 +111,7 @@ macro_rules! section {
             #[allow(unused_mut)]
             fn shrink(&mut self) -> Vec<&'static str> {
                 let mut changed = Vec::new();
-                $( $( if $crate::spec::section::cap(&mut self.$field, $most) {
+                $( $( if $crate::spec::section::shrink!(self.$field, $most) {
                     changed.push(stringify!($field));
                 } )? )*
                 changed
@@ -162,9 +190,66 @@ macro_rules! value_of {
 }
 pub(crate) use value_of;
 
+/// Brings a field down: a number to a literal, anything else by a function of it; whether it changed.
+macro_rules! shrink {
+    ($value:expr, $most:literal) => {
+        $crate::spec::section::cap(&mut $value, $most)
+    };
+    ($value:expr, $by:ident) => {
+        $by(&mut $value)
+    };
+}
+pub(crate) use shrink;
+
 /// Brings a number down to the most that there may be; whether it was more.
 pub(crate) fn cap(value: &mut usize, most: usize) -> bool {
     let more = *value > most;
     *value = most.min(*value);
     more
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Section;
+
+    section! {
+        /// A section as it was first.
+        First {
+            /// A number.
+            number: usize [or 1],
+        }
+    }
+
+    section! {
+        /// The same with a key more.
+        More {
+            /// A number.
+            number: usize [or 1],
+            /// A key that came later.
+            later: bool [or false],
+        }
+    }
+
+    section! {
+        /// The same with another default.
+        Changed {
+            /// A number.
+            number: usize [or 2] was 1,
+        }
+    }
+
+    #[test]
+    fn an_added_key_leaves_old_results_found_and_a_changed_default_does_not() {
+        let first = |number| First { number }.identity().unwrap();
+        let more = |number, later| More { number, later }.identity().unwrap();
+        assert_eq!((first(1), first(3)), (more(1, false), more(3, false)));
+        assert_ne!(first(1), more(1, true));
+        let changed = |number| Changed { number }.identity().unwrap();
+        assert_ne!(
+            changed(2),
+            first(1),
+            "what is not written means something else"
+        );
+        assert_eq!(changed(1), first(1), "the old default, written out");
+    }
 }

@@ -3,14 +3,11 @@
 use std::path::PathBuf;
 
 use super::experiment::{ExperimentSpec, StageSpec};
-use super::section::Section;
-use super::sections::{EvalAttack, WeightsRef};
+use super::section::cap;
+use super::sections::WeightsRef;
 
 const TRAIN_LIMIT: usize = 128;
 const TEST_LIMIT: usize = 64;
-const BATCH_SIZE: usize = 32;
-const REPEATS: usize = 2;
-const STEPS: usize = 100;
 
 /// Shrinks an experiment and gives it a name of its own, so that its results stand apart. Returns remarks on what that
 /// changes beside sizes.
@@ -41,16 +38,11 @@ pub(crate) fn shrink(spec: &mut ExperimentSpec) -> Vec<String> {
 
 /// Leaves out the files of weights that are not there; returns the keys and the files.
 fn forgo_weights(stage: &mut StageSpec) -> Vec<(String, PathBuf)> {
-    let own = stage.model.iter_mut();
-    let own = own.map(|model| ("model.weights".to_owned(), model));
-    let transfer = stage.transfer.iter_mut();
-    let transfer = transfer.flat_map(|transfer| transfer.models.iter_mut());
-    let transfer = transfer.map(|(name, model)| (format!("transfer.models.{name}.weights"), model));
     let mut forgone = Vec::new();
-    for (key, model) in own.chain(transfer) {
+    for (key, model) in stage.task.models_mut() {
         match &model.weights {
             Some(WeightsRef::File(file)) if !file.exists() => {
-                forgone.push((key, file.clone()));
+                forgone.push((format!("{key}.weights"), file.clone()));
                 model.weights = None;
             }
             _ => {}
@@ -61,61 +53,20 @@ fn forgo_weights(stage: &mut StageSpec) -> Vec<(String, PathBuf)> {
 
 /// Shrinks a stage; returns the keys that changed.
 fn shrink_stage(stage: &mut StageSpec) -> Vec<String> {
-    let mut changed = Vec::new();
-    let mut cap = |key: &'static str, value: &mut usize, most: usize| {
-        if *value > most {
-            *value = most;
-            changed.push(key.to_owned());
-        }
+    let mut changed = stage.task.shrink();
+    let training = stage.task.training().is_some();
+    let Some(data) = stage.task.data_mut() else {
+        return changed;
     };
-    if let Some(data) = &mut stage.data {
-        cap("data.batch_size", &mut data.batch_size, BATCH_SIZE);
-        cap(
-            "data.eval_batch_size",
-            &mut data.eval_batch_size,
-            BATCH_SIZE,
-        );
-        if stage.task.is_training() {
-            cap(
-                "data.train_limit",
-                data.train_limit.get_or_insert(usize::MAX),
-                TRAIN_LIMIT,
-            );
-        }
-        cap(
-            "data.test_limit",
-            data.test_limit.get_or_insert(usize::MAX),
-            TEST_LIMIT,
-        );
-    }
-    if let Some(train) = &mut stage.train {
-        cap("train.epochs", &mut train.epochs, 1);
-        cap("evaluate.every", &mut stage.evaluate.every, 1);
-    }
-    if let Some(simulate) = &mut stage.simulate {
-        cap("simulate.repeats", &mut simulate.repeats, REPEATS);
-        cap("simulate.steps", &mut simulate.steps, STEPS);
-    }
-    let lists = stage
-        .evaluate
-        .attacks
-        .iter_mut()
-        .filter_map(|evaluation| match evaluation {
-            EvalAttack::Attack(entry) => Some(("evaluate.attacks", &mut entry.settings)),
-            EvalAttack::None => None,
-        });
-    let transfer = stage
-        .transfer
-        .iter_mut()
-        .flat_map(|transfer| &mut transfer.attacks);
-    let lists = lists.chain(transfer.map(|entry| ("transfer.attacks", &mut entry.settings)));
-    for (key, settings) in lists {
-        if !settings.shrink().is_empty() {
+    let limits = [
+        ("data.train_limit", &mut data.train_limit, TRAIN_LIMIT),
+        ("data.test_limit", &mut data.test_limit, TEST_LIMIT),
+    ];
+    // Only training reads the training images.
+    for (key, limit, most) in limits.into_iter().skip(usize::from(!training)) {
+        if cap(limit.get_or_insert(usize::MAX), most) {
             changed.push(key.to_owned());
         }
-    }
-    if let Some(attack) = &mut stage.attack {
-        changed.extend(attack.shrink().iter().map(|key| format!("attack.{key}")));
     }
     changed
 }
@@ -143,11 +94,8 @@ mod tests {
             "{:?}",
             plan.warnings
         );
-        assert_eq!(
-            plan.runs[0].spec.stages[0].model.as_ref().unwrap().weights,
-            None
-        );
-        let attacks = plan.runs[0].spec.stages[0].attacks();
+        assert_eq!(plan.runs[0].spec.stages[0].task.models()[0].1.weights, None);
+        let attacks = plan.runs[0].spec.stages[0].task.attacks();
         let settings: Vec<toml::Table> = attacks
             .iter()
             .map(|entry| toml::Table::try_from(&entry.settings).unwrap())

@@ -11,13 +11,12 @@ use super::outcome::{Idle, Outcome};
 use super::precision::PrecisionChoice;
 use super::range::Seed;
 use super::references::Link;
-use super::section::{Key, Section};
-use super::sections::{
-    CheckpointSpec, EvaluateSpec, LinbpSpec, SchedulerSpec, StageRef, WeightsRef,
-};
-use super::task::Task;
+use super::section::{Key, Section, SectionInfo, SectionReader};
+use super::sections::{StageRef, WeightsRef};
+use super::task::TaskKind;
+use super::tasks::Task;
 use super::words::{found, unknown_key};
-use crate::attacks::{AttackSpec, lists_attacks};
+use crate::attacks::lists_attacks;
 
 /// The keys of a stage beside its sections.
 const HEAD: &[Key] = &[
@@ -47,7 +46,7 @@ const FROM_DATA: &[&str] = &["kind", "dir", "image_size", "normalize", "test_lim
 /// A stage as far as it could be read.
 pub(crate) struct ReadStage {
     pub id: String,
-    pub task: Option<Task>,
+    pub task: Option<TaskKind>,
     pub links: Vec<Link>,
     /// Nothing where the stage has faults.
     pub spec: Option<StageSpec>,
@@ -59,7 +58,7 @@ pub(crate) struct StageReader<'a> {
     /// The ids in order; empty for a spec of one task.
     pub stages: &'a [String],
     /// All sections with their keys.
-    pub sections: &'a [(&'static str, Vec<Key>)],
+    pub sections: &'a [SectionInfo],
     pub places: &'a dyn Locate,
     pub outcome: &'a mut Outcome,
 }
@@ -68,17 +67,17 @@ pub(crate) struct StageReader<'a> {
 pub(crate) struct Scope<'a> {
     merged: &'a Dict,
     stages: &'a [String],
-    sections: &'a [(&'static str, Vec<Key>)],
+    sections: &'a [SectionInfo],
     id: &'a str,
     /// "stage.craft", or empty for a spec of one task.
     prefix: String,
-    task: Option<Task>,
+    task: Option<TaskKind>,
     /// Whether evaluations attack.
     attacks: bool,
 }
 
 impl Surroundings for Scope<'_> {
-    fn task(&self) -> Option<Task> {
+    fn task(&self) -> Option<TaskKind> {
         self.task
     }
 
@@ -86,8 +85,16 @@ impl Surroundings for Scope<'_> {
         self.chain(self.id, section, &mut Vec::new())
     }
 
-    fn sections(&self) -> &[(&'static str, Vec<Key>)] {
+    fn sections(&self) -> &[SectionInfo] {
         self.sections
+    }
+
+    fn may_use(&self, section: &str) -> bool {
+        self.task.is_none_or(|task| task.uses(section, true))
+    }
+
+    fn attacks_by_itself(&self) -> bool {
+        self.task.is_none_or(|task| task.uses("attack", false))
     }
 
     fn stages(&self) -> &[String] {
@@ -113,59 +120,26 @@ impl<'a> StageReader<'a> {
         let mut head = self.fields(&scope, &scope.prefix, HEAD, tables, true);
         // What stands beside them are the sections.
         head.shared = true;
-        let task: Option<Task> = head.required("task");
+        let task: Option<TaskKind> = head.required("task");
         let seed = head
             .optional::<Seed>("seed")
             .map(|seed| seed.map_or(0, Seed::get));
         let precision = head.optional::<PrecisionChoice>("precision");
         scope.task = task;
         scope.attacks = lists_attacks(&scope);
-        let attacks = scope.attacks;
-
-        let data = self.section(&scope, "data");
-        let model = self.section(&scope, "model");
-        let linbp = self.section(&scope, "linbp");
-        let optimizer = self.section(&scope, "optimizer");
-        let scheduler = self.section(&scope, "scheduler");
-        let train = self.section(&scope, "train");
-        let mut attack: Option<AttackSpec> = self.section(&scope, "attack");
-        let evaluate = self.section(&scope, "evaluate");
-        let checkpoint = self.section(&scope, "checkpoint");
-        let simulate = self.section(&scope, "simulate");
-        let transfer = self.section(&scope, "transfer");
+        let mut sections = Sections {
+            reader: self,
+            scope: &scope,
+        };
+        let read = task.and_then(|kind| Task::read(kind, &mut sections));
+        self.check_unused(&scope);
         self.outcome.end_reading();
-        // A transfer has its attacks in its list, also where it takes the one of [attack].
-        if let (Some(Task::Transfer), Some(attack)) = (task, &mut attack) {
-            attack.own = None;
-            attack.head.kind = None;
-        }
-
         let spec = || {
-            let task = task?;
-            // A section that is used and faulty makes the stage faulty; one that is not used is left out.
-            fn need<S>(section: Option<S>, used: bool) -> Option<Option<S>> {
-                if used { section.map(Some) } else { Some(None) }
-            }
-            fn used_or_default<S: Default>(section: Option<S>, used: bool) -> Option<S> {
-                if used { section } else { Some(S::default()) }
-            }
-            let uses = |section| task.uses(section, attacks);
             Some(StageSpec {
                 id: id.to_owned(),
-                task,
                 seed: seed?,
                 precision: precision?,
-                data: need(data, uses("data"))?,
-                model: need(model, uses("model"))?,
-                linbp: used_or_default::<LinbpSpec>(linbp, uses("linbp"))?,
-                optimizer: need(optimizer, uses("optimizer"))?,
-                scheduler: used_or_default::<SchedulerSpec>(scheduler, uses("scheduler"))?,
-                train: need(train, uses("train"))?,
-                attack: need(attack, uses("attack"))?,
-                evaluate: used_or_default::<EvaluateSpec>(evaluate, uses("evaluate"))?,
-                checkpoint: used_or_default::<CheckpointSpec>(checkpoint, uses("checkpoint"))?,
-                simulate: need(simulate, uses("simulate"))?,
-                transfer: need(transfer, uses("transfer"))?,
+                task: read?,
             })
         };
         ReadStage {
@@ -176,11 +150,30 @@ impl<'a> StageReader<'a> {
         }
     }
 
-    /// Reads a section; nothing where it is faulty or was not written and is not used.
-    fn section<S: Section>(&mut self, scope: &Scope<'a>, name: &'static str) -> Option<S> {
-        let used = scope
-            .task
-            .is_some_and(|task| task.uses(name, scope.attacks));
+    /// Looks for faults in the sections that the task has no use for.
+    fn check_unused(&mut self, scope: &Scope<'a>) {
+        for section in self
+            .sections
+            .iter()
+            .filter(|section| !scope.uses(section.name))
+        {
+            if let Some(fields) = self
+                .open(scope, section.name, &[])
+                .filter(|fields| !fields.tables.is_empty())
+            {
+                (section.check)(fields);
+            }
+        }
+    }
+
+    /// The tables of a section, to be read; nothing where one of them is no table.
+    fn open<'f>(
+        &'f mut self,
+        scope: &'f Scope<'a>,
+        name: &'static str,
+        keys: &'static [Key],
+    ) -> Option<Fields<'f>> {
+        let used = scope.uses(name);
         let tables = self.tables(scope, name)?;
         let path = join(&scope.prefix, name);
         let own = tables.iter().filter(|table| table.only.is_empty());
@@ -208,10 +201,7 @@ impl<'a> StageReader<'a> {
                 self.outcome.idle_here.insert(table, idle);
             }
         }
-        if tables.is_empty() && !used {
-            return None;
-        }
-        S::read(self.fields(scope, &path, S::KEYS, tables, used))
+        Some(self.fields(scope, &path, keys, tables, used))
     }
 
     fn fields<'f>(
@@ -273,7 +263,31 @@ impl<'a> StageReader<'a> {
     }
 }
 
+/// The sections of one stage.
+struct Sections<'r, 'a> {
+    reader: &'r mut StageReader<'a>,
+    scope: &'r Scope<'a>,
+}
+
+impl SectionReader for Sections<'_, '_> {
+    fn section<S: Section>(&mut self, name: &'static str) -> Option<S> {
+        S::read(self.reader.open(self.scope, name, S::KEYS)?)
+    }
+
+    fn section_if_used<S: Section>(&mut self, name: &'static str) -> Option<Option<S>> {
+        match self.scope.uses(name) {
+            true => self.section(name).map(Some),
+            false => Some(None),
+        }
+    }
+}
+
 impl<'a> Scope<'a> {
+    fn uses(&self, section: &str) -> bool {
+        self.task
+            .is_some_and(|task| task.uses(section, self.attacks))
+    }
+
     fn prefix_of(&self, id: &str) -> String {
         if self.stages.is_empty() {
             String::new()
@@ -362,14 +376,14 @@ pub(crate) fn refuse_unknown(
     path: &str,
     heads: &[&str],
     stages: &[String],
-    sections: &[(&'static str, Vec<Key>)],
+    sections: &[SectionInfo],
     places: &dyn Locate,
     outcome: &mut Outcome,
 ) {
     let known = heads
         .iter()
         .copied()
-        .chain(sections.iter().map(|(name, _)| *name));
+        .chain(sections.iter().map(|section| section.name));
     for (key, value) in table {
         if !known.clone().any(|known| known == key) {
             let written = join(path, key);

@@ -1,10 +1,10 @@
-//! What a stage does, and which sections that takes.
+//! What a stage can do, by name.
 
 use super::choice::choices;
 
 choices! {
     /// What a stage does.
-    Task {
+    TaskKind {
         /// One of the student-teacher simulations.
         Simulate = "simulate",
         /// Train a model on clean images.
@@ -20,23 +20,7 @@ choices! {
     }
 }
 
-impl Task {
-    /// Whether the task uses a section. `attacks` says whether its evaluations attack.
-    pub(crate) fn uses(self, section: &str, attacks: bool) -> bool {
-        match section {
-            "simulate" => self == Self::Simulate,
-            "data" | "linbp" => self != Self::Simulate,
-            "model" => !matches!(self, Self::Simulate | Self::Transfer),
-            "transfer" => self == Self::Transfer,
-            "optimizer" | "scheduler" | "train" | "checkpoint" => self.is_training(),
-            "attack" => {
-                matches!(self, Self::Attack | Self::AdversarialTrain | Self::Transfer) || attacks
-            }
-            "evaluate" => self.is_training() || self == Self::Evaluate,
-            _ => false,
-        }
-    }
-
+impl TaskKind {
     /// Whether the task leaves weights that another stage can start from.
     pub fn is_training(self) -> bool {
         matches!(self, Self::Train | Self::AdversarialTrain)

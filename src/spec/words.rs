@@ -4,7 +4,7 @@ use figment::error::Kind;
 use figment::value::Value;
 
 use super::choice::{nearest, one_of};
-use super::section::Key;
+use super::section::SectionInfo;
 
 /// What other programs and the literature call some keys.
 const SYNONYMS: &[(&str, &str)] = &[
@@ -27,7 +27,7 @@ const SYNONYMS: &[(&str, &str)] = &[
 pub(crate) fn unknown_key<'a>(
     key: &str,
     known: impl Iterator<Item = &'a str> + Clone,
-    sections: &[(&'static str, Vec<Key>)],
+    sections: &[SectionInfo],
 ) -> String {
     let meant = |name: &str| {
         let mut synonyms = SYNONYMS.iter().filter(|(other, _)| *other == key);
@@ -40,7 +40,7 @@ pub(crate) fn unknown_key<'a>(
     let in_sections = |such: &dyn Fn(&str) -> bool| {
         let mut keys = sections
             .iter()
-            .flat_map(|(section, keys)| keys.iter().map(move |key| (section, key.name)));
+            .flat_map(|section| section.keys.iter().map(|key| (section.name, key.name)));
         keys.find(|(_, name)| such(name))
     };
     match in_sections(&|name| name == key).or_else(|| in_sections(&meant)) {

@@ -4,29 +4,33 @@
 use candle_core::Tensor;
 
 use super::StageContext;
-use super::assemble::{self, section};
+use super::assemble;
 use super::fit::Fit;
 use crate::attacks::{ModelMode, Originals, Start, Target, craft};
 use crate::nn::{Mode, Param};
 use crate::run::{Metrics, interrupt};
 
+use crate::spec::{ModelUse, TrainTask};
 use crate::{Error, Result};
 
 /// Tells the random starts of training from those of evaluations in the same epoch.
 const ROUND: u16 = 0;
 
 /// Trains on the attacked images.
-pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
-    let spec = section(&ctx.spec.attack, "attack")?;
+pub(super) fn run(ctx: &StageContext<'_>, task: &TrainTask) -> Result<Metrics> {
+    let spec = task
+        .attack
+        .as_ref()
+        .ok_or_else(|| Error::spec("[attack]: this task needs it"))?;
     let mode = match spec.head.model_mode {
         ModelMode::Eval => Mode::Eval,
         ModelMode::Train => Mode::Train,
     };
-    let fit = Fit::new(ctx)?;
-    let data = section(&ctx.spec.data, "data")?;
-    let entry = section(&spec.entry(), "attack.kind")?.clone();
-    let attacks = assemble::attacks(spec, &entry, data, fit.classes())?;
-    let plan = assemble::attack_plan(ctx.spec, fit.network())?;
+    let entry = spec.entry()?;
+    let fit = Fit::new(ctx, task, &entry.name)?;
+    let attacks = assemble::attacks(spec, &entry, &task.data, fit.classes())?;
+    let used = ModelUse::new(&task.model, &task.data, &task.linbp, ctx.seed);
+    let plan = assemble::attack_plan(&used, fit.network())?;
     fit.run(&|network, batch, at| {
         let target = Target {
             mode,

@@ -22,21 +22,17 @@ use crate::ops::image::Normalize;
 use crate::optim::{Adam, AdamConfig, Optimizer, Schedule, Sgd, SgdConfig, Shape};
 use crate::run::adversarial_images;
 use crate::spec::{
-    AugmentKind, DataSpec, ImagesRef, LinbpSpec, LinbpVariant, ModelSpec, Moment, OptimizerKind,
-    OptimizerSpec, Rectifier, SchedulerKind, StageRef, StageSpec, WeightsRef,
+    AugmentKind, DataSpec, ImagesRef, LinbpSpec, LinbpVariant, ModelSpec, ModelUse, Moment,
+    OptimizerKind, OptimizerSpec, Rectifier, SchedulerKind, StageRef, TrainTask, WeightsRef,
 };
 use crate::{Error, Result};
 
-/// A section that the spec's validation has made sure of.
-pub(super) fn section<'a, S>(section: &'a Option<S>, name: &str) -> Result<&'a S> {
-    section
-        .as_ref()
-        .ok_or_else(|| Error::spec(format!("[{name}]: this task needs it")))
-}
-
 /// The images of a split, or another stage's adversarial images where the spec asks for them.
-pub(super) fn dataset(ctx: &StageContext<'_>, split: Split) -> Result<Arc<Dataset>> {
-    let spec = section(&ctx.spec.data, "data")?;
+pub(super) fn dataset(
+    ctx: &StageContext<'_>,
+    spec: &DataSpec,
+    split: Split,
+) -> Result<Arc<Dataset>> {
     if let (Split::Test, Some(images)) = (split, &spec.adversarial) {
         let path = match images {
             ImagesRef::Stage(StageRef(id)) => adversarial_images(input(ctx, id)?),
@@ -108,14 +104,18 @@ pub(super) fn augmentations(spec: &DataSpec) -> Vec<Augmentation> {
         .collect()
 }
 
-/// The stage's network for images like those of `dataset`, with the weights that the spec names.
-pub(super) fn network(ctx: &StageContext<'_>, dataset: &Dataset) -> Result<Network> {
-    let spec = section(&ctx.spec.model, "model")?;
+/// A network of the stage for images like those of `dataset`, with the weights that the spec names.
+pub(super) fn network(
+    ctx: &StageContext<'_>,
+    used: &ModelUse<'_>,
+    dataset: &Dataset,
+) -> Result<Network> {
+    let spec = used.model;
     let path = weights::path(ctx, spec)?;
     let config = ModelConfig {
         device: ctx.device.clone(),
-        stem: stem(ctx.spec, path.as_deref())?,
-        ..model_config(ctx.spec, dataset.shape, dataset.classes.len())?
+        stem: stem(used, path.as_deref())?,
+        ..model_config(used, dataset.shape, dataset.classes.len())?
     };
     let network = models::build(&spec.arch, &config)?;
     if let Some(path) = path {
@@ -124,14 +124,13 @@ pub(super) fn network(ctx: &StageContext<'_>, dataset: &Dataset) -> Result<Netwo
     Ok(network)
 }
 
-/// What the stage's model is built from, for images of shape (channels, height, width).
+/// What a model is built from, for images of shape (channels, height, width).
 ///
 /// # Errors
-/// A stage without model or data.
-pub fn model_config(stage: &StageSpec, image: [usize; 3], classes: usize) -> Result<ModelConfig> {
-    let spec = section(&stage.model, "model")?;
-    let data = section(&stage.data, "data")?;
-    let normalize = data.normalize.statistics();
+/// An activation that the architecture does not have.
+pub fn model_config(used: &ModelUse<'_>, image: [usize; 3], classes: usize) -> Result<ModelConfig> {
+    let spec = used.model;
+    let normalize = used.data.normalize.statistics();
     Ok(ModelConfig {
         image,
         classes,
@@ -143,7 +142,7 @@ pub fn model_config(stage: &StageSpec, image: [usize; 3], classes: usize) -> Res
         }),
         stem: spec.stem,
         normalize: normalize.map(|(mean, std)| Normalize { mean, std }),
-        seed: stage.seed,
+        seed: used.seed,
         dtype: DType::F32,
         device: Device::Cpu,
     })
@@ -167,21 +166,20 @@ pub(super) fn model_name(spec: &ModelSpec) -> String {
 }
 
 /// The activations that are linear backwards in training.
-pub(super) fn train_plan(spec: &StageSpec, network: &Network) -> Result<LinearPlan> {
-    plan(spec, network, spec.linbp.train, LinbpUse::Train)
+pub(super) fn train_plan(used: &ModelUse<'_>, network: &Network) -> Result<LinearPlan> {
+    plan(used, network, used.linbp.train, LinbpUse::Train)
 }
 
 /// The activations that are linear backwards in attacks.
-pub(super) fn attack_plan(spec: &StageSpec, network: &Network) -> Result<LinearPlan> {
-    plan(spec, network, spec.linbp.attack, LinbpUse::Attack)
+pub(super) fn attack_plan(used: &ModelUse<'_>, network: &Network) -> Result<LinearPlan> {
+    plan(used, network, used.linbp.attack, LinbpUse::Attack)
 }
 
-fn plan(spec: &StageSpec, network: &Network, on: bool, r#use: LinbpUse) -> Result<LinearPlan> {
+fn plan(used: &ModelUse<'_>, network: &Network, on: bool, r#use: LinbpUse) -> Result<LinearPlan> {
     if !on {
         return Ok(LinearPlan::none());
     }
-    let model = section(&spec.model, "model")?;
-    linbp_plan(&model.arch, network, &spec.linbp, r#use)
+    linbp_plan(&used.model.arch, network, &used.linbp, r#use)
 }
 
 /// The plan of the section for one of its uses, whether that is on or off.
@@ -227,17 +225,15 @@ pub(super) fn optimizer(spec: &OptimizerSpec, parameters: &[Param]) -> Result<Bo
 }
 
 /// The learning-rate schedule.
-pub(super) fn schedule(spec: &StageSpec) -> Result<Schedule> {
-    let epochs = section(&spec.train, "train")?.epochs;
-    let scheduler = &spec.scheduler;
+pub(super) fn schedule(task: &TrainTask) -> Result<Schedule> {
+    let epochs = task.train.epochs;
+    let scheduler = &task.scheduler;
     let needs = |key: &str| Error::spec(format!("{key}: {} needs it", scheduler.kind));
     let max = || scheduler.max_lr.ok_or_else(|| needs("scheduler.max_lr"));
     let base = match scheduler.kind {
         // It has all its rates from the highest one.
         SchedulerKind::OneCycle => max()?,
-        _ => section(&spec.optimizer, "optimizer")?
-            .lr
-            .ok_or_else(|| needs("optimizer.lr"))?,
+        _ => task.optimizer.lr.ok_or_else(|| needs("optimizer.lr"))?,
     };
     let shape = match scheduler.kind {
         SchedulerKind::Constant => Shape::Constant,

@@ -9,7 +9,7 @@ use candle_core::{Device, Tensor};
 
 use self::attack_run::{AttackRun, Standing};
 use super::StageContext;
-use super::assemble::{self, section};
+use super::assemble;
 use super::examples::Examples;
 use super::images;
 use super::measure::Tally;
@@ -17,23 +17,25 @@ use crate::Result;
 use crate::attacks::{Attack, Campaign, Target, Threat, sanity, to_8bit};
 use crate::data::{Dataset, Split};
 use crate::run::{ExampleOutcome, ExampleRow, Metrics, class_text, files, interrupt};
+use crate::spec::{AttackTask, ModelUse};
 
 /// Attacks every test image that the model classifies correctly.
-pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
-    let spec = section(&ctx.spec.attack, "attack")?;
-    let data = section(&ctx.spec.data, "data")?;
-    let dataset = assemble::dataset(ctx, Split::Test)?;
-    let entry = spec.entry();
-    let entry = section(&entry, "attack.kind")?;
-    let attacks = assemble::attacks(spec, entry, data, dataset.classes.len())?;
-    let network = assemble::network(ctx, &dataset)?;
-    let plan = assemble::attack_plan(ctx.spec, &network)?;
+pub(super) fn run(ctx: &StageContext<'_>, task: &AttackTask) -> Result<Metrics> {
+    let AttackTask {
+        attack: spec, data, ..
+    } = task;
+    let used = ModelUse::new(&task.model, data, &task.linbp, ctx.seed);
+    let dataset = assemble::dataset(ctx, data, Split::Test)?;
+    let entry = spec.entry()?;
+    let attacks = assemble::attacks(spec, &entry, data, dataset.classes.len())?;
+    let network = assemble::network(ctx, &used, &dataset)?;
+    let plan = assemble::attack_plan(&used, &network)?;
     let target = Target {
-        name: assemble::model_name(section(&ctx.spec.model, "model")?),
+        name: assemble::model_name(&task.model),
         check: interrupt::check,
         ..Target::new(&network, plan)
     };
-    ctx.progress.stage(&ctx.spec.id, 1);
+    ctx.progress.stage(ctx.id, 1);
     let examples = Examples::load(Arc::clone(&dataset), data.eval_batch_size)?;
     let threat = assemble::threat(&attacks)?;
     let mut attack_run =
@@ -172,7 +174,7 @@ fn report(
     }
     let mut writer = ctx.folder.metrics(ctx.device)?;
     let mut append = |tally: &Tally, name: &str| {
-        let mut row = tally.row(&ctx.spec.id, "test", name);
+        let mut row = tally.row(ctx.id, "test", name);
         row.best_accuracy = row.accuracy;
         writer.append(row)
     };

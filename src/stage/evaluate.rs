@@ -11,6 +11,7 @@ use super::measure::{Evaluation, Event, Measured};
 use crate::attacks::{Kept, KeptState};
 use crate::data::Split;
 use crate::run::{Metrics, files, interrupt};
+use crate::spec::{EvaluateTask, ModelUse};
 use crate::weights::Tensors;
 use crate::{Error, Result};
 
@@ -58,13 +59,15 @@ fn taken_up(mut tensors: Tensors, mut state: State) -> (Logits, State) {
 }
 
 /// Measures once under each of `evaluate.attacks`.
-pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
+pub(super) fn run(ctx: &StageContext<'_>, task: &EvaluateTask) -> Result<Metrics> {
     interrupt::check()?;
-    let dataset = assemble::dataset(ctx, Split::Test)?;
-    let network = assemble::network(ctx, &dataset)?;
-    let evaluation = Evaluation::new(ctx, &network, dataset)?;
-    ctx.progress.stage(&ctx.spec.id, 1);
-    let save = ctx.spec.evaluate.save_logits;
+    let used = ModelUse::new(&task.model, &task.data, &task.linbp, ctx.seed);
+    let dataset = assemble::dataset(ctx, &task.data, Split::Test)?;
+    let network = assemble::network(ctx, &used, &dataset)?;
+    let (evaluate, attack) = (&task.evaluate, task.attack.as_ref());
+    let evaluation = Evaluation::new(ctx, &used, evaluate, attack, &network, dataset)?;
+    ctx.progress.stage(ctx.id, 1);
+    let save = task.evaluate.save_logits;
     let first = evaluation.names().next();
     let (mut interim, found) = ctx.folder.interim::<State>()?;
     let (mut logits, mut state) = match found {
@@ -90,7 +93,7 @@ pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
     let mut writer = ctx.folder.metrics(ctx.device)?;
     let mut metrics = Metrics::new();
     for (attack, tally) in tallies {
-        let mut row = tally.row(&ctx.spec.id, "test", attack);
+        let mut row = tally.row(ctx.id, "test", attack);
         row.best_accuracy = row.accuracy;
         writer.append(row)?;
         let name = match attack {

@@ -9,7 +9,7 @@ use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::StageContext;
-use super::assemble::{self, section};
+use super::assemble;
 use super::epoch_sums::{EpochSums, Sums};
 use super::measure::{Evaluation, Event, Measured, Tally};
 use super::room::too_large;
@@ -20,7 +20,7 @@ use crate::nn::{Coordinates, LinearPlan, Network, Pass, Tape};
 use crate::ops::place::enter_for;
 use crate::optim::{Optimizer, Place, Schedule};
 use crate::run::{Best, CheckpointStore, Metrics, MetricsRow, MetricsWriter, Stamp, interrupt};
-use crate::spec::{Interval, SchedulerKind};
+use crate::spec::{Interval, ModelUse, SchedulerKind, TrainTask};
 use crate::{Error, Result};
 
 /// How long steps may go on upon a card before somebody looks at their losses.
@@ -58,6 +58,9 @@ struct State {
 /// A training under way.
 pub(super) struct Fit<'a> {
     ctx: &'a StageContext<'a>,
+    task: &'a TrainTask,
+    /// The attack on the images that it trains on, or "none".
+    trained_on: String,
     network: Network,
     /// What the weights say of the network.
     origin: Origin,
@@ -83,11 +86,11 @@ pub(super) struct Fit<'a> {
 
 impl<'a> Fit<'a> {
     /// Puts a training together and takes up the last checkpoint, if there is one.
-    pub fn new(ctx: &'a StageContext<'a>) -> Result<Self> {
-        let spec = ctx.spec;
-        let data = section(&spec.data, "data")?;
-        let train = assemble::dataset(ctx, Split::Train)?;
-        let test = assemble::dataset(ctx, Split::Test)?;
+    pub fn new(ctx: &'a StageContext<'a>, task: &'a TrainTask, trained_on: &str) -> Result<Self> {
+        let data = &task.data;
+        let used = ModelUse::new(&task.model, data, &task.linbp, ctx.seed);
+        let train = assemble::dataset(ctx, data, Split::Train)?;
+        let test = assemble::dataset(ctx, data, Split::Test)?;
         if train.shape != test.shape || train.classes != test.classes {
             return Err(Error::failed(format!(
                 "the training images are {:?} (C, H, W) in {} classes, the test images {:?} in {}: they must agree",
@@ -97,26 +100,28 @@ impl<'a> Fit<'a> {
                 test.classes.len()
             )));
         }
-        let network = assemble::network(ctx, &train)?;
-        let optimizer = section(&spec.optimizer, "optimizer")?;
-        let optimizer = assemble::optimizer(optimizer, network.parameters())?;
+        let network = assemble::network(ctx, &used, &train)?;
+        let optimizer = assemble::optimizer(&task.optimizer, network.parameters())?;
+        let (evaluate, attack) = (&task.evaluate, task.attack.as_ref());
         let mut fit = Self {
             ctx,
-            plan: assemble::train_plan(spec, &network)?,
+            task,
+            trained_on: trained_on.to_owned(),
+            plan: assemble::train_plan(&used, &network)?,
             optimizer,
-            schedule: assemble::schedule(spec)?,
+            schedule: assemble::schedule(task)?,
             augment: assemble::augmentations(data),
             batch_size: data.batch_size,
-            epochs: section(&spec.train, "train")?.epochs,
-            evaluation: Evaluation::new(ctx, &network, test)?,
+            epochs: task.train.epochs,
+            evaluation: Evaluation::new(ctx, &used, evaluate, attack, &network, test)?,
             metrics: ctx.folder.metrics(ctx.device)?,
-            store: ctx.folder.checkpoints(spec.checkpoint.keep),
+            store: ctx.folder.checkpoints(task.checkpoint.keep),
             saved: (0, Instant::now()),
             sums: EpochSums::new(Sums::default(), ctx.device)?,
             looked: Instant::now(),
             state: State::default(),
             best: None,
-            origin: assemble::origin(ctx)?,
+            origin: assemble::origin(ctx, &used)?,
             network,
             train: Placed::new(train, ctx.device)?,
         };
@@ -142,9 +147,7 @@ impl<'a> Fit<'a> {
 
     /// Trains to the end. Interrupted, it writes a checkpoint and returns [`Error::Interrupted`].
     pub fn run(mut self, prepare: &Prepare<'_>) -> Result<Metrics> {
-        self.ctx
-            .progress
-            .stage(&self.ctx.spec.id, self.epochs as u64);
+        self.ctx.progress.stage(self.ctx.id, self.epochs as u64);
         while self.state.epoch < self.epochs {
             let outcome = self.epoch(prepare).and_then(|()| self.end_epoch());
             if let Err(Error::Interrupted) = outcome {
@@ -164,7 +167,7 @@ impl<'a> Fit<'a> {
 
     /// The rest of the epoch under way.
     fn epoch(&mut self, prepare: &Prepare<'_>) -> Result<()> {
-        let (epoch, seed) = (self.state.epoch, self.ctx.spec.seed);
+        let (epoch, seed) = (self.state.epoch, self.ctx.seed);
         let loader = Loader::train(
             &self.train,
             self.batch_size,
@@ -212,7 +215,7 @@ impl<'a> Fit<'a> {
     ) -> Result<Option<f64>> {
         let state = &self.state;
         let at = Coordinates {
-            seed: self.ctx.spec.seed,
+            seed: self.ctx.seed,
             epoch: state.epoch as u64,
             batch: state.batch as u64,
         };
@@ -264,14 +267,14 @@ impl<'a> Fit<'a> {
     fn not_finite(&self, loss: &str, step: u64, batches: usize) -> Error {
         // Steps before this epoch.
         let first = self.state.step - self.state.batch as u64;
-        let rate = match self.ctx.spec.scheduler.kind {
+        let rate = match self.task.scheduler.kind {
             SchedulerKind::OneCycle => "scheduler.max_lr",
             _ => "optimizer.lr",
         };
         Error::failed(format!(
             "stage {}: the loss is {loss} at epoch {}, step {step} ({} of {batches} in the epoch); the weights were not \
              updated. A lower {rate} is the usual remedy",
-            self.ctx.spec.id,
+            self.ctx.id,
             self.state.epoch + 1,
             step - first,
         ))
@@ -304,25 +307,15 @@ impl<'a> Fit<'a> {
             examples: self.state.examples,
             seconds: self.state.seconds,
         };
-        let trained_on = if self.ctx.spec.task == crate::spec::Task::AdversarialTrain {
-            section(
-                &section(&self.ctx.spec.attack, "attack")?.own,
-                "attack.kind",
-            )?
-            .kind()
-            .name()
-        } else {
-            "none"
-        };
         let mut line = vec![format!(
             "epoch {done}/{}  train loss {:.4} accuracy {:.2} %",
             self.epochs,
             tally.mean_loss(),
             100.0 * tally.accuracy()
         )];
-        self.record("train", trained_on, &tally, Some(rate))?;
+        self.record("train", &self.trained_on.clone(), &tally, Some(rate))?;
         let mut score = None;
-        let every = self.ctx.spec.evaluate.every;
+        let every = self.task.evaluate.every;
         if done.is_multiple_of(every) || done == self.epochs {
             let (ctx, epoch) = (self.ctx, done as u64);
             let (network, measured) = (&self.network, &mut self.state.measured);
@@ -357,7 +350,7 @@ impl<'a> Fit<'a> {
             ..State::default()
         };
         self.sums = EpochSums::new(Sums::default(), self.ctx.device)?;
-        let due = match self.ctx.spec.checkpoint.every {
+        let due = match self.task.checkpoint.every {
             Interval::Epochs(every) => (done as u64).is_multiple_of(every),
             _ => false,
         };
@@ -386,7 +379,7 @@ impl<'a> Fit<'a> {
             .entry(format!("{split}/{attack}"))
             .or_insert(accuracy);
         *best = best.max(accuracy);
-        let mut row = tally.row(&self.ctx.spec.id, split, attack);
+        let mut row = tally.row(self.ctx.id, split, attack);
         row.epoch = self.state.epoch as u64 + 1;
         row.step = self.state.step;
         row.best_accuracy = Some(*best);
@@ -408,7 +401,7 @@ impl<'a> Fit<'a> {
 
     /// Whether a checkpoint is due within an epoch.
     fn is_due(&self) -> bool {
-        match self.ctx.spec.checkpoint.every {
+        match self.task.checkpoint.every {
             Interval::Epochs(_) => false,
             Interval::Steps(steps) => self.state.step - self.saved.0 >= steps,
             Interval::Minutes(minutes) => {

@@ -6,15 +6,16 @@ use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::StageContext;
-use super::assemble::{self, section};
+use super::assemble;
 use crate::attacks::{
-    Attack, Campaign, Goal, Kept, Originals, Start, Target, correct, craft, settle,
+    Attack, AttackSpec, Campaign, Goal, Kept, Originals, Start, Target, correct, craft, settle,
 };
 use crate::data::{Dataset, Loader, Placed};
 use crate::nn::loss::{Reduction, cross_entropy};
 use crate::nn::{LinearPlan, Network};
 use crate::run::pace::{Stopwatch, per_second};
 use crate::run::{MetricsRow, interrupt};
+use crate::spec::{EvaluateSpec, ModelUse};
 use crate::{Error, Result};
 
 /// Tells the random starts of evaluations from those of training in the same epoch.
@@ -98,32 +99,32 @@ pub(super) struct Evaluation {
 }
 
 impl Evaluation {
-    /// The evaluation that the stage's spec asks for, of `dataset`.
-    pub fn new(ctx: &StageContext<'_>, network: &Network, dataset: Arc<Dataset>) -> Result<Self> {
-        let spec = ctx.spec;
-        let attacks = spec
-            .evaluate
-            .attacks
-            .iter()
-            .map(|evaluation| {
-                let attacks = match evaluation.attack() {
-                    None => Vec::new(),
-                    Some(entry) => {
-                        let settings = section(&spec.attack, "attack")?;
-                        let data = section(&spec.data, "data")?;
-                        assemble::attacks(settings, entry, data, dataset.classes.len())?
-                    }
-                };
-                Ok((evaluation.name().to_owned(), attacks))
-            })
-            .collect::<Result<_>>()?;
+    /// The evaluation that a stage asks for, of `dataset`; `attack` is what its attacks share.
+    pub fn new(
+        ctx: &StageContext<'_>,
+        used: &ModelUse<'_>,
+        evaluate: &EvaluateSpec,
+        attack: Option<&AttackSpec>,
+        network: &Network,
+        dataset: Arc<Dataset>,
+    ) -> Result<Self> {
+        let classes = dataset.classes.len();
+        let attacks = evaluate.attacks.iter().map(|evaluation| {
+            let attacks = match (evaluation.attack(), attack) {
+                (Some(entry), Some(shared)) => {
+                    assemble::attacks(shared, entry, used.data, classes)?
+                }
+                _ => Vec::new(),
+            };
+            Ok((evaluation.name().to_owned(), attacks))
+        });
         Ok(Self {
+            attacks: attacks.collect::<Result<_>>()?,
             dataset: Placed::new(dataset, ctx.device)?,
-            batch_size: section(&spec.data, "data")?.eval_batch_size,
-            attacks,
-            plan: assemble::attack_plan(spec, network)?,
-            model: assemble::model_name(section(&spec.model, "model")?),
-            seed: spec.seed,
+            batch_size: used.data.eval_batch_size,
+            plan: assemble::attack_plan(used, network)?,
+            model: assemble::model_name(used.model),
+            seed: ctx.seed,
         })
     }
 

@@ -28,11 +28,14 @@ use candle_core::Device;
 
 use crate::Result;
 use crate::run::{Metrics, Progress, StageFolder};
-use crate::spec::{StageSpec, Task};
+use crate::spec::Task;
 
 /// What a stage gets to work with.
 pub struct StageContext<'a> {
-    pub spec: &'a StageSpec,
+    /// The stage's id.
+    pub id: &'a str,
+    /// The seed of every random number.
+    pub seed: u64,
     /// Where it leaves its files.
     pub folder: &'a StageFolder,
     /// The folders of the finished stages that it refers to, by id.
@@ -48,15 +51,15 @@ pub struct StageSummary {
 }
 
 /// Runs a stage, from its last checkpoint where there is one.
-pub fn run(ctx: &StageContext<'_>) -> Result<StageSummary> {
+pub fn run(ctx: &StageContext<'_>, task: &Task) -> Result<StageSummary> {
     crate::attacks::forget_checks();
-    let metrics = match ctx.spec.task {
-        Task::Simulate => return simulate::run(ctx),
-        Task::Train => train::run(ctx)?,
-        Task::AdversarialTrain => adversarial_train::run(ctx)?,
-        Task::Attack => attack::run(ctx)?,
-        Task::Evaluate => evaluate::run(ctx)?,
-        Task::Transfer => transfer::run(ctx)?,
+    let metrics = match task {
+        Task::Simulate(task) => return simulate::run(ctx, task),
+        Task::Train(task) => train::run(ctx, task)?,
+        Task::AdversarialTrain(task) => adversarial_train::run(ctx, task)?,
+        Task::Attack(task) => attack::run(ctx, task)?,
+        Task::Evaluate(task) => evaluate::run(ctx, task)?,
+        Task::Transfer(task) => transfer::run(ctx, task)?,
     };
     Ok(StageSummary { metrics })
 }

@@ -15,7 +15,6 @@ use std::thread;
 use rayon::prelude::*;
 
 use self::normals::Normals;
-use super::assemble::section;
 use super::{StageContext, StageSummary};
 use crate::error::{Error, Result};
 use crate::rng::{Purpose, stream};
@@ -23,7 +22,7 @@ use crate::run::{
     Method, Metrics, Point, Progress, RepeatLines, SimulationWriter, StageFolder, Trajectories,
     interrupt,
 };
-use crate::spec::{SimulateSpec, SimulationKind};
+use crate::spec::{SimulateSpec, SimulateTask, SimulationKind};
 
 /// Numbers that a repeat may hold at once: 1 GiB of them.
 const MAX_NUMBERS: u128 = 1 << 27;
@@ -32,11 +31,9 @@ const MAX_NUMBERS: u128 = 1 << 27;
 const STEPS_A_LOOK: u64 = 1024;
 
 /// Runs the simulation, or what is left of it, and leaves `simulation.csv`.
-pub(super) fn run(ctx: &StageContext<'_>) -> Result<StageSummary> {
-    let stage = ctx.spec;
-    let spec = section(&stage.simulate, "simulate")?;
-    ctx.progress.stage(&stage.id, 1);
-    let metrics = simulate_all(spec, stage.seed, ctx.folder, ctx.progress)?;
+pub(super) fn run(ctx: &StageContext<'_>, task: &SimulateTask) -> Result<StageSummary> {
+    ctx.progress.stage(ctx.id, 1);
+    let metrics = simulate_all(&task.simulate, ctx.seed, ctx.folder, ctx.progress)?;
     ctx.progress.finish();
     Ok(StageSummary { metrics })
 }

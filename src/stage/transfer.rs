@@ -6,7 +6,7 @@ use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::StageContext;
-use super::assemble::{self, section};
+use super::assemble;
 use super::examples::Examples;
 use crate::Result;
 use crate::attacks::{
@@ -15,13 +15,13 @@ use crate::attacks::{
 use crate::data::Split;
 use crate::nn::{LinearPlan, Network};
 use crate::run::{Interim, Metrics, TransferRow, files, interrupt, table};
-use crate::spec::{ModelSpec, StageSpec};
+use crate::spec::{ModelUse, TransferTask};
 use crate::weights::Tensors;
 
 /// A model that images are made on and judged by.
 struct Entrant<'a> {
     name: &'a str,
-    spec: &'a ModelSpec,
+    used: ModelUse<'a>,
     network: Network,
     /// What it is called in errors.
     words: String,
@@ -71,6 +71,7 @@ struct State {
 /// The matrix in the making, which can be left at any time and taken up again.
 struct Matrix<'a> {
     ctx: &'a StageContext<'a>,
+    task: &'a TransferTask,
     entrants: &'a [Entrant<'a>],
     examples: &'a Examples,
     batch_size: usize,
@@ -81,25 +82,30 @@ struct Matrix<'a> {
 }
 
 /// Fills the matrix, row by row as `transfer.csv` has them; rows that stand are not computed again.
-pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
-    let spec = section(&ctx.spec.transfer, "transfer")?;
-    let data = section(&ctx.spec.data, "data")?;
-    let dataset = assemble::dataset(ctx, Split::Test)?;
+pub(super) fn run(ctx: &StageContext<'_>, task: &TransferTask) -> Result<Metrics> {
+    let TransferTask {
+        transfer: spec,
+        data,
+        ..
+    } = task;
+    let dataset = assemble::dataset(ctx, data, Split::Test)?;
     let mut entrants = Vec::new();
     let examples = Examples::load(dataset.clone(), data.eval_batch_size)?;
     for (name, model) in &spec.models {
-        let stage = ctx.spec.with_model(model, false);
-        let network = assemble::network(&with_spec(ctx, &stage), &dataset)?;
+        let used = ModelUse {
+            key: format!("transfer.models.{name}"),
+            ..ModelUse::new(model, data, &task.linbp, ctx.seed)
+        };
         entrants.push(Entrant {
             name,
-            spec: model,
-            network,
-            words: format!("transfer.models.{name}: {}", assemble::model_name(model)),
+            network: assemble::network(ctx, &used, &dataset)?,
+            words: format!("{}: {}", used.key, assemble::model_name(model)),
+            used,
         });
     }
-    ctx.progress.stage(&ctx.spec.id, 1);
+    ctx.progress.stage(ctx.id, 1);
     let mut rows: Vec<TransferRow> = table::read(&ctx.folder.file(files::TRANSFER))?;
-    let mut matrix = Matrix::new(ctx, &entrants, &examples, data.eval_batch_size)?;
+    let mut matrix = Matrix::new(ctx, task, &entrants, &examples)?;
     matrix.ask_without_attack()?;
     for attack in &spec.attacks {
         for &linbp in &spec.linbp {
@@ -122,16 +128,6 @@ pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
     Ok(metrics)
 }
 
-fn with_spec<'a>(ctx: &StageContext<'a>, spec: &'a StageSpec) -> StageContext<'a> {
-    StageContext {
-        spec,
-        folder: ctx.folder,
-        inputs: ctx.inputs,
-        device: ctx.device,
-        progress: ctx.progress,
-    }
-}
-
 /// What the stage has done, to be written.
 fn work(state: &State, campaign: Option<&Campaign<'_>>) -> Result<(Tensors, State)> {
     let mut state = state.clone();
@@ -148,9 +144,9 @@ impl<'a> Matrix<'a> {
     /// A matrix as an earlier start left it, or a new one.
     fn new(
         ctx: &'a StageContext<'a>,
+        task: &'a TransferTask,
         entrants: &'a [Entrant<'a>],
         examples: &'a Examples,
-        batch_size: usize,
     ) -> Result<Self> {
         let (interim, found) = ctx.folder.interim::<State>()?;
         let (mut state, left) = match found {
@@ -165,9 +161,10 @@ impl<'a> Matrix<'a> {
         state.judged.resize(entrants.len(), Default::default());
         Ok(Self {
             ctx,
+            task,
             entrants,
             examples,
-            batch_size,
+            batch_size: task.data.eval_batch_size,
             interim,
             state,
             left,
@@ -196,12 +193,12 @@ impl<'a> Matrix<'a> {
 
     /// The rows of an attack on the images that `from` classifies correctly.
     fn fill(&mut self, entry: &Entry, linbp: bool, from: &Entrant<'_>) -> Result<Vec<TransferRow>> {
-        let attack = section(&self.ctx.spec.attack, "attack")?;
-        let data = section(&self.ctx.spec.data, "data")?;
-        let stage = self.ctx.spec.with_model(from.spec, linbp);
-        let target = from.target(assemble::attack_plan(&stage, &from.network)?);
+        let TransferTask { attack, data, .. } = self.task;
+        let mut used = from.used.clone();
+        used.linbp.attack = linbp;
+        let target = from.target(assemble::attack_plan(&used, &from.network)?);
         let start = Start {
-            seed: self.ctx.spec.seed,
+            seed: self.ctx.seed,
             ..Start::default()
         };
         let place = Some((entry.name.clone(), linbp, from.name.to_owned()));

@@ -115,7 +115,7 @@ fn entry(lines: &str) -> Entry {
         ..Request::default()
     });
     let plan = plan.unwrap_or_else(|error| panic!("{error}"));
-    plan.runs[0].spec.stages[0].attacks().remove(0)
+    plan.runs[0].spec.stages[0].task.attacks().remove(0)
 }
 
 /// Every attack of the list, small, and ensembles of them as their members.

@@ -33,6 +33,7 @@ fn entries(settings: &str, evaluations: &str) -> Vec<Entry> {
     plan.unwrap_or_else(|error| panic!("{error}")).runs[0]
         .spec
         .stages[0]
+        .task
         .attacks()
 }
 

@@ -47,8 +47,10 @@ struct Set<'a> {
 fn sets(runs: &[PlannedRun]) -> Vec<Set<'_>> {
     let mut sets: Vec<Set> = Vec::new();
     for stage in runs.iter().flat_map(|run| &run.spec.stages) {
-        let Some(data) = &stage.data else { continue };
-        let training = stage.task.is_training();
+        let Some(data) = stage.task.data() else {
+            continue;
+        };
+        let training = stage.task.training().is_some();
         let same =
             |set: &&mut Set| set.training == training && images_of(set.data) == images_of(data);
         let id = (stage.id != StageSpec::MAIN).then_some(stage.id.as_str());

@@ -10,7 +10,7 @@ use crate::data::{SourceKind, generated};
 use crate::spec::choice::{choices, one_of};
 use crate::spec::range::{Count, Pair};
 use crate::spec::section::section;
-use crate::spec::task::Task;
+use crate::spec::task::TaskKind;
 
 choices! {
     /// The sources of images.
@@ -165,9 +165,9 @@ section! {
         /// Normalisation inside the model: "none", "cifar10", "mnist", or { mean = [...], std = [...] }; default "none".
         normalize: Normalize [or Normalize::None],
         /// Images a training step; default 128.
-        batch_size: usize [as Count, or BATCH_SIZE],
+        batch_size: usize [as Count, or BATCH_SIZE] smoke 32,
         /// Images a batch of evaluation or attack; default `batch_size`.
-        eval_batch_size: usize [as Count, or batch_size.unwrap_or(BATCH_SIZE)],
+        eval_batch_size: usize [as Count, or batch_size.unwrap_or(BATCH_SIZE)] smoke 32,
         /// Use only so many training images, balanced over the classes; default all.
         train_limit: Option<usize> [optional as Count],
         /// Use only so many test images, balanced over the classes; default all.
@@ -206,7 +206,7 @@ section! {
                 ));
             }
         }
-        if !fields.task_is(&[Task::Train, Task::AdversarialTrain]) {
+        if !fields.task_is(&[TaskKind::Train, TaskKind::AdversarialTrain]) {
             fields.idle("augment", &mut augment, Vec::new(), "only training augments images");
             fields.idle("train_limit", &mut train_limit, None, "only training reads the training images");
             let why = "only training takes steps, and data.eval_batch_size says how large other batches are";
@@ -216,7 +216,7 @@ section! {
             // Without it, the other one has its value by now.
             batch_size = batch_size.map(|_| BATCH_SIZE);
         }
-        if !fields.task_is(&[Task::Evaluate]) && fields.is_written("adversarial") {
+        if !fields.task_is(&[TaskKind::Evaluate]) && fields.is_written("adversarial") {
             fields.fault("adversarial", "only the task evaluate judges on images that were made before");
         }
         if let Some(kinds) = &augment

@@ -7,7 +7,7 @@ use crate::attacks::{Entry, Shared, read_item};
 use crate::spec::fields::{Fields, repeats};
 use crate::spec::range::Count;
 use crate::spec::section::section;
-use crate::spec::task::Task;
+use crate::spec::task::TaskKind;
 
 /// What the images of an evaluation go through.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,6 +67,14 @@ fn read_attacks(fields: &mut Fields, key: &'static str) -> Option<Vec<EvalAttack
     Some(list)
 }
 
+fn shrink(list: &mut Vec<EvalAttack>) -> bool {
+    let changes = list.iter_mut().map(|item| match item {
+        EvalAttack::None => false,
+        EvalAttack::Attack(entry) => entry.shrink(),
+    });
+    changes.fold(false, |any, changed| any | changed)
+}
+
 /// What is wrong with a list that holds a name twice.
 pub(super) const TWICE: &str = "expected each attack at most once; a table { name = ..., kind = ... } can give it another name";
 
@@ -83,14 +91,14 @@ section! {
     EvaluateSpec {
         /// Evaluations, each "none" (clean images), an attack, which takes what fits from [attack], or a table with settings
         /// of its own, such as { kind = "apgd", k = 20 }; default ["none"].
-        attacks: Vec<EvalAttack> [by read_attacks, identity identity],
+        attacks: Vec<EvalAttack> [by read_attacks, identity identity] smoke shrink,
         /// Epochs between evaluations during training, the last epoch always; default 1.
-        every: usize [as Count, or 1],
+        every: usize [as Count, or 1] smoke 1,
         /// Write the logits of every test image; default false.
         save_logits: bool [or false],
     }
     check(fields) {
-        if fields.task_is(&[Task::Evaluate]) {
+        if fields.task_is(&[TaskKind::Evaluate]) {
             fields.idle("every", &mut every, 1, "the task evaluate measures once");
         } else {
             fields.idle("save_logits", &mut save_logits, false, "only the task evaluate saves logits");

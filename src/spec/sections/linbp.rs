@@ -7,7 +7,7 @@ use crate::models::{Layers, LinbpUse};
 use crate::spec::choice::choices;
 use crate::spec::fields::Fields;
 use crate::spec::section::section;
-use crate::spec::task::Task;
+use crate::spec::task::TaskKind;
 
 /// Why LinBP makes no difference to some attacks.
 pub(super) const NO_GRADIENTS: &str = "square asks for logits alone, and LinBP changes gradients";
@@ -84,7 +84,7 @@ section! {
         layers: LayersByUse [by read_layers, or LayersByUse::default()],
     }
     check(fields) {
-        if !fields.task_is(&[Task::Train, Task::AdversarialTrain]) {
+        if !fields.task_is(&[TaskKind::Train, TaskKind::AdversarialTrain]) {
             fields.idle("train", &mut train, false, "nothing is trained here");
         }
         let attacks = kinds_of_stage(fields.around);
@@ -95,7 +95,7 @@ section! {
             fields.idle("attack", &mut attack, false, NO_GRADIENTS);
         }
         let mut in_attacks = attack;
-        if fields.around.task() == Some(Task::Transfer) {
+        if fields.around.task() == Some(TaskKind::Transfer) {
             fields.idle("attack", &mut attack, false, "transfer.linbp says with and without, or which");
             in_attacks = Some(gradients);
         }

@@ -22,23 +22,24 @@ pub use simulate::{SimulateSpec, SimulationKind, StepRule};
 pub use train::TrainSpec;
 pub use transfer::TransferSpec;
 
-use super::section::{Key, Section};
+use super::section::SectionInfo;
 use crate::attacks::{AttackKind, AttackSpec};
 
-/// Every section by name, with its keys, in the order in which a spec is written. `[attack]` has those of all attacks.
-pub fn sections() -> Vec<(&'static str, Vec<Key>)> {
-    let attack = AttackSpec::KEYS.iter().copied();
+/// Every section in the order in which a spec is written; `[attack]` with the keys of all attacks.
+pub fn sections() -> Vec<SectionInfo> {
+    let mut attack = SectionInfo::of::<AttackSpec>("attack");
+    attack.keys.extend(AttackKind::all_keys());
     vec![
-        ("data", DataSpec::KEYS.to_vec()),
-        ("model", ModelSpec::KEYS.to_vec()),
-        ("linbp", LinbpSpec::KEYS.to_vec()),
-        ("optimizer", OptimizerSpec::KEYS.to_vec()),
-        ("scheduler", SchedulerSpec::KEYS.to_vec()),
-        ("train", TrainSpec::KEYS.to_vec()),
-        ("attack", attack.chain(AttackKind::all_keys()).collect()),
-        ("evaluate", EvaluateSpec::KEYS.to_vec()),
-        ("checkpoint", CheckpointSpec::KEYS.to_vec()),
-        ("simulate", SimulateSpec::KEYS.to_vec()),
-        ("transfer", TransferSpec::KEYS.to_vec()),
+        SectionInfo::of::<DataSpec>("data"),
+        SectionInfo::of::<ModelSpec>("model"),
+        SectionInfo::of::<LinbpSpec>("linbp"),
+        SectionInfo::of::<OptimizerSpec>("optimizer"),
+        SectionInfo::of::<SchedulerSpec>("scheduler"),
+        SectionInfo::of::<TrainSpec>("train"),
+        attack,
+        SectionInfo::of::<EvaluateSpec>("evaluate"),
+        SectionInfo::of::<CheckpointSpec>("checkpoint"),
+        SectionInfo::of::<SimulateSpec>("simulate"),
+        SectionInfo::of::<TransferSpec>("transfer"),
     ]
 }

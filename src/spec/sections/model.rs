@@ -11,7 +11,7 @@ use crate::spec::choice::{choices, nearest};
 use crate::spec::fields::Fields;
 use crate::spec::range::{Count, Share};
 use crate::spec::section::section;
-use crate::spec::task::Task;
+use crate::spec::task::TaskKind;
 
 /// Another stage's result, written `"@id"`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,7 +150,7 @@ section! {
         if let (Some(arch), Some(None)) = (&arch, own_dropout) {
             fields.idle("dropout", &mut dropout, None, &format!("{arch} has no dropout"));
         }
-        if !fields.task_is(&[Task::Train, Task::AdversarialTrain]) {
+        if !fields.task_is(&[TaskKind::Train, TaskKind::AdversarialTrain]) {
             fields.idle("dropout", &mut dropout, None, "only training drops anything");
         } else if dropout == Some(None) {
             dropout = own_dropout.or(Some(None));
@@ -158,7 +158,7 @@ section! {
         if widths.as_ref().is_some_and(|widths| widths.as_ref().is_some_and(Vec::is_empty)) {
             fields.fault("widths", "expected at least one width, found []");
         }
-        if weights == Some(None) && fields.task_is(&[Task::Attack, Task::Evaluate, Task::Transfer]) {
+        if weights == Some(None) && fields.task_is(&[TaskKind::Attack, TaskKind::Evaluate, TaskKind::Transfer]) {
             fields.warn("weights", "not set: the model is random, which is hardly worth an attack or an evaluation");
         }
     }

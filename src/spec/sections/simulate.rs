@@ -49,9 +49,9 @@ section! {
         /// The simulation: "two-layer-attack" or "one-layer-training"; required.
         kind: SimulationKind [required],
         /// Independent draws, over which figures average; default 10.
-        repeats: usize [as Count, or 10],
+        repeats: usize [as Count, or 10] smoke 2,
         /// Steps of each repeat; default 100 for two-layer-attack, 10000 for one-layer-training.
-        steps: usize [as Count, or if is_attack(kind) { 100 } else { 10_000 }],
+        steps: usize [as Count, or if is_attack(kind) { 100 } else { 10_000 }] smoke 100,
         /// What a step makes of the gradient: "l2", "sign" or "raw"; two-layer-attack only; default "l2".
         step_rule: StepRule [or StepRule::L2],
         /// Length of a step (attack; default 0.05 for l2, 0.005 for sign, 0.001 for raw) or learning rate (0.001).

@@ -7,6 +7,6 @@ section! {
     /// How long a model learns.
     TrainSpec {
         /// Passes over the training set; required.
-        epochs: usize [required as Count],
+        epochs: usize [required as Count] smoke 1,
     }
 }

@@ -16,7 +16,7 @@ section! {
     TransferSpec {
         /// The attacks, each a name, which takes what fits from [attack], or a table with settings of its own; default the
         /// attack of [attack] alone.
-        attacks: Vec<Entry> [by read_attacks, identity identity],
+        attacks: Vec<Entry> [by read_attacks, identity identity] smoke shrink,
         /// LinBP in the attacks: [false] without, [true] with, or both; default [false, true].
         linbp: Vec<bool> [or vec![false, true]],
         /// The models, each a table with the keys of [model] under its name: transfer.models.NAME.arch and so on; required.
@@ -62,6 +62,11 @@ fn is_attack(name: &str) -> bool {
 fn identity(list: &[Entry]) -> Result<toml::Value, toml::ser::Error> {
     let list = list.iter().map(Entry::identity);
     Ok(list.collect::<Result<Vec<_>, _>>()?.into())
+}
+
+fn shrink(list: &mut Vec<Entry>) -> bool {
+    list.iter_mut()
+        .fold(false, |any, entry| any | entry.shrink())
 }
 
 fn models_identity(models: &BTreeMap<String, ModelSpec>) -> Result<toml::Value, toml::ser::Error> {

@@ -1,7 +1,7 @@
 //! From the settings of attacks to attacks on a stage's model.
 
 use crate::attacks::{Attack, AttackSpec, Entry, Threat};
-use crate::spec::{DataSpec, StageSpec};
+use crate::spec::{DataSpec, Task};
 use crate::{Error, Result};
 
 /// The attacks that an entry stands for, on a model of so many classes: one, or the members of an ensemble in order.
@@ -30,11 +30,11 @@ pub(in crate::stage) fn threat(attacks: &[Box<dyn Attack>]) -> Result<Threat> {
 ///
 /// # Errors
 /// The first setting that they cannot be carried out with.
-pub fn check_attacks(stage: &StageSpec, classes: usize) -> Result<()> {
-    let (Some(spec), Some(data)) = (&stage.attack, &stage.data) else {
+pub fn check_attacks(task: &Task, classes: usize) -> Result<()> {
+    let (Some(spec), Some(data)) = (task.attack(), task.data()) else {
         return Ok(());
     };
-    for entry in stage.attacks() {
+    for entry in task.attacks() {
         attacks(spec, &entry, data, classes)?;
     }
     Ok(())

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
 
-use super::{input, model_config, section};
+use super::{input, model_config};
 use crate::models::{self, ModelConfig, Origin, Stem, stem_of_weights};
 use crate::nn::Network;
 use crate::run::{
     best_checkpoint, final_weights, inspect_weights, last_checkpoint, read_weights, weights_file,
 };
-use crate::spec::{ModelSpec, Moment, StageSpec, WeightsRef};
+use crate::spec::{ModelSpec, ModelUse, Moment, WeightsRef};
 use crate::stage::StageContext;
 use crate::weights;
 use crate::{Error, Result};
@@ -32,13 +32,13 @@ pub(super) fn path(ctx: &StageContext<'_>, spec: &ModelSpec) -> Result<Option<Pa
     })
 }
 
-/// The stem of the stage's model, whose weights are in the file at `weights`.
+/// The stem of a model, whose weights are in the file at `weights`.
 ///
 /// # Errors
 /// Weights from outside that do not say which of two stems they were trained with while the spec does not either, and
 /// weights of another network.
-pub fn stem(stage: &StageSpec, weights: Option<&Path>) -> Result<Option<Stem>> {
-    let spec = section(&stage.model, "model")?;
+pub fn stem(used: &ModelUse<'_>, weights: Option<&Path>) -> Result<Option<Stem>> {
+    let spec = used.model;
     let Some(path) = weights else {
         return Ok(spec.stem);
     };
@@ -47,25 +47,14 @@ pub fn stem(stage: &StageSpec, weights: Option<&Path>) -> Result<Option<Stem>> {
         // A stage's model is known from the spec, which is where `stem` comes from.
         return Ok(spec.stem);
     }
-    stem_of_weights(&spec.arch, &key(stage), spec.stem, origin.as_ref())
+    stem_of_weights(&spec.arch, &used.key, spec.stem, origin.as_ref())
         .map_err(|error| Error::failed(format!("{}: {error}", path.display())))
 }
 
-/// The section that describes the stage's model.
-fn key(stage: &StageSpec) -> String {
-    let models = stage.transfer.iter().flat_map(|transfer| &transfer.models);
-    let mut names = models.filter(|(_, model)| Some(*model) == stage.model.as_ref());
-    match names.next() {
-        Some((name, _)) => format!("transfer.models.{name}"),
-        None => "model".to_owned(),
-    }
-}
-
 /// What the weights that the stage leaves say of their network.
-pub fn origin(ctx: &StageContext<'_>) -> Result<Origin> {
-    let spec = section(&ctx.spec.model, "model")?;
-    let path = path(ctx, spec)?;
-    Origin::new(&spec.arch, stem(ctx.spec, path.as_deref())?)
+pub fn origin(ctx: &StageContext<'_>, used: &ModelUse<'_>) -> Result<Origin> {
+    let path = path(ctx, used.model)?;
+    Origin::new(&used.model.arch, stem(used, path.as_deref())?)
 }
 
 /// Loads the weights in the file at `path` into a network of `arch`.
@@ -86,20 +75,20 @@ pub(super) fn load(path: &Path, arch: &str, network: &Network) -> Result<()> {
     Ok(())
 }
 
-/// Whether the file of weights that the stage's model names, if it names one, is there and has tensors of the names and
+/// Whether the file of weights that a model names, if it names one, is there and has tensors of the names and
 /// shapes that [`load`] will ask for. `image` and `classes`: those of the data. No tensor is read.
 ///
 /// # Errors
 /// As a run of the stage fails.
-pub fn check_weights(stage: &StageSpec, image: [usize; 3], classes: usize) -> Result<()> {
-    let spec = section(&stage.model, "model")?;
+pub fn check_weights(used: &ModelUse<'_>, image: [usize; 3], classes: usize) -> Result<()> {
+    let spec = used.model;
     let Some(WeightsRef::File(path)) = &spec.weights else {
         return Ok(());
     };
     let found = inspect_weights(path)?;
     let config = ModelConfig {
-        stem: stem(stage, Some(path))?,
-        ..model_config(stage, image, classes)?
+        stem: stem(used, Some(path))?,
+        ..model_config(used, image, classes)?
     };
     let network = models::outline(&spec.arch, &config)?;
     let largest = network.parameters().iter().map(|p| p.tensor().elem_count());

@@ -76,7 +76,7 @@ impl<'a> AttackRun<'a> {
         attacks: usize,
     ) -> Result<Self> {
         let start = Start {
-            seed: ctx.spec.seed,
+            seed: ctx.seed,
             ..Start::default()
         };
         let originals = examples.originals(start);
