@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use crate::atomic;
 use crate::error::{Error, Result};
-use crate::run::{MetricsRow, RunRecord, TransferRow, files, fold_simulation, runs, table};
+use crate::run::{MetricsRow, RunRecord, TransferRow, files, runs, table};
 use comparison::Comparison;
 use simulations::Sums;
 
@@ -47,7 +47,10 @@ pub fn figures(folder: &Path) -> Result<Vec<PathBuf>> {
             .cloned()
             .collect();
         let stage_folder = folder.join(&stage.folder);
-        let simulation = fold_simulation(&stage_folder.join(files::SIMULATION), Sums::add)?;
+        let simulation = table::fold(
+            &stage_folder.join(files::SIMULATION),
+            |sums: &mut Sums, row| sums.add(&row),
+        )?;
         let grid = grid::svg(&title, &stage_folder)?.map(|svg| ("adversarial", svg));
         let transfer: Vec<TransferRow> = table::read(&stage_folder.join(files::TRANSFER))?;
         let found = curves::charts(&title, &mine)?

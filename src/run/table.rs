@@ -3,8 +3,9 @@
 //! An empty cell means missing, floats are written so that reading gives the same number again. A process killed
 //! while it appends leaves at most one line without an end, which is cut off when the file is opened again.
 
+use std::borrow::Borrow;
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
@@ -19,13 +20,18 @@ pub trait Row: Serialize + DeserializeOwned {
     const COLUMNS: &'static [&'static str];
 }
 
-/// The lines of `rows`, without a header.
-fn lines<R: Row>(path: &Path, rows: &[R]) -> Result<Vec<u8>> {
+/// The lines of `rows`, without a header; `path` is the file that they are for.
+pub(super) fn lines<R: Row>(
+    path: &Path,
+    rows: impl IntoIterator<Item = impl Borrow<R>>,
+) -> Result<Vec<u8>> {
     let mut writer = csv::WriterBuilder::new()
         .has_headers(false)
         .from_writer(Vec::new());
     for row in rows {
-        writer.serialize(row).map_err(|e| malformed(path, &e))?;
+        writer
+            .serialize(row.borrow())
+            .map_err(|e| malformed(path, &e))?;
     }
     writer
         .into_inner()
@@ -33,7 +39,7 @@ fn lines<R: Row>(path: &Path, rows: &[R]) -> Result<Vec<u8>> {
 }
 
 /// The header of `R` as a line.
-pub(super) fn header<R: Row>() -> String {
+fn header<R: Row>() -> String {
     R::COLUMNS.join(",") + "\n"
 }
 
@@ -59,6 +65,50 @@ pub fn read<R: Row>(path: &Path) -> Result<Vec<R>> {
         Err(error) => return Err(Error::io("read", path)(error)),
     };
     parse(path, whole_lines(&bytes))
+}
+
+/// What `add` makes of the rows of a table in their order, from an empty `T`, without all of them in memory; otherwise as
+/// [`read`].
+pub fn fold<R: Row, T: Default>(path: &Path, mut add: impl FnMut(&mut T, R)) -> Result<T> {
+    let mut folded = T::default();
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(folded),
+        Err(error) => return Err(Error::io("read", path)(error)),
+    };
+    let whole = whole_length(&file).map_err(Error::io("read", path))?;
+    let mut reader = BufReader::new(file.take(whole));
+    check_header::<R>(path, reader.fill_buf().map_err(Error::io("read", path))?)?;
+    for row in csv::ReaderBuilder::new()
+        .from_reader(reader)
+        .into_deserialize()
+    {
+        add(
+            &mut folded,
+            row.map_err(|error: csv::Error| malformed(path, &error))?,
+        );
+    }
+    Ok(folded)
+}
+
+/// The bytes of the part of a file that ends with a line's end; leaves the file at its beginning.
+fn whole_length(mut file: &File) -> std::io::Result<u64> {
+    const BLOCK: u64 = 1 << 12;
+    let mut end = file.seek(SeekFrom::End(0))?;
+    let mut block = Vec::new();
+    while end > 0 {
+        let start = end.saturating_sub(BLOCK);
+        file.seek(SeekFrom::Start(start))?;
+        block.clear();
+        file.take(end - start).read_to_end(&mut block)?;
+        if let length @ 1.. = whole_lines(&block).len() {
+            end = start + length as u64;
+            break;
+        }
+        end = start;
+    }
+    file.rewind()?;
+    Ok(end)
 }
 
 fn parse<R: Row>(path: &Path, bytes: &[u8]) -> Result<Vec<R>> {
@@ -216,6 +266,30 @@ mod tests {
             "name,value\na,0.30000000000000004\n\"with, comma\nand line\",\ntiny,5e-324\none,1.0\n"
         );
         assert_eq!(read::<Sample>(&path).unwrap(), rows);
+    }
+
+    #[test]
+    fn rows_one_by_one_are_those_of_the_whole_table() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.csv");
+        let fold = || fold(&path, |rows: &mut Vec<Sample>, row| rows.push(row));
+        assert_eq!(fold().unwrap(), [], "no file has no rows");
+        let long: String = (0..2000).map(|i| format!("row {i},{i}.5\n")).collect();
+        for text in [
+            "".to_owned(),
+            "name,value\n".to_owned(),
+            format!("name,value\n{long}"),
+            format!("name,value\n{long}torn{}", "x".repeat(10_000)),
+            "nam".to_owned(),
+        ] {
+            fs::write(&path, &text).unwrap();
+            assert_eq!(fold().unwrap(), read::<Sample>(&path).unwrap());
+        }
+        for text in ["name\na\n", "name,value\na,b\n", "name,value\na,1,2\n"] {
+            fs::write(&path, text).unwrap();
+            let [folded, read] = [fold(), read(&path)].map(|rows| rows.unwrap_err().to_string());
+            assert_eq!(folded, read);
+        }
     }
 
     #[test]

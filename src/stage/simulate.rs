@@ -90,7 +90,7 @@ fn compute(
             return Ok(());
         }
         interrupt::check()?;
-        let lines = RepeatLines::new(repeat, &simulate(spec, seed, repeat)?);
+        let lines = RepeatLines::new(repeat, &simulate(spec, seed, repeat)?)?;
         if finished.send(lines).is_err() {
             // Writing has failed, and says why.
             return Ok(());
