@@ -1,8 +1,10 @@
 //! What there is to know about an architecture without building it.
 
+use super::architecture::ModelConfig;
 use super::layers::Layers;
-use super::preset::{LinbpUse, linear_activations};
-use super::registry::{Arch, ModelConfig, outline};
+use super::linbp::linear_activations;
+use super::preset::LinbpUse;
+use super::registry::{Arch, outline};
 use crate::Result;
 
 /// What there is to know about an architecture without its weights.
@@ -26,9 +28,8 @@ pub struct DescribedActivation {
 
 /// Describes an architecture for its usual images and 10 classes.
 pub fn describe(arch: &str) -> Result<Description> {
+    let network = outline(arch, &ModelConfig::new(Arch::find(arch)?.image, 10))?;
     let arch = Arch::find(arch)?;
-    let config = ModelConfig::new(arch.usual_image(), 10);
-    let network = outline(arch.name(), &config)?;
     let names = network.activations();
     let linear = |r#use| linear_activations(&arch, names, &Layers::Default, r#use);
     let (train, attack) = (linear(LinbpUse::Train)?, linear(LinbpUse::Attack)?);
@@ -93,8 +94,7 @@ mod tests {
     #[test]
     fn every_name_is_found_and_described() {
         for name in names() {
-            let arch = Arch::find(name).unwrap();
-            assert_eq!(arch.name(), name);
+            assert_eq!(Arch::find(name).unwrap().name, name);
             let description = describe(name).unwrap();
             let mut names: Vec<&str> = description
                 .activations

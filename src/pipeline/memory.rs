@@ -75,9 +75,9 @@ fn model_bytes(stage: &StageSpec, on_cpu: bool) -> Result<Vec<(&'static str, u12
             OptimizerKind::Adam | OptimizerKind::Adamw => 4,
         },
     };
-    let key = match model.arch.as_str() {
-        "mlp" => "model.widths",
-        _ => "model.arch",
+    let key = match model.widths {
+        Some(_) => "model.widths",
+        None => "model.arch",
     };
     let mut parts = vec![(key, 4 * copies * weights)];
     if on_cpu {
