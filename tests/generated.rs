@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::Tensor;
 use runner::Result;
 use runner::attacks::correct;
-use runner::data::{Loader, Placed, Source, SourceKind, Split, load};
+use runner::data::{DIGITS, DataKind, Loader, Placed, SHAPES, Source, Split, load};
 use runner::models::{self, ModelConfig};
 use runner::nn::loss::{Reduction, cross_entropy};
 use runner::nn::{Coordinates, LinearPlan, Network, Pass, Tape};
@@ -26,7 +26,7 @@ fn middle(images: &Tensor) -> Result<Tensor> {
 }
 
 /// Test accuracy after a short training with Adam.
-fn accuracy(kind: SourceKind, network: &Network) -> Result<f64> {
+fn accuracy(kind: &'static DataKind, network: &Network) -> Result<f64> {
     let set = |split, limit| {
         let source = Source {
             limit: Some(limit),
@@ -63,7 +63,7 @@ fn accuracy(kind: SourceKind, network: &Network) -> Result<f64> {
     Ok(right as f64 / TEST as f64)
 }
 
-fn margin(kind: SourceKind, channels: usize) {
+fn margin(kind: &'static DataKind, channels: usize) {
     let config = |widths| ModelConfig {
         widths,
         seed: 1,
@@ -87,10 +87,10 @@ fn margin(kind: SourceKind, channels: usize) {
 
 #[test]
 fn digits_reward_convolution() {
-    margin(SourceKind::Digits, 1);
+    margin(&DIGITS, 1);
 }
 
 #[test]
 fn shapes_reward_convolution() {
-    margin(SourceKind::Shapes, 3);
+    margin(&SHAPES, 3);
 }

@@ -8,7 +8,9 @@ use image::{ImageFormat, Rgb, RgbImage};
 use rand::Rng;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use runner::data::{self, Dataset, Expected, Source, SourceKind, Split};
+use runner::data::{
+    self, CIFAR10, DataKind, Dataset, Expected, IMAGE_FOLDER, MNIST, Source, Split,
+};
 use runner::weights::pickle::Pickle;
 use runner::weights::{inspect, load_tensors, save_safetensors};
 use std::collections::{BTreeMap, HashMap};
@@ -115,7 +117,7 @@ fn attack(path: &Path, original: &[u8], rounds: usize, read: impl Fn() -> bool) 
     refused
 }
 
-fn attack_dataset(kind: SourceKind, dir: &Path, file: &str, original: &[u8], rounds: usize) {
+fn attack_dataset(kind: &'static DataKind, dir: &Path, file: &str, original: &[u8], rounds: usize) {
     let source = Source::new(kind, Some(dir));
     attack(&dir.join(file), original, rounds, || {
         match data::load(&source, Split::Test) {
@@ -231,14 +233,14 @@ fn damaged_files_are_read_or_refused_within_bounds() {
         std::fs::create_dir(&folder).unwrap();
         std::fs::write(folder.join(file("labels-idx1")), packed(&labels)).unwrap();
         attack_dataset(
-            SourceKind::Mnist,
+            &MNIST,
             &folder,
             &file("images-idx3"),
             &packed(&images),
             2000,
         );
         attack_dataset(
-            SourceKind::Mnist,
+            &MNIST,
             &folder,
             &file("labels-idx1"),
             &packed(&labels),
@@ -249,21 +251,9 @@ fn damaged_files_are_read_or_refused_within_bounds() {
     let records: Vec<u8> = (0..4u8)
         .flat_map(|label| std::iter::once(label).chain([label * 9; 3072]))
         .collect();
-    attack_dataset(
-        SourceKind::Cifar10,
-        &path("binary"),
-        "test_batch.bin",
-        &records,
-        1000,
-    );
+    attack_dataset(&CIFAR10, &path("binary"), "test_batch.bin", &records, 1000);
     for name in ["cifar_protocol2", "cifar_protocol4"] {
-        attack_dataset(
-            SourceKind::Cifar10,
-            &path(name),
-            "test_batch",
-            &fixture(name),
-            2000,
-        );
+        attack_dataset(&CIFAR10, &path(name), "test_batch", &fixture(name), 2000);
     }
 
     for (folder, format) in [("png", ImageFormat::Png), ("jpg", ImageFormat::Jpeg)] {
@@ -274,7 +264,7 @@ fn damaged_files_are_read_or_refused_within_bounds() {
         std::fs::create_dir_all(&other).unwrap();
         picture.save(other.join("1.png")).unwrap();
         attack_dataset(
-            SourceKind::ImageFolder,
+            &IMAGE_FOLDER,
             &path(folder),
             &format!("test/class/1.{folder}"),
             original.get_ref(),

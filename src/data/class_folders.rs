@@ -208,3 +208,25 @@ pub(super) fn list_images(folder: &Path, label: u32, files: &mut Vec<ImageFile>)
     }
     Ok(())
 }
+
+/// The class folders of a split with all that is in them. The classes of a test split are those of the training split
+/// beside it.
+pub(super) fn split_files(dir: &Path, split: Split) -> Vec<PathBuf> {
+    let Ok(split_dir) = split_folder(dir, split) else {
+        return Vec::new();
+    };
+    let folders = |dir: &Path| -> Vec<PathBuf> {
+        let names = class_folders(dir).unwrap_or_default();
+        names.iter().map(|name| dir.join(name)).collect()
+    };
+    let mut paths = folders(&split_dir);
+    let images = paths
+        .iter()
+        .flat_map(|class| entries(class).unwrap_or_default());
+    let images: Vec<PathBuf> = images.collect();
+    paths.extend(images);
+    if split == Split::Test {
+        paths.extend(folders(&dir.join("train")));
+    }
+    paths
+}

@@ -1,14 +1,61 @@
 //! Images in class folders: `<dir>/train/<class>/*` and `<dir>/test/<class>/*`, or `<dir>/<class>/*` for a test split
 //! alone. PNG and JPEG; red, green, blue in this order.
 
-use super::class_folders::{class_folders, class_names, list_images, split_folder};
+use super::class_folders::{
+    class_folders, class_names, is_image_folder, list_images, split_files, split_folder,
+};
 use super::dataset::limited_indices;
 use super::image_file;
+use super::source::{DataKind, Format, Images, Source};
 use super::{Dataset, Pixels, Split};
 use crate::{Error, Result};
 use rayon::prelude::*;
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// Colour images of any one size and any classes.
+pub static IMAGE_FOLDER: DataKind = DataKind {
+    name: "image-folder",
+    about: "PNG and JPEG images in a folder per class",
+    shape: None,
+    classes: None,
+    statistics: None,
+    images: Images::Files {
+        formats: &[&ClassFolders],
+        files: "images as train/<class>/*.png and test/<class>/*.png (or .jpg)",
+    },
+    downloads: None,
+};
+
+/// `train/<class>/*.png`, ...
+pub(super) struct ClassFolders;
+
+impl Format for ClassFolders {
+    fn name(&self) -> &'static str {
+        "images in class folders"
+    }
+
+    fn find(&self, dir: &Path) -> Option<PathBuf> {
+        is_image_folder(dir).then(|| dir.to_path_buf())
+    }
+
+    fn files(&self, folder: &Path, split: Split) -> Vec<PathBuf> {
+        split_files(folder, split)
+    }
+
+    fn read(&self, folder: &Path, split: Split, source: &Source) -> Result<Dataset> {
+        let shape = source.expected_shape();
+        let expectation = Expectation {
+            size: shape
+                .map(|[_, height, width]| [height, width])
+                .or(source.image_size),
+            channels: shape.map_or(CHANNELS, |[channels, _, _]| channels),
+            classes: source.kind.class_names(),
+            limit: source.limit,
+        };
+        read(folder, split, &expectation)
+    }
+}
 
 /// The channels of images whose kind does not say: red, green, blue.
 pub const CHANNELS: usize = 3;
@@ -164,7 +211,7 @@ mod tests {
     #[test]
     fn a_flat_folder_is_a_test_split() {
         let dir = tempfile::tempdir().unwrap();
-        let classes = super::super::cifar::CLASSES.map(String::from).to_vec();
+        let classes = crate::data::CIFAR10.class_names().unwrap();
         for class in &classes {
             write(dir.path(), &format!("{class}/1.png"), [2, 2], [9, 9, 9]);
         }
@@ -189,7 +236,7 @@ mod tests {
     #[test]
     fn a_class_without_a_folder_is_an_error_where_the_kind_has_it() {
         let dir = tempfile::tempdir().unwrap();
-        let classes = super::super::cifar::CLASSES.map(String::from).to_vec();
+        let classes = crate::data::CIFAR10.class_names().unwrap();
         for class in classes.iter().filter(|class| *class != "frog") {
             write(dir.path(), &format!("train/{class}/1.png"), [2, 2], [9; 3]);
         }

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::preflight::{CLASSES, Faults, known_shape, stages};
-use crate::data::generated;
+use crate::data::Split;
 use crate::models;
 use crate::spec::{OptimizerKind, PlannedRun, StageSpec};
 use crate::stage::{check_simulation, model_config, simulation_bytes};
@@ -81,14 +81,13 @@ fn model_bytes(stage: &StageSpec, on_cpu: bool) -> Result<Vec<(&'static str, u12
     };
     let mut parts = vec![(key, 4 * copies * weights)];
     if on_cpu {
-        let most = data.kind.source().is_generated();
         let (key, batch, limit, most) = match training {
             Some(_) => {
-                let most = most.then_some(generated::TRAIN_EXAMPLES);
+                let most = data.kind.most(Split::Train);
                 ("data.batch_size", data.batch_size, data.train_limit, most)
             }
             None => {
-                let most = most.then_some(generated::TEST_EXAMPLES);
+                let most = data.kind.most(Split::Test);
                 (
                     "data.eval_batch_size",
                     data.eval_batch_size,

@@ -13,11 +13,12 @@ use super::range::{Count, Positive, Seed};
 use super::references::Link;
 use super::section::{Key, Section};
 use super::sections::{
-    AttackKind, CheckpointSpec, DataKind, EnsembleMember, EvalAttack, EvaluateSpec, LinbpSpec,
-    SECTIONS, SchedulerKind, SchedulerSpec, StageRef, WeightsRef,
+    AttackKind, CheckpointSpec, EnsembleMember, EvalAttack, EvaluateSpec, LinbpSpec, SECTIONS,
+    SchedulerKind, SchedulerSpec, StageRef, WeightsRef,
 };
 use super::task::Task;
 use super::uses::{Beside, Uses};
+use crate::data::DataKind;
 
 /// The keys of a stage beside its sections.
 const HEAD: &[Key] = &[
@@ -336,7 +337,8 @@ impl<'a> StageReader<'a> {
 
     fn beside(&self, id: &str) -> Beside {
         let peek = |name, key| self.peek(id, name, key);
-        let kind: Option<DataKind> = peek("data", "kind").and_then(|kind| kind.deserialize().ok());
+        let kind: Option<&'static DataKind> =
+            peek("data", "kind").and_then(|kind| kind.deserialize().ok());
         Beside {
             schedule: match peek("scheduler", "kind") {
                 None => Some(SchedulerKind::Constant),
@@ -349,7 +351,7 @@ impl<'a> StageReader<'a> {
                 .and_then(|epochs| epochs.deserialize::<Count>().ok())
                 .map(usize::from),
             classes: kind
-                .and_then(|kind| kind.source().classes())
+                .and_then(|kind| kind.classes)
                 .map(|classes| classes.len()),
         }
     }

@@ -18,7 +18,7 @@ pub use attack::{AttackSpec, ModelMode, Norm};
 pub use attack_kind::{AttackKind, AttackLoss, Compat, EnsembleMember};
 pub use attack_target::AttackTarget;
 pub use checkpoint::{CheckpointSpec, Interval};
-pub use data::{AugmentKind, DataKind, DataSpec, ImagesRef, Normalize};
+pub use data::{AugmentKind, DataSpec, ImagesRef, Normalize};
 pub use evaluate::{EvalAttack, EvaluateSpec};
 pub use linbp::{LayersByUse, LinbpSpec, LinbpVariant};
 pub use model::{ModelSpec, Moment, Rectifier, StageRef, WeightsRef};

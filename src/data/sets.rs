@@ -1,0 +1,86 @@
+//! The kinds of data that a spec can name.
+
+use super::cifar10::CIFAR10;
+use super::generated::{digits::DIGITS, shapes::SHAPES};
+use super::image_folder::IMAGE_FOLDER;
+use super::mnist::MNIST;
+use super::source::DataKind;
+use serde::de::{self, Deserialize, Deserializer};
+use serde::{Serialize, Serializer};
+use std::fmt;
+use std::sync::LazyLock;
+
+/// All kinds, in the order in which they are listed.
+pub static KINDS: &[&DataKind] = &[&CIFAR10, &MNIST, &IMAGE_FOLDER, &SHAPES, &DIGITS];
+
+impl DataKind {
+    /// The names of all kinds.
+    pub fn names() -> &'static [&'static str] {
+        static NAMES: LazyLock<Vec<&str>> =
+            LazyLock::new(|| KINDS.iter().map(|kind| kind.name).collect());
+        &NAMES
+    }
+
+    /// The kind of that name.
+    pub fn find(name: &str) -> Option<&'static Self> {
+        KINDS.iter().copied().find(|kind| kind.name == name)
+    }
+}
+
+impl Serialize for DataKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name)
+    }
+}
+
+impl<'de> Deserialize<'de> for &'static DataKind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Name;
+        impl de::Visitor<'_> for Name {
+            type Value = &'static DataKind;
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("the name of a kind of data")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                let unknown = || E::unknown_variant(text, DataKind::names());
+                DataKind::find(text).ok_or_else(unknown)
+            }
+        }
+        deserializer.deserialize_any(Name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn records_are_whole() {
+        let names: BTreeSet<&str> = DataKind::names().iter().copied().collect();
+        assert_eq!(names.len(), KINDS.len(), "two kinds share a name");
+        for kind in KINDS {
+            let channels = kind.shape.map(|[channels, _, _]| channels);
+            if let Some(statistics) = kind.statistics {
+                assert_eq!(Some(statistics.mean.len()), channels, "{kind}");
+                assert_eq!(Some(statistics.std.len()), channels, "{kind}");
+            }
+            if let Some(classes) = kind.classes {
+                let distinct: BTreeSet<&&str> = classes.iter().collect();
+                assert_eq!(distinct.len(), classes.len(), "{kind}");
+            }
+            if let Some(set) = kind.published() {
+                let other = set.clone().from_mirrors(&["http://localhost:1/x/".into()]);
+                for (part, other) in set.parts.iter().zip(&other.parts) {
+                    for (form, other) in part.forms.iter().zip(&other.forms) {
+                        assert!(!form.urls.is_empty(), "{kind}");
+                        assert!(form.urls.iter().all(|url| url.starts_with("https://")));
+                        assert_eq!(form.md5.len(), 32);
+                        assert_eq!(other.urls, [format!("http://localhost:1/x/{}", form.name)]);
+                    }
+                }
+            }
+        }
+        assert!(DataKind::find("imagenet").is_none());
+    }
+}
