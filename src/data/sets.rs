@@ -1,9 +1,5 @@
 //! The kinds of data that a spec can name.
 
-use super::cifar10::CIFAR10;
-use super::generated::{digits::DIGITS, shapes::SHAPES};
-use super::image_folder::IMAGE_FOLDER;
-use super::mnist::MNIST;
 use super::source::DataKind;
 use serde::de::{self, Deserialize, Deserializer};
 use serde::{Serialize, Serializer};
@@ -11,7 +7,13 @@ use std::fmt;
 use std::sync::LazyLock;
 
 /// All kinds, in the order in which they are listed.
-pub static KINDS: &[&DataKind] = &[&CIFAR10, &MNIST, &IMAGE_FOLDER, &SHAPES, &DIGITS];
+pub static KINDS: &[&DataKind] = &[
+    &super::cifar10::CIFAR10,
+    &super::mnist::MNIST,
+    &super::image_folder::IMAGE_FOLDER,
+    &super::generated::shapes::SHAPES,
+    &super::generated::digits::DIGITS,
+];
 
 impl DataKind {
     /// The names of all kinds.

@@ -158,10 +158,16 @@ mod tests {
 
     #[test]
     fn resnets_last_stage_is_linear_throughout() {
-        for (arch, count) in [("resnet34", 6), ("resnet50", 9), ("resnext101_32x8d", 9)] {
+        for (arch, last, count) in [
+            ("resnet34", "layer4.", 6),
+            ("resnet50", "layer4.", 9),
+            ("resnext101_32x8d", "layer4.", 9),
+            ("resnet20", "layer3.", 6),
+            ("resnet110", "layer3.", 36),
+        ] {
             let names = linear(arch, LinbpUse::Attack);
             assert_eq!(names.len(), count, "{arch}");
-            assert!(names.iter().all(|name| name.starts_with("layer4.")));
+            assert!(names.iter().all(|name| name.starts_with(last)));
         }
     }
 
@@ -191,7 +197,7 @@ mod tests {
             }
         };
         let named = |glob: &str| Layers::Names(vec![glob.into()]);
-        for arch in ["resnet18", "resnext50_32x4d"] {
+        for arch in ["resnet18", "resnet20", "resnext50_32x4d"] {
             assert_eq!(fault(arch, Layers::Default), "", "{arch}");
             assert_eq!(fault(arch, named("layer1.0.relu1")), "", "{arch}");
             assert!(fault(arch, named("relu")).contains("changes nothing here"));

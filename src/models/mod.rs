@@ -1,6 +1,7 @@
 //! Architectures by name: a record each, one file a family, and the registry that specs refer to.
 
 mod architecture;
+mod cifar_resnet;
 mod densenet;
 mod describe;
 mod layers;

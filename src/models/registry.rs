@@ -6,20 +6,20 @@ use std::ops::Deref;
 use candle_core::Tensor;
 
 use super::architecture::{Architecture, ModelConfig};
-use super::{densenet, lenet5, mlp, mobilenet_v2, resnet, squeezenet, vgg, wide_resnet};
 use crate::nn::{Builder, Module, Network};
 use crate::{Error, Result};
 
 /// The families, in the order in which they are listed.
 const FAMILIES: &[&[Architecture]] = &[
-    mlp::ARCHITECTURES,
-    lenet5::ARCHITECTURES,
-    mobilenet_v2::ARCHITECTURES,
-    squeezenet::ARCHITECTURES,
-    vgg::ARCHITECTURES,
-    resnet::ARCHITECTURES,
-    densenet::ARCHITECTURES,
-    wide_resnet::ARCHITECTURES,
+    super::mlp::ARCHITECTURES,
+    super::lenet5::ARCHITECTURES,
+    super::mobilenet_v2::ARCHITECTURES,
+    super::squeezenet::ARCHITECTURES,
+    super::vgg::ARCHITECTURES,
+    super::resnet::ARCHITECTURES,
+    super::densenet::ARCHITECTURES,
+    super::wide_resnet::ARCHITECTURES,
+    super::cifar_resnet::ARCHITECTURES,
 ];
 
 /// All architectures that have a record; [`Arch::find`] knows others by their [`Pattern`](super::Pattern).
