@@ -89,6 +89,8 @@ mod tests {
             ("resnet44", 658586),
             ("resnet56", 853018),
             ("resnet110", 1727962),
+            ("preact_resnet18", 11172170),
+            ("preact_resnet18_kuangliu", 11171146),
             ("wide_resnet28_10", 36479194),
             ("wide_resnet16_4", 2748890),
         ] {

@@ -141,6 +141,16 @@ mod tests {
             ),
             ("wide_resnet28_10", &["relu"]),
             (
+                "preact_resnet18",
+                &[
+                    "layer4.0.relu1",
+                    "layer4.0.relu2",
+                    "layer4.1.relu1",
+                    "layer4.1.relu2",
+                    "relu",
+                ],
+            ),
+            (
                 "squeezenet",
                 &[
                     "Fire8.squeeze.2",

@@ -10,6 +10,7 @@ mod linbp;
 mod mlp;
 mod mobilenet_v2;
 mod origin;
+mod preact_resnet;
 mod preset;
 mod registry;
 mod resnet;

@@ -20,6 +20,7 @@ const FAMILIES: &[&[Architecture]] = &[
     super::densenet::ARCHITECTURES,
     super::wide_resnet::ARCHITECTURES,
     super::cifar_resnet::ARCHITECTURES,
+    super::preact_resnet::ARCHITECTURES,
 ];
 
 /// All architectures that have a record; [`Arch::find`] knows others by their [`Pattern`](super::Pattern).

@@ -46,6 +46,11 @@ fn resnet20() {
 }
 
 #[test]
+fn preact_resnet18() {
+    check("preact_resnet18", [2, 3, 8, 8], Mode::Eval);
+}
+
+#[test]
 fn mobilenet_v2() {
     check("mobilenet_v2", [2, 3, 16, 16], Mode::Eval);
 }

@@ -241,6 +241,44 @@ class CifarResNet(nn.Module):
         return self.linear(self.layer3(self.layer2(self.layer1(x))).mean((2, 3)))
 
 
+class PreActBlock(nn.Module):
+    def __init__(self, c, out, stride):
+        super().__init__()
+        self.bn1, self.relu1 = nn.BatchNorm2d(c), Act()
+        self.conv1 = nn.Conv2d(c, out, 3, stride, 1, bias=False)
+        self.bn2, self.relu2 = nn.BatchNorm2d(out), Act()
+        self.conv2 = nn.Conv2d(out, out, 3, padding=1, bias=False)
+        self.shortcut = None if c == out else nn.Sequential(nn.Conv2d(c, out, 1, stride, bias=False))
+
+    def forward(self, x):
+        y = self.relu1(self.bn1(x))
+        x = x if self.shortcut is None else self.shortcut(y)
+        return x + self.conv2(self.relu2(self.bn2(self.conv1(y))))
+
+
+class PreActResNet(nn.Module):
+    """`normed`: with a batch norm and a ReLU at the end."""
+
+    def __init__(self, blocks, normed):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
+        c = 64
+        for stage, repeats in enumerate(blocks):
+            parts = []
+            for _ in range(repeats):
+                parts.append(PreActBlock(c, 64 * 2**stage, 64 * 2**stage // c))
+                c = 64 * 2**stage
+            setattr(self, f"layer{stage + 1}", nn.Sequential(*parts))
+        self.normed = normed
+        if normed:
+            self.bn, self.relu = nn.BatchNorm2d(c), Act()
+        self.linear = nn.Linear(c, 10)
+
+    def forward(self, x):
+        x = self.layer4(self.layer3(self.layer2(self.layer1(self.conv1(x)))))
+        return self.linear((self.relu(self.bn(x)) if self.normed else x).mean((2, 3)))
+
+
 class DenseLayer(nn.Module):
     def __init__(self, c, growth):
         super().__init__()
@@ -398,6 +436,8 @@ NAMED = {
     "resnet44": lambda: CifarResNet(7),
     "resnet56": lambda: CifarResNet(9),
     "resnet110": lambda: CifarResNet(18),
+    "preact_resnet18": lambda: PreActResNet((2, 2, 2, 2), True),
+    "preact_resnet18_kuangliu": lambda: PreActResNet((2, 2, 2, 2), False),
     "resnet18": lambda: ResNet((2, 2, 2, 2)),
     "resnet34": lambda: ResNet((3, 4, 6, 3)),
     "resnet50": lambda: ResNet((3, 4, 6, 3), 1, 64),
@@ -456,6 +496,8 @@ def linear(name, network, use):
         return set([n for n in names if n.startswith("features")][-3:]) | within("classifier")
     if name.startswith("res"):
         return within("layer3" if isinstance(network, CifarResNet) else "layer4")
+    if name.startswith("preact"):
+        return within("layer4", "relu")
     if name.startswith("densenet"):
         last = within("features.denseblock4", "features.relu5")
         return last | within("features.transition3") if use == "attack" else last

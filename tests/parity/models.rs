@@ -20,7 +20,7 @@ use runner::nn::{Coordinates, LinearPlan, Mode, Network, Pass, Tape};
 use crate::pytorch::{PyTorch, interpreter, say};
 
 /// Enough for every run of the tests; the others take minutes, mostly PyTorch's.
-const FEW: [&str; 7] = [
+const FEW: [&str; 8] = [
     "mlp",
     "lenet5",
     "mobilenet_v2",
@@ -28,6 +28,7 @@ const FEW: [&str; 7] = [
     "resnet18:3x3",
     "resnet18:kuangliu",
     "resnet20",
+    "preact_resnet18",
 ];
 
 /// Networks beside the named ones: stems without a max-pool, the second one under the names of kuangliu/pytorch-cifar.
