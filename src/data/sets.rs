@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 /// All kinds, in the order in which they are listed.
 pub static KINDS: &[&DataKind] = &[
     &super::cifar10::CIFAR10,
+    &super::cifar100::CIFAR100,
     &super::mnist::MNIST,
     &super::image_folder::IMAGE_FOLDER,
     &super::generated::shapes::SHAPES,
