@@ -33,6 +33,8 @@ pub struct Archive {
 /// What an archive holds.
 #[derive(Clone, Debug)]
 pub enum Content {
+    /// One file, which stays as it is.
+    Plain,
     /// One gzipped file, which stays gzipped. A copy that was compressed anew is known by its content.
     Gzip {
         /// MD5 of the content.
