@@ -9,7 +9,7 @@ use rand::Rng;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use runner::data::{
-    self, CIFAR10, CIFAR100, DataKind, Dataset, Expected, IMAGE_FOLDER, MNIST, Source, Split,
+    self, CIFAR10, CIFAR100, DataKind, Dataset, Expected, IMAGE_FOLDER, MNIST, SVHN, Source, Split,
 };
 use runner::weights::pickle::Pickle;
 use runner::weights::{inspect, load_tensors, save_safetensors};
@@ -260,6 +260,8 @@ fn damaged_files_are_read_or_refused_within_bounds() {
         .flat_map(|label| [label, label * 20].into_iter().chain([label * 9; 3072]))
         .collect();
     attack_dataset(&CIFAR100, &path("hundred"), "test.bin", &hundred, 1000);
+    let digits = fixture("../svhn/test_32x32.mat");
+    attack_dataset(&SVHN, &path("svhn"), "test_32x32.mat", &digits, 2000);
 
     for (folder, format) in [("png", ImageFormat::Png), ("jpg", ImageFormat::Jpeg)] {
         let picture = RgbImage::from_fn(16, 12, |x, y| Rgb([16 * x as u8, 20 * y as u8, 77]));

@@ -22,11 +22,13 @@ mod image_file;
 pub mod image_folder;
 mod load;
 pub mod loader;
+mod matlab;
 mod mnist;
 mod placed;
 pub mod png;
 mod sets;
 mod source;
+mod svhn;
 
 pub use adversarial::{Expected, read_adversarial};
 pub use augment::Augmentation;
@@ -42,3 +44,4 @@ pub use mnist::MNIST;
 pub use placed::Placed;
 pub use sets::KINDS;
 pub use source::{DataKind, Drawing, Format, Images, Source, Split, Statistics};
+pub use svhn::SVHN;
