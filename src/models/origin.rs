@@ -16,23 +16,30 @@ pub struct Origin {
     /// Where the architecture has more than one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stem: Option<Stem>,
+    /// What stood in for its ReLUs, [`Self::OWN`] for nothing; none: the file does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activation: Option<String>,
 }
 
 impl Origin {
+    /// The activations of the architecture itself.
+    pub const OWN: &str = "own";
     /// The key in the metadata of a file of weights.
     const KEY: &str = "model";
     /// The key in the metadata of a checkpoint, whose state has the origin under [`Self::KEY`].
     const CHECKPOINT: &str = "checkpoint";
 
-    /// The origin of a network of `arch` with `stem`; none: the default one where the architecture has two.
+    /// The origin of a network of `arch` with `stem` (none: the default one where the architecture has two) and `activation`
+    /// for its ReLUs (none: its own).
     ///
     /// # Errors
     /// An architecture that is not known.
-    pub fn new(arch: &str, stem: Option<Stem>) -> Result<Self> {
+    pub fn new(arch: &str, stem: Option<Stem>, activation: Option<&str>) -> Result<Self> {
         let stems = Arch::find(arch)?.stems;
         Ok(Self {
             arch: arch.to_owned(),
             stem: stems.then(|| stem.unwrap_or_default()),
+            activation: Some(activation.unwrap_or(Self::OWN).to_owned()),
         })
     }
 
@@ -114,11 +121,11 @@ mod tests {
             }
             for stem in [Stem::Pooled, Stem::Plain] {
                 assert_eq!(ask(arch, Some(stem), None), Ok(Some(stem)));
-                let own = Origin::new(arch, Some(stem)).unwrap();
+                let own = Origin::new(arch, Some(stem), None).unwrap();
                 assert_eq!(ask(arch, None, Some(own)), Ok(Some(stem)));
             }
         }
-        let own = Origin::new("resnet18", None).unwrap();
+        let own = Origin::new("resnet18", None, None).unwrap();
         assert_eq!(own.stem, Some(Stem::Pooled));
         let fault = ask("resnet18", Some(Stem::Plain), Some(own.clone())).unwrap_err();
         assert!(
@@ -135,7 +142,7 @@ mod tests {
 
     #[test]
     fn files_of_ours_say_where_they_come_from() {
-        let own = Origin::new("densenet121", Some(Stem::Plain)).unwrap();
+        let own = Origin::new("densenet121", Some(Stem::Plain), Some("silu")).unwrap();
         assert_eq!(Origin::read(&own.metadata()), Some(own.clone()));
         let mut state = json!({ "epoch": 3 });
         own.note_in(&mut state);

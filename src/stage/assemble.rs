@@ -119,7 +119,7 @@ pub(super) fn network(ctx: &StageContext<'_>, dataset: &Dataset) -> Result<Netwo
     };
     let network = models::build(&spec.arch, &config)?;
     if let Some(path) = path {
-        weights::load(&path, &spec.arch, &network)?;
+        weights::load(&path, spec, &network)?;
     }
     Ok(network)
 }
