@@ -91,14 +91,12 @@ pub(super) fn class_names(
     dir: &Path,
     split_dir: &Path,
     folders: &[String],
-    expected: Option<&[String]>,
+    expected: Option<Vec<String>>,
 ) -> Result<Vec<String>> {
     let train = dir.join("train");
+    let fixed = expected.is_some();
     let (classes, source) = match expected {
-        Some(classes) => (
-            classes.to_vec(),
-            "the classes of this kind of data".to_string(),
-        ),
+        Some(classes) => (classes, "the classes of this kind of data".to_string()),
         None if train.is_dir() && train != split_dir => (
             class_folders(&train)?,
             format!("the folders in {}", train.display()),
@@ -114,7 +112,7 @@ pub(super) fn class_names(
     }
     let mut missing = classes.clone();
     missing.retain(|class| !folders.contains(class));
-    if expected.is_some() && !missing.is_empty() {
+    if fixed && !missing.is_empty() {
         return Err(Error::failed(format!(
             "{}: no folder of {}; this kind of data has the classes {}: put images of each there, or set data.kind = \
              \"image-folder\" for other classes",
