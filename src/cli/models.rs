@@ -51,20 +51,17 @@ fn activations(arch: &str) -> Result<String> {
     Arch::find(arch)
         .map_err(|error| Error::spec(error.to_string().replacen("model.arch: ", "", 1)))?;
     let activations = models::describe(arch)?.activations;
-    let width = activations
-        .iter()
-        .map(|activation| activation.name.len())
-        .max()
-        .unwrap_or(0);
+    let width = activations.iter().map(|(name, ..)| name.len()).max();
+    let width = width.unwrap_or(0);
     let mut text = String::new();
-    for activation in activations {
-        let note = match (activation.linear_train, activation.linear_attack) {
+    for (name, train, attack) in activations {
+        let note = match (train, attack) {
             (true, true) => "linear by default",
             (true, false) => "linear by default in training",
             (false, true) => "linear by default in attacks",
             (false, false) => "",
         };
-        text.push_str(format!("{:width$}  {note}", activation.name).trim_end());
+        text.push_str(format!("{name:width$}  {note}").trim_end());
         text.push('\n');
     }
     Ok(text)

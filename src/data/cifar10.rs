@@ -10,17 +10,9 @@ pub static CIFAR10: DataKind = DataKind {
     about: "CIFAR-10: 32x32 colour images, ten classes",
     shape: Some(SHAPE),
     // Their order is also the alphabetical one.
+    #[rustfmt::skip]
     classes: Some(&[
-        "airplane",
-        "automobile",
-        "bird",
-        "cat",
-        "deer",
-        "dog",
-        "frog",
-        "horse",
-        "ship",
-        "truck",
+        "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
     ]),
     statistics: Some(Statistics {
         mean: &[0.4914, 0.4822, 0.4465],
@@ -35,31 +27,25 @@ pub static CIFAR10: DataKind = DataKind {
     downloads: Some(downloads),
 };
 
+#[rustfmt::skip]
 static BINARY: Batches = Batches {
     name: "CIFAR-10's binary batches",
     archive: "cifar-10-binary.tar.gz",
     folder: "cifar-10-batches-bin",
     train: &[
-        "data_batch_1.bin",
-        "data_batch_2.bin",
-        "data_batch_3.bin",
-        "data_batch_4.bin",
-        "data_batch_5.bin",
+        "data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin",
     ],
     test: &["test_batch.bin"],
     form: Form::Binary { label_bytes: 1 },
 };
 
+#[rustfmt::skip]
 static PICKLES: Batches = Batches {
     name: "CIFAR-10's Python batches",
     archive: "cifar-10-python.tar.gz",
     folder: "cifar-10-batches-py",
     train: &[
-        "data_batch_1",
-        "data_batch_2",
-        "data_batch_3",
-        "data_batch_4",
-        "data_batch_5",
+        "data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5",
     ],
     test: &["test_batch"],
     form: Form::Pickle { labels: "labels" },

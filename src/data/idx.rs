@@ -45,49 +45,42 @@ impl Format for Idx {
         found.collect()
     }
 
+    /// `train-images-idx3-ubyte` and `train-labels-idx1-ubyte`, or `t10k-...` for the test split, each plain or `.gz`. Labels
+    /// are indices into the classes.
     fn read(&self, folder: &Path, split: Split, source: &Source) -> Result<Dataset> {
-        read(
-            folder,
-            split,
-            &source.kind.class_names().unwrap_or_default(),
-        )
+        let classes = source.kind.class_names().unwrap_or_default();
+        let images_path = required(folder, split, "images-idx3")?;
+        let labels_path = required(folder, split, "labels-idx1")?;
+        let (dims, pixels) = read_file(&images_path, IMAGES_MAGIC, "images", 3)?;
+        let (label_dims, labels) = read_file(&labels_path, LABELS_MAGIC, "labels", 1)?;
+        if label_dims[0] != dims[0] {
+            return Err(Error::failed(format!(
+                "{}: holds {} labels, but {} holds {} images; both files must come from the same set",
+                labels_path.display(),
+                label_dims[0],
+                images_path.display(),
+                dims[0],
+            )));
+        }
+        if let Some(position) = labels
+            .iter()
+            .position(|&label| usize::from(label) >= classes.len())
+        {
+            return Err(Error::failed(format!(
+                "{}: label {} of example {position} is not a class, 0 to {} was expected; fetch the file again",
+                labels_path.display(),
+                labels[position],
+                classes.len().saturating_sub(1),
+            )));
+        }
+        Ok(Dataset {
+            shape: [1, dims[1], dims[2]],
+            pixels: Pixels::U8(pixels),
+            names: split.example_names(labels.len()),
+            labels: labels.into_iter().map(u32::from).collect(),
+            classes,
+        })
     }
-}
-
-/// Reads one split from a folder: `train-images-idx3-ubyte` and `train-labels-idx1-ubyte`, or `t10k-...` for the test
-/// split, each plain or `.gz`. Labels are indices into the classes.
-fn read(dir: &Path, split: Split, classes: &[String]) -> Result<Dataset> {
-    let images_path = required(dir, split, "images-idx3")?;
-    let labels_path = required(dir, split, "labels-idx1")?;
-    let (dims, pixels) = read_file(&images_path, IMAGES_MAGIC, "images", 3)?;
-    let (label_dims, labels) = read_file(&labels_path, LABELS_MAGIC, "labels", 1)?;
-    if label_dims[0] != dims[0] {
-        return Err(Error::failed(format!(
-            "{}: holds {} labels, but {} holds {} images; both files must come from the same set",
-            labels_path.display(),
-            label_dims[0],
-            images_path.display(),
-            dims[0],
-        )));
-    }
-    if let Some(position) = labels
-        .iter()
-        .position(|&label| usize::from(label) >= classes.len())
-    {
-        return Err(Error::failed(format!(
-            "{}: label {} of example {position} is not a class, 0 to {} was expected; fetch the file again",
-            labels_path.display(),
-            labels[position],
-            classes.len().saturating_sub(1),
-        )));
-    }
-    Ok(Dataset {
-        shape: [1, dims[1], dims[2]],
-        pixels: Pixels::U8(pixels),
-        names: split.example_names(labels.len()),
-        labels: labels.into_iter().map(u32::from).collect(),
-        classes: classes.to_vec(),
-    })
 }
 
 fn prefix(split: Split) -> &'static str {

@@ -195,9 +195,9 @@ mod tests {
     #[test]
     fn each_split_has_its_own_files() {
         let folder = tempfile::tempdir().unwrap();
-        let make = |set: &str, files: &[&str]| {
+        let make = |set: &str, files: &str| {
             let dir = folder.path().join(set);
-            for file in files {
+            for file in files.split(' ') {
                 let path = dir.join(file);
                 fs::create_dir_all(path.parent().unwrap()).unwrap();
                 fs::write(path, "x").unwrap();
@@ -206,56 +206,31 @@ mod tests {
         };
         let set = make(
             "cifar",
-            &[
-                "data_batch_1.bin",
-                "data_batch_2.bin",
-                "test_batch.bin",
-                "notes.txt",
-            ],
+            "data_batch_1.bin data_batch_2.bin test_batch.bin notes.txt",
         );
-        let kind = &CIFAR10;
-        assert_eq!(
-            listed(&set, kind, Split::Train),
-            ["data_batch_1.bin", "data_batch_2.bin"]
-        );
-        assert_eq!(listed(&set, kind, Split::Test), ["test_batch.bin"]);
+        let train = listed(&set, &CIFAR10, Split::Train);
+        assert_eq!(train, ["data_batch_1.bin", "data_batch_2.bin"]);
+        assert_eq!(listed(&set, &CIFAR10, Split::Test), ["test_batch.bin"]);
+        let inner = "cifar-10-batches-py/test_batch";
         let set = make(
             "pickles",
-            &[
-                "cifar-10-batches-py/data_batch_1",
-                "cifar-10-batches-py/test_batch",
-            ],
+            "cifar-10-batches-py/data_batch_1 cifar-10-batches-py/test_batch",
         );
-        assert_eq!(
-            listed(&set, kind, Split::Test),
-            ["cifar-10-batches-py/test_batch"]
-        );
-        let set = make(
-            "mnist",
-            &["train-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte"],
-        );
-        assert_eq!(
-            listed(&set, &MNIST, Split::Test),
-            ["t10k-labels-idx1-ubyte"]
-        );
+        assert_eq!(listed(&set, &CIFAR10, Split::Test), [inner]);
+        let set = make("mnist", "train-images-idx3-ubyte.gz t10k-labels-idx1-ubyte");
+        let labels = "t10k-labels-idx1-ubyte";
+        assert_eq!(listed(&set, &MNIST, Split::Test), [labels]);
         let set = make(
             "images",
-            &[
-                "train/a/1.png",
-                "train/b/1.png",
-                "test/b/2.jpg",
-                "test/b/.hidden",
-            ],
+            "train/a/1.png train/b/1.png test/b/2.jpg test/b/.hidden",
         );
-        let kind = &IMAGE_FOLDER;
+        let train = listed(&set, &IMAGE_FOLDER, Split::Train);
         assert_eq!(
-            listed(&set, kind, Split::Train),
+            train,
             ["train/a", "train/a/1.png", "train/b", "train/b/1.png"]
         );
-        assert_eq!(
-            listed(&set, kind, Split::Test),
-            ["test/b", "test/b/2.jpg", "train/a", "train/b"]
-        );
+        let test = listed(&set, &IMAGE_FOLDER, Split::Test);
+        assert_eq!(test, ["test/b", "test/b/2.jpg", "train/a", "train/b"]);
         assert!(listed(&set, &SHAPES, Split::Train).is_empty());
     }
 }

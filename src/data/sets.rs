@@ -1,9 +1,8 @@
 //! The kinds of data that a spec can name.
 
 use super::source::DataKind;
-use serde::de::{self, Deserialize, Deserializer};
+use serde::de::{Deserialize, Deserializer, Error};
 use serde::{Serialize, Serializer};
-use std::fmt;
 use std::sync::LazyLock;
 
 /// All kinds, in the order in which they are listed.
@@ -39,18 +38,9 @@ impl Serialize for DataKind {
 
 impl<'de> Deserialize<'de> for &'static DataKind {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Name;
-        impl de::Visitor<'_> for Name {
-            type Value = &'static DataKind;
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("the name of a kind of data")
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                let unknown = || E::unknown_variant(text, DataKind::names());
-                DataKind::find(text).ok_or_else(unknown)
-            }
-        }
-        deserializer.deserialize_any(Name)
+        let name = String::deserialize(deserializer).unwrap_or_default();
+        let unknown = || D::Error::unknown_variant(&name, DataKind::names());
+        DataKind::find(&name).ok_or_else(unknown)
     }
 }
 

@@ -38,12 +38,7 @@ const fn resnet(name: &'static str, define: Define) -> Architecture {
 }
 
 fn conv(b: &Builder, c_in: usize, c_out: usize, stride: usize) -> Result<Conv2d> {
-    let config = ConvConfig {
-        stride,
-        padding: 1,
-        init: Init::KaimingFanIn,
-        ..ConvConfig::default()
-    };
+    let config = ConvConfig::same(3, stride, Init::KaimingFanIn);
     conv2d(b, c_in, c_out, 3, config)
 }
 

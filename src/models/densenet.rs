@@ -44,11 +44,7 @@ const fn densenet(name: &'static str, define: Define) -> Architecture {
 const BOTTLENECK: usize = 4;
 
 fn conv(b: &Builder, c_in: usize, c_out: usize, kernel: usize) -> Result<Conv2d> {
-    let config = ConvConfig {
-        padding: kernel / 2,
-        init: Init::KaimingFanIn,
-        ..ConvConfig::default()
-    };
+    let config = ConvConfig::same(kernel, 1, Init::KaimingFanIn);
     conv2d(b, c_in, c_out, kernel, config)
 }
 

@@ -7,23 +7,14 @@ use super::preset::LinbpUse;
 use super::registry::{Arch, outline};
 use crate::Result;
 
-/// What there is to know about an architecture without its weights.
+/// An architecture without its weights.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Description {
     /// Numbers that an optimizer moves.
     pub parameters: usize,
-    /// In the order of the forward pass.
-    pub activations: Vec<DescribedActivation>,
-}
-
-/// An activation, and whether the published choice makes it linear.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DescribedActivation {
-    pub name: String,
-    /// Under `linbp.train`.
-    pub linear_train: bool,
-    /// Under `linbp.attack`.
-    pub linear_attack: bool,
+    /// In the order of the forward pass: the name, and whether the published choice makes it linear under `linbp.train`
+    /// and under `linbp.attack`.
+    pub activations: Vec<(String, bool, bool)>,
 }
 
 /// Describes an architecture for its usual images and 10 classes.
@@ -33,22 +24,11 @@ pub fn describe(arch: &str) -> Result<Description> {
     let names = network.activations();
     let linear = |r#use| linear_activations(&arch, names, &Layers::Default, r#use);
     let (train, attack) = (linear(LinbpUse::Train)?, linear(LinbpUse::Attack)?);
-    let activations = names.iter().zip(train).zip(attack);
+    let activations = names.iter().cloned().zip(train).zip(attack);
+    let sizes = network.parameters().iter().map(|p| p.tensor().elem_count());
     Ok(Description {
-        parameters: network
-            .parameters()
-            .iter()
-            .map(|p| p.tensor().elem_count())
-            .sum(),
-        activations: activations
-            .map(
-                |((name, linear_train), linear_attack)| DescribedActivation {
-                    name: name.clone(),
-                    linear_train,
-                    linear_attack,
-                },
-            )
-            .collect(),
+        parameters: sizes.sum(),
+        activations: activations.map(|((name, t), a)| (name, t, a)).collect(),
     })
 }
 
@@ -102,12 +82,8 @@ mod tests {
     fn every_name_is_found_and_described() {
         for name in names() {
             assert_eq!(Arch::find(name).unwrap().name, name);
-            let description = describe(name).unwrap();
-            let mut names: Vec<&str> = description
-                .activations
-                .iter()
-                .map(|a| a.name.as_str())
-                .collect();
+            let activations = describe(name).unwrap().activations;
+            let mut names: Vec<&String> = activations.iter().map(|(name, ..)| name).collect();
             let count = names.len();
             names.sort_unstable();
             names.dedup();

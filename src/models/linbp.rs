@@ -79,12 +79,12 @@ mod tests {
     use super::*;
 
     fn linear(arch: &str, r#use: LinbpUse) -> Vec<String> {
-        let description = describe(arch).unwrap();
-        let chosen = description.activations.into_iter().filter(|a| match r#use {
-            LinbpUse::Train => a.linear_train,
-            LinbpUse::Attack => a.linear_attack,
+        let activations = describe(arch).unwrap().activations.into_iter();
+        let chosen = activations.filter(|(_, train, attack)| match r#use {
+            LinbpUse::Train => *train,
+            LinbpUse::Attack => *attack,
         });
-        chosen.map(|activation| activation.name).collect()
+        chosen.map(|(name, ..)| name).collect()
     }
 
     #[test]

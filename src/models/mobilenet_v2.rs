@@ -116,11 +116,8 @@ impl InvertedResidual {
 
 fn config(kernel: usize, stride: usize, groups: usize) -> ConvConfig {
     ConvConfig {
-        stride,
-        padding: kernel / 2,
         groups,
-        bias: false,
-        init: Init::KaimingFanOut,
+        ..ConvConfig::same(kernel, stride, Init::KaimingFanOut)
     }
 }
 

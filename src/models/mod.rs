@@ -20,7 +20,7 @@ mod vgg;
 mod wide_resnet;
 
 pub use architecture::{Architecture, ModelConfig, Pattern};
-pub use describe::{DescribedActivation, Description, describe};
+pub use describe::{Description, describe};
 pub use layers::Layers;
 pub use linbp::{linear_plan, rescaled};
 pub use origin::{Origin, stem_of_weights};

@@ -86,28 +86,19 @@ struct ConvNorm {
     norm: BatchNorm2d,
 }
 
-/// Channels and geometry of a convolution.
-#[derive(Clone, Copy)]
-struct Shape {
-    c_in: usize,
-    c_out: usize,
-    kernel: usize,
-    stride: usize,
-    groups: usize,
-}
+/// Channels in and out, kernel, stride and groups of a convolution.
+type Shape = [usize; 5];
 
 impl ConvNorm {
     fn new(conv: &Builder, norm: &Builder, shape: Shape) -> Result<Self> {
+        let [c_in, c_out, kernel, stride, groups] = shape;
         let config = ConvConfig {
-            stride: shape.stride,
-            padding: shape.kernel / 2,
-            groups: shape.groups,
-            bias: false,
-            init: Init::KaimingFanOut,
+            groups,
+            ..ConvConfig::same(kernel, stride, Init::KaimingFanOut)
         };
         Ok(Self {
-            conv: conv2d(conv, shape.c_in, shape.c_out, shape.kernel, config)?,
-            norm: batch_norm2d(norm, shape.c_out)?,
+            conv: conv2d(conv, c_in, c_out, kernel, config)?,
+            norm: batch_norm2d(norm, c_out)?,
         })
     }
 
@@ -132,28 +123,18 @@ struct Residual {
 
 impl Residual {
     fn new(b: &Builder, c_in: usize, planes: usize, stride: usize, block: Block) -> Result<Self> {
-        let conv = |c_in, c_out, kernel, stride, groups| Shape {
-            c_in,
-            c_out,
-            kernel,
-            stride,
-            groups,
-        };
-        let shapes = match block {
-            Block::Basic => vec![
-                conv(c_in, planes, 3, stride, 1),
-                conv(planes, planes, 3, 1, 1),
-            ],
+        let shapes: Vec<Shape> = match block {
+            Block::Basic => vec![[c_in, planes, 3, stride, 1], [planes, planes, 3, 1, 1]],
             Block::Bottleneck { groups, width } => {
                 let width = planes * width / 64 * groups;
                 vec![
-                    conv(c_in, width, 1, 1, 1),
-                    conv(width, width, 3, stride, groups),
-                    conv(width, 4 * planes, 1, 1, 1),
+                    [c_in, width, 1, 1, 1],
+                    [width, width, 3, stride, groups],
+                    [width, 4 * planes, 1, 1, 1],
                 ]
             }
         };
-        let c_out = shapes[shapes.len() - 1].c_out;
+        let [_, c_out, ..] = shapes[shapes.len() - 1];
         let mut layers = Vec::new();
         for (i, shape) in shapes.into_iter().enumerate() {
             let act = b.activation(&format!("relu{}", i + 1), Activation::Relu);
@@ -162,7 +143,7 @@ impl Residual {
         let projection = match stride != 1 || c_in != c_out {
             true => {
                 let path = b.pp("downsample");
-                let shape = conv(c_in, c_out, 1, stride, 1);
+                let shape = [c_in, c_out, 1, stride, 1];
                 Some(ConvNorm::new(&path.pp(0), &path.pp(1), shape)?)
             }
             false => None,
@@ -226,13 +207,7 @@ fn define(
     blocks: [usize; 4],
     block: Block,
 ) -> Result<Box<dyn Module>> {
-    let shape = Shape {
-        c_in: config.image[0],
-        c_out: 64,
-        kernel: 3,
-        stride: 1,
-        groups: 1,
-    };
+    let shape = [config.image[0], 64, 3, 1, 1];
     let stem = ConvNorm::numbered(b, 1, shape)?;
     let relu = b.activation("relu", Activation::Relu);
     let expansion = match block {

@@ -39,10 +39,8 @@ const POOLED: [usize; 2] = [4, 8];
 
 fn conv(b: &Builder, c_in: usize, c_out: usize, kernel: usize) -> Result<Conv2d> {
     let config = ConvConfig {
-        padding: kernel / 2,
         bias: true,
-        init: Init::KaimingFanIn,
-        ..ConvConfig::default()
+        ..ConvConfig::same(kernel, 1, Init::KaimingFanIn)
     };
     conv2d(b, c_in, c_out, kernel, config)
 }

@@ -94,10 +94,8 @@ fn define(
         )));
     }
     let conv = ConvConfig {
-        padding: 1,
         bias: true,
-        init: Init::KaimingFanOut,
-        ..ConvConfig::default()
+        ..ConvConfig::same(3, 1, Init::KaimingFanOut)
     };
     let path = b.pp("features");
     let mut features = Vec::new();

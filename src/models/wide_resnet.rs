@@ -58,12 +58,7 @@ fn parse(name: &str) -> Result<Variant> {
 }
 
 fn conv(b: &Builder, c_in: usize, c_out: usize, kernel: usize, stride: usize) -> Result<Conv2d> {
-    let config = ConvConfig {
-        stride,
-        padding: kernel / 2,
-        init: Init::KaimingFanOut,
-        ..ConvConfig::default()
-    };
+    let config = ConvConfig::same(kernel, stride, Init::KaimingFanOut);
     conv2d(b, c_in, c_out, kernel, config)
 }
 

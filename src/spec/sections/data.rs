@@ -79,44 +79,35 @@ impl Serialize for Normalize {
 
 impl<'de> Deserialize<'de> for Normalize {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Words;
-        impl<'de> de::Visitor<'de> for Words {
-            type Value = Normalize;
-            fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-                f.write_str("one of \"none\", ")?;
-                Normalize::names().try_for_each(|name| write!(f, "\"{name}\", "))?;
-                f.write_str("or { mean = [...], std = [...] } with one finite number a channel and every std above 0")
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Normalize, E> {
-                match DataKind::find(text) {
-                    Some(kind) if kind.statistics.is_some() => Ok(Normalize::Of(kind)),
-                    _ if text == "none" => Ok(Normalize::None),
-                    _ => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
-                }
-            }
-            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Normalize, A::Error> {
-                let (mut mean, mut std): (Option<Vec<f64>>, Option<Vec<f64>>) = (None, None);
-                while let Some(key) = map.next_key::<String>()? {
-                    match key.as_str() {
-                        "mean" => mean = Some(map.next_value()?),
-                        "std" => std = Some(map.next_value()?),
-                        _ => return Err(de::Error::invalid_value(de::Unexpected::Map, &self)),
-                    }
-                }
-                match (mean, std) {
-                    (Some(mean), Some(std))
-                        if mean.len() == std.len()
-                            && !mean.is_empty()
-                            && mean.iter().chain(&std).all(|number| number.is_finite())
-                            && std.iter().all(|&number| number > 0.0) =>
-                    {
-                        Ok(Normalize::Custom { mean, std })
-                    }
-                    _ => Err(de::Error::invalid_value(de::Unexpected::Map, &self)),
-                }
-            }
+        #[derive(Deserialize)]
+        #[serde(untagged, deny_unknown_fields)]
+        enum Written {
+            Name(String),
+            Custom { mean: Vec<f64>, std: Vec<f64> },
         }
-        deserializer.deserialize_any(Words)
+        match Written::deserialize(deserializer) {
+            Ok(Written::Name(name)) if name == "none" => return Ok(Self::None),
+            Ok(Written::Name(name)) => {
+                let kind = DataKind::find(&name).filter(|kind| kind.statistics.is_some());
+                if let Some(kind) = kind {
+                    return Ok(Self::Of(kind));
+                }
+            }
+            Ok(Written::Custom { mean, std })
+                if mean.len() == std.len()
+                    && !mean.is_empty()
+                    && mean.iter().chain(&std).all(|number| number.is_finite())
+                    && std.iter().all(|&number| number > 0.0) =>
+            {
+                return Ok(Self::Custom { mean, std });
+            }
+            _ => {}
+        }
+        let names: Vec<String> = Self::names().map(|name| format!("\"{name}\", ")).collect();
+        Err(de::Error::custom(format!(
+            "one of \"none\", {}or {{ mean = [...], std = [...] }} with one finite number a channel and every std above 0",
+            names.concat()
+        )))
     }
 }
 
