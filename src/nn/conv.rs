@@ -32,6 +32,18 @@ impl Default for ConvConfig {
     }
 }
 
+impl ConvConfig {
+    /// A convolution without bias that keeps the sides of its input but for the stride.
+    pub fn same(kernel: usize, stride: usize, init: Init) -> Self {
+        Self {
+            stride,
+            padding: kernel / 2,
+            init,
+            ..Self::default()
+        }
+    }
+}
+
 /// A convolution over `(N, H, W, C)` with weights `(out, in/groups, k, k)`.
 #[derive(Clone, Debug)]
 pub struct Conv2d {

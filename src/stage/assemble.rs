@@ -49,8 +49,8 @@ pub(super) fn dataset(
 /// # Errors
 /// A file that cannot be read or holds something else.
 pub fn made_before(spec: &DataSpec, path: &Path) -> Result<Dataset> {
-    let kind = spec.kind.source();
-    let classes = match kind.classes() {
+    let kind = spec.kind;
+    let classes = match kind.class_names() {
         Some(classes) => classes,
         // The files say; one image is enough to ask them.
         None => {
@@ -61,7 +61,7 @@ pub fn made_before(spec: &DataSpec, path: &Path) -> Result<Dataset> {
             data::load(&source, Split::Test)?.classes
         }
     };
-    let shape = kind.shape();
+    let shape = kind.shape;
     let expected = Expected {
         classes: &classes,
         channels: shape.map_or(image_folder::CHANNELS, |[channels, ..]| channels),
@@ -84,7 +84,7 @@ pub fn data_source(spec: &DataSpec, split: Split) -> Source {
             Split::Test => spec.test_limit,
         },
         image_size: spec.image_size,
-        ..Source::new(spec.kind.source(), spec.dir.as_deref())
+        ..Source::new(spec.kind, spec.dir.as_deref())
     }
 }
 
@@ -119,7 +119,7 @@ pub(super) fn network(
     };
     let network = models::build(&spec.arch, &config)?;
     if let Some(path) = path {
-        weights::load(&path, &spec.arch, &network)?;
+        weights::load(&path, spec, &network)?;
     }
     Ok(network)
 }
@@ -141,7 +141,10 @@ pub fn model_config(used: &ModelUse<'_>, image: [usize; 3], classes: usize) -> R
             Rectifier::Silu => Activation::Silu,
         }),
         stem: spec.stem,
-        normalize: normalize.map(|(mean, std)| Normalize { mean, std }),
+        normalize: normalize.map(|(mean, std)| Normalize {
+            mean: mean.to_vec(),
+            std: std.to_vec(),
+        }),
         seed: used.seed,
         dtype: DType::F32,
         device: Device::Cpu,
