@@ -99,12 +99,7 @@ impl Adam {
 }
 
 impl Optimizer for Adam {
-    fn step_unless(
-        &mut self,
-        gradients: &Gradients,
-        learning_rate: f64,
-        halted: Option<&Tensor>,
-    ) -> Result<()> {
+    fn step(&mut self, gradients: &Gradients, learning_rate: f64) -> Result<()> {
         self.steps += 1;
         #[cfg(any(feature = "cuda", test))]
         if let Some(card) = on_card_of(&self.parameters)? {
@@ -123,17 +118,8 @@ impl Optimizer for Adam {
                 })
                 .collect();
             let (config, steps) = (&self.config, self.steps);
-            return super::on_card::adam::step_many(
-                &*card,
-                &updates,
-                config,
-                steps,
-                learning_rate,
-                halted,
-            );
+            return super::on_card::adam::step_many(&*card, &updates, config, steps, learning_rate);
         }
-        // On the CPU a bad loss was seen before anybody came here.
-        let _ = halted;
         for (index, param) in self.parameters.iter().enumerate() {
             let Some(gradient) = gradients.parameter(param) else {
                 continue;

@@ -20,18 +20,7 @@ use crate::{Error, Result};
 /// A rule that turns gradients into updates of parameters, in place.
 pub trait Optimizer: Send {
     /// One update with the given learning rate. A parameter without gradient stays as it is.
-    fn step(&mut self, gradients: &Gradients, learning_rate: f64) -> Result<()> {
-        self.step_unless(gradients, learning_rate, None)
-    }
-
-    /// As [`Optimizer::step`], but on a card nothing changes once the last of the four numbers of `halted` is not 0: a
-    /// loss was not finite, and nobody has waited to learn of it.
-    fn step_unless(
-        &mut self,
-        gradients: &Gradients,
-        learning_rate: f64,
-        halted: Option<&Tensor>,
-    ) -> Result<()>;
+    fn step(&mut self, gradients: &Gradients, learning_rate: f64) -> Result<()>;
 
     /// Everything besides the parameters that the next update depends on, by name.
     fn state(&self) -> Result<BTreeMap<String, Tensor>>;

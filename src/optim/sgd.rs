@@ -65,12 +65,7 @@ impl Sgd {
 }
 
 impl Optimizer for Sgd {
-    fn step_unless(
-        &mut self,
-        gradients: &Gradients,
-        learning_rate: f64,
-        halted: Option<&Tensor>,
-    ) -> Result<()> {
+    fn step(&mut self, gradients: &Gradients, learning_rate: f64) -> Result<()> {
         #[cfg(any(feature = "cuda", test))]
         if let Some(card) = on_card_of(&self.parameters)? {
             let updates: Vec<_> = self
@@ -85,16 +80,8 @@ impl Optimizer for Sgd {
                     })
                 })
                 .collect();
-            return super::on_card::sgd::step_many(
-                &*card,
-                &updates,
-                &self.config,
-                learning_rate,
-                halted,
-            );
+            return super::on_card::sgd::step_many(&*card, &updates, &self.config, learning_rate);
         }
-        // On the CPU a bad loss was seen before anybody came here.
-        let _ = halted;
         let SgdConfig {
             momentum,
             nesterov,

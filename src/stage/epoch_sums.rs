@@ -1,7 +1,7 @@
 //! What an epoch of training adds up: losses and right predictions.
 //!
-//! On a card nothing is waited for: the sums stay there until somebody reads them, and a loss that is not finite leaves
-//! a mark at which the optimizer stops to change anything. On the CPU every step's loss is known at once.
+//! On a card nothing is waited for: the sums stay there until they are read, and a loss that is not finite leaves a mark
+//! beside them. On the CPU every step's loss is known at once.
 
 use candle_core::{Device, Tensor};
 
@@ -85,11 +85,6 @@ impl EpochSums {
             gradient,
             loss: None,
         })
-    }
-
-    /// What an optimizer looks at before it changes anything.
-    pub fn halted(&self) -> Option<&Tensor> {
-        self.on_card.as_ref()
     }
 
     /// The sums, and the first step whose loss was not finite where it is not known otherwise. On a card this waits for

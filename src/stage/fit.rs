@@ -23,7 +23,7 @@ use crate::run::{Best, CheckpointStore, Metrics, MetricsRow, MetricsWriter, Stam
 use crate::spec::{Interval, SchedulerKind};
 use crate::{Error, Result};
 
-/// How long steps may go on upon a card before somebody looks at their losses.
+/// How long steps go on upon a card before their losses are read.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Makes the images that a step trains on from a batch.
@@ -228,7 +228,7 @@ impl<'a> Fit<'a> {
             let start = sums.add(logits.tensor(), labels, step)?;
             if start.loss.is_none_or(f64::is_finite) {
                 let gradients = tape.backward(&logits, start.gradient)?;
-                optimizer.step_unless(&gradients, rate, sums.halted())?;
+                optimizer.step(&gradients, rate)?;
             }
             Ok(start.loss)
         })?;
@@ -244,6 +244,7 @@ impl<'a> Fit<'a> {
     }
 
     /// Brings the sums up to date, which on a card waits for the steps that were started; the mean loss of the last ones.
+    /// A loss that was not finite is an error here, so before any checkpoint: what trained on meanwhile is never saved.
     fn settle(&mut self, batches: usize) -> Result<Option<f64>> {
         let (sums, bad) = self.sums.read()?;
         self.looked = Instant::now();
@@ -269,8 +270,8 @@ impl<'a> Fit<'a> {
             _ => "optimizer.lr",
         };
         Error::failed(format!(
-            "stage {}: the loss is {loss} at epoch {}, step {step} ({} of {batches} in the epoch); the weights were not \
-             updated. A lower {rate} is the usual remedy",
+            "stage {}: the loss is {loss} at epoch {}, step {step} ({} of {batches} in the epoch); what followed \
+             was not saved. A lower {rate} is the usual remedy",
             self.ctx.spec.id,
             self.state.epoch + 1,
             step - first,

@@ -106,9 +106,7 @@ fn trained(arch: &str, name: &str, linear: bool) -> (Tensor, Sums, Vec<(String, 
         let logits = network.forward(&tape, &tape.input(&x)).unwrap();
         let begin = sums.add(logits.tensor(), &labels, step + 1).unwrap();
         let gradients = tape.backward(&logits, begin.gradient).unwrap();
-        optimizer
-            .step_unless(&gradients, 0.01, sums.halted())
-            .unwrap();
+        optimizer.step(&gradients, 0.01).unwrap();
     }
     settle().unwrap();
     let (sums, bad) = sums.read().unwrap();

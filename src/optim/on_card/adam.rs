@@ -18,15 +18,13 @@ pub struct Update<'a> {
     pub gradient: &'a Tensor,
 }
 
-/// Moves all parameters, in place, in one launch; `steps` counts updates, this one included. Where `halted`, the totals
-/// of [`tally`](crate::ops::cuda::tally::tally), has its mark, nothing changes.
+/// Moves all parameters, in place, in one launch; `steps` counts updates, this one included.
 pub fn step_many(
     card: &dyn Card,
     updates: &[Update<'_>],
     config: &AdamConfig,
     steps: u32,
     learning_rate: f64,
-    halted: Option<&Tensor>,
 ) -> Result<()> {
     let AdamConfig {
         betas: [beta1, beta2],
@@ -50,7 +48,7 @@ pub fn step_many(
         false => (weight_decay, 1.0),
     };
     let t = f64::from(steps);
-    chunks::launch(card, "adam", &rows, halted, |call| {
+    chunks::launch(card, "adam", &rows, |call| {
         call.float(beta1)
             .float(beta2)
             .float(eps)
@@ -99,9 +97,8 @@ mod tests {
         config: &AdamConfig,
         steps: u32,
         learning_rate: f64,
-        halted: Option<&Tensor>,
     ) -> Result<()> {
-        step_many(card, &[update], config, steps, learning_rate, halted)
+        step_many(card, &[update], config, steps, learning_rate)
     }
 
     #[test]
@@ -118,7 +115,7 @@ mod tests {
                 for (steps, rate) in (1..).zip([0.1, 0.1, 0.02]) {
                     let g = tensors(100 * u64::from(steps));
                     let all = updates(&found, (&mean, &square), &g);
-                    step_many(card, &all, &config, steps, rate, None).unwrap();
+                    step_many(card, &all, &config, steps, rate).unwrap();
                     optimizer.step(&gradients(&expected, &g), rate).unwrap();
                 }
                 for (found, expected) in found.iter().zip(&expected) {
@@ -139,30 +136,14 @@ mod tests {
             let g = tensors(40);
             let (many, means, squares) = (tensors(1), zeros(), zeros());
             let all = updates(&many, (&means, &squares), &g);
-            step_many(card, &all, &CONFIG, 1, 0.1, None).unwrap();
+            step_many(card, &all, &CONFIG, 1, 0.1).unwrap();
             let (one, mean, square) = (tensors(1), zeros(), zeros());
             for update in updates(&one, (&mean, &square), &g) {
-                step(card, update, &CONFIG, 1, 0.1, None).unwrap();
+                step(card, update, &CONFIG, 1, 0.1).unwrap();
             }
             assert_eq!(flat(&one), flat(&many));
             assert_eq!(flat(&square), flat(&squares));
             assert_ne!(flat(&one), flat(&tensors(1)));
-        });
-    }
-
-    #[test]
-    fn nothing_moves_once_training_has_halted() {
-        once(|card| {
-            let (found, mean, square, g) = (tensors(1), zeros(), zeros(), tensors(40));
-            let totals = |mark| Tensor::new(&[1.0, 2.0, 3.0, mark], card.device()).unwrap();
-            let all = updates(&found, (&mean, &square), &g);
-            step_many(card, &all, &CONFIG, 1, 0.1, Some(&totals(7.0))).unwrap();
-            assert_eq!(flat(&found), flat(&tensors(1)));
-            assert_eq!(flat(&mean), flat(&zeros()));
-            assert_eq!(flat(&square), flat(&zeros()));
-            step_many(card, &all, &CONFIG, 1, 0.1, Some(&totals(0.0))).unwrap();
-            assert_ne!(flat(&found), flat(&tensors(1)));
-            assert_ne!(flat(&mean), flat(&zeros()));
         });
     }
 
@@ -176,7 +157,7 @@ mod tests {
                 square: &g[1],
                 gradient: &g[0],
             };
-            assert!(step(card, update, &CONFIG, 1, 0.1, None).is_err());
+            assert!(step(card, update, &CONFIG, 1, 0.1).is_err());
         });
     }
 }

@@ -9,14 +9,12 @@ use crate::{Error, Result};
 const CHUNK: usize = 4096;
 
 /// Launches a kernel over rows of tensors that belong together, all float32 and of one shape in a row. A row begins with
-/// the tensor that the others follow; one that is missing is null in the kernel. `totals` is what
-/// [`tally`](crate::ops::cuda::tally::tally) keeps: where it is marked the kernel changes nothing. `rest` adds the arguments that
-/// follow the tables and the totals.
+/// the tensor that the others follow; one that is missing is null in the kernel. `rest` adds the
+/// arguments that follow the tables.
 pub(super) fn launch<const N: usize>(
     card: &dyn Card,
     name: &'static str,
     rows: &[[Option<&Tensor>; N]],
-    totals: Option<&Tensor>,
     rest: impl FnOnce(Call) -> Call,
 ) -> Result<()> {
     let mut words = Vec::with_capacity(rows.len() * (N + 1));
@@ -41,13 +39,6 @@ pub(super) fn launch<const N: usize>(
             blocks.extend([index as i64, start as i64]);
         }
     }
-    let totals = match totals {
-        Some(totals) => {
-            expect::tensor(name, totals, &[4], DType::F64)?;
-            card.address(totals)?
-        }
-        None => 0,
-    };
     let count = blocks.len() / 2;
     if count == 0 {
         return Ok(());
@@ -62,8 +53,7 @@ pub(super) fn launch<const N: usize>(
     card.launch(&rest(
         Call::blocks(name, name, [count as u32, 1, 1])
             .pointer(address)
-            .pointer(address + 8 * table as u64)
-            .pointer(totals),
+            .pointer(address + 8 * table as u64),
     ))
 }
 

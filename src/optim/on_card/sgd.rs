@@ -16,14 +16,12 @@ pub struct Update<'a> {
     pub gradient: &'a Tensor,
 }
 
-/// Moves all parameters, in place, in one launch. Where `halted`, the totals of [`tally`](crate::ops::cuda::tally::tally), has its
-/// mark, nothing changes.
+/// Moves all parameters, in place, in one launch.
 pub fn step_many(
     card: &dyn Card,
     updates: &[Update<'_>],
     config: &SgdConfig,
     learning_rate: f64,
-    halted: Option<&Tensor>,
 ) -> Result<()> {
     let rows: Vec<_> = updates
         .iter()
@@ -35,7 +33,7 @@ pub fn step_many(
             ]
         })
         .collect();
-    chunks::launch(card, "sgd", &rows, halted, |call| {
+    chunks::launch(card, "sgd", &rows, |call| {
         call.float(learning_rate)
             .float(config.weight_decay)
             .float(config.momentum)
@@ -82,14 +80,13 @@ mod tests {
         gradient: &Tensor,
         config: &SgdConfig,
         learning_rate: f64,
-        halted: Option<&Tensor>,
     ) -> Result<()> {
         let update = Update {
             parameter,
             velocity,
             gradient,
         };
-        step_many(card, &[update], config, learning_rate, halted)
+        step_many(card, &[update], config, learning_rate)
     }
 
     #[test]
@@ -111,7 +108,7 @@ mod tests {
                 for (step, rate) in [0.1, 0.1, 0.02].into_iter().enumerate() {
                     let g = tensors(100 + 10 * step as u64);
                     let all = updates(&found, &velocity, &g);
-                    step_many(card, &all, &config, rate, None).unwrap();
+                    step_many(card, &all, &config, rate).unwrap();
                     optimizer.step(&gradients(&expected, &g), rate).unwrap();
                 }
                 for (found, expected) in found.iter().zip(&expected) {
@@ -132,9 +129,9 @@ mod tests {
             let (many_velocity, one_velocity) = (tensors(20), tensors(20));
             let g = tensors(40);
             let all = updates(&many, &many_velocity, &g);
-            step_many(card, &all, &CONFIG, 0.1, None).unwrap();
+            step_many(card, &all, &CONFIG, 0.1).unwrap();
             for ((p, v), g) in one.iter().zip(&one_velocity).zip(&g) {
-                step(card, p, Some(v), g, &CONFIG, 0.1, None).unwrap();
+                step(card, p, Some(v), g, &CONFIG, 0.1).unwrap();
             }
             assert_eq!(flat(&one), flat(&many));
             assert_eq!(flat(&one_velocity), flat(&many_velocity));
@@ -143,30 +140,14 @@ mod tests {
     }
 
     #[test]
-    fn nothing_moves_once_training_has_halted() {
-        once(|card| {
-            let (found, velocity, g) = (tensors(1), tensors(20), tensors(40));
-            let totals = |mark| Tensor::new(&[1.0, 2.0, 3.0, mark], card.device()).unwrap();
-            let all = updates(&found, &velocity, &g);
-            step_many(card, &all, &CONFIG, 0.1, Some(&totals(7.0))).unwrap();
-            assert_eq!(flat(&found), flat(&tensors(1)));
-            assert_eq!(flat(&velocity), flat(&tensors(20)));
-            step_many(card, &all, &CONFIG, 0.1, Some(&totals(0.0))).unwrap();
-            assert_ne!(flat(&found), flat(&tensors(1)));
-            assert_ne!(flat(&velocity), flat(&tensors(20)));
-        });
-    }
-
-    #[test]
     fn tensors_that_do_not_belong_together_are_refused() {
         once(|card| {
             let (p, g) = (tensors(1), tensors(2));
             let wide = p[0].to_dtype(DType::F64).unwrap();
-            assert!(step(card, &p[0], None, &g[1], &CONFIG, 0.1, None).is_err());
-            assert!(step(card, &p[0], Some(&p[1]), &g[0], &CONFIG, 0.1, None).is_err());
-            assert!(step(card, &wide, None, &wide, &CONFIG, 0.1, None).is_err());
-            assert!(step(card, &p[0], None, &g[0], &CONFIG, 0.1, Some(&g[0])).is_err());
-            assert!(step_many(card, &[], &CONFIG, 0.1, None).is_ok());
+            assert!(step(card, &p[0], None, &g[1], &CONFIG, 0.1).is_err());
+            assert!(step(card, &p[0], Some(&p[1]), &g[0], &CONFIG, 0.1).is_err());
+            assert!(step(card, &wide, None, &wide, &CONFIG, 0.1).is_err());
+            assert!(step_many(card, &[], &CONFIG, 0.1).is_ok());
         });
     }
 }

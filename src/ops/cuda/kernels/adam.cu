@@ -3,9 +3,8 @@
 
 // `coupled` is the weight decay through the gradient, `keep` what weights are multiplied with beforehand, `rate` is
 // lr / (1 - beta1^t) and `correction` is sqrt(1 - beta2^t).
-KERNEL(adam, const uint64_t *rows, const uint64_t *blocks, const double *totals, float beta1, float beta2, float eps,
-       float coupled, float keep, float rate, float correction) {
-    if (is_halted(totals)) return;
+KERNEL(adam, const uint64_t *rows, const uint64_t *blocks, float beta1, float beta2, float eps, float coupled,
+       float keep, float rate, float correction) {
     Chunk chunk = chunk_of_block(rows, blocks, 4);
     float *__restrict__ parameter = part(chunk, 0);
     float *__restrict__ mean = part(chunk, 1);

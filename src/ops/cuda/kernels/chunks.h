@@ -24,6 +24,3 @@ DEVICE float *part(const Chunk &chunk, int column) {
     float *start = reinterpret_cast<float *>(chunk.row[column]);
     return start ? start + chunk.first : nullptr;
 }
-
-// Whether the totals of ops/cuda/tally.rs have their mark.
-DEVICE bool is_halted(const double *totals) { return totals && totals[3] != 0.0; }

@@ -1,9 +1,8 @@
 // Stochastic gradient descent, as optim/sgd.rs defines it. A row is (parameter, velocity, gradient).
 #include "chunks.h"
 
-KERNEL(sgd, const uint64_t *rows, const uint64_t *blocks, const double *totals, float rate, float decay,
-       float momentum, int nesterov) {
-    if (is_halted(totals)) return;
+KERNEL(sgd, const uint64_t *rows, const uint64_t *blocks, float rate, float decay, float momentum,
+       int nesterov) {
     Chunk chunk = chunk_of_block(rows, blocks, 3);
     float *__restrict__ parameter = part(chunk, 0);
     float *__restrict__ velocity = part(chunk, 1);
