@@ -21,6 +21,10 @@ use runner::optim::{Optimizer, Sgd, SgdConfig};
 const WORKS: &str =
     "train:ARCH, input-gradient:ARCH, epoch:lenet5, epoch:mlp, simulation:one-layer";
 
+// As in the program.
+#[global_allocator]
+static ALLOCATOR: runner::ops::memory::Reusing = runner::ops::memory::Reusing::new();
+
 fn main() {
     let arguments: Vec<String> = std::env::args()
         .skip(1)

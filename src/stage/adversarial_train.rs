@@ -6,7 +6,7 @@ use candle_core::Tensor;
 use super::StageContext;
 use super::assemble::{self, section};
 use super::fit::Fit;
-use crate::attacks::{Originals, Start, Target, craft};
+use crate::attacks::{Checks, Originals, Start, Target, craft};
 use crate::nn::{Mode, Param};
 use crate::run::{Metrics, interrupt};
 use crate::spec::ModelMode;
@@ -52,7 +52,7 @@ pub(super) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
         let before = moving.iter().map(Param::snapshot);
         let before: Vec<Tensor> = before.collect::<Result<_>>()?;
         // An ensemble is no attack to train on, so there is one.
-        let mut crafted = Ok(batch.images.clone());
+        let mut crafted = Ok((batch.images.clone(), Checks::default()));
         for attack in &attacks {
             crafted = craft(attack.as_ref(), &target, originals);
         }

@@ -13,11 +13,11 @@ use super::assemble::{self, section};
 use super::epoch_sums::{EpochSums, Sums};
 use super::measure::{Evaluation, Event, Measured, Tally};
 use super::room::too_large;
-use crate::attacks;
+use crate::attacks::Checks;
 use crate::data::{Augmentation, Batch, Loader, Placed, Split};
 use crate::models::Origin;
 use crate::nn::{Coordinates, LinearPlan, Network, Pass, Tape};
-use crate::ops::place::enter_for;
+use crate::ops::device::enter_for;
 use crate::optim::{Optimizer, Place, Schedule};
 use crate::run::{Best, CheckpointStore, Metrics, MetricsRow, MetricsWriter, Stamp, interrupt};
 use crate::spec::{Interval, SchedulerKind};
@@ -26,8 +26,9 @@ use crate::{Error, Result};
 /// How long steps go on upon a card before their losses are read.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Makes the images that a step trains on from a batch.
-pub(super) type Prepare<'a> = dyn Fn(&Network, &Batch, Coordinates) -> Result<Tensor> + 'a;
+/// Makes the images that a step trains on from a batch, with their checks.
+pub(super) type Prepare<'a> =
+    dyn Fn(&Network, &Batch, Coordinates) -> Result<(Tensor, Checks)> + 'a;
 
 /// Where a training stands: with the tensors, all that a checkpoint holds.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -74,6 +75,8 @@ pub(super) struct Fit<'a> {
     /// When the last checkpoint was written.
     saved: (u64, Instant),
     sums: EpochSums,
+    /// Checks of the images trained on since the sums were last read.
+    checks: Checks,
     /// When the sums were last read.
     looked: Instant,
     state: State,
@@ -113,6 +116,7 @@ impl<'a> Fit<'a> {
             store: ctx.folder.checkpoints(spec.checkpoint.keep),
             saved: (0, Instant::now()),
             sums: EpochSums::new(Sums::default(), ctx.device)?,
+            checks: Checks::default(),
             looked: Instant::now(),
             state: State::default(),
             best: None,
@@ -216,7 +220,9 @@ impl<'a> Fit<'a> {
             epoch: state.epoch as u64,
             batch: state.batch as u64,
         };
-        let images = prepare(&self.network, batch, at)?.to_device(self.ctx.device)?;
+        let (images, checks) = prepare(&self.network, batch, at)?;
+        self.checks.join(checks);
+        let images = images.to_device(self.ctx.device)?;
         let rate = self.learning_rate(batches);
         let pass = Pass::training(self.plan.clone(), at);
         let (network, optimizer, sums) = (&self.network, &mut self.optimizer, &mut self.sums);
@@ -252,7 +258,7 @@ impl<'a> Fit<'a> {
         if let Some(step) = bad {
             return Err(self.not_finite("not finite", step, batches));
         }
-        attacks::settle()?;
+        std::mem::take(&mut self.checks).resolve()?;
         let state = &mut self.state;
         let (loss, examples) = (sums.loss - state.loss, sums.examples - state.examples);
         state.loss = sums.loss;

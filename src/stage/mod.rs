@@ -3,14 +3,14 @@
 mod adversarial_train;
 mod assemble;
 mod attack;
+#[cfg(test)]
+mod device_tests;
 mod epoch_sums;
 mod evaluate;
 mod examples;
 mod fit;
 mod images;
 mod measure;
-#[cfg(test)]
-mod on_card_tests;
 mod room;
 mod simulate;
 mod train;
@@ -49,7 +49,6 @@ pub struct StageSummary {
 
 /// Runs a stage, from its last checkpoint where there is one.
 pub fn run(ctx: &StageContext<'_>) -> Result<StageSummary> {
-    crate::attacks::forget_checks();
     let metrics = match ctx.spec.task {
         Task::Simulate => return simulate::run(ctx),
         Task::Train => train::run(ctx)?,

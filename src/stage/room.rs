@@ -4,7 +4,7 @@ use candle_core::Tensor;
 
 use crate::nn::{Coordinates, LinearPlan, Network, Pass, Tape};
 use crate::ops::cross_entropy;
-use crate::ops::place::enter_for;
+use crate::ops::device::enter_for;
 use crate::{Error, Result};
 
 /// The error of a training step that found no room, with the largest of half, a quarter, .. of its batch that does.
@@ -49,7 +49,7 @@ fn pass(
 mod tests {
     use super::*;
     use crate::models::{self, ModelConfig};
-    use crate::ops::cuda::host::{numbers, on_host, with_room};
+    use crate::ops::card::host::{numbers, on_host, with_room};
     use candle_core::Device;
 
     #[test]
