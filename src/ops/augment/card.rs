@@ -80,7 +80,7 @@ mod tests {
                     index: i * 5 % 9,
                     down: i % (2 * padding + 1),
                     right: i / 2 % (2 * padding + 1),
-                    flip: i % 3 == 0,
+                    flip: i.is_multiple_of(3),
                 };
                 let windows: Vec<Window> = (0..40).map(window).collect();
                 for data in set(9, shape) {

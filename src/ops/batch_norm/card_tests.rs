@@ -1,6 +1,6 @@
 //! Batch normalisation on a card is that of the CPU.
 
-use super::super::cpu::{self, Moments, Norm};
+use super::super::cpu::{self, Moments};
 use super::*;
 use crate::ops::card::host::{Host, close, each_type, numbers, within};
 
@@ -59,19 +59,16 @@ impl Layer {
         card: &Host,
         x: &Tensor,
         moments: &Moments,
-        batch_statistics: bool,
         residual: Option<&Tensor>,
         activation: Activation,
     ) -> (Tensor, super::super::Saved) {
-        let norm = Norm {
+        let affine = Affine {
             gamma: &card.wide(&self.gamma),
             beta: &card.wide(&self.beta),
-            moments,
-            eps: EPS,
-            batch_statistics,
+            ..self.affine()
         };
-        let residual = residual.map(|r| card.wide(r));
-        cpu::forward(&card.wide(x), &norm, residual.as_ref(), activation).unwrap()
+        let (x, residual) = (card.wide(x), residual.map(|r| card.wide(r)));
+        cpu::forward(&x, &affine, moments, residual.as_ref(), activation).unwrap()
     }
 
     fn running(&self, card: &Host) -> Moments {
@@ -145,8 +142,7 @@ fn both_modes_and_their_gradients_are_those_of_the_cpu() {
                     true => cpu::moments(&card.wide(&x)).unwrap(),
                     false => layer.running(card),
                 };
-                let (wanted, cpu_saved) =
-                    layer.cpu(card, &x, &moments, batch_statistics, None, activation);
+                let (wanted, cpu_saved) = layer.cpu(card, &x, &moments, None, activation);
                 let (y, saved) = match batch_statistics {
                     true => train(card, &x, &layer.affine(), MOMENTUM, None, activation),
                     false => evaluate(card, &x, &layer.affine(), None, activation),
@@ -182,12 +178,12 @@ fn a_residual_is_added_before_the_activation() {
             for activation in [Activation::Relu, Activation::Identity] {
                 let layer = Layer::new(card, shape[3]);
                 let running = layer.running(card);
-                let (wanted, _) = layer.cpu(card, &x, &running, false, Some(&residual), activation);
+                let (wanted, _) = layer.cpu(card, &x, &running, Some(&residual), activation);
                 let affine = layer.affine();
                 let (y, _) = evaluate(card, &x, &affine, Some(&residual), activation).unwrap();
                 within(&y, &wanted, bound(dtype));
                 let batch = cpu::moments(&card.wide(&x)).unwrap();
-                let (wanted, _) = layer.cpu(card, &x, &batch, true, Some(&residual), activation);
+                let (wanted, _) = layer.cpu(card, &x, &batch, Some(&residual), activation);
                 let (y, _) =
                     train(card, &x, &affine, MOMENTUM, Some(&residual), activation).unwrap();
                 within(&y, &wanted, bound(dtype));

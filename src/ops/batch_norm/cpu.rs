@@ -16,7 +16,7 @@ use crate::{Error, Result, with_real};
 pub struct Moments {
     pub mean: Vec<f64>,
     pub variance: Vec<f64>,
-    /// Elements that each is taken over: N*H*W.
+    /// Elements that each is taken over: N*H*W; 0 where they are running ones, through which no gradients pass.
     pub count: usize,
 }
 
@@ -75,7 +75,7 @@ pub fn train(
 ) -> Result<(Tensor, super::Saved)> {
     let moments = moments(x)?;
     move_running(affine, &moments, momentum)?;
-    forward(x, &affine.norm(&moments, true), residual, activation)
+    forward(x, affine, &moments, residual, activation)
 }
 
 pub fn evaluate(
@@ -94,7 +94,7 @@ pub fn evaluate(
         variance: read(affine.running_var)?,
         count: 0,
     };
-    forward(x, &affine.norm(&moments, false), residual, activation)
+    forward(x, affine, &moments, residual, activation)
 }
 
 /// `running += momentum (batch - running)`, with the unbiased variance, as torch does.
@@ -118,39 +118,17 @@ fn move_running(affine: &Affine<'_>, moments: &Moments, momentum: f64) -> Result
     Ok(())
 }
 
-impl<'a> Affine<'a> {
-    fn norm(&self, moments: &'a Moments, batch_statistics: bool) -> Norm<'a> {
-        Norm {
-            gamma: self.gamma,
-            beta: self.beta,
-            moments,
-            eps: self.eps,
-            batch_statistics,
-        }
-    }
-}
-
-/// What a batch normalisation multiplies and adds.
-pub struct Norm<'a> {
-    pub gamma: &'a Tensor,
-    pub beta: &'a Tensor,
-    pub moments: &'a Moments,
-    pub eps: f64,
-    /// Whether the moments are those of this very x (training mode), so that gradients pass through them.
-    pub batch_statistics: bool,
-}
-
 /// The forward pass with given moments.
 pub fn forward(
     x: &Tensor,
-    norm: &Norm<'_>,
+    affine: &Affine<'_>,
+    moments: &Moments,
     residual: Option<&Tensor>,
     activation: Activation,
 ) -> Result<(Tensor, super::Saved)> {
     with_real!(x.dtype(), T => {
-        let (gamma, beta) = (view::<T>(norm.gamma)?, view::<T>(norm.beta)?);
-        let moments = norm.moments;
-        let inverse_std: Vec<f64> = moments.variance.iter().map(|v| 1.0 / (v + norm.eps).sqrt()).collect();
+        let (gamma, beta) = (view::<T>(affine.gamma)?, view::<T>(affine.beta)?);
+        let inverse_std: Vec<f64> = moments.variance.iter().map(|v| 1.0 / (v + affine.eps).sqrt()).collect();
         let scale: Vec<f64> = inverse_std.iter().zip(gamma.iter()).map(|(s, g)| s * g.wide()).collect();
         let shift: Vec<f64> = scale
             .iter()
@@ -182,7 +160,7 @@ pub fn forward(
             inverse_std,
             count: moments.count,
             activation,
-            batch_statistics: norm.batch_statistics,
+            batch_statistics: moments.count > 0,
         });
         Ok((tensor(y, x.shape())?, saved))
     })
