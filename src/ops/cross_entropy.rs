@@ -11,11 +11,21 @@ use crate::{Error, Result, with_real};
 
 /// The gradient alone of what [`forward_backward`] computes. On a card nothing is waited for.
 pub fn gradient(logits: &Tensor, labels: &[u32], weight: f64) -> Result<Tensor> {
+    Ok(losses_and_gradient(logits, labels, weight)?.1)
+}
+
+/// What [`forward_backward`] computes, with the losses as float64 `(N)` beside the logits. On a card nothing is waited for.
+pub fn losses_and_gradient(
+    logits: &Tensor,
+    labels: &[u32],
+    weight: f64,
+) -> Result<(Tensor, Tensor)> {
     on_card!(logits, card => {
         let labels = on_the_card(card, logits, labels)?;
-        Ok(cuda::cross_entropy::forward_backward(card, logits, &labels, weight)?.1)
+        cuda::cross_entropy::forward_backward(card, logits, &labels, weight)
     });
-    Ok(forward_backward(logits, labels, weight)?.1)
+    let (losses, gradient) = forward_backward(logits, labels, weight)?;
+    Ok((tensor(losses, labels.len())?, gradient))
 }
 
 /// Labels beside the logits that they belong to.
