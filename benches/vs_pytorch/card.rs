@@ -2,13 +2,13 @@
 
 use candle_core::{Device, Tensor};
 use runner::Result;
-use runner::attacks::{Norm, Originals, Start, Steps, Target, Threat, craft};
+use runner::attacks::{Checks, Norm, Originals, Start, Steps, Target, Threat, craft};
 use runner::models::{self, ModelConfig};
 use runner::nn::{LinearPlan, Mode, Network};
 use runner::ops::precision::{self, Precision};
 use runner::pipeline::DeviceChoice;
 use runner::train::adversarial::Adversarial;
-use runner::train::{Adversary, RunningSums, Sums};
+use runner::train::{Adversary, EpochSums, RunningMetrics};
 
 const IMAGE: (usize, usize, usize) = (3, 32, 32);
 const THREAT: Threat = Threat {
@@ -69,7 +69,7 @@ fn adversarial(arch: &str, batch: usize, seconds: f64, device: &Device) -> Resul
         mode: Mode::Eval,
     };
     let mut optimizer = super::sgd(&network, 0.9)?;
-    let mut sums = RunningSums::new(Sums::default(), device)?;
+    let mut running = RunningMetrics::new(&EpochSums::default(), device)?;
     let mut step = || {
         let adversary = Some(&adversary);
         super::step(
@@ -78,7 +78,7 @@ fn adversarial(arch: &str, batch: usize, seconds: f64, device: &Device) -> Resul
             &network,
             &mut optimizer,
             &batch,
-            &mut sums,
+            &mut running,
         )
     };
     let times = super::repeat(seconds, || {
@@ -97,6 +97,7 @@ fn pgd20(arch: &str, batch: usize, seconds: f64, device: &Device) -> Result<Vec<
     let target = Target::new(&network, LinearPlan::none());
     let indices: Vec<usize> = (0..labels.len()).collect();
     super::repeat(seconds, || {
+        let mut checks = Checks::default();
         for start in (0..10_000).step_by(batch) {
             let n = batch.min(10_000 - start);
             let originals = Originals {
@@ -105,8 +106,8 @@ fn pgd20(arch: &str, batch: usize, seconds: f64, device: &Device) -> Result<Vec<
                 indices: &indices[start..start + n],
                 start: Start::default(),
             };
-            craft(&attack, &target, originals)?;
+            checks.join(craft(&attack, &target, originals)?.1);
         }
-        Ok(device.synchronize()?)
+        checks.resolve()
     })
 }

@@ -17,10 +17,14 @@ use runner::models::{self, ModelConfig};
 use runner::nn::{Coordinates, LinearPlan, Network};
 use runner::optim::{Sgd, SgdConfig};
 use runner::train::clean::Clean;
-use runner::train::{Adversary, Objective, RunningSums, Step, Sums, train_step};
+use runner::train::{Adversary, EpochSums, Objective, RunningMetrics, Step, train_step};
 
 const WORKS: &str =
     "train:ARCH, input-gradient:ARCH, epoch:lenet5, epoch:mlp, simulation:one-layer";
+
+// As in the program.
+#[global_allocator]
+static ALLOCATOR: runner::ops::memory::Reusing = runner::ops::memory::Reusing::new();
 
 fn main() {
     let arguments: Vec<String> = std::env::args()
@@ -104,7 +108,7 @@ fn step(
     network: &Network,
     optimizer: &mut Sgd,
     batch: &Batch,
-    sums: &mut RunningSums,
+    running: &mut RunningMetrics,
 ) -> Result<()> {
     let step = Step {
         network,
@@ -113,7 +117,7 @@ fn step(
         at: Coordinates::default(),
         adversary,
     };
-    train_step(objective, &step, optimizer, 0.005, sums).map(drop)
+    train_step(objective, &step, optimizer, 0.005, running).map(drop)
 }
 
 fn batch(images: Tensor, labels: &[u32]) -> Batch {
@@ -129,10 +133,17 @@ fn train(arch: &str, batch: usize, seconds: f64) -> Result<Vec<f64>> {
     let network = network(arch, [3, 32, 32])?;
     let (images, labels) = images(batch, [3, 32, 32])?;
     let mut optimizer = sgd(&network, 0.9)?;
-    let mut sums = RunningSums::new(Sums::default(), network.device())?;
+    let mut running = RunningMetrics::new(&EpochSums::default(), network.device())?;
     let batch = self::batch(images, &labels);
     repeat(seconds, || {
-        step(&Clean {}, None, &network, &mut optimizer, &batch, &mut sums)
+        step(
+            &Clean {},
+            None,
+            &network,
+            &mut optimizer,
+            &batch,
+            &mut running,
+        )
     })
 }
 
@@ -157,13 +168,20 @@ fn epoch(arch: &str, batch: usize, seconds: f64) -> Result<Vec<f64>> {
     let network = network(arch, [1, 28, 28])?;
     let (images, labels) = images(60_000, [1, 28, 28])?;
     let mut optimizer = sgd(&network, 0.0)?;
-    let mut sums = RunningSums::new(Sums::default(), network.device())?;
+    let mut running = RunningMetrics::new(&EpochSums::default(), network.device())?;
     repeat(seconds, || {
         for start in (0..60_000).step_by(batch) {
             let n = batch.min(60_000 - start);
             let x = images.narrow(0, start, n)?;
             let batch = self::batch(x, &labels[start..start + n]);
-            step(&Clean {}, None, &network, &mut optimizer, &batch, &mut sums)?;
+            step(
+                &Clean {},
+                None,
+                &network,
+                &mut optimizer,
+                &batch,
+                &mut running,
+            )?;
         }
         Ok(())
     })

@@ -63,6 +63,8 @@ impl Attack for Apgd {
     }
 
     fn perturb(&self, target: &Target<'_>, originals: Originals<'_>) -> Result<Tensor> {
+        let mut here = None;
+        let originals = originals.on_cpu(&mut here)?;
         let objective = match self.loss {
             ApgdLoss::CrossEntropy => Objective::CrossEntropy,
             ApgdLoss::Dlr => Objective::Dlr,

@@ -4,7 +4,6 @@
 //! the ball and inside the pixel range before anybody counts a success, and counts by the model's own answer.
 
 mod apgd;
-mod ball;
 mod campaign;
 mod climb;
 mod driver;
@@ -15,8 +14,6 @@ mod hyperplane;
 mod i_fgsm;
 mod mi_fgsm;
 mod objective;
-#[cfg(any(feature = "cuda", test))]
-mod on_card;
 mod pgd;
 mod rows;
 pub mod sanity;
@@ -41,11 +38,13 @@ pub use start::Start;
 pub use steps::Steps;
 pub use target::Target;
 pub use targets::{InTurn, Towards};
-pub use threat::{Distance, Norm, Threat, forget_checks, settle};
+pub use threat::{Checks, Distance, Norm, Threat};
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
 use crate::Result;
+use crate::ops::device::bring;
+use crate::ops::perturbation::ball;
 
 /// The examples that an attack starts from.
 #[derive(Clone, Copy)]
@@ -57,6 +56,17 @@ pub struct Originals<'a> {
     /// Positions in the data set: random numbers depend on them, not on how examples are batched.
     pub indices: &'a [usize],
     pub start: Start,
+}
+
+impl<'a> Originals<'a> {
+    /// The same with their images brought to the CPU, into `here`, for an attack that keeps its books there.
+    fn on_cpu<'b>(self, here: &'b mut Option<Tensor>) -> Result<Originals<'b>>
+    where
+        'a: 'b,
+    {
+        let images = here.insert(bring(self.images, &Device::Cpu)?);
+        Ok(Originals { images, ..self })
+    }
 }
 
 /// What a perturbed image has to do for the attack to have succeeded.
@@ -93,11 +103,6 @@ pub trait Attack: Send + Sync {
 
     /// Whether it asks for logits alone, never for gradients.
     fn is_black_box(&self) -> bool {
-        false
-    }
-
-    /// Whether it takes images that lie on a card and leaves them there.
-    fn stays_on_card(&self) -> bool {
         false
     }
 

@@ -7,10 +7,10 @@ use super::ball::into_linf;
 use super::driver::predictions;
 use super::rows::keep;
 use super::square_window::{Window, propose_l2, random_sign, start_l2};
-use super::threat::image_len;
 use super::{Attack, Norm, Originals, Target, Threat};
 use crate::ops::Real;
 use crate::ops::parallel::{chunk, chunks_mut, chunks_mut2};
+use crate::ops::perturbation::image_len;
 use crate::ops::real::{scratch, tensor, view};
 use crate::rng::Purpose;
 use crate::{Result, with_real};
@@ -214,6 +214,8 @@ impl Attack for Square {
     }
 
     fn perturb(&self, target: &Target<'_>, originals: Originals<'_>) -> Result<Tensor> {
+        let mut here = None;
+        let originals = originals.on_cpu(&mut here)?;
         self.threat.refuse_channels(self.name())?;
         let images = originals.images;
         with_real!(images.dtype(), T => {

@@ -1,8 +1,6 @@
 //! Optimizers, whose state can be saved, and learning-rate schedules.
 
 mod adam;
-#[cfg(any(feature = "cuda", test))]
-mod on_card;
 mod schedule;
 mod sgd;
 
@@ -46,15 +44,6 @@ fn saved<'a>(state: &'a BTreeMap<String, Tensor>, name: &str, like: &Tensor) -> 
         )));
     }
     Ok(tensor)
-}
-
-/// The card that parameters lie on; none for the CPU.
-#[cfg(any(feature = "cuda", test))]
-fn on_card_of(parameters: &[Param]) -> Result<Option<std::rc::Rc<dyn crate::ops::cuda::Card>>> {
-    match parameters.first() {
-        Some(param) => crate::ops::cuda::card_of(param.tensor()),
-        None => Ok(None),
-    }
 }
 
 /// One zero tensor for each parameter.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::StageContext;
 use super::assemble::{self, section};
 use crate::attacks::{
-    Attack, Campaign, Goal, Kept, Originals, Start, Target, correct, craft, settle,
+    Attack, Campaign, Checks, Goal, Kept, Originals, Start, Target, correct, craft,
 };
 use crate::data::{Dataset, Loader, Placed};
 use crate::nn::loss::{Reduction, cross_entropy};
@@ -163,6 +163,7 @@ impl Evaluation {
             let before = measured.batches;
             ctx.progress
                 .phase(&phase, loader.batches() as u64, before as u64);
+            let mut checks = Checks::default();
             for batch in loader.skip(before) {
                 interrupt::check()?;
                 let batch = batch?;
@@ -172,10 +173,11 @@ impl Evaluation {
                     indices: &batch.indices,
                     start,
                 };
-                let images = perturb(attacks, &target, originals, measured, |measured| {
+                let (images, found) = perturb(attacks, &target, originals, measured, |measured| {
                     measured.tally.seconds = watch.seconds();
                     heard(Event::Part, measured)
                 })?;
+                checks.join(found);
                 let logits = network.logits(&images)?;
                 let loss = cross_entropy(&logits, &batch.label_values, Reduction::Sum)?;
                 let right = correct(&logits, &batch.label_values)?;
@@ -196,7 +198,7 @@ impl Evaluation {
                 );
                 heard(Event::Batch(name, &logits, &batch.label_values), measured)?;
             }
-            settle()?;
+            checks.resolve()?;
             measured.tally.seconds = watch.seconds();
             measured.tallies.push(std::mem::take(&mut measured.tally));
             measured.batches = 0;
@@ -215,9 +217,9 @@ fn perturb(
     originals: Originals<'_>,
     measured: &mut Measured,
     mut part: impl FnMut(&mut Measured) -> Result<()>,
-) -> Result<Tensor> {
+) -> Result<(Tensor, Checks)> {
     match attacks {
-        [] => return Ok(originals.images.clone()),
+        [] => return Ok((originals.images.clone(), Checks::default())),
         // The campaign below with less to compute: there is nothing to choose between.
         [only] if only.restarts() == 1 && only.goal() == Goal::Misclassify => {
             return craft(only.as_ref(), target, originals);
@@ -242,7 +244,7 @@ fn perturb(
             part(measured)?;
         }
     }
-    Ok(campaign.images().clone())
+    Ok((campaign.images().clone(), Checks::default()))
 }
 
 /// The same originals with their images on the CPU, where campaigns keep their books.
@@ -288,7 +290,7 @@ mod tests {
                 ..Steps::pgd(threat, 0.02, 3)
             };
             let mut measured = Measured::default();
-            let found = perturb(
+            let (found, checks) = perturb(
                 &[Box::new(attack)],
                 &target,
                 originals,
@@ -296,6 +298,7 @@ mod tests {
                 |_| Ok(()),
             )
             .unwrap();
+            checks.resolve().unwrap();
             let distances = Threat::distances(&found, &images).unwrap();
             assert!(
                 distances.iter().all(|distance| distance.linf > 0.0),

@@ -43,7 +43,6 @@ pub struct StageSummary {
 
 /// Runs a stage, from its last checkpoint where there is one.
 pub fn run(ctx: &StageContext<'_>) -> Result<StageSummary> {
-    crate::attacks::forget_checks();
     let metrics = match ctx.spec.task {
         Task::Simulate => return simulate::run(ctx),
         Task::Train | Task::AdversarialTrain => training::run(ctx)?,

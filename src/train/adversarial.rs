@@ -20,6 +20,7 @@ impl Objective for Adversarial {
 
     fn evaluate(&self, step: &Step<'_>) -> Result<Evaluated> {
         let adversary = step.adversary()?;
-        step.cross_entropy(&adversary.craft(adversary.attack.as_ref(), step)?)
+        let (images, checks) = adversary.craft(adversary.attack.as_ref(), step)?;
+        step.cross_entropy(&images, checks)
     }
 }

@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 
 use super::Step;
-use crate::attacks::{Attack, Originals, Start, Target, craft};
+use crate::attacks::{Attack, Checks, Originals, Start, Target, craft};
 use crate::nn::{LinearPlan, Mode, Param};
 use crate::run::interrupt;
 use crate::{Error, Result};
@@ -22,7 +22,7 @@ pub struct Adversary {
 
 impl Adversary {
     /// Images that `attack` makes of a step's batch, inside its threat model. Interrupted, it leaves the network as it was.
-    pub fn craft(&self, attack: &dyn Attack, step: &Step<'_>) -> Result<Tensor> {
+    pub fn craft(&self, attack: &dyn Attack, step: &Step<'_>) -> Result<(Tensor, Checks)> {
         let &Step {
             network, batch, at, ..
         } = step;

@@ -1,6 +1,6 @@
 //! How large a batch a card has room for, found by trying.
 
-use super::{Objective, RunningSums, Step, Sums, train_step};
+use super::{EpochSums, Objective, RunningMetrics, Step, train_step};
 use crate::data::Batch;
 use crate::optim::Optimizer;
 use crate::{Error, Result};
@@ -42,6 +42,6 @@ fn trial(
         batch: &batch,
         ..*step
     };
-    let mut sums = RunningSums::new(Sums::default(), step.network.device())?;
-    train_step(objective, &step, optimizer, 0.0, &mut sums).map(drop)
+    let mut running = RunningMetrics::new(&EpochSums::default(), step.network.device())?;
+    train_step(objective, &step, optimizer, 0.0, &mut running).map(drop)
 }

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::objective::Settings;
 use super::{Evaluated, Objective, Step};
 use crate::Result;
+use crate::attacks::Checks;
 
 /// Minimises the cross-entropy on clean images.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -14,6 +15,6 @@ impl Settings for Clean {}
 
 impl Objective for Clean {
     fn evaluate(&self, step: &Step<'_>) -> Result<Evaluated> {
-        step.cross_entropy(&step.batch.images)
+        step.cross_entropy(&step.batch.images, Checks::default())
     }
 }

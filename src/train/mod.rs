@@ -1,4 +1,4 @@
-//! Training: objectives, one file each, and what they share: the step, the loop, checkpoints, running sums.
+//! Training: objectives, one file each, and what they share: the step, the loop, checkpoints, running metrics.
 //!
 //! An objective says what a step minimises, [`Objective`]; [`train_step`] is the one step there is. An objective is added
 //! by its file and an entry in the list below, which the spec and its messages read.
@@ -9,7 +9,7 @@ mod batch_size;
 pub mod clean;
 mod list;
 mod objective;
-mod running_sums;
+mod running_metrics;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -17,7 +17,7 @@ pub(crate) mod training;
 
 pub use adversary::Adversary;
 pub use objective::{Evaluated, Objective, Step};
-pub use running_sums::{RunningSums, Sums};
+pub use running_metrics::{EpochSums, RunningMetrics};
 pub use step::train_step;
 
 list::objectives! {

@@ -3,11 +3,11 @@
 use candle_core::Tensor;
 
 use super::Adversary;
-use crate::attacks::Attack;
+use crate::attacks::{Attack, Checks};
 use crate::data::Batch;
 use crate::nn::{Coordinates, Gradients, LinearPlan, Mode, Network, Pass, Tape, Var};
-use crate::ops::cross_entropy;
-use crate::ops::place::bring;
+use crate::ops::cross_entropy::{self, Losses};
+use crate::ops::device::bring;
 use crate::spec::Key;
 use crate::spec::fields::Fields;
 use crate::{Error, Result};
@@ -60,10 +60,13 @@ pub struct Evaluated {
     pub gradients: Gradients,
     /// The logits `(N, classes)` by which right predictions are counted.
     pub logits: Tensor,
-    /// The loss of each example, float64 `(N)`, where the network computes.
-    pub losses: Tensor,
-    /// The parts of an objective that has several, by name, each as `losses`.
+    /// The loss of each example.
+    pub losses: Losses,
+    /// The parts of an objective that has several, by name: the sum over the examples, float64 `()`, where the network
+    /// computes.
     pub parts: Vec<(&'static str, Tensor)>,
+    /// Those of the images that the network was trained on.
+    pub checks: Checks,
 }
 
 impl<'a> Step<'a> {
@@ -75,18 +78,18 @@ impl<'a> Step<'a> {
         Ok((tape, logits))
     }
 
-    /// The mean cross-entropy of images with the labels of the batch.
-    pub fn cross_entropy(&self, images: &Tensor) -> Result<Evaluated> {
+    /// The mean cross-entropy of images with the labels of the batch, and the checks of those images.
+    pub fn cross_entropy(&self, images: &Tensor, checks: Checks) -> Result<Evaluated> {
         let labels = &self.batch.label_values;
         let (tape, logits) = self.forward(images)?;
         let weight = 1.0 / labels.len().max(1) as f64;
-        let (losses, gradient) =
-            cross_entropy::losses_and_gradient(logits.tensor(), labels, weight)?;
+        let (losses, gradient) = cross_entropy::queue(logits.tensor(), labels, weight)?;
         Ok(Evaluated {
             gradients: tape.backward(&logits, gradient)?,
             logits: logits.tensor().clone(),
             losses,
             parts: Vec::new(),
+            checks,
         })
     }
 

@@ -5,14 +5,15 @@ use candle_core::{Device, Tensor};
 use super::adversarial::Adversarial;
 use super::batch_size::too_large;
 use super::clean::Clean;
-use super::{Adversary, Objective, RunningSums, Step, Sums, train_step};
+use super::{Adversary, EpochSums, Objective, RunningMetrics, Step, train_step};
 use crate::Error;
-use crate::attacks::{Norm, Steps, Target, Threat, settle};
+use crate::attacks::{Norm, Steps, Target, Threat};
 use crate::data::Batch;
 use crate::models::{self, Layers, LinbpUse, ModelConfig};
 use crate::nn::{Coordinates, LinearPlan, Mode, Network};
-use crate::ops::cuda::host::{host, numbers, on_host, with_room, within};
+use crate::ops::card::host::{host, numbers, on_host, with_room, within};
 use crate::ops::precision::{self, Precision};
+use crate::ops::running_sums::Sums;
 use crate::optim::{Adam, AdamConfig, Optimizer, Sgd, SgdConfig};
 
 const THREAT: Threat = Threat {
@@ -98,7 +99,7 @@ fn trained(arch: &str, name: &str, linear: bool) -> (Tensor, Sums, Vec<(String, 
         indices: vec![9, 2, 7, 5],
     };
     let mut optimizer = optimizer(name, &network);
-    let mut sums = RunningSums::new(Sums::default(), &Device::Cpu).unwrap();
+    let mut running = RunningMetrics::new(&EpochSums::default(), &Device::Cpu).unwrap();
     let mut crafted = batch.images.clone();
     for number in 0..steps {
         let step = Step {
@@ -112,15 +113,23 @@ fn trained(arch: &str, name: &str, linear: bool) -> (Tensor, Sums, Vec<(String, 
             },
             adversary: Some(&adversary),
         };
-        crafted = adversary.craft(adversary.attack.as_ref(), &step).unwrap();
-        train_step(&Adversarial {}, &step, optimizer.as_mut(), 0.01, &mut sums).unwrap();
+        let (images, checks) = adversary.craft(adversary.attack.as_ref(), &step).unwrap();
+        checks.resolve().unwrap();
+        crafted = images;
+        train_step(
+            &Adversarial {},
+            &step,
+            optimizer.as_mut(),
+            0.01,
+            &mut running,
+        )
+        .unwrap();
     }
-    settle().unwrap();
-    let (sums, bad) = sums.read().unwrap();
+    let (sums, bad) = running.read().unwrap();
     assert_eq!(bad, None);
     (
         crafted,
-        sums,
+        sums.all,
         network.state().unwrap().into_iter().collect(),
     )
 }
@@ -264,9 +273,9 @@ fn no_room(objective: &dyn Objective, bytes: usize) -> String {
         adversary: Some(&pgd(0.05, 1, LinearPlan::none())),
     };
     let mut optimizer = optimizer("sgd", &network);
-    let mut sums = RunningSums::new(Sums::default(), &Device::Cpu).unwrap();
+    let mut running = RunningMetrics::new(&EpochSums::default(), &Device::Cpu).unwrap();
     with_room(bytes, || {
-        match train_step(objective, &step, optimizer.as_mut(), 0.1, &mut sums) {
+        match train_step(objective, &step, optimizer.as_mut(), 0.1, &mut running) {
             Err(Error::NoMemory(why)) => too_large(&why, objective, &step, optimizer.as_mut()),
             other => panic!("{other:?} in {bytes} bytes"),
         }

@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::batch_size::too_large;
-use super::{Adversary, ChosenObjective, RunningSums, Step, Sums, train_step};
-use crate::attacks;
+use super::{Adversary, ChosenObjective, EpochSums, RunningMetrics, Step, train_step};
 use crate::data::{Augmentation, Batch, Loader, Placed, Split};
 use crate::models::Origin;
 use crate::nn::{Coordinates, LinearPlan, Network};
@@ -35,7 +34,7 @@ struct State {
     step: u64,
     /// Over the epoch so far.
     #[serde(flatten)]
-    sums: Sums,
+    sums: EpochSums,
     /// Seconds that the epoch has taken so far.
     seconds: f64,
     /// How far the evaluation after the epoch has come.
@@ -69,7 +68,7 @@ pub(super) struct Training<'a> {
     store: CheckpointStore,
     /// When the last checkpoint was written.
     saved: (u64, Instant),
-    sums: RunningSums,
+    running: RunningMetrics,
     /// When the sums were last read.
     looked: Instant,
     state: State,
@@ -120,7 +119,7 @@ impl<'a> Training<'a> {
             metrics: ctx.folder.metrics(ctx.device)?,
             store: ctx.folder.checkpoints(spec.checkpoint.keep),
             saved: (0, Instant::now()),
-            sums: RunningSums::new(Sums::default(), ctx.device)?,
+            running: RunningMetrics::new(&EpochSums::default(), ctx.device)?,
             looked: Instant::now(),
             state: State::default(),
             best: None,
@@ -209,7 +208,7 @@ impl<'a> Training<'a> {
             adversary: self.adversary.as_ref(),
         };
         let optimizer = self.optimizer.as_mut();
-        let loss = match train_step(objective, &step, optimizer, rate, &mut self.sums) {
+        let loss = match train_step(objective, &step, optimizer, rate, &mut self.running) {
             Err(Error::NoMemory(why)) => return Err(too_large(&why, objective, &step, optimizer)),
             loss => loss?,
         };
@@ -227,16 +226,14 @@ impl<'a> Training<'a> {
     /// Brings the sums up to date, which on a card waits for the steps that were started; the mean loss of the last ones.
     /// A loss that was not finite is an error here, so before any checkpoint: what trained on meanwhile is never saved.
     fn settle(&mut self, batches: usize) -> Result<Option<f64>> {
-        let (sums, bad) = self.sums.read()?;
+        let (sums, bad) = self.running.read()?;
         self.looked = Instant::now();
-        // First of all: gradients of a loss that is not finite spoil the attacks that follow.
         if let Some(batch) = bad {
             return Err(self.not_finite("not finite", batch, batches));
         }
-        attacks::settle()?;
-        let before = std::mem::replace(&mut self.state.sums, sums);
-        let sums = &self.state.sums;
-        let (loss, examples) = (sums.loss - before.loss, sums.examples - before.examples);
+        let before = std::mem::replace(&mut self.state.sums, sums).all;
+        let now = &self.state.sums.all;
+        let (loss, examples) = (now.loss - before.loss, now.examples - before.examples);
         Ok((examples > 0).then(|| loss / examples as f64))
     }
 
@@ -280,9 +277,9 @@ impl<'a> Training<'a> {
         let rate = self.schedule.learning_rate(last_step);
         let done = self.state.epoch + 1;
         let tally = Tally {
-            loss: self.state.sums.loss,
-            correct: self.state.sums.correct,
-            examples: self.state.sums.examples,
+            loss: self.state.sums.all.loss,
+            correct: self.state.sums.all.correct,
+            examples: self.state.sums.all.examples,
             seconds: self.state.seconds,
         };
         let attack = self.adversary.as_ref().map(|adversary| &adversary.attack);
@@ -331,7 +328,7 @@ impl<'a> Training<'a> {
             rows: std::mem::take(&mut self.state.rows),
             ..State::default()
         };
-        self.sums = RunningSums::new(Sums::default(), self.ctx.device)?;
+        self.running = RunningMetrics::new(&self.state.sums, self.ctx.device)?;
         let due = match self.ctx.spec.checkpoint.every {
             Interval::Epochs(every) => (done as u64).is_multiple_of(every),
             _ => false,

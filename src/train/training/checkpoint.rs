@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use candle_core::Tensor;
 
-use super::{RunningSums, State, Training};
+use super::{RunningMetrics, State, Training};
 use crate::run::Checkpoint;
 use crate::{Error, Result};
 
@@ -65,7 +65,7 @@ impl Training<'_> {
     pub(super) fn go_on(&mut self) -> Result<()> {
         self.metrics.hold(&self.state.rows)?;
         self.saved = (self.state.step, Instant::now());
-        self.sums = RunningSums::new(self.state.sums.clone(), self.ctx.device)?;
+        self.running = RunningMetrics::new(&self.state.sums, self.ctx.device)?;
         let State { epoch, batch, .. } = self.state;
         tracing::info!("resuming at epoch {}, batch {}", epoch + 1, batch + 1);
         if epoch < self.epochs {
