@@ -3,18 +3,18 @@
 //! Paths in a spec (`data.dir`, `model.weights`) are relative to the working directory; `extends` is relative to the
 //! file that says it.
 
-mod choice;
+pub(crate) mod choice;
 mod compose;
 mod document;
 mod experiment;
-mod fields;
+pub(crate) mod fields;
 mod layers;
 mod location;
 mod outcome;
 mod overrides;
 mod plan;
 mod precision;
-mod range;
+pub(crate) mod range;
 mod references;
 mod resolved;
 mod section;

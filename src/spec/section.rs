@@ -29,14 +29,14 @@ macro_rules! section {
     (
         $(#[$meta:meta])*
         $name:ident {
-            $( $(#[doc = $doc:literal])+ $field:ident : $type:ty [$($how:tt)+] ),* $(,)?
+            $( $(#[doc = $doc:literal])+ $(#[serde($($serde:tt)+)])? $field:ident : $type:ty [$($how:tt)+] ),* $(,)?
         }
         $(check($fields:ident) $check:block)?
     ) => {
         $(#[$meta])*
         #[derive(Clone, Debug, PartialEq, serde::Serialize)]
         pub struct $name {
-            $( $(#[doc = $doc])+ pub $field: $type, )*
+            $( $(#[doc = $doc])+ $(#[serde($($serde)+)])? pub $field: $type, )*
         }
 
         impl $crate::spec::section::Section for $name {

@@ -5,7 +5,7 @@ mod weights;
 
 pub use attacks::check_attacks;
 pub(super) use attacks::{attacks, threat};
-pub(super) use weights::origin;
+pub(crate) use weights::origin;
 pub use weights::{check_weights, stem};
 
 use std::path::Path;
@@ -16,26 +16,27 @@ use candle_core::{DType, Device};
 use super::StageContext;
 use crate::data::{self, Augmentation, Dataset, Expected, Source, Split, image_folder};
 use crate::models::{self, LinbpUse, ModelConfig};
-use crate::nn::{LinearPlan, Network, Param};
+use crate::nn::{LinearPlan, Mode, Network, Param};
 use crate::ops::activation::Activation;
 use crate::ops::image::Normalize;
 use crate::optim::{Adam, AdamConfig, Optimizer, Schedule, Sgd, SgdConfig, Shape};
 use crate::run::adversarial_images;
 use crate::spec::{
-    AugmentKind, DataSpec, ImagesRef, LinbpSpec, LinbpVariant, ModelSpec, Moment, OptimizerKind,
-    OptimizerSpec, Rectifier, SchedulerKind, StageRef, StageSpec, WeightsRef,
+    AugmentKind, DataSpec, ImagesRef, LinbpSpec, LinbpVariant, ModelMode, ModelSpec, Moment,
+    OptimizerKind, OptimizerSpec, Rectifier, SchedulerKind, StageRef, StageSpec, WeightsRef,
 };
+use crate::train::Adversary;
 use crate::{Error, Result};
 
 /// A section that the spec's validation has made sure of.
-pub(super) fn section<'a, S>(section: &'a Option<S>, name: &str) -> Result<&'a S> {
+pub(crate) fn section<'a, S>(section: &'a Option<S>, name: &str) -> Result<&'a S> {
     section
         .as_ref()
         .ok_or_else(|| Error::spec(format!("[{name}]: this task needs it")))
 }
 
 /// The images of a split, or another stage's adversarial images where the spec asks for them.
-pub(super) fn dataset(ctx: &StageContext<'_>, split: Split) -> Result<Arc<Dataset>> {
+pub(crate) fn dataset(ctx: &StageContext<'_>, split: Split) -> Result<Arc<Dataset>> {
     let spec = section(&ctx.spec.data, "data")?;
     if let (Split::Test, Some(images)) = (split, &spec.adversarial) {
         let path = match images {
@@ -98,7 +99,7 @@ fn input<'a>(ctx: &StageContext<'a>, id: &str) -> Result<&'a Path> {
 }
 
 /// The augmentations of training images.
-pub(super) fn augmentations(spec: &DataSpec) -> Vec<Augmentation> {
+pub(crate) fn augmentations(spec: &DataSpec) -> Vec<Augmentation> {
     spec.augment
         .iter()
         .map(|kind| match kind {
@@ -109,7 +110,7 @@ pub(super) fn augmentations(spec: &DataSpec) -> Vec<Augmentation> {
 }
 
 /// The stage's network for images like those of `dataset`, with the weights that the spec names.
-pub(super) fn network(ctx: &StageContext<'_>, dataset: &Dataset) -> Result<Network> {
+pub(crate) fn network(ctx: &StageContext<'_>, dataset: &Dataset) -> Result<Network> {
     let spec = section(&ctx.spec.model, "model")?;
     let path = weights::path(ctx, spec)?;
     let config = ModelConfig {
@@ -167,12 +168,12 @@ pub(super) fn model_name(spec: &ModelSpec) -> String {
 }
 
 /// The activations that are linear backwards in training.
-pub(super) fn train_plan(spec: &StageSpec, network: &Network) -> Result<LinearPlan> {
+pub(crate) fn train_plan(spec: &StageSpec, network: &Network) -> Result<LinearPlan> {
     plan(spec, network, spec.linbp.train, LinbpUse::Train)
 }
 
 /// The activations that are linear backwards in attacks.
-pub(super) fn attack_plan(spec: &StageSpec, network: &Network) -> Result<LinearPlan> {
+pub(crate) fn attack_plan(spec: &StageSpec, network: &Network) -> Result<LinearPlan> {
     plan(spec, network, spec.linbp.attack, LinbpUse::Attack)
 }
 
@@ -201,8 +202,23 @@ pub fn linbp_plan(
     }
 }
 
+/// The stage's attack on its network in training, which tells so many classes apart.
+pub(crate) fn adversary(spec: &StageSpec, network: &Network, classes: usize) -> Result<Adversary> {
+    let attack = section(&spec.attack, "attack")?;
+    let mut attacks = attacks(attack, attack.kind, section(&spec.data, "data")?, classes)?;
+    Ok(Adversary {
+        // An ensemble is no attack to train on, so there is one.
+        attack: attacks.swap_remove(0),
+        plan: attack_plan(spec, network)?,
+        mode: match attack.model_mode {
+            ModelMode::Eval => Mode::Eval,
+            ModelMode::Train => Mode::Train,
+        },
+    })
+}
+
 /// The optimizer of the given parameters.
-pub(super) fn optimizer(spec: &OptimizerSpec, parameters: &[Param]) -> Result<Box<dyn Optimizer>> {
+pub(crate) fn optimizer(spec: &OptimizerSpec, parameters: &[Param]) -> Result<Box<dyn Optimizer>> {
     let adam = |decoupled| {
         let config = AdamConfig {
             betas: spec.betas,
@@ -227,7 +243,7 @@ pub(super) fn optimizer(spec: &OptimizerSpec, parameters: &[Param]) -> Result<Bo
 }
 
 /// The learning-rate schedule.
-pub(super) fn schedule(spec: &StageSpec) -> Result<Schedule> {
+pub(crate) fn schedule(spec: &StageSpec) -> Result<Schedule> {
     let epochs = section(&spec.train, "train")?.epochs;
     let scheduler = &spec.scheduler;
     let needs = |key: &str| Error::spec(format!("{key}: {} needs it", scheduler.kind));

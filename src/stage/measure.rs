@@ -23,7 +23,7 @@ const ROUND: u16 = 1;
 
 /// What was counted in one pass over a data set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Tally {
+pub(crate) struct Tally {
     /// Sum of the examples' losses.
     pub loss: f64,
     pub correct: u64,
@@ -67,7 +67,7 @@ impl Tally {
 
 /// How far an evaluation has come.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Measured {
+pub(crate) struct Measured {
     /// What was counted under the attacks that are done.
     tallies: Vec<Tally>,
     /// What was counted so far under the one after them, in so many batches.
@@ -79,7 +79,7 @@ pub(super) struct Measured {
 }
 
 /// What happens in an evaluation.
-pub(super) enum Event<'a> {
+pub(crate) enum Event<'a> {
     /// A batch was measured under the attack of this name: its logits, and its labels.
     Batch(&'static str, &'a Tensor, &'a [u32]),
     /// A part of one was.
@@ -87,7 +87,7 @@ pub(super) enum Event<'a> {
 }
 
 /// What an evaluation measures, put together once for a stage.
-pub(super) struct Evaluation {
+pub(crate) struct Evaluation {
     dataset: Placed,
     batch_size: usize,
     /// The attacks by name: several for an ensemble, none for clean images.

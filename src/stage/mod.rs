@@ -1,19 +1,12 @@
 //! What a stage does: one file a task, on top of what the tasks share.
 
-mod adversarial_train;
-mod assemble;
+pub(crate) mod assemble;
 mod attack;
-#[cfg(test)]
-mod device_tests;
-mod epoch_sums;
 mod evaluate;
 mod examples;
-mod fit;
 mod images;
-mod measure;
-mod room;
+pub(crate) mod measure;
 mod simulate;
-mod train;
 mod transfer;
 
 pub use assemble::{
@@ -29,6 +22,7 @@ use candle_core::Device;
 use crate::Result;
 use crate::run::{Metrics, Progress, StageFolder};
 use crate::spec::{StageSpec, Task};
+use crate::train::training;
 
 /// What a stage gets to work with.
 pub struct StageContext<'a> {
@@ -51,8 +45,7 @@ pub struct StageSummary {
 pub fn run(ctx: &StageContext<'_>) -> Result<StageSummary> {
     let metrics = match ctx.spec.task {
         Task::Simulate => return simulate::run(ctx),
-        Task::Train => train::run(ctx)?,
-        Task::AdversarialTrain => adversarial_train::run(ctx)?,
+        Task::Train | Task::AdversarialTrain => training::run(ctx)?,
         Task::Attack => attack::run(ctx)?,
         Task::Evaluate => evaluate::run(ctx)?,
         Task::Transfer => transfer::run(ctx)?,

@@ -3,7 +3,7 @@
 pub(in crate::ops) mod card;
 mod cpu;
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
 use super::device::ops;
 use crate::{Error, Result};
@@ -27,6 +27,14 @@ impl Losses {
             Self::Known(losses) => Ok(losses),
             Self::Queued { losses, .. } => Ok(losses.to_vec1()?),
         }
+    }
+
+    /// Their sum, float64 `()`, where the logits are. Nothing is waited for.
+    pub fn sum(&self) -> Result<Tensor> {
+        Ok(match self {
+            Self::Known(losses) => Tensor::new(losses.iter().sum::<f64>(), &Device::Cpu)?,
+            Self::Queued { losses, .. } => losses.sum_all()?,
+        })
     }
 
     /// Their mean, where they are known.

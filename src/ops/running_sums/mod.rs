@@ -7,6 +7,7 @@ mod card;
 mod cpu;
 
 use candle_core::{Device, Tensor};
+use serde::{Deserialize, Serialize};
 
 use super::card::card_at;
 use super::cross_entropy::{Losses, check};
@@ -15,7 +16,7 @@ use super::real::view;
 use crate::{Error, Result, with_real};
 
 /// The sums at some time.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sums {
     /// Of the examples' losses.
     pub loss: f64,

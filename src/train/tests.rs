@@ -2,13 +2,18 @@
 
 use candle_core::{Device, Tensor};
 
-use super::epoch_sums::{EpochSums, Sums};
-use crate::attacks::{Norm, Start, Target, Threat};
+use super::adversarial::Adversarial;
+use super::batch_size::too_large;
+use super::clean::Clean;
+use super::{Adversary, EpochSums, Objective, RunningMetrics, Step, train_step};
+use crate::Error;
+use crate::attacks::{Norm, Steps, Target, Threat};
+use crate::data::Batch;
 use crate::models::{self, Layers, LinbpUse, ModelConfig};
-use crate::nn::{Coordinates, LinearPlan, Network, Pass, Tape};
-use crate::ops::card::host::{host, numbers, on_host, within};
-use crate::ops::cross_entropy;
+use crate::nn::{Coordinates, LinearPlan, Mode, Network};
+use crate::ops::card::host::{host, numbers, on_host, with_room, within};
 use crate::ops::precision::{self, Precision};
+use crate::ops::running_sums::Sums;
 use crate::optim::{Adam, AdamConfig, Optimizer, Sgd, SgdConfig};
 
 const THREAT: Threat = Threat {
@@ -29,13 +34,21 @@ fn network(arch: &str) -> Network {
     models::build(arch, &config).unwrap()
 }
 
-fn images(arch: &str) -> Tensor {
+fn images(arch: &str, n: usize) -> Tensor {
     let shape: &[usize] = match arch {
-        "lenet5" | "mlp" => &[N, 1, 28, 28],
-        _ => &[N, 3, 32, 32],
+        "lenet5" | "mlp" => &[n, 1, 28, 28],
+        _ => &[n, 3, 32, 32],
     };
     let values: Vec<f32> = numbers(shape, 3, 0.5).iter().map(|v| v + 0.5).collect();
     Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+}
+
+fn pgd(step_size: f64, k: usize, plan: LinearPlan) -> Adversary {
+    Adversary {
+        attack: Box::new(Steps::pgd(THREAT, step_size, k)),
+        plan,
+        mode: Mode::Eval,
+    }
 }
 
 fn optimizer(name: &str, network: &Network) -> Box<dyn Optimizer> {
@@ -73,45 +86,52 @@ fn steps_of(arch: &str) -> (u64, usize) {
 
 /// What adversarial training leaves: the last adversarial images, the sums, every tensor of the network.
 fn trained(arch: &str, name: &str, linear: bool) -> (Tensor, Sums, Vec<(String, Tensor)>) {
-    let (network, originals, labels) = (network(arch), images(arch), [3, 1, 4, 1]);
+    let network = network(arch);
     let plan = match linear {
         true => models::linear_plan(arch, &network, &Layers::Default, LinbpUse::Train).unwrap(),
         false => LinearPlan::none(),
     };
-    let mut optimizer = optimizer(name, &network);
-    let mut sums = EpochSums::new(Sums::default(), &Device::Cpu).unwrap();
-    let mut x = originals.clone();
     let (steps, k) = steps_of(arch);
-    for step in 0..steps {
-        let target = Target::new(&network, plan.clone());
-        let start = Start {
-            seed: 1,
-            epoch: step,
-            ..Start::default()
+    let adversary = pgd(0.04, k, plan.clone());
+    let batch = Batch {
+        images: images(arch, N),
+        label_values: vec![3, 1, 4, 1],
+        indices: vec![9, 2, 7, 5],
+    };
+    let mut optimizer = optimizer(name, &network);
+    let mut running = RunningMetrics::new(&EpochSums::default(), &Device::Cpu).unwrap();
+    let mut crafted = batch.images.clone();
+    for number in 0..steps {
+        let step = Step {
+            network: &network,
+            plan: &plan,
+            batch: &batch,
+            at: Coordinates {
+                seed: 1,
+                epoch: number,
+                batch: number,
+            },
+            adversary: Some(&adversary),
         };
-        x = THREAT
-            .random_start(&originals, &[9, 2, 7, 5], start)
-            .unwrap();
-        for _ in 0..k {
-            let slope = |logits: &Tensor| cross_entropy::gradient(logits, &labels, 1.0);
-            let gradient = target.input_gradient(&x, slope).unwrap();
-            x = THREAT.step(&x, &originals, &gradient, 0.04).unwrap();
-        }
-        let checks = THREAT.check("pgd", &x, &originals).unwrap();
+        let (images, checks) = adversary.craft(adversary.attack.as_ref(), &step).unwrap();
         checks.resolve().unwrap();
-        let at = Coordinates {
-            batch: step,
-            ..Coordinates::default()
-        };
-        let tape = Tape::new(Pass::training(plan.clone(), at));
-        let logits = network.forward(&tape, &tape.input(&x)).unwrap();
-        let begin = sums.add(logits.tensor(), &labels, step + 1).unwrap();
-        let gradients = tape.backward(&logits, begin.gradient).unwrap();
-        optimizer.step(&gradients, 0.01).unwrap();
+        crafted = images;
+        train_step(
+            &Adversarial {},
+            &step,
+            optimizer.as_mut(),
+            0.01,
+            &mut running,
+        )
+        .unwrap();
     }
-    let (sums, bad) = sums.read().unwrap();
+    let (sums, bad) = running.read().unwrap();
     assert_eq!(bad, None);
-    (x, sums, network.state().unwrap().into_iter().collect())
+    (
+        crafted,
+        sums.all,
+        network.state().unwrap().into_iter().collect(),
+    )
 }
 
 fn length(t: &Tensor) -> f64 {
@@ -197,7 +217,7 @@ fn every_family_gives_the_logits_of_the_cpu() {
         "densenet121",
         "wide_resnet10_1",
     ] {
-        let (network, x) = (network(arch), images(arch));
+        let (network, x) = (network(arch), images(arch, N));
         let expected = network.logits(&x).unwrap();
         on_host(|| {
             for (precision, bound) in [(Precision::F32, 1e-4), (Precision::Bf16, 0.1)] {
@@ -220,7 +240,7 @@ fn gradients_of_images_are_those_of_the_cpu() {
         ("mobilenet_v2", Layers::All),
         ("densenet121", Layers::Default),
     ] {
-        let (network, x) = (network(arch), images(arch));
+        let (network, x) = (network(arch), images(arch, N));
         let plan = models::linear_plan(arch, &network, &layers, LinbpUse::Attack).unwrap();
         for plan in [LinearPlan::none(), plan] {
             let gradient = || {
@@ -235,4 +255,42 @@ fn gradients_of_images_are_those_of_the_cpu() {
             });
         }
     }
+}
+
+/// The error of a step of 32 images on a card with so many bytes of room.
+fn no_room(objective: &dyn Objective, bytes: usize) -> String {
+    let network = network("lenet5");
+    let batch = Batch {
+        images: images("lenet5", 32),
+        label_values: vec![3; 32],
+        indices: (0..32).collect(),
+    };
+    let step = Step {
+        network: &network,
+        plan: &LinearPlan::none(),
+        batch: &batch,
+        at: Coordinates::default(),
+        adversary: Some(&pgd(0.05, 1, LinearPlan::none())),
+    };
+    let mut optimizer = optimizer("sgd", &network);
+    let mut running = RunningMetrics::new(&EpochSums::default(), &Device::Cpu).unwrap();
+    with_room(bytes, || {
+        match train_step(objective, &step, optimizer.as_mut(), 0.1, &mut running) {
+            Err(Error::NoMemory(why)) => too_large(&why, objective, &step, optimizer.as_mut()),
+            other => panic!("{other:?} in {bytes} bytes"),
+        }
+    })
+    .to_string()
+}
+
+#[test]
+fn a_batch_that_fits_is_named() {
+    on_host(|| {
+        // The first convolution leaves 28 x 28 x 6 numbers an image, the largest weight gradient has 400 x 120.
+        for objective in [&Clean {} as &dyn Objective, &Adversarial {}] {
+            assert!(no_room(objective, 250_000).ends_with("data.batch_size = 8"));
+            assert!(no_room(objective, 320_000).ends_with("data.batch_size = 16"));
+            assert!(no_room(objective, 1_000).contains("Not even a step of one image fits"));
+        }
+    });
 }

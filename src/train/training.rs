@@ -1,34 +1,27 @@
-//! The training loop that `train` and `adversarial-train` share: steps, epochs, evaluations, checkpoints, resume.
+//! The training loop: steps, epochs, evaluations, checkpoints, resume.
 
-mod standing;
+mod checkpoint;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::StageContext;
-use super::assemble::{self, section};
-use super::epoch_sums::{EpochSums, Sums};
-use super::measure::{Evaluation, Event, Measured, Tally};
-use super::room::too_large;
-use crate::attacks::Checks;
+use super::batch_size::too_large;
+use super::{Adversary, ChosenObjective, EpochSums, RunningMetrics, Step, train_step};
 use crate::data::{Augmentation, Batch, Loader, Placed, Split};
 use crate::models::Origin;
-use crate::nn::{Coordinates, LinearPlan, Network, Pass, Tape};
-use crate::ops::device::enter_for;
+use crate::nn::{Coordinates, LinearPlan, Network};
 use crate::optim::{Optimizer, Place, Schedule};
 use crate::run::{Best, CheckpointStore, Metrics, MetricsRow, MetricsWriter, Stamp, interrupt};
 use crate::spec::{Interval, SchedulerKind};
+use crate::stage::StageContext;
+use crate::stage::assemble::{self, section};
+use crate::stage::measure::{Evaluation, Event, Measured, Tally};
 use crate::{Error, Result};
 
 /// How long steps go on upon a card before their losses are read.
 const LOOK: Duration = Duration::from_secs(1);
-
-/// Makes the images that a step trains on from a batch, with their checks.
-pub(super) type Prepare<'a> =
-    dyn Fn(&Network, &Batch, Coordinates) -> Result<(Tensor, Checks)> + 'a;
 
 /// Where a training stands: with the tensors, all that a checkpoint holds.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -39,10 +32,9 @@ struct State {
     batch: usize,
     /// Optimizer steps since the beginning.
     step: u64,
-    /// Sums over the epoch so far.
-    loss: f64,
-    correct: u64,
-    examples: u64,
+    /// Over the epoch so far.
+    #[serde(flatten)]
+    sums: EpochSums,
     /// Seconds that the epoch has taken so far.
     seconds: f64,
     /// How far the evaluation after the epoch has come.
@@ -57,8 +49,10 @@ struct State {
 }
 
 /// A training under way.
-pub(super) struct Fit<'a> {
+pub(super) struct Training<'a> {
     ctx: &'a StageContext<'a>,
+    objective: &'a ChosenObjective,
+    adversary: Option<Adversary>,
     network: Network,
     /// What the weights say of the network.
     origin: Origin,
@@ -74,9 +68,7 @@ pub(super) struct Fit<'a> {
     store: CheckpointStore,
     /// When the last checkpoint was written.
     saved: (u64, Instant),
-    sums: EpochSums,
-    /// Checks of the images trained on since the sums were last read.
-    checks: Checks,
+    running: RunningMetrics,
     /// When the sums were last read.
     looked: Instant,
     state: State,
@@ -84,9 +76,14 @@ pub(super) struct Fit<'a> {
     best: Option<Best>,
 }
 
-impl<'a> Fit<'a> {
+/// Trains what the stage describes, from its last checkpoint where there is one.
+pub(crate) fn run(ctx: &StageContext<'_>) -> Result<Metrics> {
+    Training::new(ctx)?.run()
+}
+
+impl<'a> Training<'a> {
     /// Puts a training together and takes up the last checkpoint, if there is one.
-    pub fn new(ctx: &'a StageContext<'a>) -> Result<Self> {
+    fn new(ctx: &'a StageContext<'a>) -> Result<Self> {
         let spec = ctx.spec;
         let data = section(&spec.data, "data")?;
         let train = assemble::dataset(ctx, Split::Train)?;
@@ -103,20 +100,26 @@ impl<'a> Fit<'a> {
         let network = assemble::network(ctx, &train)?;
         let optimizer = section(&spec.optimizer, "optimizer")?;
         let optimizer = assemble::optimizer(optimizer, network.parameters())?;
-        let mut fit = Self {
+        let settings = section(&spec.train, "train")?;
+        let adversary = match settings.objective.attacks() {
+            true => Some(assemble::adversary(spec, &network, train.classes.len())?),
+            false => None,
+        };
+        let mut training = Self {
             ctx,
+            objective: &settings.objective,
+            adversary,
             plan: assemble::train_plan(spec, &network)?,
             optimizer,
             schedule: assemble::schedule(spec)?,
             augment: assemble::augmentations(data),
             batch_size: data.batch_size,
-            epochs: section(&spec.train, "train")?.epochs,
+            epochs: settings.epochs,
             evaluation: Evaluation::new(ctx, &network, test)?,
             metrics: ctx.folder.metrics(ctx.device)?,
             store: ctx.folder.checkpoints(spec.checkpoint.keep),
             saved: (0, Instant::now()),
-            sums: EpochSums::new(Sums::default(), ctx.device)?,
-            checks: Checks::default(),
+            running: RunningMetrics::new(&EpochSums::default(), ctx.device)?,
             looked: Instant::now(),
             state: State::default(),
             best: None,
@@ -124,33 +127,23 @@ impl<'a> Fit<'a> {
             network,
             train: Placed::new(train, ctx.device)?,
         };
-        let store = fit.store.clone();
+        let store = training.store.clone();
         if store
-            .resume(ctx.device, |checkpoint| fit.restore(checkpoint))?
+            .resume(ctx.device, |checkpoint| training.restore(checkpoint))?
             .is_some()
         {
-            fit.go_on()?;
+            training.go_on()?;
         }
-        Ok(fit)
-    }
-
-    /// How many classes there are.
-    pub fn classes(&self) -> usize {
-        self.train.dataset().classes.len()
-    }
-
-    /// The network in training.
-    pub fn network(&self) -> &Network {
-        &self.network
+        Ok(training)
     }
 
     /// Trains to the end. Interrupted, it writes a checkpoint and returns [`Error::Interrupted`].
-    pub fn run(mut self, prepare: &Prepare<'_>) -> Result<Metrics> {
+    fn run(mut self) -> Result<Metrics> {
         self.ctx
             .progress
             .stage(&self.ctx.spec.id, self.epochs as u64);
         while self.state.epoch < self.epochs {
-            let outcome = self.epoch(prepare).and_then(|()| self.end_epoch());
+            let outcome = self.epoch().and_then(|()| self.end_epoch());
             if let Err(Error::Interrupted) = outcome {
                 self.save()?;
             }
@@ -167,7 +160,7 @@ impl<'a> Fit<'a> {
     }
 
     /// The rest of the epoch under way.
-    fn epoch(&mut self, prepare: &Prepare<'_>) -> Result<()> {
+    fn epoch(&mut self) -> Result<()> {
         let (epoch, seed) = (self.state.epoch, self.ctx.spec.seed);
         let loader = Loader::train(
             &self.train,
@@ -184,15 +177,7 @@ impl<'a> Fit<'a> {
         for batch in loader {
             let batch = batch?;
             interrupt::check()?;
-            let loss = self
-                .step(&batch, batches, prepare)
-                .map_err(|error| match error {
-                    Error::NoMemory(why) => {
-                        let (network, plan) = (&self.network, &self.plan);
-                        too_large(&why, network, plan, &batch.images, &batch.label_values)
-                    }
-                    error => error,
-                })?;
+            let loss = self.step(&batch, batches)?;
             self.state.seconds = earlier + begun.elapsed().as_secs_f64();
             let examples = batch.label_values.len() as u64;
             self.ctx
@@ -208,38 +193,27 @@ impl<'a> Fit<'a> {
     }
 
     /// One update. Returns the mean loss of the batch, or on a card now and then that of the last ones.
-    fn step(
-        &mut self,
-        batch: &Batch,
-        batches: usize,
-        prepare: &Prepare<'_>,
-    ) -> Result<Option<f64>> {
-        let state = &self.state;
-        let at = Coordinates {
-            seed: self.ctx.spec.seed,
-            epoch: state.epoch as u64,
-            batch: state.batch as u64,
-        };
-        let (images, checks) = prepare(&self.network, batch, at)?;
-        self.checks.join(checks);
-        let images = images.to_device(self.ctx.device)?;
+    fn step(&mut self, batch: &Batch, batches: usize) -> Result<Option<f64>> {
         let rate = self.learning_rate(batches);
-        let pass = Pass::training(self.plan.clone(), at);
-        let (network, optimizer, sums) = (&self.network, &mut self.optimizer, &mut self.sums);
-        let step = state.step + 1;
-        let labels = &batch.label_values;
-        let loss = enter_for(self.ctx.device, || -> Result<Option<f64>> {
-            let tape = Tape::new(pass);
-            let logits = network.forward(&tape, &tape.input(&images))?;
-            let start = sums.add(logits.tensor(), labels, step)?;
-            if start.loss.is_none_or(f64::is_finite) {
-                let gradients = tape.backward(&logits, start.gradient)?;
-                optimizer.step(&gradients, rate)?;
-            }
-            Ok(start.loss)
-        })?;
+        let objective = &**self.objective;
+        let step = Step {
+            network: &self.network,
+            plan: &self.plan,
+            batch,
+            at: Coordinates {
+                seed: self.ctx.spec.seed,
+                epoch: self.state.epoch as u64,
+                batch: self.state.batch as u64,
+            },
+            adversary: self.adversary.as_ref(),
+        };
+        let optimizer = self.optimizer.as_mut();
+        let loss = match train_step(objective, &step, optimizer, rate, &mut self.running) {
+            Err(Error::NoMemory(why)) => return Err(too_large(&why, objective, &step, optimizer)),
+            loss => loss?,
+        };
         if let Some(loss) = loss.filter(|loss| !loss.is_finite()) {
-            return Err(self.not_finite(&loss.to_string(), step, batches));
+            return Err(self.not_finite(&loss.to_string(), self.state.batch as u64, batches));
         }
         self.state.batch += 1;
         self.state.step += 1;
@@ -252,23 +226,19 @@ impl<'a> Fit<'a> {
     /// Brings the sums up to date, which on a card waits for the steps that were started; the mean loss of the last ones.
     /// A loss that was not finite is an error here, so before any checkpoint: what trained on meanwhile is never saved.
     fn settle(&mut self, batches: usize) -> Result<Option<f64>> {
-        let (sums, bad) = self.sums.read()?;
+        let (sums, bad) = self.running.read()?;
         self.looked = Instant::now();
-        // First of all: gradients of a loss that is not finite spoil the attacks that follow.
-        if let Some(step) = bad {
-            return Err(self.not_finite("not finite", step, batches));
+        if let Some(batch) = bad {
+            return Err(self.not_finite("not finite", batch, batches));
         }
-        std::mem::take(&mut self.checks).resolve()?;
-        let state = &mut self.state;
-        let (loss, examples) = (sums.loss - state.loss, sums.examples - state.examples);
-        state.loss = sums.loss;
-        state.correct = sums.correct;
-        state.examples = sums.examples;
+        let before = std::mem::replace(&mut self.state.sums, sums).all;
+        let now = &self.state.sums.all;
+        let (loss, examples) = (now.loss - before.loss, now.examples - before.examples);
         Ok((examples > 0).then(|| loss / examples as f64))
     }
 
-    /// The error for a step whose loss is no number to go on from.
-    fn not_finite(&self, loss: &str, step: u64, batches: usize) -> Error {
+    /// The error for a batch of the epoch whose loss is no number to go on from.
+    fn not_finite(&self, loss: &str, batch: u64, batches: usize) -> Error {
         // Steps before this epoch.
         let first = self.state.step - self.state.batch as u64;
         let rate = match self.ctx.spec.scheduler.kind {
@@ -276,11 +246,12 @@ impl<'a> Fit<'a> {
             _ => "optimizer.lr",
         };
         Error::failed(format!(
-            "stage {}: the loss is {loss} at epoch {}, step {step} ({} of {batches} in the epoch); what followed \
+            "stage {}: the loss is {loss} at epoch {}, step {} ({} of {batches} in the epoch); what followed \
              was not saved. A lower {rate} is the usual remedy",
             self.ctx.spec.id,
             self.state.epoch + 1,
-            step - first,
+            first + batch + 1,
+            batch + 1,
         ))
     }
 
@@ -306,18 +277,21 @@ impl<'a> Fit<'a> {
         let rate = self.schedule.learning_rate(last_step);
         let done = self.state.epoch + 1;
         let tally = Tally {
-            loss: self.state.loss,
-            correct: self.state.correct,
-            examples: self.state.examples,
+            loss: self.state.sums.all.loss,
+            correct: self.state.sums.all.correct,
+            examples: self.state.sums.all.examples,
             seconds: self.state.seconds,
         };
-        let trained_on = if self.ctx.spec.task == crate::spec::Task::AdversarialTrain {
-            section(&self.ctx.spec.attack, "attack")?.kind.name()
-        } else {
-            "none"
+        let attack = self.adversary.as_ref().map(|adversary| &adversary.attack);
+        let trained_on = attack.map_or("none", |attack| attack.name());
+        let parts = self.state.sums.parts.iter();
+        let parts = parts.map(|(name, sum)| format!("{name} {:.4}", sum / tally.examples as f64));
+        let parts = match parts.collect::<Vec<_>>().join(", ") {
+            none if none.is_empty() => none,
+            parts => format!(" ({parts})"),
         };
         let mut line = vec![format!(
-            "epoch {done}/{}  train loss {:.4} accuracy {:.2} %",
+            "epoch {done}/{}  train loss {:.4}{parts} accuracy {:.2} %",
             self.epochs,
             tally.mean_loss(),
             100.0 * tally.accuracy()
@@ -354,7 +328,7 @@ impl<'a> Fit<'a> {
             rows: std::mem::take(&mut self.state.rows),
             ..State::default()
         };
-        self.sums = EpochSums::new(Sums::default(), self.ctx.device)?;
+        self.running = RunningMetrics::new(&self.state.sums, self.ctx.device)?;
         let due = match self.ctx.spec.checkpoint.every {
             Interval::Epochs(every) => (done as u64).is_multiple_of(every),
             _ => false,

@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use candle_core::Tensor;
 
-use super::{EpochSums, Fit, State, Sums};
+use super::{RunningMetrics, State, Training};
 use crate::run::Checkpoint;
 use crate::{Error, Result};
 
-impl Fit<'_> {
+impl Training<'_> {
     /// Writes a checkpoint.
     pub(super) fn save(&mut self) -> Result<()> {
         self.settle(self.train.dataset().len().div_ceil(self.batch_size))?;
@@ -65,12 +65,7 @@ impl Fit<'_> {
     pub(super) fn go_on(&mut self) -> Result<()> {
         self.metrics.hold(&self.state.rows)?;
         self.saved = (self.state.step, Instant::now());
-        let sums = Sums {
-            loss: self.state.loss,
-            correct: self.state.correct,
-            examples: self.state.examples,
-        };
-        self.sums = EpochSums::new(sums, self.ctx.device)?;
+        self.running = RunningMetrics::new(&self.state.sums, self.ctx.device)?;
         let State { epoch, batch, .. } = self.state;
         tracing::info!("resuming at epoch {}, batch {}", epoch + 1, batch + 1);
         if epoch < self.epochs {
