@@ -6,8 +6,8 @@ use super::param::Param;
 use super::sink::Grad;
 use super::tape::{Tape, Var};
 use crate::Result;
+use crate::ops::bias;
 use crate::ops::conv::{self, Geometry};
-use crate::ops::linear::backward_bias;
 
 /// Settings of a convolution besides its channels and kernel.
 #[derive(Clone, Copy, Debug)]
@@ -99,7 +99,7 @@ impl Conv2d {
                     let dw = conv::backward_weight(x, dy, layer.weight.tensor().dims(), geometry)?;
                     sink.parameter(&layer.weight, dw)?;
                     if let Some(bias) = &layer.bias {
-                        sink.parameter(bias, backward_bias(dy)?)?;
+                        sink.parameter(bias, bias::gradient(dy)?)?;
                     }
                 }
                 if id.is_some() {

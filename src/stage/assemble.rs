@@ -5,7 +5,7 @@ mod weights;
 
 pub use attacks::check_attacks;
 pub(super) use attacks::{attacks, threat};
-pub(super) use weights::origin;
+pub(crate) use weights::origin;
 pub use weights::{check_weights, stem};
 
 use std::path::Path;
@@ -16,7 +16,7 @@ use candle_core::{DType, Device};
 use super::StageContext;
 use crate::data::{self, Augmentation, Dataset, Expected, Source, Split, image_folder};
 use crate::models::{self, LinbpUse, ModelConfig};
-use crate::nn::{LinearPlan, Network, Param};
+use crate::nn::{LinearPlan, Mode, Network, Param};
 use crate::ops::activation::Activation;
 use crate::ops::image::Normalize;
 use crate::optim::{Adam, AdamConfig, Optimizer, Schedule, Sgd, SgdConfig, Shape};
@@ -25,10 +25,12 @@ use crate::spec::{
     AugmentKind, DataSpec, ImagesRef, LinbpSpec, LinbpVariant, ModelSpec, ModelUse, Moment,
     OptimizerKind, OptimizerSpec, Rectifier, SchedulerKind, StageRef, TrainTask, WeightsRef,
 };
+use crate::attacks::ModelMode;
+use crate::train::Adversary;
 use crate::{Error, Result};
 
 /// The images of a split, or another stage's adversarial images where the spec asks for them.
-pub(super) fn dataset(
+pub(crate) fn dataset(
     ctx: &StageContext<'_>,
     spec: &DataSpec,
     split: Split,
@@ -94,7 +96,7 @@ fn input<'a>(ctx: &StageContext<'a>, id: &str) -> Result<&'a Path> {
 }
 
 /// The augmentations of training images.
-pub(super) fn augmentations(spec: &DataSpec) -> Vec<Augmentation> {
+pub(crate) fn augmentations(spec: &DataSpec) -> Vec<Augmentation> {
     spec.augment
         .iter()
         .map(|kind| match kind {
@@ -105,7 +107,7 @@ pub(super) fn augmentations(spec: &DataSpec) -> Vec<Augmentation> {
 }
 
 /// A network of the stage for images like those of `dataset`, with the weights that the spec names.
-pub(super) fn network(
+pub(crate) fn network(
     ctx: &StageContext<'_>,
     used: &ModelUse<'_>,
     dataset: &Dataset,
@@ -169,12 +171,12 @@ pub(super) fn model_name(spec: &ModelSpec) -> String {
 }
 
 /// The activations that are linear backwards in training.
-pub(super) fn train_plan(used: &ModelUse<'_>, network: &Network) -> Result<LinearPlan> {
+pub(crate) fn train_plan(used: &ModelUse<'_>, network: &Network) -> Result<LinearPlan> {
     plan(used, network, used.linbp.train, LinbpUse::Train)
 }
 
 /// The activations that are linear backwards in attacks.
-pub(super) fn attack_plan(used: &ModelUse<'_>, network: &Network) -> Result<LinearPlan> {
+pub(crate) fn attack_plan(used: &ModelUse<'_>, network: &Network) -> Result<LinearPlan> {
     plan(used, network, used.linbp.attack, LinbpUse::Attack)
 }
 
@@ -202,8 +204,29 @@ pub fn linbp_plan(
     }
 }
 
+/// The attack of a training on its network, which tells so many classes apart.
+pub(crate) fn adversary(
+    task: &TrainTask,
+    used: &ModelUse<'_>,
+    network: &Network,
+    classes: usize,
+) -> Result<Adversary> {
+    let attack = task.attack.as_ref();
+    let attack = attack.ok_or_else(|| Error::spec("[attack]: this task needs it"))?;
+    let mut attacks = attacks(attack, &attack.entry()?, used.data, classes)?;
+    Ok(Adversary {
+        // An ensemble is no attack to train on, so there is one.
+        attack: attacks.swap_remove(0),
+        plan: attack_plan(used, network)?,
+        mode: match attack.head.model_mode {
+            ModelMode::Eval => Mode::Eval,
+            ModelMode::Train => Mode::Train,
+        },
+    })
+}
+
 /// The optimizer of the given parameters.
-pub(super) fn optimizer(spec: &OptimizerSpec, parameters: &[Param]) -> Result<Box<dyn Optimizer>> {
+pub(crate) fn optimizer(spec: &OptimizerSpec, parameters: &[Param]) -> Result<Box<dyn Optimizer>> {
     let adam = |decoupled| {
         let config = AdamConfig {
             betas: spec.betas,
@@ -228,7 +251,7 @@ pub(super) fn optimizer(spec: &OptimizerSpec, parameters: &[Param]) -> Result<Bo
 }
 
 /// The learning-rate schedule.
-pub(super) fn schedule(task: &TrainTask) -> Result<Schedule> {
+pub(crate) fn schedule(task: &TrainTask) -> Result<Schedule> {
     let epochs = task.train.epochs;
     let scheduler = &task.scheduler;
     let needs = |key: &str| Error::spec(format!("{key}: {} needs it", scheduler.kind));
