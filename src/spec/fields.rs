@@ -236,19 +236,6 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Reads a part of the table that a key holds, which must be there.
-    pub fn required_part<T: for<'de> Deserialize<'de>>(
-        &mut self,
-        key: &'static str,
-        part: &str,
-    ) -> Option<T> {
-        let found = self.optional_part(key, part)?;
-        if found.is_none() {
-            self.fault(key, &format!("missing; the table needs \"{part}\""));
-        }
-        found
-    }
-
     fn part_of(&self, key: &str, part: &str) -> Option<(&'a Value, String, Location)> {
         let (table, written) = self.find(key)?;
         let value = table.as_dict()?.get(part)?;
@@ -257,14 +244,8 @@ impl<'a> Fields<'a> {
         Some((value, written, place))
     }
 
-    /// Refuses the parts of a key's table that are not among those known, in the words of `elsewhere` where it has some for
-    /// the part; whether there was none.
-    pub fn refuse_unknown_parts(
-        &mut self,
-        key: &'static str,
-        known: &[&str],
-        elsewhere: impl Fn(&str) -> Option<String>,
-    ) -> bool {
+    /// Refuses the parts of a key's table that are not among those known; whether there was none.
+    pub fn refuse_unknown_parts(&mut self, key: &'static str, known: &[&str]) -> bool {
         let Some((table, _)) = self.find(key) else {
             return true;
         };
@@ -275,8 +256,7 @@ impl<'a> Fields<'a> {
         for part in &unknown {
             if let Some((_, written, place)) = self.part_of(key, part) {
                 let sections = self.around.sections();
-                let message = elsewhere(part)
-                    .unwrap_or_else(|| unknown_key(part, known.iter().copied(), sections));
+                let message = unknown_key(part, known.iter().copied(), sections);
                 self.outcome.fault(&place, &written, &message);
             }
         }

@@ -139,7 +139,7 @@ fn read_layers(fields: &mut Fields, key: &'static str) -> Option<LayersByUse> {
         let layers = fields.optional::<Layers>(key)?;
         return Some(LayersByUse::both(layers.unwrap_or(Layers::Default)));
     }
-    let known = fields.refuse_unknown_parts(key, &["train", "attack"], |_| None);
+    let known = fields.refuse_unknown_parts(key, &["train", "attack"]);
     let train = fields.optional_part::<Layers>(key, "train");
     let attack = fields.optional_part::<Layers>(key, "attack");
     known.then_some(())?;
