@@ -10,11 +10,11 @@ use std::time::SystemTime;
 
 /// The oldest cards whose instructions the kernels use: bfloat16 came with them.
 const ARCHITECTURE: &str = "compute_80";
-const KERNELS: &str = "src/ops/cuda/kernels";
+const OPS: &str = "src/ops";
 
 fn main() {
     commit::name();
-    println!("cargo::rerun-if-changed={KERNELS}");
+    println!("cargo::rerun-if-changed={OPS}");
     println!("cargo::rerun-if-env-changed=NVCC");
     println!("cargo::rerun-if-env-changed=CUDA_HOME");
     if std::env::var_os("CARGO_FEATURE_CUDA").is_none() {
@@ -22,9 +22,7 @@ fn main() {
     }
     let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let mut sources = Vec::new();
-    for entry in std::fs::read_dir(KERNELS).expect("the kernels' folder is readable") {
-        sources.push(entry.expect("the kernels' folder is readable").path());
-    }
+    find(Path::new(OPS), &mut sources);
     // An edit elsewhere asks for the commit alone.
     let compiler = format!("{} {ARCHITECTURE}", nvcc().display());
     let stamp = out.join("compiler");
@@ -37,7 +35,7 @@ fn main() {
     }
     let mut modules = Vec::new();
     for source in sources {
-        if source.extension().is_some_and(|ending| ending == "cu") {
+        if source.ends_with("kernel.cu") {
             modules.push(compile(&source, &out));
         }
     }
@@ -52,6 +50,18 @@ fn main() {
     std::fs::write(stamp, compiler).expect("OUT_DIR is writable");
 }
 
+/// Adds the kernels below a folder and what they include.
+fn find(folder: &Path, sources: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("the ops' folders are readable") {
+        let path = entry.expect("the ops' folders are readable").path();
+        if path.is_dir() {
+            find(&path, sources);
+        } else if path.extension().is_some_and(|e| e == "cu" || e == "h") {
+            sources.push(path);
+        }
+    }
+}
+
 /// When a file was last written to.
 fn written(path: &Path) -> Option<SystemTime> {
     std::fs::metadata(path)
@@ -59,17 +69,19 @@ fn written(path: &Path) -> Option<SystemTime> {
         .ok()
 }
 
-/// Compiles one file; its name without ending.
+/// Compiles an op's kernel; the op's name, which is its folder's.
 fn compile(source: &Path, out: &Path) -> String {
     let name = source
-        .file_stem()
-        .expect("a file has a name")
+        .parent()
+        .and_then(Path::file_name)
+        .expect("a kernel stands in its op's folder")
         .to_string_lossy()
         .into_owned();
     let target = out.join(format!("{name}.ptx"));
     let nvcc = nvcc();
     let done = Command::new(&nvcc)
         .args(["-ptx", "-std=c++17", "-O3", &format!("-arch={ARCHITECTURE}")])
+        .arg(format!("-I{OPS}/card"))
         .arg(source)
         .arg("-o")
         .arg(&target)

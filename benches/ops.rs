@@ -6,9 +6,13 @@ use candle_core::{Device, Tensor};
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use runner::ops::activation::{self, Activation};
-use runner::ops::batch_norm::{self, Norm};
+use runner::ops::batch_norm::{self, Affine};
 use runner::ops::conv::{self, Geometry};
 use runner::ops::{cross_entropy, linear, pool};
+
+// As in the program.
+#[global_allocator]
+static ALLOCATOR: runner::ops::memory::Reusing = runner::ops::memory::Reusing::new();
 
 fn main() {
     divan::main();
@@ -105,16 +109,14 @@ const CHANNELS: [usize; 3] = [16, 96, 144];
 
 fn normalised(x: &Tensor) -> runner::Result<(Tensor, batch_norm::Saved)> {
     let c = x.dim(3)?;
-    let (gamma, beta) = (tensor(&[c]), tensor(&[c]));
-    let moments = batch_norm::moments(x)?;
-    let norm = Norm {
-        gamma: &gamma,
-        beta: &beta,
-        moments: &moments,
+    let affine = Affine {
+        gamma: &tensor(&[c]),
+        beta: &tensor(&[c]),
+        running_mean: &tensor(&[c]),
+        running_var: &tensor(&[c]),
         eps: 1e-5,
-        batch_statistics: true,
     };
-    batch_norm::forward(x, &norm, None, Activation::Relu6)
+    batch_norm::train(x, &affine, 0.1, None, Activation::Relu6)
 }
 
 #[divan::bench(args = CHANNELS)]

@@ -21,6 +21,7 @@ pub mod rng;
 pub mod run;
 pub mod spec;
 pub mod stage;
+pub mod train;
 pub mod weights;
 
 pub use error::{Error, Result};

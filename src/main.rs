@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// Large blocks are kept for the next tensor instead of going back to the system.
+#[global_allocator]
+static ALLOCATOR: runner::ops::memory::Reusing = runner::ops::memory::Reusing::new();
+
 fn main() -> ExitCode {
     match runner::cli::main() {
         Ok(()) => ExitCode::SUCCESS,

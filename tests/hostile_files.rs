@@ -8,7 +8,9 @@ use image::{ImageFormat, Rgb, RgbImage};
 use rand::Rng;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use runner::data::{self, Dataset, Expected, Source, SourceKind, Split};
+use runner::data::{
+    self, CIFAR10, CIFAR100, DataKind, Dataset, Expected, IMAGE_FOLDER, MNIST, SVHN, Source, Split,
+};
 use runner::weights::pickle::Pickle;
 use runner::weights::{inspect, load_tensors, save_safetensors};
 use std::collections::{BTreeMap, HashMap};
@@ -115,7 +117,7 @@ fn attack(path: &Path, original: &[u8], rounds: usize, read: impl Fn() -> bool) 
     refused
 }
 
-fn attack_dataset(kind: SourceKind, dir: &Path, file: &str, original: &[u8], rounds: usize) {
+fn attack_dataset(kind: &'static DataKind, dir: &Path, file: &str, original: &[u8], rounds: usize) {
     let source = Source::new(kind, Some(dir));
     attack(&dir.join(file), original, rounds, || {
         match data::load(&source, Split::Test) {
@@ -231,14 +233,14 @@ fn damaged_files_are_read_or_refused_within_bounds() {
         std::fs::create_dir(&folder).unwrap();
         std::fs::write(folder.join(file("labels-idx1")), packed(&labels)).unwrap();
         attack_dataset(
-            SourceKind::Mnist,
+            &MNIST,
             &folder,
             &file("images-idx3"),
             &packed(&images),
             2000,
         );
         attack_dataset(
-            SourceKind::Mnist,
+            &MNIST,
             &folder,
             &file("labels-idx1"),
             &packed(&labels),
@@ -249,22 +251,17 @@ fn damaged_files_are_read_or_refused_within_bounds() {
     let records: Vec<u8> = (0..4u8)
         .flat_map(|label| std::iter::once(label).chain([label * 9; 3072]))
         .collect();
-    attack_dataset(
-        SourceKind::Cifar10,
-        &path("binary"),
-        "test_batch.bin",
-        &records,
-        1000,
-    );
+    attack_dataset(&CIFAR10, &path("binary"), "test_batch.bin", &records, 1000);
     for name in ["cifar_protocol2", "cifar_protocol4"] {
-        attack_dataset(
-            SourceKind::Cifar10,
-            &path(name),
-            "test_batch",
-            &fixture(name),
-            2000,
-        );
+        attack_dataset(&CIFAR10, &path(name), "test_batch", &fixture(name), 2000);
     }
+
+    let hundred: Vec<u8> = (0..4u8)
+        .flat_map(|label| [label, label * 20].into_iter().chain([label * 9; 3072]))
+        .collect();
+    attack_dataset(&CIFAR100, &path("hundred"), "test.bin", &hundred, 1000);
+    let digits = fixture("../svhn/test_32x32.mat");
+    attack_dataset(&SVHN, &path("svhn"), "test_32x32.mat", &digits, 2000);
 
     for (folder, format) in [("png", ImageFormat::Png), ("jpg", ImageFormat::Jpeg)] {
         let picture = RgbImage::from_fn(16, 12, |x, y| Rgb([16 * x as u8, 20 * y as u8, 77]));
@@ -274,7 +271,7 @@ fn damaged_files_are_read_or_refused_within_bounds() {
         std::fs::create_dir_all(&other).unwrap();
         picture.save(other.join("1.png")).unwrap();
         attack_dataset(
-            SourceKind::ImageFolder,
+            &IMAGE_FOLDER,
             &path(folder),
             &format!("test/class/1.{folder}"),
             original.get_ref(),

@@ -2,13 +2,13 @@
 
 use candle_core::{Device, Tensor};
 use runner::Result;
-use runner::attacks::{Norm, Target, Threat};
+use runner::attacks::{Checks, Norm, Originals, Start, Steps, Target, Threat, craft};
 use runner::models::{self, ModelConfig};
-use runner::nn::{Coordinates, LinearPlan, Network, Pass, Tape};
-use runner::ops::cross_entropy;
+use runner::nn::{LinearPlan, Mode, Network};
 use runner::ops::precision::{self, Precision};
-use runner::optim::{Optimizer, Sgd, SgdConfig};
 use runner::pipeline::DeviceChoice;
+use runner::train::adversarial::Adversarial;
+use runner::train::{Adversary, EpochSums, RunningMetrics};
 
 const IMAGE: (usize, usize, usize) = (3, 32, 32);
 const THREAT: Threat = Threat {
@@ -58,34 +58,28 @@ fn images(n: usize, device: &Device) -> Result<(Tensor, Vec<u32>)> {
     ))
 }
 
-/// `k` PGD steps from the originals, in evaluation mode.
-fn attack(network: &Network, originals: &Tensor, labels: &[u32], k: usize) -> Result<Tensor> {
-    let target = Target::new(network, LinearPlan::none());
-    let mut x = originals.clone();
-    for _ in 0..k {
-        let slope = |logits: &Tensor| cross_entropy::gradient(logits, labels, 1.0);
-        let gradient = target.input_gradient(&x, slope)?;
-        x = THREAT.step(&x, originals, &gradient, STEP_SIZE)?;
-    }
-    Ok(x)
-}
-
+/// Adversarial training with five attack steps.
 fn adversarial(arch: &str, batch: usize, seconds: f64, device: &Device) -> Result<Vec<f64>> {
     let network = network(arch, device)?;
     let (originals, labels) = images(batch, device)?;
-    let config = SgdConfig {
-        momentum: 0.9,
-        nesterov: false,
-        weight_decay: 5e-4,
+    let batch = super::batch(originals, &labels);
+    let adversary = Adversary {
+        attack: Box::new(Steps::i_fgsm(THREAT, STEP_SIZE, 5)),
+        plan: LinearPlan::none(),
+        mode: Mode::Eval,
     };
-    let mut optimizer = Sgd::new(config, network.parameters())?;
-    let mut step = || -> Result<()> {
-        let x = attack(&network, &originals, &labels, 5)?;
-        let tape = Tape::new(Pass::training(LinearPlan::none(), Coordinates::default()));
-        let logits = network.forward(&tape, &tape.input(&x))?;
-        let slope = cross_entropy::gradient(logits.tensor(), &labels, 1.0 / batch as f64)?;
-        let gradients = tape.backward(&logits, slope)?;
-        optimizer.step(&gradients, 0.005)
+    let mut optimizer = super::sgd(&network, 0.9)?;
+    let mut running = RunningMetrics::new(&EpochSums::default(), device)?;
+    let mut step = || {
+        let adversary = Some(&adversary);
+        super::step(
+            &Adversarial {},
+            adversary,
+            &network,
+            &mut optimizer,
+            &batch,
+            &mut running,
+        )
     };
     let times = super::repeat(seconds, || {
         for _ in 0..TOGETHER {
@@ -99,16 +93,21 @@ fn adversarial(arch: &str, batch: usize, seconds: f64, device: &Device) -> Resul
 fn pgd20(arch: &str, batch: usize, seconds: f64, device: &Device) -> Result<Vec<f64>> {
     let network = network(arch, device)?;
     let (originals, labels) = images(10_000, device)?;
+    let attack = Steps::i_fgsm(THREAT, STEP_SIZE, 20);
+    let target = Target::new(&network, LinearPlan::none());
+    let indices: Vec<usize> = (0..labels.len()).collect();
     super::repeat(seconds, || {
+        let mut checks = Checks::default();
         for start in (0..10_000).step_by(batch) {
             let n = batch.min(10_000 - start);
-            attack(
-                &network,
-                &originals.narrow(0, start, n)?,
-                &labels[start..start + n],
-                20,
-            )?;
+            let originals = Originals {
+                images: &originals.narrow(0, start, n)?,
+                labels: &labels[start..start + n],
+                indices: &indices[start..start + n],
+                start: Start::default(),
+            };
+            checks.join(craft(&attack, &target, originals)?.1);
         }
-        Ok(device.synchronize()?)
+        checks.resolve()
     })
 }

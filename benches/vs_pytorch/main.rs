@@ -12,14 +12,19 @@ use std::time::Instant;
 use candle_core::{Device, Tensor};
 use runner::Result;
 use runner::attacks::{Norm, Target, Threat};
+use runner::data::Batch;
 use runner::models::{self, ModelConfig};
-use runner::nn::loss::{Reduction, cross_entropy};
-use runner::nn::{Coordinates, LinearPlan, Network, Pass, Tape};
-use runner::ops::parallel;
-use runner::optim::{Optimizer, Sgd, SgdConfig};
+use runner::nn::{Coordinates, LinearPlan, Network};
+use runner::optim::{Sgd, SgdConfig};
+use runner::train::clean::Clean;
+use runner::train::{Adversary, EpochSums, Objective, RunningMetrics, Step, train_step};
 
 const WORKS: &str =
     "train:ARCH, input-gradient:ARCH, epoch:lenet5, epoch:mlp, simulation:one-layer";
+
+// As in the program.
+#[global_allocator]
+static ALLOCATOR: runner::ops::memory::Reusing = runner::ops::memory::Reusing::new();
 
 fn main() {
     let arguments: Vec<String> = std::env::args()
@@ -96,15 +101,31 @@ fn sgd(network: &Network, momentum: f64) -> Result<Sgd> {
     Sgd::new(config, network.parameters())
 }
 
-fn step(network: &Network, optimizer: &mut Sgd, images: &Tensor, labels: &[u32]) -> Result<()> {
-    parallel::enter(|| {
-        let pass = Pass::training(LinearPlan::none(), Coordinates::default());
-        let tape = Tape::new(pass);
-        let logits = network.forward(&tape, &tape.input(images))?;
-        let loss = cross_entropy(logits.tensor(), labels, Reduction::Mean)?;
-        let gradients = tape.backward(&logits, loss.gradient)?;
-        optimizer.step(&gradients, 0.005)
-    })
+/// A training step of `objective` on a batch.
+fn step(
+    objective: &dyn Objective,
+    adversary: Option<&Adversary>,
+    network: &Network,
+    optimizer: &mut Sgd,
+    batch: &Batch,
+    running: &mut RunningMetrics,
+) -> Result<()> {
+    let step = Step {
+        network,
+        plan: &LinearPlan::none(),
+        batch,
+        at: Coordinates::default(),
+        adversary,
+    };
+    train_step(objective, &step, optimizer, 0.005, running).map(drop)
+}
+
+fn batch(images: Tensor, labels: &[u32]) -> Batch {
+    Batch {
+        images,
+        label_values: labels.to_vec(),
+        indices: (0..labels.len()).collect(),
+    }
 }
 
 /// One optimizer step with momentum on one batch of 32x32 colour images.
@@ -112,7 +133,18 @@ fn train(arch: &str, batch: usize, seconds: f64) -> Result<Vec<f64>> {
     let network = network(arch, [3, 32, 32])?;
     let (images, labels) = images(batch, [3, 32, 32])?;
     let mut optimizer = sgd(&network, 0.9)?;
-    repeat(seconds, || step(&network, &mut optimizer, &images, &labels))
+    let mut running = RunningMetrics::new(&EpochSums::default(), network.device())?;
+    let batch = self::batch(images, &labels);
+    repeat(seconds, || {
+        step(
+            &Clean {},
+            None,
+            &network,
+            &mut optimizer,
+            &batch,
+            &mut running,
+        )
+    })
 }
 
 /// One PGD step: gradient with respect to the images in evaluation mode, sign step, projection.
@@ -136,11 +168,20 @@ fn epoch(arch: &str, batch: usize, seconds: f64) -> Result<Vec<f64>> {
     let network = network(arch, [1, 28, 28])?;
     let (images, labels) = images(60_000, [1, 28, 28])?;
     let mut optimizer = sgd(&network, 0.0)?;
+    let mut running = RunningMetrics::new(&EpochSums::default(), network.device())?;
     repeat(seconds, || {
         for start in (0..60_000).step_by(batch) {
             let n = batch.min(60_000 - start);
             let x = images.narrow(0, start, n)?;
-            step(&network, &mut optimizer, &x, &labels[start..start + n])?;
+            let batch = self::batch(x, &labels[start..start + n]);
+            step(
+                &Clean {},
+                None,
+                &network,
+                &mut optimizer,
+                &batch,
+                &mut running,
+            )?;
         }
         Ok(())
     })

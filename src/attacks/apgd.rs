@@ -165,6 +165,8 @@ impl Attack for Apgd {
     }
 
     fn perturb(&self, target: &Target<'_>, originals: Originals<'_>) -> Result<Tensor> {
+        let mut here = None;
+        let originals = originals.on_cpu(&mut here)?;
         if self.targets > 0 {
             return in_turn(self, target, originals);
         }

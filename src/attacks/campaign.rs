@@ -250,7 +250,11 @@ impl<'a> Campaign<'a> {
             },
         };
         let found = match attack.in_turn() {
-            None => craft(attack, self.target, originals)?,
+            None => {
+                let (found, checks) = craft(attack, self.target, originals)?;
+                checks.resolve()?;
+                found
+            }
             Some(in_turn) => {
                 let turns = match &mut self.turns {
                     Some(turns) => turns,
@@ -265,7 +269,7 @@ impl<'a> Campaign<'a> {
                 if !turns.is_done() {
                     return Ok(false);
                 }
-                inspect(attack, turns.images(), originals)?;
+                inspect(attack, turns.images(), originals)?.resolve()?;
                 turns.images().clone()
             }
         };

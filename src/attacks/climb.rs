@@ -6,11 +6,11 @@ use candle_core::Tensor;
 use super::ball::{blend_l2, blend_linf, step_l2, step_linf};
 use super::driver::predictions;
 use super::rows::keep;
-use super::threat::image_len;
 use super::{Norm, Objective, Originals, Target, Threat};
 use crate::Result;
 use crate::ops::Real;
 use crate::ops::parallel::{chunk, chunks_mut};
+use crate::ops::perturbation::image_len;
 use crate::ops::real::{tensor, view};
 
 /// The share of a step in the next point; the rest is the previous movement.

@@ -1,28 +1,27 @@
 //! What every attack goes through: it runs, its result is checked, and only then is anything counted.
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 
 use super::objective::rivals;
-use super::{Attack, Goal, Originals, Target};
-use crate::ops::real::view;
-use crate::{Error, Result, with_real};
+use super::{Attack, Checks, Goal, Originals, Target};
+use crate::{Error, Result};
 
-/// Runs `attack` and checks that every image that it returns is finite, in the ball and in the pixel range. Images of a
-/// card come back from the CPU where the attack keeps its books there.
-pub fn craft(attack: &dyn Attack, target: &Target<'_>, originals: Originals<'_>) -> Result<Tensor> {
-    let brought;
-    let mut originals = originals;
-    if !attack.stays_on_card() {
-        brought = originals.images.to_device(&Device::Cpu)?;
-        originals.images = &brought;
-    }
+pub use crate::ops::running_sums::{correct, predictions};
+
+/// Runs `attack` and checks that every image that it returns is finite, in the ball and in the pixel range. They lie where
+/// the attack keeps its books: on the CPU, or where the originals do.
+pub fn craft(
+    attack: &dyn Attack,
+    target: &Target<'_>,
+    originals: Originals<'_>,
+) -> Result<(Tensor, Checks)> {
     // That ball holds the original alone, and there is no direction to go.
     if attack.threat().epsilon == 0.0 {
-        return Ok(originals.images.clone());
+        return Ok((originals.images.clone(), Checks::default()));
     }
     let images = attack.perturb(target, originals)?;
-    inspect(attack, &images, originals)?;
-    Ok(images)
+    let checks = inspect(attack, &images, originals)?;
+    Ok((images, checks))
 }
 
 /// Checks what `attack` made of `originals`.
@@ -30,7 +29,7 @@ pub(super) fn inspect(
     attack: &dyn Attack,
     images: &Tensor,
     originals: Originals<'_>,
-) -> Result<()> {
+) -> Result<Checks> {
     attack
         .threat()
         .check(attack.name(), images, originals.images)
@@ -62,35 +61,4 @@ pub(super) fn goals(goal: Goal, clean: &[Tensor], labels: &[u32]) -> Result<Opti
             )));
         }
     }))
-}
-
-/// The class with the largest logit of each row; the first of equal ones.
-pub fn predictions(logits: &Tensor) -> Result<Vec<u32>> {
-    let (_, classes) = logits.dims2()?;
-    let logits = &logits.to_device(&Device::Cpu)?;
-    with_real!(logits.dtype(), T => {
-        let logits = view::<T>(logits)?;
-        Ok(logits
-            .chunks_exact(classes)
-            .map(|row| {
-                let mut best = 0;
-                for (class, value) in row.iter().enumerate() {
-                    if *value > row[best] {
-                        best = class;
-                    }
-                }
-                best as u32
-            })
-            .collect())
-    })
-}
-
-/// How many rows of `logits` have their largest logit at the label.
-pub fn correct(logits: &Tensor, labels: &[u32]) -> Result<u64> {
-    let predictions = predictions(logits)?;
-    Ok(predictions
-        .iter()
-        .zip(labels)
-        .filter(|(a, b)| a == b)
-        .count() as u64)
 }

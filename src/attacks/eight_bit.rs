@@ -2,10 +2,10 @@
 
 use candle_core::Tensor;
 
-use super::threat::{image_len, plane_len};
 use super::{Norm, Threat};
 use crate::ops::Real;
 use crate::ops::parallel::{chunk, chunks_mut};
+use crate::ops::perturbation::{image_len, plane_len};
 use crate::ops::real::{scratch, tensor, view};
 use crate::{Result, with_real};
 
@@ -139,9 +139,9 @@ mod tests {
                 pairs.map(|(o, s)| (o + scale * s).clamp(0.0, 1.0)).collect::<Vec<_>>()
             }).collect();
             let (origin, moved) = (images(&origin), images(&moved));
-            threat.check("the test", &moved, &origin).unwrap();
+            threat.check("the test", &moved, &origin).unwrap().resolve().unwrap();
             let rounded = to_8bit(&moved, &origin, threat).unwrap();
-            threat.check("rounding", &rounded, &origin).unwrap();
+            threat.check("rounding", &rounded, &origin).unwrap().resolve().unwrap();
             for (rounded, moved) in values(&rounded).chunks(IMAGE).zip(values(&moved).chunks(IMAGE)) {
                 for (rounded, moved) in rounded.iter().zip(moved) {
                     prop_assert_eq!(*rounded, (rounded * 255.0).round() / 255.0);

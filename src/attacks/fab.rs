@@ -9,11 +9,11 @@ use super::hyperplane::project;
 use super::rows::keep;
 use super::settings::{Making, Settings};
 use super::targets::{InTurn, Towards, in_turn};
-use super::threat::{image_len, plane_len};
 use super::{Attack, Norm, Objective, Originals, Target, Threat};
 use crate::nn::loss::Loss;
 use crate::ops::Real;
 use crate::ops::parallel::{chunk, chunks_mut, map};
+use crate::ops::perturbation::{image_len, plane_len};
 use crate::ops::real::{scratch, tensor, view};
 use crate::spec::{Count, Iterations, Restarts, section};
 use crate::{Result, with_real};
@@ -307,6 +307,8 @@ impl Attack for Fab {
     }
 
     fn perturb(&self, target: &Target<'_>, originals: Originals<'_>) -> Result<Tensor> {
+        let mut here = None;
+        let originals = originals.on_cpu(&mut here)?;
         self.threat.refuse_channels(self.name)?;
         match self.targets {
             None => Ok(self.run(target, originals, None)?.images),

@@ -3,7 +3,6 @@
 //! Pixels are in [0, 1], images `(N, C, H, W)`. An attack proposes; the driver checks that every proposal is inside
 //! the ball and inside the pixel range before anybody counts a success, and counts by the model's own answer.
 
-mod ball;
 mod campaign;
 mod climb;
 mod driver;
@@ -13,8 +12,6 @@ mod goal;
 mod hyperplane;
 mod kind;
 mod objective;
-#[cfg(any(feature = "cuda", test))]
-mod on_card;
 mod rows;
 pub mod sanity;
 mod section;
@@ -56,11 +53,13 @@ pub use start::Start;
 pub use steps::Steps;
 pub use target::Target;
 pub use targets::{InTurn, Towards};
-pub use threat::{Distance, Norm, Threat, forget_checks, settle};
+pub use threat::{Checks, Distance, Norm, Threat};
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
 use crate::Result;
+use crate::ops::device::bring;
+use crate::ops::perturbation::ball;
 
 /// The examples that an attack starts from.
 #[derive(Clone, Copy)]
@@ -72,6 +71,17 @@ pub struct Originals<'a> {
     /// Positions in the data set: random numbers depend on them, not on how examples are batched.
     pub indices: &'a [usize],
     pub start: Start,
+}
+
+impl<'a> Originals<'a> {
+    /// The same with their images brought to the CPU, into `here`, for an attack that keeps its books there.
+    fn on_cpu<'b>(self, here: &'b mut Option<Tensor>) -> Result<Originals<'b>>
+    where
+        'a: 'b,
+    {
+        let images = here.insert(bring(self.images, &Device::Cpu)?);
+        Ok(Originals { images, ..self })
+    }
 }
 
 /// A procedure that looks for adversarial examples.
@@ -94,11 +104,6 @@ pub trait Attack: Send + Sync {
 
     /// Whether it asks for logits alone, never for gradients.
     fn is_black_box(&self) -> bool {
-        false
-    }
-
-    /// Whether it takes images that lie on a card and leaves them there.
-    fn stays_on_card(&self) -> bool {
         false
     }
 

@@ -8,10 +8,10 @@ use super::driver::predictions;
 use super::rows::keep;
 use super::settings::{Making, Settings};
 use super::square_window::{Window, propose_l2, random_sign, start_l2};
-use super::threat::image_len;
 use super::{Attack, Norm, Originals, Target, Threat};
 use crate::ops::Real;
 use crate::ops::parallel::{chunk, chunks_mut, chunks_mut2};
+use crate::ops::perturbation::image_len;
 use crate::ops::real::{scratch, tensor, view};
 use crate::rng::Purpose;
 use crate::spec::{Count, Restarts, section};
@@ -245,6 +245,8 @@ impl Attack for Square {
     }
 
     fn perturb(&self, target: &Target<'_>, originals: Originals<'_>) -> Result<Tensor> {
+        let mut here = None;
+        let originals = originals.on_cpu(&mut here)?;
         self.threat.refuse_channels(self.name())?;
         let images = originals.images;
         with_real!(images.dtype(), T => {

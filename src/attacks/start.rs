@@ -1,19 +1,14 @@
 //! Where the random numbers of an attack come from: pure functions of the example, never of how examples are batched.
 
-#[cfg(any(feature = "cuda", test))]
-use candle_core::Device;
 use candle_core::Tensor;
-use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-use super::ball::{direction, into_l2, into_linf};
-use super::threat::{image_len, plane_len};
-use super::{Norm, Threat};
+use super::Threat;
+use super::ball::{direction, into_linf};
 use crate::ops::Real;
-#[cfg(any(feature = "cuda", test))]
-use crate::ops::cuda::Card;
 use crate::ops::parallel::{chunk, chunks_mut};
-use crate::ops::place::on_card;
+use crate::ops::perturbation::image_len;
+use crate::ops::random_start::{self, Draws};
 use crate::ops::real::{scratch, tensor, view};
 use crate::rng::{Purpose, stream};
 use crate::{Result, with_real};
@@ -25,7 +20,7 @@ pub struct Start {
     pub epoch: u64,
     /// Tells apart the uses within an epoch: training and evaluation.
     pub round: u16,
-    /// The place of the attack among those of an ensemble.
+    /// The position of the attack among those of an ensemble.
     pub attack: u16,
     /// The number of the restart.
     pub restart: u16,
@@ -36,15 +31,24 @@ pub struct Start {
 impl Start {
     /// The generator of the example at `index`.
     pub(super) fn rng(&self, purpose: Purpose, index: usize) -> ChaCha8Rng {
-        stream(self.seed, purpose, self.epoch, self.place(), index as u64)
+        stream(self.seed, purpose, self.epoch, self.part(), index as u64)
+    }
+
+    /// What starting points are drawn by.
+    fn draws(&self) -> Draws {
+        Draws {
+            seed: self.seed,
+            epoch: self.epoch,
+            part: self.part(),
+        }
     }
 
     /// All that an epoch has several of, in one number.
-    pub(crate) fn place(&self) -> u64 {
+    fn part(&self) -> u64 {
         [self.round, self.attack, self.restart, self.target]
             .iter()
             .rev()
-            .fold(0, |place, &part| place << 16 | u64::from(part))
+            .fold(0, |all, &part| all << 16 | u64::from(part))
     }
 }
 
@@ -56,66 +60,7 @@ impl Threat {
         indices: &[usize],
         start: Start,
     ) -> Result<Tensor> {
-        on_card!(originals, card => self.start_on_card(card, originals, indices, start));
-        self.random_start_here(originals, indices, start)
-    }
-
-    /// [`Self::random_start`] for originals on a card. In l2 the numbers are drawn on the CPU: each normal number depends on
-    /// how many words those before it took.
-    #[cfg(any(feature = "cuda", test))]
-    fn start_on_card(
-        &self,
-        card: &dyn Card,
-        originals: &Tensor,
-        indices: &[usize],
-        start: Start,
-    ) -> Result<Tensor> {
-        if self.norm == Norm::L2 {
-            let moved = originals.to_device(&Device::Cpu)?;
-            return Ok(self
-                .random_start_here(&moved, indices, start)?
-                .to_device(card.device())?);
-        }
-        let places: Vec<i64> = indices.iter().map(|&index| index as i64).collect();
-        let places = Tensor::from_vec(places, indices.len(), card.device())?;
-        super::on_card::start::random_start(card, *self, originals, &places, start)
-    }
-
-    /// [`Self::random_start`] on the CPU.
-    fn random_start_here(
-        &self,
-        originals: &Tensor,
-        indices: &[usize],
-        start: Start,
-    ) -> Result<Tensor> {
-        let (image, plane) = (image_len(originals)?, plane_len(originals)?);
-        with_real!(originals.dtype(), T => {
-            let o = &*view::<T>(originals)?;
-            let mut out = scratch::<T>(o.len());
-            chunks_mut(&mut out, image, &|i, out| {
-                let o = chunk(o, image, i);
-                let mut rng = start.rng(Purpose::AttackStart, indices[i]);
-                match self.norm {
-                    Norm::Linf | Norm::ChannelLinf(_) => {
-                        for (k, (y, &o)) in out.iter_mut().zip(o).enumerate() {
-                            let share = 2.0 * f64::from(rng.random::<f32>()) - 1.0;
-                            let epsilon = self.epsilon * self.norm.unit(k / plane);
-                            *y = into_linf(o + T::of(epsilon * share), o, T::of(epsilon));
-                        }
-                    }
-                    Norm::L2 => {
-                        // The density of the radius grows with the surface of its sphere.
-                        let direction = direction(self.norm, &mut rng, o.len());
-                        let radius = rng.random::<f64>().powf(1.0 / o.len() as f64) * self.epsilon;
-                        for ((y, &o), &d) in out.iter_mut().zip(o).zip(&direction) {
-                            *y = o + T::of(d * radius);
-                        }
-                        into_l2(out, o, self.epsilon);
-                    }
-                }
-            });
-            tensor(out, originals.shape())
-        })
+        random_start::uniform(originals, indices, *self, start.draws())
     }
 
     /// The originals, each moved `share` of the radius along a random direction, within the pixel range.
@@ -132,7 +77,7 @@ impl Threat {
             let mut out = scratch::<T>(o.len());
             chunks_mut(&mut out, image, &|i, out| {
                 let o = chunk(o, image, i);
-                let mut rng = start.rng(Purpose::AttackStart, indices[i]);
+                let mut rng = start.draws().rng(indices[i]);
                 let direction = direction(self.norm, &mut rng, o.len());
                 for ((y, &o), &d) in out.iter_mut().zip(o).zip(&direction) {
                     *y = into_linf(o + T::of(self.epsilon * share * d), o, T::of(self.epsilon));
@@ -146,6 +91,7 @@ impl Threat {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rand::Rng;
 
     #[test]
     fn every_part_of_a_start_changes_the_numbers() {

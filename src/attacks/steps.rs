@@ -3,13 +3,10 @@
 use candle_core::Tensor;
 
 use super::driver::goals;
-use super::threat::image_len;
 use super::{Attack, Goal, Objective, Originals, Target, Threat};
-use crate::ops::Real;
-use crate::ops::parallel::{chunk, chunks_mut};
-use crate::ops::place::{bring, on_card};
-use crate::ops::real::{view, with_mut};
-use crate::{Result, simd, with_real};
+use crate::Result;
+use crate::ops::device::bring;
+use crate::ops::perturbation::add_normalised;
 
 /// Steps of one size up an objective, each projected into the ball and the pixel range.
 pub struct Steps {
@@ -50,33 +47,6 @@ impl Steps {
     }
 }
 
-simd! {
-    fn accumulate<T>(gradient: &[T], decay: T, scale: T, momentum: &mut [T]) {
-        for (m, &g) in momentum.iter_mut().zip(gradient) {
-            *m = decay * *m + scale * g;
-        }
-    }
-}
-
-/// `momentum` becomes `decay momentum + g / |g|_1` in each image, in place; a zero gradient adds nothing.
-fn add_normalised(momentum: &Tensor, gradient: &Tensor, decay: f64) -> Result<()> {
-    on_card!(gradient, card => {
-        super::on_card::perturbation::add_normalised(card, momentum, gradient, decay)
-    });
-    let image = image_len(gradient)?;
-    with_real!(gradient.dtype(), T => {
-        let gradient = &*view::<T>(gradient)?;
-        with_mut::<T, _>(momentum, |momentum| {
-            chunks_mut(momentum, image, &|i, momentum| {
-                let gradient = chunk(gradient, image, i);
-                let length: f64 = gradient.iter().map(|g| g.wide().abs()).sum();
-                let scale = if length > 0.0 { 1.0 / length } else { 0.0 };
-                accumulate(gradient, T::of(decay), T::of(scale), momentum);
-            });
-        })
-    })
-}
-
 impl Attack for Steps {
     fn name(&self) -> &'static str {
         self.name
@@ -92,10 +62,6 @@ impl Attack for Steps {
 
     fn restarts(&self) -> usize {
         if self.random_start { self.restarts } else { 1 }
-    }
-
-    fn stays_on_card(&self) -> bool {
-        true
     }
 
     fn perturb(&self, target: &Target<'_>, originals: Originals<'_>) -> Result<Tensor> {

@@ -5,7 +5,7 @@ use candle_core::{Device, Tensor};
 use crate::nn::loss::{Loss, Reduction, cross_entropy};
 use crate::nn::{Coordinates, LinearPlan, Mode, Network, Pass, Tape};
 use crate::ops::Real;
-use crate::ops::place::{bring, enter_for};
+use crate::ops::device::{bring, enter_for};
 use crate::ops::real::view;
 use crate::{Error, Result, with_real};
 

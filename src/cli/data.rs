@@ -8,8 +8,9 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::Overrides;
+use super::output::out;
 use crate::Result;
-use crate::data::download::Published;
+use crate::data::{DataKind, KINDS};
 
 #[derive(Debug, Args)]
 pub struct DataArgs {
@@ -19,6 +20,8 @@ pub struct DataArgs {
 
 #[derive(Debug, Subcommand)]
 enum Action {
+    /// List the kinds of data that a spec can name
+    List,
     /// Download a data set, verify it by its checksum and unpack it; a broken download goes on where it stopped
     ///
     /// Images in class folders need no get: put them into DIR as train/<class>/* and test/<class>/*, PNG or JPEG, and
@@ -28,7 +31,7 @@ Examples:
   runner data get mnist
   runner data get cifar10 --from ~/Downloads/cifar-10-binary.tar.gz")]
     Get {
-        #[arg(value_parser = clap::builder::PossibleValuesParser::new(Published::NAMES))]
+        #[arg(value_parser = clap::builder::PossibleValuesParser::new(published()))]
         name: String,
         /// The folder for it; default data/NAME
         #[arg(long, value_name = "DIR")]
@@ -50,12 +53,29 @@ Examples:
     },
 }
 
-/// Fetches data, or describes it.
+/// The names of the kinds of data that can be fetched.
+fn published() -> impl Iterator<Item = &'static str> {
+    let kinds = KINDS.iter().filter(|kind| kind.downloads.is_some());
+    kinds.map(|kind| kind.name)
+}
+
+/// Lists kinds of data, fetches data, or describes it.
 ///
 /// # Errors
 /// Data that cannot be fetched or read.
 pub fn data(args: DataArgs) -> Result<()> {
     match args.action {
+        Action::List => {
+            let width = DataKind::names()
+                .iter()
+                .map(|name| name.len())
+                .max()
+                .unwrap_or(0);
+            let lines = KINDS
+                .iter()
+                .map(|kind| format!("{:width$}  {}\n", kind.name, kind.about));
+            out(&lines.collect::<String>())
+        }
         Action::Get {
             name,
             dir,

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::output::out;
 use crate::Result;
-use crate::pipeline::{OLDEST, cards};
+use crate::ops::card::{OLDEST, cards};
 
 #[derive(Debug, Args)]
 pub struct DevicesArgs {}

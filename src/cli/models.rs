@@ -13,10 +13,6 @@ pub struct ModelsArgs {
     arch: Option<String>,
 }
 
-/// What stands for the architectures that have no line of their own.
-const PATTERN: &str = "the same of depth D = 10, 16, 22, 28, .. (6n + 4) and W = 1 to 64 times the channels, as in \
-                       wide_resnet34_20";
-
 const STEMS: &str = "\
 model.stem of ResNets, ResNeXts and DenseNets: what follows the 3x3 convolution
 \"3x3-maxpool\"  a 3x3 max-pool of stride 2, as in huyvnphan/PyTorch_CIFAR10; the default where weights are random
@@ -31,20 +27,23 @@ The tensors of both look alike: weights from outside need the right one.
 pub fn models(args: ModelsArgs) -> Result<()> {
     match args.arch {
         Some(arch) => out(&activations(&arch)?),
-        None => {
-            let names = models::names();
-            let width = names.iter().map(|name| name.len()).max().unwrap_or(0);
-            let lines = names
-                .iter()
-                .map(|name| Ok(format!("{name:width$}  {}\n", Arch::find(name)?.about())));
-            let lines: Result<Vec<String>> = lines.collect();
-            out(&format!(
-                "{}{:width$}  {PATTERN}\n\n{STEMS}",
-                lines?.concat(),
-                "wide_resnetD_W"
-            ))
-        }
+        None => out(&format!("{}\n{STEMS}", list())),
     }
+}
+
+/// An architecture a line, and a line for those that have a pattern in place of a name.
+fn list() -> String {
+    let records =
+        models::all().map(|record| (record.name, format!("{}, {}", record.about, record.paper)));
+    let patterns = models::all().filter_map(|record| record.pattern);
+    let lines: Vec<(&str, String)> = records
+        .chain(patterns.map(|pattern| (pattern.name, pattern.about.to_owned())))
+        .collect();
+    let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let lines = lines
+        .iter()
+        .map(|(name, about)| format!("{name:width$}  {about}\n"));
+    lines.collect()
 }
 
 /// An activation a line, and where LinBP makes it linear by default.
@@ -52,20 +51,17 @@ fn activations(arch: &str) -> Result<String> {
     Arch::find(arch)
         .map_err(|error| Error::spec(error.to_string().replacen("model.arch: ", "", 1)))?;
     let activations = models::describe(arch)?.activations;
-    let width = activations
-        .iter()
-        .map(|activation| activation.name.len())
-        .max()
-        .unwrap_or(0);
+    let width = activations.iter().map(|(name, ..)| name.len()).max();
+    let width = width.unwrap_or(0);
     let mut text = String::new();
-    for activation in activations {
-        let note = match (activation.linear_train, activation.linear_attack) {
+    for (name, train, attack) in activations {
+        let note = match (train, attack) {
             (true, true) => "linear by default",
             (true, false) => "linear by default in training",
             (false, true) => "linear by default in attacks",
             (false, false) => "",
         };
-        text.push_str(format!("{:width$}  {note}", activation.name).trim_end());
+        text.push_str(format!("{name:width$}  {note}").trim_end());
         text.push('\n');
     }
     Ok(text)

@@ -1,60 +1,15 @@
-//! CIFAR-10 as its Python archive has it: pickled dicts with `data`, an array of bytes (N, 3072), and `labels`.
+//! CIFAR's Python files: pickled dicts with `data`, an array of bytes (N, 3072), and a list of labels.
 
-use super::cifar::{self, CLASSES, IMAGE_LEN};
-use super::{Dataset, Split};
+use super::cifar::{IMAGE_LEN, Read};
 use crate::weights::pickle::{Node, Pickle};
-use crate::{Error, Result};
-use std::path::{Path, PathBuf};
-
-/// The folder inside `dir` that holds pickled batches: itself, or `cifar-10-batches-py`, the archive's own.
-pub fn find(dir: &Path) -> Option<PathBuf> {
-    [dir.to_path_buf(), dir.join("cifar-10-batches-py")]
-        .into_iter()
-        .find(|folder| {
-            ["data_batch_1", "test_batch"]
-                .iter()
-                .any(|name| folder.join(name).is_file())
-        })
-}
-
-/// Reads one split: `data_batch_1` to `data_batch_5`, or `test_batch`. With a limit, no more files than it needs are
-/// read.
-pub fn read(dir: &Path, split: Split, limit: Option<usize>) -> Result<Dataset> {
-    let limit = limit.unwrap_or(usize::MAX);
-    let (mut pixels, mut labels) = (Vec::new(), Vec::new());
-    for name in file_names(split) {
-        if labels.len() >= limit {
-            break;
-        }
-        let path = dir.join(name);
-        if !path.is_file() {
-            return Err(Error::failed(format!(
-                "{}: not found; unpack all of cifar-10-python.tar.gz: data_batch_1 to data_batch_5 and test_batch",
-                path.display(),
-            )));
-        }
-        let bytes = std::fs::read(&path).map_err(Error::io("read", &path))?;
-        append(&bytes, &mut pixels, &mut labels).map_err(|fault| {
-            Error::failed(format!(
-                "{}: cannot be read as a pickled batch of CIFAR-10: {fault}; fetch the file again",
-                path.display(),
-            ))
-        })?;
-    }
-    let whole = cifar::dataset(split, pixels, labels);
-    Ok(whole.limit(limit))
-}
-
-/// The files of a split.
-pub(super) fn file_names(split: Split) -> Vec<String> {
-    match split {
-        Split::Train => (1..=5).map(|batch| format!("data_batch_{batch}")).collect(),
-        Split::Test => vec!["test_batch".to_string()],
-    }
-}
 
 /// Adds the images and labels of one file.
-fn append(bytes: &[u8], pixels: &mut Vec<u8>, labels: &mut Vec<u32>) -> Result<(), String> {
+pub(super) fn append(
+    bytes: &[u8],
+    labels: &str,
+    classes: usize,
+    read: &mut Read,
+) -> Result<(), String> {
     let pickle = Pickle::parse(bytes)?;
     let entry = |key: &str| {
         pickle
@@ -63,17 +18,16 @@ fn append(bytes: &[u8], pixels: &mut Vec<u8>, labels: &mut Vec<u32>) -> Result<(
     };
 
     let items = pickle
-        .node(entry("labels")?)
+        .node(entry(labels)?)
         .as_items()
-        .ok_or("its `labels` are not a list")?;
+        .ok_or_else(|| format!("its `{labels}` are not a list"))?;
     for (position, &item) in items.iter().enumerate() {
-        let label = pickle
-            .node(item)
-            .as_size()
-            .filter(|&label| label < CLASSES.len());
-        let label =
-            label.ok_or_else(|| format!("label {position} is not a class, 0 to 9 was expected"))?;
-        labels.push(label as u32);
+        let label = pickle.node(item).as_size().filter(|&label| label < classes);
+        let label = label.ok_or_else(|| {
+            let last = classes.saturating_sub(1);
+            format!("label {position} is not a class, 0 to {last} was expected")
+        })?;
+        read.labels.push(label as u32);
     }
 
     let count = items.len();
@@ -100,9 +54,10 @@ fn append(bytes: &[u8], pixels: &mut Vec<u8>, labels: &mut Vec<u32>) -> Result<(
         ));
     }
     if array.fortran {
-        pixels.extend((0..count).flat_map(|row| data.iter().skip(row).step_by(count)));
+        read.pixels
+            .extend((0..count).flat_map(|row| data.iter().skip(row).step_by(count)));
     } else {
-        pixels.extend_from_slice(data);
+        read.pixels.extend_from_slice(data);
     }
     Ok(())
 }
@@ -110,7 +65,8 @@ fn append(bytes: &[u8], pixels: &mut Vec<u8>, labels: &mut Vec<u32>) -> Result<(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::Pixels;
+    use crate::data::{CIFAR10, Dataset, Pixels, Source, Split, load};
+    use std::path::Path;
 
     fn fixture(name: &str) -> Vec<u8> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/weights");
@@ -153,6 +109,14 @@ mod tests {
         bytes
     }
 
+    fn read(dir: &Path, split: Split, limit: Option<usize>) -> crate::Result<Dataset> {
+        let source = Source {
+            limit,
+            ..Source::new(&CIFAR10, Some(dir))
+        };
+        load(&source, split)
+    }
+
     fn folder(batch: impl Fn(usize) -> Vec<u8>) -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
         let inner = dir.path().join("cifar-10-batches-py");
@@ -173,7 +137,7 @@ mod tests {
             python2(&[6, 9], true),
         ] {
             let dir = folder(|_| batch.clone());
-            let test = read(&find(dir.path()).unwrap(), Split::Test, None).unwrap();
+            let test = read(dir.path(), Split::Test, None).unwrap();
             assert_eq!((test.shape, &test.labels[..]), ([3, 32, 32], &[6, 9][..]));
             assert_eq!(test.pixels, Pixels::U8(counting(2)));
             assert_eq!(test.names[1], "test-000001");
@@ -183,12 +147,17 @@ mod tests {
     #[test]
     fn batches_are_read_in_order_and_no_further_than_the_limit() {
         let dir = folder(|number| python2(&[number as u8, 9], false));
-        let inner = find(dir.path()).unwrap();
-        let train = read(&inner, Split::Train, None).unwrap();
+        let inner = dir.path().join("cifar-10-batches-py");
+        let train = read(dir.path(), Split::Train, None).unwrap();
         assert_eq!(train.labels, [1, 9, 2, 9, 3, 9, 4, 9, 5, 9]);
         std::fs::remove_file(inner.join("data_batch_3")).unwrap();
-        assert_eq!(read(&inner, Split::Train, Some(3)).unwrap(), train.limit(3));
-        let message = read(&inner, Split::Train, None).unwrap_err().to_string();
+        assert_eq!(
+            read(dir.path(), Split::Train, Some(3)).unwrap(),
+            train.limit(3)
+        );
+        let message = read(dir.path(), Split::Train, None)
+            .unwrap_err()
+            .to_string();
         assert!(
             message.contains("data_batch_3: not found; unpack all of cifar-10-python.tar.gz"),
             "{message}"
@@ -197,9 +166,9 @@ mod tests {
 
     #[test]
     fn faults_are_named() {
-        let fault = |bytes: &[u8]| append(bytes, &mut Vec::new(), &mut Vec::new()).unwrap_err();
+        let fault = |bytes: &[u8]| append(bytes, "labels", 10, &mut Read::default()).unwrap_err();
         let good = python2(&[6, 9], false);
-        assert!(append(&good, &mut Vec::new(), &mut Vec::new()).is_ok());
+        assert!(append(&good, "labels", 10, &mut Read::default()).is_ok());
         assert_eq!(
             fault(&good[..good.len() - 9]),
             "its pickle breaks off (pickle instruction 0x54 at byte 208)"
@@ -229,11 +198,9 @@ mod tests {
         );
 
         let dir = folder(|_| vec![b'x'; 10]);
-        let message = read(&find(dir.path()).unwrap(), Split::Test, None)
-            .unwrap_err()
-            .to_string();
+        let message = read(dir.path(), Split::Test, None).unwrap_err().to_string();
         assert!(
-            message.contains("test_batch: cannot be read as a pickled batch of CIFAR-10: "),
+            message.contains("test_batch: cannot be read as one of CIFAR-10's Python batches: "),
             "{message}"
         );
         assert!(message.ends_with("; fetch the file again"), "{message}");

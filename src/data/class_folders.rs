@@ -91,14 +91,12 @@ pub(super) fn class_names(
     dir: &Path,
     split_dir: &Path,
     folders: &[String],
-    expected: Option<&[String]>,
+    expected: Option<Vec<String>>,
 ) -> Result<Vec<String>> {
     let train = dir.join("train");
+    let fixed = expected.is_some();
     let (classes, source) = match expected {
-        Some(classes) => (
-            classes.to_vec(),
-            "the classes of this kind of data".to_string(),
-        ),
+        Some(classes) => (classes, "the classes of this kind of data".to_string()),
         None if train.is_dir() && train != split_dir => (
             class_folders(&train)?,
             format!("the folders in {}", train.display()),
@@ -114,7 +112,7 @@ pub(super) fn class_names(
     }
     let mut missing = classes.clone();
     missing.retain(|class| !folders.contains(class));
-    if expected.is_some() && !missing.is_empty() {
+    if fixed && !missing.is_empty() {
         return Err(Error::failed(format!(
             "{}: no folder of {}; this kind of data has the classes {}: put images of each there, or set data.kind = \
              \"image-folder\" for other classes",
@@ -207,4 +205,26 @@ pub(super) fn list_images(folder: &Path, label: u32, files: &mut Vec<ImageFile>)
         files.push(ImageFile { path, name, label });
     }
     Ok(())
+}
+
+/// The class folders of a split with all that is in them. The classes of a test split are those of the training split
+/// beside it.
+pub(super) fn split_files(dir: &Path, split: Split) -> Vec<PathBuf> {
+    let Ok(split_dir) = split_folder(dir, split) else {
+        return Vec::new();
+    };
+    let folders = |dir: &Path| -> Vec<PathBuf> {
+        let names = class_folders(dir).unwrap_or_default();
+        names.iter().map(|name| dir.join(name)).collect()
+    };
+    let mut paths = folders(&split_dir);
+    let images = paths
+        .iter()
+        .flat_map(|class| entries(class).unwrap_or_default());
+    let images: Vec<PathBuf> = images.collect();
+    paths.extend(images);
+    if split == Split::Test {
+        paths.extend(folders(&dir.join("train")));
+    }
+    paths
 }

@@ -3,6 +3,7 @@
 //! An image file is four big-endian 32-bit numbers (magic 0x803, images, rows, columns) and then one byte a pixel; a
 //! label file is two (magic 0x801, labels) and then one byte a label.
 
+use super::source::{Format, Source};
 use super::{Dataset, Pixels, Split};
 use crate::{Error, Result};
 use flate2::read::MultiGzDecoder;
@@ -12,67 +13,74 @@ use std::path::{Path, PathBuf};
 
 const IMAGES_MAGIC: u32 = 0x0000_0803;
 const LABELS_MAGIC: u32 = 0x0000_0801;
-const CLASSES: usize = 10;
 /// What deflate can make of one byte at the very most: no honest file exceeds it.
 const MAX_INFLATION: u64 = 1032;
 /// Added to the bound of a gzipped file for its header and trailer.
 const SLACK: u64 = 1024;
 
-/// The folder inside `dir` that holds IDX files: itself, or `MNIST/raw` or `raw`, where other tools put them.
-pub fn find(dir: &Path) -> Option<PathBuf> {
-    [dir.to_path_buf(), dir.join("MNIST/raw"), dir.join("raw")]
-        .into_iter()
-        .find(|folder| {
-            [Split::Train, Split::Test].iter().any(|&split| {
-                ["images-idx3", "labels-idx1"]
-                    .iter()
-                    .any(|kind| existing(folder, split, kind).is_some())
-            })
+/// IDX files by the names of MNIST's.
+pub(super) struct Idx;
+
+impl Format for Idx {
+    fn name(&self) -> &'static str {
+        "MNIST's IDX files"
+    }
+
+    /// `dir`, or `MNIST/raw` or `raw` in it, where other tools put them.
+    fn find(&self, dir: &Path) -> Option<PathBuf> {
+        let mut folders = [dir.to_path_buf(), dir.join("MNIST/raw"), dir.join("raw")].into_iter();
+        folders.find(|folder| {
+            let splits = [Split::Train, Split::Test];
+            splits
+                .iter()
+                .any(|&split| !self.files(folder, split).is_empty())
         })
-}
-
-/// Reads one split from a folder: `train-images-idx3-ubyte` and `train-labels-idx1-ubyte`, or `t10k-...` for the test
-/// split, each plain or `.gz`. Labels must be 0 to 9.
-pub fn read(dir: &Path, split: Split) -> Result<Dataset> {
-    let images_path = required(dir, split, "images-idx3")?;
-    let labels_path = required(dir, split, "labels-idx1")?;
-    let (dims, pixels) = read_file(&images_path, IMAGES_MAGIC, "images", 3)?;
-    let (label_dims, labels) = read_file(&labels_path, LABELS_MAGIC, "labels", 1)?;
-    if label_dims[0] != dims[0] {
-        return Err(Error::failed(format!(
-            "{}: holds {} labels, but {} holds {} images; both files must come from the same set",
-            labels_path.display(),
-            label_dims[0],
-            images_path.display(),
-            dims[0],
-        )));
     }
-    if let Some(position) = labels
-        .iter()
-        .position(|&label| usize::from(label) >= CLASSES)
-    {
-        return Err(Error::failed(format!(
-            "{}: label {} of example {position} is not a digit, 0 to 9 was expected; fetch the file again",
-            labels_path.display(),
-            labels[position],
-        )));
-    }
-    Ok(Dataset {
-        shape: [1, dims[1], dims[2]],
-        pixels: Pixels::U8(pixels),
-        names: split.example_names(labels.len()),
-        labels: labels.into_iter().map(u32::from).collect(),
-        classes: (0..CLASSES).map(|digit| digit.to_string()).collect(),
-    })
-}
 
-/// The files of a split that are there.
-pub(super) fn files(dir: &Path, split: Split) -> Vec<PathBuf> {
-    let kinds = ["images-idx3", "labels-idx1"];
-    kinds
-        .iter()
-        .filter_map(|kind| existing(dir, split, kind))
-        .collect()
+    fn files(&self, folder: &Path, split: Split) -> Vec<PathBuf> {
+        let kinds = ["images-idx3", "labels-idx1"];
+        let found = kinds
+            .iter()
+            .filter_map(|kind| existing(folder, split, kind));
+        found.collect()
+    }
+
+    /// `train-images-idx3-ubyte` and `train-labels-idx1-ubyte`, or `t10k-...` for the test split, each plain or `.gz`. Labels
+    /// are indices into the classes.
+    fn read(&self, folder: &Path, split: Split, source: &Source) -> Result<Dataset> {
+        let classes = source.kind.class_names().unwrap_or_default();
+        let images_path = required(folder, split, "images-idx3")?;
+        let labels_path = required(folder, split, "labels-idx1")?;
+        let (dims, pixels) = read_file(&images_path, IMAGES_MAGIC, "images", 3)?;
+        let (label_dims, labels) = read_file(&labels_path, LABELS_MAGIC, "labels", 1)?;
+        if label_dims[0] != dims[0] {
+            return Err(Error::failed(format!(
+                "{}: holds {} labels, but {} holds {} images; both files must come from the same set",
+                labels_path.display(),
+                label_dims[0],
+                images_path.display(),
+                dims[0],
+            )));
+        }
+        if let Some(position) = labels
+            .iter()
+            .position(|&label| usize::from(label) >= classes.len())
+        {
+            return Err(Error::failed(format!(
+                "{}: label {} of example {position} is not a class, 0 to {} was expected; fetch the file again",
+                labels_path.display(),
+                labels[position],
+                classes.len().saturating_sub(1),
+            )));
+        }
+        Ok(Dataset {
+            shape: [1, dims[1], dims[2]],
+            pixels: Pixels::U8(pixels),
+            names: split.example_names(labels.len()),
+            labels: labels.into_iter().map(u32::from).collect(),
+            classes,
+        })
+    }
 }
 
 fn prefix(split: Split) -> &'static str {
@@ -185,9 +193,14 @@ fn read_file(path: &Path, magic: u32, what: &str, rank: usize) -> Result<(Vec<us
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::MNIST;
     use flate2::Compression;
     use flate2::write::GzEncoder;
     use std::io::Write;
+
+    fn digits(dir: &Path, split: Split) -> Result<Dataset> {
+        Idx.read(dir, split, &Source::new(&MNIST, None))
+    }
 
     fn idx(magic: u32, dims: &[u32], values: &[u8]) -> Vec<u8> {
         let mut bytes = magic.to_be_bytes().to_vec();
@@ -209,7 +222,7 @@ mod tests {
     }
 
     fn message(dir: &tempfile::TempDir) -> String {
-        let message = read(dir.path(), Split::Train).unwrap_err().to_string();
+        let message = digits(dir.path(), Split::Train).unwrap_err().to_string();
         message.replace(&format!("{}/", dir.path().display()), "")
     }
 
@@ -222,7 +235,7 @@ mod tests {
     #[test]
     fn plain_and_gzipped_files_hold_the_same() {
         let plain = folder(&images(3), &idx(LABELS_MAGIC, &[3], &[9, 0, 4]));
-        let set = read(plain.path(), Split::Train).unwrap();
+        let set = digits(plain.path(), Split::Train).unwrap();
         assert_eq!(set.shape, [1, 2, 3]);
         assert_eq!(set.labels, [9, 0, 4]);
         assert_eq!(set.pixels, Pixels::U8((0..18).collect()));
@@ -235,9 +248,9 @@ mod tests {
         std::fs::write(raw.join("train-images.idx3-ubyte.gz"), gzip(&images(3))).unwrap();
         let labels = gzip(&idx(LABELS_MAGIC, &[3], &[9, 0, 4]));
         std::fs::write(raw.join("train-labels-idx1-ubyte.gz"), labels).unwrap();
-        assert_eq!(find(zipped.path()), Some(raw.clone()));
-        assert_eq!(read(&raw, Split::Train).unwrap(), set);
-        let missing = read(&raw, Split::Test).unwrap_err().to_string();
+        assert_eq!(Idx.find(zipped.path()), Some(raw.clone()));
+        assert_eq!(digits(&raw, Split::Train).unwrap(), set);
+        let missing = digits(&raw, Split::Test).unwrap_err().to_string();
         assert!(
             missing.contains("t10k-images-idx3-ubyte: not found, plain or with .gz"),
             "{missing}"
@@ -293,7 +306,7 @@ mod tests {
             (
                 images(3),
                 idx(LABELS_MAGIC, &[3], &[9, 10, 4]),
-                "train-labels-idx1-ubyte: label 10 of example 1 is not a digit, 0 to 9 was expected; fetch the \
+                "train-labels-idx1-ubyte: label 10 of example 1 is not a class, 0 to 9 was expected; fetch the \
                  file again",
             ),
             (
@@ -356,10 +369,10 @@ mod tests {
             .unwrap();
             return;
         }
-        let test = read(&dir, Split::Test).unwrap();
+        let test = digits(&dir, Split::Test).unwrap();
         assert_eq!((test.len(), test.shape), (10_000, [1, 28, 28]));
         assert_eq!(test.labels[..5], [7, 2, 1, 0, 4]);
-        let train = read(&dir, Split::Train).unwrap();
+        let train = digits(&dir, Split::Train).unwrap();
         assert_eq!((train.len(), train.labels[0]), (60_000, 5));
         let Pixels::U8(pixels) = &train.pixels else {
             panic!("IDX files hold bytes")

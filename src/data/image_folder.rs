@@ -1,38 +1,65 @@
 //! Images in class folders: `<dir>/train/<class>/*` and `<dir>/test/<class>/*`, or `<dir>/<class>/*` for a test split
 //! alone. PNG and JPEG; red, green, blue in this order.
 
-use super::class_folders::{class_folders, class_names, list_images, split_folder};
+use super::class_folders::{
+    class_folders, class_names, is_image_folder, list_images, split_files, split_folder,
+};
 use super::dataset::limited_indices;
 use super::image_file;
+use super::source::{DataKind, Format, Images, Source};
 use super::{Dataset, Pixels, Split};
 use crate::{Error, Result};
 use rayon::prelude::*;
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// Colour images of any one size and any classes.
+pub static IMAGE_FOLDER: DataKind = DataKind {
+    name: "image-folder",
+    about: "PNG and JPEG images in a folder per class",
+    shape: None,
+    classes: None,
+    statistics: None,
+    images: Images::Files {
+        formats: &[&ClassFolders],
+        files: "images as train/<class>/*.png and test/<class>/*.png (or .jpg)",
+    },
+    downloads: None,
+};
+
+/// `train/<class>/*.png`, ...
+pub(super) struct ClassFolders;
+
+impl Format for ClassFolders {
+    fn name(&self) -> &'static str {
+        "images in class folders"
+    }
+
+    fn find(&self, dir: &Path) -> Option<PathBuf> {
+        is_image_folder(dir).then(|| dir.to_path_buf())
+    }
+
+    fn files(&self, folder: &Path, split: Split) -> Vec<PathBuf> {
+        split_files(folder, split)
+    }
+
+    fn read(&self, folder: &Path, split: Split, source: &Source) -> Result<Dataset> {
+        read(folder, split, source)
+    }
+}
 
 /// The channels of images whose kind does not say: red, green, blue.
 pub const CHANNELS: usize = 3;
 
-/// What the images of a folder must be.
-#[derive(Clone, Debug)]
-pub struct Expectation {
-    /// Height and width; none to take the first image's.
-    pub size: Option<[usize; 2]>,
-    /// 1 (converted to grey) or 3.
-    pub channels: usize,
-    /// The classes in the order of their labels, where the kind of data fixes them: there is a folder of each and
-    /// no other. None to take the folders' names in alphabetical order.
-    pub classes: Option<Vec<String>>,
-    /// Decode at most so many images, chosen as in [`Dataset::limit`].
-    pub limit: Option<usize>,
-}
-
-/// Reads one split. Images are decoded in parallel; their order is that of class and file name.
+/// Reads one split. Images are decoded in parallel; their order is that of class and file name. There is a folder of each
+/// class that the kind of data fixes and no other; without such classes they are the folders' names in alphabetical order.
 ///
 /// # Errors
 /// Images of different sizes or not of the expected one, files that are no images, class folders that are empty or
 /// unknown: each names the file or folder.
-pub fn read(dir: &Path, split: Split, expected: &Expectation) -> Result<Dataset> {
+fn read(dir: &Path, split: Split, source: &Source) -> Result<Dataset> {
+    let shape = source.expected_shape();
+    let channels = shape.map_or(CHANNELS, |[channels, ..]| channels);
     let split_dir = split_folder(dir, split)?;
     let folders = class_folders(&split_dir)?;
     if folders.is_empty() {
@@ -41,7 +68,7 @@ pub fn read(dir: &Path, split: Split, expected: &Expectation) -> Result<Dataset>
             split_dir.display(),
         )));
     }
-    let classes = class_names(dir, &split_dir, &folders, expected.classes.as_deref())?;
+    let classes = class_names(dir, &split_dir, &folders, source.kind.class_names())?;
     let mut files = Vec::new();
     // By label, so that the limit can see that the set is sorted by class.
     for (label, class) in classes.iter().enumerate() {
@@ -49,18 +76,19 @@ pub fn read(dir: &Path, split: Split, expected: &Expectation) -> Result<Dataset>
             list_images(&split_dir.join(class), label as u32, &mut files)?;
         }
     }
-    if let Some(limit) = expected.limit {
+    if let Some(limit) = source.limit {
         let labels: Vec<u32> = files.iter().map(|file| file.label).collect();
         let kept: HashSet<usize> = limited_indices(&labels, limit).into_iter().collect();
         let mut position = 0..;
         files.retain(|_| position.next().is_some_and(|index| kept.contains(&index)));
     }
 
-    let [height, width] = match expected.size {
+    let size = shape.map(|[_, height, width]| [height, width]);
+    let [height, width] = match size.or(source.image_size) {
         Some(size) => size,
         None => image_file::size_of(&files[0].path)?,
     };
-    let image_len = expected.channels * height * width;
+    let image_len = channels * height * width;
     let total = image_len.checked_mul(files.len());
     let mut pixels: Vec<u8> = Vec::new();
     if total.is_none_or(|total| pixels.try_reserve_exact(total).is_err()) {
@@ -77,13 +105,13 @@ pub fn read(dir: &Path, split: Split, expected: &Expectation) -> Result<Dataset>
         .par_chunks_mut(image_len.max(1))
         .zip(files.par_iter())
         .find_map_first(|(out, file)| {
-            image_file::decode(&file.path, [height, width], expected.channels, out).err()
+            image_file::decode(&file.path, [height, width], channels, out).err()
         });
     if let Some(fault) = fault {
         return Err(fault);
     }
     Ok(Dataset {
-        shape: [expected.channels, height, width],
+        shape: [channels, height, width],
         pixels: Pixels::U8(pixels),
         labels: files.iter().map(|file| file.label).collect(),
         names: files.into_iter().map(|file| file.name).collect(),
@@ -94,15 +122,19 @@ pub fn read(dir: &Path, split: Split, expected: &Expectation) -> Result<Dataset>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::{CIFAR10, MNIST};
     use image::{ImageBuffer, Rgb};
     use std::fs;
 
-    fn expectation() -> Expectation {
-        Expectation {
-            size: None,
-            channels: 3,
-            classes: None,
-            limit: None,
+    fn any() -> Source {
+        Source::new(&IMAGE_FOLDER, None)
+    }
+
+    /// A kind with classes, for images of 2x2.
+    fn cifar() -> Source {
+        Source {
+            image_size: Some([2, 2]),
+            ..Source::new(&CIFAR10, None)
         }
     }
 
@@ -114,8 +146,8 @@ mod tests {
             .unwrap();
     }
 
-    fn message(dir: &Path, split: Split, expected: &Expectation) -> String {
-        let message = read(dir, split, expected).unwrap_err().to_string();
+    fn message(dir: &Path, split: Split, source: &Source) -> String {
+        let message = read(dir, split, source).unwrap_err().to_string();
         message.replace(&format!("{}/", dir.display()), "")
     }
 
@@ -129,7 +161,7 @@ mod tests {
         write(dir.path(), "test/dog/only.png", [3, 2], [0, 0, 1]);
         fs::write(dir.path().join("train/.DS_Store"), "x").unwrap();
 
-        let train = read(dir.path(), Split::Train, &expectation()).unwrap();
+        let train = read(dir.path(), Split::Train, &any()).unwrap();
         assert_eq!(train.shape, [3, 2, 3]);
         assert_eq!(train.classes, ["cat", "dog"]);
         assert_eq!(train.labels, [0, 0, 1, 1]);
@@ -145,15 +177,15 @@ mod tests {
         assert_eq!(planes[3..], [7, 8, 9, 1, 2, 3, 4, 5, 6]);
 
         // The test split lacks a class: the other keeps the label that it has in training.
-        let test = read(dir.path(), Split::Test, &expectation()).unwrap();
+        let test = read(dir.path(), Split::Test, &any()).unwrap();
         assert_eq!((test.labels, test.classes.len()), (vec![1], 2));
 
         let limited = read(
             dir.path(),
             Split::Train,
-            &Expectation {
+            &Source {
                 limit: Some(2),
-                ..expectation()
+                ..any()
             },
         )
         .unwrap();
@@ -164,23 +196,16 @@ mod tests {
     #[test]
     fn a_flat_folder_is_a_test_split() {
         let dir = tempfile::tempdir().unwrap();
-        let classes = super::super::cifar::CLASSES.map(String::from).to_vec();
-        for class in &classes {
+        for class in CIFAR10.classes.unwrap() {
             write(dir.path(), &format!("{class}/1.png"), [2, 2], [9, 9, 9]);
         }
-        let expected = Expectation {
-            classes: Some(classes),
-            ..expectation()
-        };
-        let set = read(dir.path(), Split::Test, &expected).unwrap();
+        let set = read(dir.path(), Split::Test, &cifar()).unwrap();
         assert!(set.labels.iter().copied().eq(0..10));
-        assert!(
-            message(dir.path(), Split::Train, &expected).contains("serve as a test split only")
-        );
+        assert!(message(dir.path(), Split::Train, &cifar()).contains("serve as a test split only"));
 
         write(dir.path(), "lorry/1.png", [2, 2], [9, 9, 9]);
         assert_eq!(
-            message(dir.path(), Split::Test, &expected),
+            message(dir.path(), Split::Test, &cifar()),
             "lorry: not one of the classes of this kind of data (airplane, automobile, bird, cat, deer, dog, frog, \
              horse, ship, truck); rename or remove that folder"
         );
@@ -189,21 +214,21 @@ mod tests {
     #[test]
     fn a_class_without_a_folder_is_an_error_where_the_kind_has_it() {
         let dir = tempfile::tempdir().unwrap();
-        let classes = super::super::cifar::CLASSES.map(String::from).to_vec();
-        for class in classes.iter().filter(|class| *class != "frog") {
+        for class in CIFAR10
+            .classes
+            .unwrap()
+            .iter()
+            .filter(|&&class| class != "frog")
+        {
             write(dir.path(), &format!("train/{class}/1.png"), [2, 2], [9; 3]);
         }
-        let expected = Expectation {
-            classes: Some(classes),
-            ..expectation()
-        };
         assert_eq!(
-            message(dir.path(), Split::Train, &expected),
+            message(dir.path(), Split::Train, &cifar()),
             "train: no folder of frog; this kind of data has the classes airplane, automobile, bird, cat, deer, dog, \
              frog, horse, ship, truck: put images of each there, or set data.kind = \"image-folder\" for other classes"
         );
         assert_eq!(
-            read(dir.path(), Split::Train, &expectation())
+            read(dir.path(), Split::Train, &any())
                 .unwrap()
                 .classes
                 .len(),
@@ -216,16 +241,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         write(dir.path(), "train/a/1.png", [2, 2], [9; 3]);
         assert_eq!(
-            message(dir.path(), Split::Train, &expectation()),
+            message(dir.path(), Split::Train, &any()),
             "train: the only class folder is a; a classifier needs two classes or more, each in a folder of its own"
         );
         write(dir.path(), "train/b/1.png", [2, 2], [9; 3]);
-        assert!(read(dir.path(), Split::Train, &expectation()).is_ok());
+        assert!(read(dir.path(), Split::Train, &any()).is_ok());
         fs::write(dir.path().join("train/labels.txt"), "a b").unwrap();
-        assert!(read(dir.path(), Split::Train, &expectation()).is_ok());
+        assert!(read(dir.path(), Split::Train, &any()).is_ok());
         write(dir.path(), "train/2.png", [2, 2], [9; 3]);
         assert_eq!(
-            message(dir.path(), Split::Train, &expectation()),
+            message(dir.path(), Split::Train, &any()),
             "train/2.png: an image beside the class folders belongs to no class; move it into the folder of its class \
              or remove it"
         );
@@ -246,11 +271,11 @@ mod tests {
                 false => picture.save(&path),
             }
             .unwrap();
-            assert!(read(dir.path(), Split::Test, &expectation()).is_ok());
+            assert!(read(dir.path(), Split::Test, &any()).is_ok());
             let whole = fs::read(&path).unwrap();
             for missing in 1..12 {
                 fs::write(&path, &whole[..whole.len() - missing]).unwrap();
-                let message = message(dir.path(), Split::Test, &expectation());
+                let message = message(dir.path(), Split::Test, &any());
                 assert!(
                     message.starts_with("test/b/1.jpg: cannot be read as a PNG or JPEG image ("),
                     "{missing} bytes are missing: {message}"
@@ -259,31 +284,31 @@ mod tests {
             }
             // What other programs append is no part of the image.
             fs::write(&path, [&whole[..], b"appended"].concat()).unwrap();
-            assert!(read(dir.path(), Split::Test, &expectation()).is_ok());
+            assert!(read(dir.path(), Split::Test, &any()).is_ok());
         }
     }
 
     #[test]
     fn grey_is_one_channel() {
         let dir = tempfile::tempdir().unwrap();
-        write(dir.path(), "test/8/a.png", [2, 2], [9; 3]);
-        let path = dir.path().join("test/7/a.png");
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        for class in MNIST.classes.unwrap() {
+            write(dir.path(), &format!("test/{class}/a.png"), [2, 2], [9; 3]);
+        }
         image::GrayImage::from_fn(2, 2, |x, y| image::Luma([(10 * y + x) as u8]))
-            .save(&path)
+            .save(dir.path().join("test/7/a.png"))
             .unwrap();
-        let set = read(
-            dir.path(),
-            Split::Test,
-            &Expectation {
-                channels: 1,
-                ..expectation()
-            },
-        )
-        .unwrap();
+        let digits = Source {
+            image_size: Some([2, 2]),
+            ..Source::new(&MNIST, None)
+        };
+        let set = read(dir.path(), Split::Test, &digits).unwrap();
+        assert_eq!(set.shape, [1, 2, 2]);
+        let Pixels::U8(pixels) = &set.pixels else {
+            panic!("files hold bytes")
+        };
         assert_eq!(
-            (set.shape, set.pixels),
-            ([1, 2, 2], Pixels::U8(vec![0, 1, 10, 11, 9, 9, 9, 9]))
+            pixels[24..],
+            [9, 9, 9, 9, 0, 1, 10, 11, 9, 9, 9, 9, 9, 9, 9, 9]
         );
     }
 
@@ -295,31 +320,31 @@ mod tests {
         write(root, "train/a/2.png", [4, 5], [0; 3]);
         write(root, "train/c/1.png", [4, 4], [0; 3]);
         assert_eq!(
-            message(root, Split::Train, &expectation()),
+            message(root, Split::Train, &any()),
             "train/a/2.png: the image is 4x5 pixels, 4x4 was expected; all images must have the same size, scale or \
              remove it"
         );
-        let sized = Expectation {
-            size: Some([5, 4]),
-            ..expectation()
+        let sized = Source {
+            image_size: Some([5, 4]),
+            ..any()
         };
         assert!(
             message(root, Split::Train, &sized)
                 .starts_with("train/a/1.png: the image is 4x4 pixels, 4x5 was")
         );
         assert_eq!(
-            message(root, Split::Test, &expectation()),
+            message(root, Split::Test, &any()),
             "test: no such folder; put the test images into test/<class>"
         );
 
         fs::write(root.join("train/a/2.png"), "not an image at all").unwrap();
         assert_eq!(
-            message(root, Split::Train, &expectation()),
+            message(root, Split::Train, &any()),
             "train/a/2.png: cannot be read as a PNG or JPEG image (its content is neither); replace or remove the file"
         );
         let whole = fs::read(root.join("train/a/1.png")).unwrap();
         fs::write(root.join("train/a/2.png"), &whole[..whole.len() / 2]).unwrap();
-        let cut = message(root, Split::Train, &expectation());
+        let cut = message(root, Split::Train, &any());
         assert!(
             cut.starts_with("train/a/2.png: cannot be read as a PNG or JPEG image ("),
             "{cut}"
@@ -327,24 +352,24 @@ mod tests {
 
         fs::rename(root.join("train/a/2.png"), root.join("train/a/2.bmp")).unwrap();
         assert_eq!(
-            message(root, Split::Train, &expectation()),
+            message(root, Split::Train, &any()),
             "train/a/2.bmp: only PNG and JPEG files (.png, .jpg, .jpeg) belong into a class folder; convert or \
              remove it"
         );
         fs::remove_file(root.join("train/a/2.bmp")).unwrap();
         fs::create_dir(root.join("train/b")).unwrap();
         assert_eq!(
-            message(root, Split::Train, &expectation()),
+            message(root, Split::Train, &any()),
             "train/b: the class folder is empty; put the images of the class there or remove the folder"
         );
         fs::create_dir(root.join("test")).unwrap();
         assert!(
-            message(root, Split::Test, &expectation())
+            message(root, Split::Test, &any())
                 .starts_with("test: no class folders; put the images")
         );
         write(root, "test/d/1.png", [4, 4], [0; 3]);
         assert_eq!(
-            message(root, Split::Test, &expectation()),
+            message(root, Split::Test, &any()),
             "test/d: not one of the folders in train (a, b, c); rename or remove that folder"
         );
     }
@@ -359,7 +384,7 @@ mod tests {
         let mut bytes = fs::read(&path).unwrap();
         bytes[16..24].copy_from_slice(&[0x7f, 0xff, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff]);
         fs::write(&path, bytes).unwrap();
-        let message = message(dir.path(), Split::Test, &expectation());
+        let message = message(dir.path(), Split::Test, &any());
         assert!(
             message.starts_with("test/a/1.png: cannot be read as a PNG or JPEG image ("),
             "{message}"

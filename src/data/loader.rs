@@ -1,7 +1,7 @@
 //! Batches of a data set, prepared one step ahead in a background thread.
 
-use super::augment::CropFlip;
-use super::{Augmentation, Dataset, Placed};
+use super::{Augmentation, Dataset, Placed, augment};
+use crate::ops::augment::{Window, crop_flip, crop_flip_image};
 use crate::rng::{Purpose, stream};
 use crate::{Error, Result};
 use candle_core::Tensor;
@@ -31,10 +31,10 @@ struct Prepared {
     indices: Vec<usize>,
 }
 
-/// The images of a batch: their pixels, or how a card makes them of the set that lies on it.
+/// The images of a batch: their pixels, or how the device takes them out of the set that lies there.
 enum Images {
     Pixels(Vec<f32>),
-    Moves(Vec<CropFlip>),
+    Windows(Vec<Window>),
 }
 
 /// Deals out one pass over a data set; the last batch may be smaller.
@@ -57,7 +57,7 @@ impl Loader {
     pub fn train(
         placed: &Placed,
         batch_size: usize,
-        augment: &[Augmentation],
+        augmentations: &[Augmentation],
         seed: u64,
         epoch: u64,
         first_batch: usize,
@@ -65,10 +65,11 @@ impl Loader {
         let order = shuffled(placed.dataset.len(), seed, epoch);
         let recipe = Recipe {
             dataset: Arc::clone(&placed.dataset),
-            on_card: placed.pixels.is_some(),
+            pixels: placed.pixels.is_none(),
             order,
             batch_size,
-            augment: augment.to_vec(),
+            padding: augment::padding(augmentations)?,
+            augment: augmentations.to_vec(),
             seed,
             epoch,
         };
@@ -80,10 +81,11 @@ impl Loader {
         let order = (0..placed.dataset.len()).collect();
         let recipe = Recipe {
             dataset: Arc::clone(&placed.dataset),
-            on_card: placed.pixels.is_some(),
+            pixels: placed.pixels.is_none(),
             order,
             batch_size,
             augment: Vec::new(),
+            padding: 0,
             seed: 0,
             epoch: 0,
         };
@@ -101,6 +103,7 @@ impl Loader {
                 "data.batch_size: a batch of 0 examples; give 1 or more",
             ));
         }
+        let padding = recipe.padding;
         let batches = recipe.dataset.len().div_ceil(recipe.batch_size);
         if first_batch > batches {
             return Err(Error::failed(format!(
@@ -108,10 +111,6 @@ impl Loader {
                  data or another batch size; restore those or start afresh",
             )));
         }
-        let padding = match recipe.on_card {
-            true => CropFlip::padding(&recipe.augment)?,
-            false => 0,
-        };
         let (sender, receiver) = sync_channel(PREFETCHED);
         let producer = thread::Builder::new()
             .name("loader".into())
@@ -137,39 +136,18 @@ impl Loader {
                 let shape = (prepared.labels.len(), channels, height, width);
                 Tensor::from_slice(pixels, shape, &self.placed.device)?
             }
-            Images::Moves(moves) => self.on_card(&prepared.indices, moves)?,
+            Images::Windows(windows) => {
+                let pixels = self.placed.pixels.as_ref().ok_or_else(|| {
+                    Error::failed("windows of a data set that does not lie on the device")
+                })?;
+                crop_flip(pixels, windows, self.placed.dataset.shape, self.padding)?
+            }
         };
         Ok(Batch {
             images,
             label_values: prepared.labels,
             indices: prepared.indices,
         })
-    }
-
-    /// Gathers, crops and flips on the card.
-    fn on_card(&self, indices: &[usize], moves: &[CropFlip]) -> Result<Tensor> {
-        #[cfg(any(feature = "cuda", test))]
-        if let Some(pixels) = &self.placed.pixels {
-            use crate::ops::cuda;
-            let card = cuda::required(pixels)?;
-            let table: Vec<u32> = indices
-                .iter()
-                .zip(moves)
-                .flat_map(|(&index, m)| {
-                    [
-                        index as u32,
-                        m.down as u32,
-                        m.right as u32,
-                        u32::from(m.flip),
-                    ]
-                })
-                .collect();
-            let table = Tensor::from_vec(table, (indices.len(), 4), &self.placed.device)?;
-            let shape = self.placed.dataset.shape;
-            return cuda::augment::crop_flip(&*card, pixels, &table, shape, self.padding);
-        }
-        let _ = (indices, moves, self.padding);
-        Err(Error::failed("the data set does not lie on a card"))
     }
 }
 
@@ -212,10 +190,12 @@ impl Drop for Loader {
 /// All that decides the content of every batch of an epoch.
 struct Recipe {
     dataset: Arc<Dataset>,
-    on_card: bool,
+    /// Whether pixels are wanted, or windows of a set that lies where the batches go.
+    pixels: bool,
     order: Vec<usize>,
     batch_size: usize,
     augment: Vec<Augmentation>,
+    padding: usize,
     seed: u64,
     epoch: u64,
 }
@@ -231,24 +211,20 @@ impl Recipe {
     }
 
     fn prepare(&self, indices: &[usize], scratch: &mut Vec<f32>) -> Prepared {
-        let generator =
-            |index: usize| stream(self.seed, Purpose::Augment, self.epoch, 0, index as u64);
-        let images = if self.on_card {
-            let draw = |&index: &usize| CropFlip::draw(&self.augment, &mut generator(index));
-            Images::Moves(indices.iter().map(draw).collect())
-        } else {
+        let windows = indices.iter().map(|&index| {
+            let mut rng = stream(self.seed, Purpose::Augment, self.epoch, 0, index as u64);
+            augment::draw(&self.augment, index, &mut rng)
+        });
+        let images = if self.pixels {
             let size = self.dataset.image_len();
             let mut pixels = vec![0.0; indices.len() * size];
-            for (image, &index) in pixels.chunks_exact_mut(size).zip(indices) {
-                self.dataset.image_f32(index, image);
-                if !self.augment.is_empty() {
-                    let mut rng = generator(index);
-                    for augmentation in &self.augment {
-                        augmentation.apply(image, self.dataset.shape, scratch, &mut rng);
-                    }
-                }
+            for (image, window) in pixels.chunks_exact_mut(size).zip(windows) {
+                self.dataset.image_f32(window.index, image);
+                crop_flip_image(image, self.dataset.shape, window, self.padding, scratch);
             }
             Images::Pixels(pixels)
+        } else {
+            Images::Windows(windows.collect())
         };
         Prepared {
             images,

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::data::Pixels;
-use crate::ops::cuda::host::on_host;
+use crate::ops::card::host::on_host;
 use proptest::prelude::*;
 
 const AUGMENT: [Augmentation; 2] = [Augmentation::RANDOM_CROP, Augmentation::HorizontalFlip];

@@ -1,33 +1,47 @@
 //! Data sets, augmentation and batches.
 //!
-//! [`load`] turns a [`Source`] into a [`Dataset`] that lies in memory as a whole: the four IDX files of MNIST, CIFAR-10
-//! in its binary or Python form, images in class folders, or a set that is drawn by the program itself. [`Loader`]
-//! deals a set out in batches. All files are treated as hostile: nothing is allocated on the word of a header alone.
+//! What a spec can name is a [`DataKind`], one record each, listed in `sets.rs`. [`load`] turns a [`Source`] into a
+//! [`Dataset`] that lies in memory as a whole: from files in one of the kind's formats, or drawn by the program itself.
+//! [`Loader`] deals a set out in batches. All files are treated as hostile: nothing is allocated on the word of a header
+//! alone.
 
 pub mod adversarial;
 pub mod augment;
-pub mod cifar;
-pub mod cifar_pickle;
+mod cifar;
+mod cifar10;
+mod cifar100;
+mod cifar_binary;
+mod cifar_pickle;
 mod class_folders;
 pub mod dataset;
 pub mod description;
 pub mod download;
-mod files;
-pub mod format;
-pub mod generated;
-pub mod idx;
+mod generated;
+mod idx;
 mod image_file;
 pub mod image_folder;
+mod load;
 pub mod loader;
+mod matlab;
+mod mnist;
 mod placed;
 pub mod png;
-pub mod source;
+mod sets;
+mod source;
+mod svhn;
 
 pub use adversarial::{Expected, read_adversarial};
 pub use augment::Augmentation;
+pub use cifar10::CIFAR10;
+pub use cifar100::CIFAR100;
 pub use dataset::{Dataset, Pixels};
 pub use description::Description;
-pub use files::files;
+pub use generated::{digits::DIGITS, shapes::SHAPES};
+pub use image_folder::IMAGE_FOLDER;
+pub use load::{files, load};
 pub use loader::{Batch, Loader};
+pub use mnist::MNIST;
 pub use placed::Placed;
-pub use source::{Source, SourceKind, Split, load};
+pub use sets::KINDS;
+pub use source::{DataKind, Drawing, Format, Images, Source, Split, Statistics};
+pub use svhn::SVHN;

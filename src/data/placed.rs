@@ -1,4 +1,4 @@
-//! A data set and the device that its batches are wanted on. On a card the whole set lies there, once.
+//! A data set and the device that its batches are wanted on: one with memory of its own holds the whole set, once.
 
 use std::sync::Arc;
 
@@ -6,14 +6,14 @@ use candle_core::{Device, Tensor};
 
 use super::{Dataset, Pixels};
 use crate::Result;
-use crate::ops::place::runs_on_card;
+use crate::ops::device::is_queue;
 
-/// A data set with a place for its batches.
+/// A data set with a device for its batches.
 #[derive(Clone, Debug)]
 pub struct Placed {
     pub(super) dataset: Arc<Dataset>,
     pub(super) device: Device,
-    /// On a card: all pixels `(examples, values of an image)`, u8 or f32 as in the set.
+    /// In the memory of such a device: all pixels `(examples, values of an image)`, u8 or f32 as in the set.
     pub(super) pixels: Option<Tensor>,
 }
 
@@ -23,7 +23,7 @@ impl Placed {
     /// # Errors
     /// A card without room for it.
     pub fn new(dataset: Arc<Dataset>, device: &Device) -> Result<Self> {
-        let pixels = match runs_on_card(device) {
+        let pixels = match is_queue(device) {
             false => None,
             true => {
                 let shape = (dataset.len(), dataset.image_len());

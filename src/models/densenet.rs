@@ -1,8 +1,8 @@
 //! DenseNet-BC (Huang et al., arXiv 1608.06993) in its CIFAR variant: the stem is a 3x3 convolution with stride 1, with the
 //! max-pool or without. Tensors are named as torchvision names them; the ReLU after the last norm is `features.relu5`.
 
-use super::preset::{LinbpUse, Preset};
-use super::registry::ModelConfig;
+use super::architecture::{Architecture, Define, ModelConfig};
+use super::preset::Preset;
 use super::stem::Stem;
 use crate::nn::pool::{adaptive_average_pool, average_pool};
 use crate::nn::structure::{concatenate, flatten};
@@ -13,50 +13,38 @@ use crate::nn::{
 use crate::ops::activation::Activation;
 use crate::{Error, Result};
 
-/// Layers a block, channels that each adds, channels of the stem.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Variant {
-    blocks: [usize; 4],
-    growth: usize,
-    stem: usize,
-}
-
-const fn variant(blocks: [usize; 4], growth: usize, stem: usize) -> Variant {
-    Variant {
-        blocks,
-        growth,
-        stem,
-    }
-}
-
-pub(super) const VARIANTS: &[(&str, Variant)] = &[
-    ("densenet121", variant([6, 12, 24, 16], 32, 64)),
-    ("densenet161", variant([6, 12, 36, 24], 48, 96)),
-    ("densenet169", variant([6, 12, 32, 32], 32, 64)),
-    ("densenet201", variant([6, 12, 48, 32], 32, 64)),
+pub(super) const ARCHITECTURES: &[Architecture] = &[
+    densenet("densenet121", |b, c, _| define(b, c, [6, 12, 24, 16], 32)),
+    densenet("densenet161", |b, c, _| define(b, c, [6, 12, 36, 24], 48)),
+    densenet("densenet169", |b, c, _| define(b, c, [6, 12, 32, 32], 32)),
+    densenet("densenet201", |b, c, _| define(b, c, [6, 12, 48, 32], 32)),
 ];
 
-/// The last block and the final ReLU; in attacks the transition before them too.
-pub(super) fn preset(r#use: LinbpUse) -> Preset {
-    Preset::Globs(match r#use {
-        LinbpUse::Train => &["features.denseblock4.*", "features.relu5"],
-        LinbpUse::Attack => &[
+const fn densenet(name: &'static str, define: Define) -> Architecture {
+    Architecture {
+        stems: true,
+        // In attacks the transition before the last block too.
+        linbp_attack: Preset::Globs(&[
             "features.transition3.relu",
             "features.denseblock4.*",
             "features.relu5",
-        ],
-    })
+        ]),
+        ..Architecture::new(
+            name,
+            "densely connected network in its CIFAR variant: stem 3x3 with stride 1, then a max-pool or none (model.stem)",
+            "arXiv 1608.06993",
+            // The last block and the final ReLU.
+            Preset::Globs(&["features.denseblock4.*", "features.relu5"]),
+            define,
+        )
+    }
 }
 
 /// Channels between a layer's two convolutions, in multiples of the growth.
 const BOTTLENECK: usize = 4;
 
 fn conv(b: &Builder, c_in: usize, c_out: usize, kernel: usize) -> Result<Conv2d> {
-    let config = ConvConfig {
-        padding: kernel / 2,
-        init: Init::KaimingFanIn,
-        ..ConvConfig::default()
-    };
+    let config = ConvConfig::same(kernel, 1, Init::KaimingFanIn);
     conv2d(b, c_in, c_out, kernel, config)
 }
 
@@ -117,10 +105,12 @@ struct DenseNet {
     classifier: Linear,
 }
 
-pub(super) fn define(
+/// `blocks`: layers in each of the four; `growth`: channels that each layer adds. The stem has twice as many.
+fn define(
     b: &Builder,
     config: &ModelConfig,
-    variant: Variant,
+    blocks: [usize; 4],
+    growth: usize,
 ) -> Result<Box<dyn Module>> {
     let [c_in, height, width] = config.image;
     let pool = config.stem.unwrap_or_default();
@@ -136,13 +126,13 @@ pub(super) fn define(
     }
     let path = b.pp("features");
     let stem = (
-        conv(&path.pp("conv0"), c_in, variant.stem, 3)?,
-        batch_norm2d(&path.pp("norm0"), variant.stem)?,
+        conv(&path.pp("conv0"), c_in, 2 * growth, 3)?,
+        batch_norm2d(&path.pp("norm0"), 2 * growth)?,
         path.activation("relu0", Activation::Relu),
     );
     let mut body: Vec<Box<dyn Module>> = Vec::new();
-    let mut channels = variant.stem;
-    for (i, layers) in variant.blocks.into_iter().enumerate() {
+    let mut channels = 2 * growth;
+    for (i, layers) in blocks.into_iter().enumerate() {
         if i > 0 {
             let b = path.pp(format!("transition{i}"));
             let layer = NormActConv::new(&b, "", channels, channels / 2, 1)?;
@@ -152,13 +142,13 @@ pub(super) fn define(
         let block = path.pp(format!("denseblock{}", i + 1));
         for j in 0..layers {
             let b = block.pp(format!("denselayer{}", j + 1));
-            let between = BOTTLENECK * variant.growth;
+            let between = BOTTLENECK * growth;
             body.push(Box::new(DenseLayer {
                 squeeze: NormActConv::new(&b, "1", channels, between, 1)?,
-                grow: NormActConv::new(&b, "2", between, variant.growth, 3)?,
+                grow: NormActConv::new(&b, "2", between, growth, 3)?,
                 dropout: dropout(&b, config.dropout.unwrap_or(0.0))?,
             }));
-            channels += variant.growth;
+            channels += growth;
         }
     }
     // torch's default for the weights, zero for the bias.

@@ -1,53 +1,34 @@
 //! What there is to know about an architecture without building it.
 
+use super::architecture::ModelConfig;
 use super::layers::Layers;
-use super::preset::{LinbpUse, linear_activations};
-use super::registry::{Arch, ModelConfig, outline};
+use super::linbp::linear_activations;
+use super::preset::LinbpUse;
+use super::registry::{Arch, outline};
 use crate::Result;
 
-/// What there is to know about an architecture without its weights.
+/// An architecture without its weights.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Description {
     /// Numbers that an optimizer moves.
     pub parameters: usize,
-    /// In the order of the forward pass.
-    pub activations: Vec<DescribedActivation>,
-}
-
-/// An activation, and whether the published choice makes it linear.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DescribedActivation {
-    pub name: String,
-    /// Under `linbp.train`.
-    pub linear_train: bool,
-    /// Under `linbp.attack`.
-    pub linear_attack: bool,
+    /// In the order of the forward pass: the name, and whether the published choice makes it linear under `linbp.train`
+    /// and under `linbp.attack`.
+    pub activations: Vec<(String, bool, bool)>,
 }
 
 /// Describes an architecture for its usual images and 10 classes.
 pub fn describe(arch: &str) -> Result<Description> {
+    let network = outline(arch, &ModelConfig::new(Arch::find(arch)?.image, 10))?;
     let arch = Arch::find(arch)?;
-    let config = ModelConfig::new(arch.usual_image(), 10);
-    let network = outline(arch.name(), &config)?;
     let names = network.activations();
     let linear = |r#use| linear_activations(&arch, names, &Layers::Default, r#use);
     let (train, attack) = (linear(LinbpUse::Train)?, linear(LinbpUse::Attack)?);
-    let activations = names.iter().zip(train).zip(attack);
+    let activations = names.iter().cloned().zip(train).zip(attack);
+    let sizes = network.parameters().iter().map(|p| p.tensor().elem_count());
     Ok(Description {
-        parameters: network
-            .parameters()
-            .iter()
-            .map(|p| p.tensor().elem_count())
-            .sum(),
-        activations: activations
-            .map(
-                |((name, linear_train), linear_attack)| DescribedActivation {
-                    name: name.clone(),
-                    linear_train,
-                    linear_attack,
-                },
-            )
-            .collect(),
+        parameters: sizes.sum(),
+        activations: activations.map(|((name, t), a)| (name, t, a)).collect(),
     })
 }
 
@@ -83,6 +64,13 @@ mod tests {
             ("vgg13_bn", 128997706),
             ("vgg16_bn", 134309962),
             ("vgg19_bn", 139622218),
+            ("resnet20", 269722),
+            ("resnet32", 464154),
+            ("resnet44", 658586),
+            ("resnet56", 853018),
+            ("resnet110", 1727962),
+            ("preact_resnet18", 11172170),
+            ("preact_resnet18_kuangliu", 11171146),
             ("wide_resnet28_10", 36479194),
             ("wide_resnet16_4", 2748890),
         ] {
@@ -93,14 +81,9 @@ mod tests {
     #[test]
     fn every_name_is_found_and_described() {
         for name in names() {
-            let arch = Arch::find(name).unwrap();
-            assert_eq!(arch.name(), name);
-            let description = describe(name).unwrap();
-            let mut names: Vec<&str> = description
-                .activations
-                .iter()
-                .map(|a| a.name.as_str())
-                .collect();
+            assert_eq!(Arch::find(name).unwrap().name, name);
+            let activations = describe(name).unwrap().activations;
+            let mut names: Vec<&String> = activations.iter().map(|(name, ..)| name).collect();
             let count = names.len();
             names.sort_unstable();
             names.dedup();

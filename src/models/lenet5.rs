@@ -1,7 +1,7 @@
 //! LeNet-5 (LeCun et al., 1998) as the experiments on MNIST have it: ReLU, max-pooling before it.
 
+use super::architecture::{Architecture, ModelConfig};
 use super::preset::Preset;
-use super::registry::ModelConfig;
 use crate::nn::pool::max_pool;
 use crate::nn::structure::flatten;
 use crate::nn::{
@@ -9,6 +9,18 @@ use crate::nn::{
 };
 use crate::ops::activation::Activation;
 use crate::{Error, Result};
+
+pub(super) const ARCHITECTURES: &[Architecture] = &[Architecture {
+    image: [1, 28, 28],
+    ..Architecture::new(
+        "lenet5",
+        "LeNet-5: two convolutions, three linear layers, 28x28 images",
+        "LeCun et al., 1998",
+        // Both ReLUs between the fully connected layers, none of the convolutional part.
+        Preset::Globs(&["relu3", "relu4"]),
+        define,
+    )
+}];
 
 struct LeNet5 {
     conv1: Conv2d,
@@ -23,7 +35,7 @@ struct LeNet5 {
 }
 
 /// 28x28 images of any number of channels: conv 5x5 pad 2, pool, ReLU, conv 5x5, pool, ReLU, 400-120-84-classes.
-pub(super) fn define(b: &Builder, config: &ModelConfig) -> Result<Box<dyn Module>> {
+fn define(b: &Builder, config: &ModelConfig, _: &str) -> Result<Box<dyn Module>> {
     let [channels, height, width] = config.image;
     if (height, width) != (28, 28) {
         return Err(Error::spec(format!(
@@ -47,9 +59,6 @@ pub(super) fn define(b: &Builder, config: &ModelConfig) -> Result<Box<dyn Module
         fc3: linear(&b.pp("fc3"), 84, config.classes, Init::TorchDefault)?,
     }))
 }
-
-/// Both ReLUs between the fully connected layers, none of the convolutional part.
-pub(super) const PRESET: Preset = Preset::Globs(&["relu3", "relu4"]);
 
 impl Module for LeNet5 {
     fn forward(&self, tape: &Tape, x: &Var) -> Result<Var> {

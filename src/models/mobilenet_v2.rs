@@ -1,8 +1,8 @@
 //! MobileNetV2 (Sandler et al., arXiv 1801.04381) in its CIFAR variant: stem and second stage have stride 1, so that a
 //! 32x32 image ends as 4x4. Tensors are named as torchvision names them.
 
+use super::architecture::{Architecture, ModelConfig};
 use super::preset::Preset;
-use super::registry::ModelConfig;
 use crate::Result;
 use crate::nn::pool::adaptive_average_pool;
 use crate::nn::structure::flatten;
@@ -11,6 +11,15 @@ use crate::nn::{
     batch_norm2d, conv2d, dropout, linear,
 };
 use crate::ops::activation::Activation;
+
+pub(super) const ARCHITECTURES: &[Architecture] = &[Architecture::new(
+    "mobilenet_v2",
+    "MobileNetV2 in its CIFAR variant: stem 3x3 and second stage with stride 1",
+    "arXiv 1801.04381",
+    // The ReLU6s of the last inverted residual and of the last 1x1 convolution.
+    Preset::Globs(&["features.17.*", "features.18.*"]),
+    define,
+)];
 
 /// Expansion, channels, repeats, stride of the first repeat: one line a stage.
 const STAGES: [(usize, usize, usize, usize); 7] = [
@@ -107,11 +116,8 @@ impl InvertedResidual {
 
 fn config(kernel: usize, stride: usize, groups: usize) -> ConvConfig {
     ConvConfig {
-        stride,
-        padding: kernel / 2,
         groups,
-        bias: false,
-        init: Init::KaimingFanOut,
+        ..ConvConfig::same(kernel, stride, Init::KaimingFanOut)
     }
 }
 
@@ -123,7 +129,7 @@ struct MobileNetV2 {
     classifier: Linear,
 }
 
-pub(super) fn define(b: &Builder, model: &ModelConfig) -> Result<Box<dyn Module>> {
+fn define(b: &Builder, model: &ModelConfig, _: &str) -> Result<Box<dyn Module>> {
     let features = b.pp("features");
     let stem = ConvNormAct::new(&features.pp(0), model.image[0], 32, 3, config(3, 1, 1))?;
     let mut blocks = Vec::new();
@@ -153,9 +159,6 @@ pub(super) fn define(b: &Builder, model: &ModelConfig) -> Result<Box<dyn Module>
         classifier: linear(&classifier.pp(1), 1280, model.classes, init)?,
     }))
 }
-
-/// The ReLU6s of the last inverted residual and of the last 1x1 convolution.
-pub(super) const PRESET: Preset = Preset::Globs(&["features.17.*", "features.18.*"]);
 
 impl Module for MobileNetV2 {
     fn forward(&self, tape: &Tape, x: &Var) -> Result<Var> {

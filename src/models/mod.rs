@@ -1,11 +1,16 @@
-//! Architectures by name: one file a family, and the registry that specs refer to.
+//! Architectures by name: a record each, one file a family, and the registry that specs refer to.
 
+mod architecture;
+mod cifar_resnet;
 mod densenet;
 mod describe;
 mod layers;
 mod lenet5;
+mod linbp;
 mod mlp;
 mod mobilenet_v2;
+mod origin;
+mod preact_resnet;
 mod preset;
 mod registry;
 mod resnet;
@@ -14,9 +19,11 @@ mod stem;
 mod vgg;
 mod wide_resnet;
 
-pub use describe::{DescribedActivation, Description, describe};
+pub use architecture::{Architecture, ModelConfig, Pattern};
+pub use describe::{Description, describe};
 pub use layers::Layers;
-pub use mlp::WIDTHS as MLP_WIDTHS;
-pub use preset::{LinbpUse, linear_plan, rescaled};
-pub use registry::{Arch, ModelConfig, adapt, build, dropout, names, outline};
-pub use stem::{Origin, Stem, stem_of_weights};
+pub use linbp::{linear_plan, rescaled};
+pub use origin::{Origin, stem_of_weights};
+pub use preset::LinbpUse;
+pub use registry::{Arch, adapt, all, build, dropout, names, outline};
+pub use stem::Stem;

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 
+use super::architecture::{Architecture, Define, ModelConfig};
 use super::preset::Preset;
-use super::registry::ModelConfig;
 use super::stem::Stem;
 use crate::Result;
 use crate::nn::pool::adaptive_average_pool;
@@ -18,11 +18,52 @@ use crate::nn::{
 };
 use crate::ops::activation::Activation;
 
-/// Blocks a stage, and what they are made of.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Variant {
-    blocks: [usize; 4],
-    block: Block,
+pub(super) const ARCHITECTURES: &[Architecture] = &[
+    basic("resnet18", |b, c, _| {
+        define(b, c, [2, 2, 2, 2], Block::Basic)
+    }),
+    basic("resnet34", |b, c, _| {
+        define(b, c, [3, 4, 6, 3], Block::Basic)
+    }),
+    bottleneck("resnet50", |b, c, _| define(b, c, [3, 4, 6, 3], PLAIN)),
+    bottleneck("resnet101", |b, c, _| define(b, c, [3, 4, 23, 3], PLAIN)),
+    bottleneck("resnet152", |b, c, _| define(b, c, [3, 8, 36, 3], PLAIN)),
+    resnext("resnext50_32x4d", |b, c, _| {
+        define(b, c, [3, 4, 6, 3], groups(32, 4))
+    }),
+    resnext("resnext101_32x8d", |b, c, _| {
+        define(b, c, [3, 4, 23, 3], groups(32, 8))
+    }),
+];
+
+const fn basic(name: &'static str, define: Define) -> Architecture {
+    Architecture {
+        stems: true,
+        after_addition: Some(".relu2"),
+        adapt,
+        ..Architecture::new(
+            name,
+            "residual network in its CIFAR variant: stem 3x3 with stride 1, then a max-pool or none (model.stem)",
+            "arXiv 1512.03385",
+            // Every ReLU of the last stage, the ones after the addition included.
+            Preset::Globs(&["layer4.*"]),
+            define,
+        )
+    }
+}
+
+const fn bottleneck(name: &'static str, define: Define) -> Architecture {
+    Architecture {
+        after_addition: Some(".relu3"),
+        ..basic(name, define)
+    }
+}
+
+const fn resnext(name: &'static str, define: Define) -> Architecture {
+    Architecture {
+        paper: "arXiv 1611.05431",
+        ..bottleneck(name, define)
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -33,44 +74,11 @@ enum Block {
     Bottleneck { groups: usize, width: usize },
 }
 
-const fn basic(blocks: [usize; 4]) -> Variant {
-    Variant {
-        blocks,
-        block: Block::Basic,
-    }
+const PLAIN: Block = groups(1, 64);
+
+const fn groups(groups: usize, width: usize) -> Block {
+    Block::Bottleneck { groups, width }
 }
-
-const fn bottleneck(blocks: [usize; 4], groups: usize, width: usize) -> Variant {
-    Variant {
-        blocks,
-        block: Block::Bottleneck { groups, width },
-    }
-}
-
-impl Variant {
-    /// Whether the activation of this name lies inside a residual branch: every one of a block but its last, which
-    /// follows the addition.
-    pub(super) fn is_in_branch(self, activation: &str) -> bool {
-        let after_addition = match self.block {
-            Block::Basic => ".relu2",
-            Block::Bottleneck { .. } => ".relu3",
-        };
-        activation.starts_with("layer") && !activation.ends_with(after_addition)
-    }
-}
-
-pub(super) const VARIANTS: &[(&str, Variant)] = &[
-    ("resnet18", basic([2, 2, 2, 2])),
-    ("resnet34", basic([3, 4, 6, 3])),
-    ("resnet50", bottleneck([3, 4, 6, 3], 1, 64)),
-    ("resnet101", bottleneck([3, 4, 23, 3], 1, 64)),
-    ("resnet152", bottleneck([3, 8, 36, 3], 1, 64)),
-    ("resnext50_32x4d", bottleneck([3, 4, 6, 3], 32, 4)),
-    ("resnext101_32x8d", bottleneck([3, 4, 23, 3], 32, 8)),
-];
-
-/// Every ReLU of the last stage, the ones after the addition included.
-pub(super) const PRESET: Preset = Preset::Globs(&["layer4.*"]);
 
 /// A convolution and its batch norm.
 struct ConvNorm {
@@ -78,28 +86,19 @@ struct ConvNorm {
     norm: BatchNorm2d,
 }
 
-/// Channels and geometry of a convolution.
-#[derive(Clone, Copy)]
-struct Shape {
-    c_in: usize,
-    c_out: usize,
-    kernel: usize,
-    stride: usize,
-    groups: usize,
-}
+/// Channels in and out, kernel, stride and groups of a convolution.
+type Shape = [usize; 5];
 
 impl ConvNorm {
     fn new(conv: &Builder, norm: &Builder, shape: Shape) -> Result<Self> {
+        let [c_in, c_out, kernel, stride, groups] = shape;
         let config = ConvConfig {
-            stride: shape.stride,
-            padding: shape.kernel / 2,
-            groups: shape.groups,
-            bias: false,
-            init: Init::KaimingFanOut,
+            groups,
+            ..ConvConfig::same(kernel, stride, Init::KaimingFanOut)
         };
         Ok(Self {
-            conv: conv2d(conv, shape.c_in, shape.c_out, shape.kernel, config)?,
-            norm: batch_norm2d(norm, shape.c_out)?,
+            conv: conv2d(conv, c_in, c_out, kernel, config)?,
+            norm: batch_norm2d(norm, c_out)?,
         })
     }
 
@@ -124,28 +123,18 @@ struct Residual {
 
 impl Residual {
     fn new(b: &Builder, c_in: usize, planes: usize, stride: usize, block: Block) -> Result<Self> {
-        let conv = |c_in, c_out, kernel, stride, groups| Shape {
-            c_in,
-            c_out,
-            kernel,
-            stride,
-            groups,
-        };
-        let shapes = match block {
-            Block::Basic => vec![
-                conv(c_in, planes, 3, stride, 1),
-                conv(planes, planes, 3, 1, 1),
-            ],
+        let shapes: Vec<Shape> = match block {
+            Block::Basic => vec![[c_in, planes, 3, stride, 1], [planes, planes, 3, 1, 1]],
             Block::Bottleneck { groups, width } => {
                 let width = planes * width / 64 * groups;
                 vec![
-                    conv(c_in, width, 1, 1, 1),
-                    conv(width, width, 3, stride, groups),
-                    conv(width, 4 * planes, 1, 1, 1),
+                    [c_in, width, 1, 1, 1],
+                    [width, width, 3, stride, groups],
+                    [width, 4 * planes, 1, 1, 1],
                 ]
             }
         };
-        let c_out = shapes[shapes.len() - 1].c_out;
+        let [_, c_out, ..] = shapes[shapes.len() - 1];
         let mut layers = Vec::new();
         for (i, shape) in shapes.into_iter().enumerate() {
             let act = b.activation(&format!("relu{}", i + 1), Activation::Relu);
@@ -154,7 +143,7 @@ impl Residual {
         let projection = match stride != 1 || c_in != c_out {
             true => {
                 let path = b.pp("downsample");
-                let shape = conv(c_in, c_out, 1, stride, 1);
+                let shape = [c_in, c_out, 1, stride, 1];
                 Some(ConvNorm::new(&path.pp(0), &path.pp(1), shape)?)
             }
             false => None,
@@ -191,7 +180,7 @@ impl Module for Residual {
 }
 
 /// Gives tensors that are named as in kuangliu/pytorch-cifar, `shortcut` and `linear`, torchvision's names.
-pub(super) fn adapt(state: &mut BTreeMap<String, Tensor>) {
+fn adapt(state: &mut BTreeMap<String, Tensor>) -> Result<()> {
     let renamed = |name: &str| match name.strip_prefix("linear.") {
         Some(rest) => format!("fc.{rest}"),
         None => name.replace(".shortcut.", ".downsample."),
@@ -200,6 +189,7 @@ pub(super) fn adapt(state: &mut BTreeMap<String, Tensor>) {
     *state = named
         .map(|(name, tensor)| (renamed(&name), tensor))
         .collect();
+    Ok(())
 }
 
 struct ResNet {
@@ -210,33 +200,28 @@ struct ResNet {
     fc: Linear,
 }
 
-pub(super) fn define(
+/// `blocks`: how many each of the four stages has.
+fn define(
     b: &Builder,
     config: &ModelConfig,
-    variant: Variant,
+    blocks: [usize; 4],
+    block: Block,
 ) -> Result<Box<dyn Module>> {
-    let shape = Shape {
-        c_in: config.image[0],
-        c_out: 64,
-        kernel: 3,
-        stride: 1,
-        groups: 1,
-    };
+    let shape = [config.image[0], 64, 3, 1, 1];
     let stem = ConvNorm::numbered(b, 1, shape)?;
     let relu = b.activation("relu", Activation::Relu);
-    let expansion = match variant.block {
+    let expansion = match block {
         Block::Basic => 1,
         Block::Bottleneck { .. } => 4,
     };
-    let mut blocks = Vec::new();
+    let mut layers = Vec::new();
     let mut c_in = 64;
-    for (stage, repeats) in variant.blocks.into_iter().enumerate() {
+    for (stage, repeats) in blocks.into_iter().enumerate() {
         let path = b.pp(format!("layer{}", stage + 1));
         let planes = 64 << stage;
         for i in 0..repeats {
             let stride = if stage > 0 && i == 0 { 2 } else { 1 };
-            let block = Residual::new(&path.pp(i), c_in, planes, stride, variant.block)?;
-            blocks.push(block);
+            layers.push(Residual::new(&path.pp(i), c_in, planes, stride, block)?);
             c_in = expansion * planes;
         }
     }
@@ -244,7 +229,7 @@ pub(super) fn define(
         stem,
         relu,
         pool: config.stem.unwrap_or_default(),
-        blocks,
+        blocks: layers,
         fc: linear(&b.pp("fc"), c_in, config.classes, Init::TorchDefault)?,
     }))
 }

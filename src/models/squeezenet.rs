@@ -2,8 +2,8 @@
 //! as the classifier. Ends with logits where published code ends with their log-softmax: the same classes, losses and
 //! gradients of the cross-entropy, and attacks that work on logits see logits.
 
+use super::architecture::{Architecture, ModelConfig};
 use super::preset::Preset;
-use super::registry::ModelConfig;
 use crate::nn::pool::{adaptive_average_pool, max_pool};
 use crate::nn::structure::{concatenate, flatten};
 use crate::nn::{
@@ -12,6 +12,15 @@ use crate::nn::{
 };
 use crate::ops::activation::Activation;
 use crate::{Error, Result};
+
+pub(super) const ARCHITECTURES: &[Architecture] = &[Architecture::new(
+    "squeezenet",
+    "SqueezeNet with batch norm, for 32x32 images: stem 3x3 with stride 1, then a 2x2 max-pool",
+    "arXiv 1602.07360",
+    // The last two Fire modules. Published code has no choice to follow: its linear mode does not touch an activation.
+    Preset::Globs(&["Fire8.*", "Fire9.*"]),
+    define,
+)];
 
 /// Number, squeezed channels and channels of each of the two expansions.
 const FIRES: [(usize, usize, usize); 8] = [
@@ -28,15 +37,10 @@ const FIRES: [(usize, usize, usize); 8] = [
 /// The Fire modules that a max-pool follows.
 const POOLED: [usize; 2] = [4, 8];
 
-/// The last two Fire modules. Published code has no choice to follow: its linear mode does not touch an activation.
-pub(super) const PRESET: Preset = Preset::Globs(&["Fire8.*", "Fire9.*"]);
-
 fn conv(b: &Builder, c_in: usize, c_out: usize, kernel: usize) -> Result<Conv2d> {
     let config = ConvConfig {
-        padding: kernel / 2,
         bias: true,
-        init: Init::KaimingFanIn,
-        ..ConvConfig::default()
+        ..ConvConfig::same(kernel, 1, Init::KaimingFanIn)
     };
     conv2d(b, c_in, c_out, kernel, config)
 }
@@ -93,7 +97,7 @@ struct SqueezeNet {
     classifier: Conv2d,
 }
 
-pub(super) fn define(b: &Builder, config: &ModelConfig) -> Result<Box<dyn Module>> {
+fn define(b: &Builder, config: &ModelConfig, _: &str) -> Result<Box<dyn Module>> {
     let [channels, height, width] = config.image;
     if height < 8 || width < 8 {
         return Err(Error::spec(format!(

@@ -2,16 +2,13 @@
 //! in use whose tensors have the same names and shapes: weights do not tell which of them they were trained with, and
 //! under the other one they load and answer wrongly.
 
-use std::collections::HashMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
-use super::registry::Arch;
+use crate::Result;
 use crate::nn::pool::max_pool;
 use crate::nn::{Tape, Var};
-use crate::{Error, Result};
 
 /// The stem of a network whose family has two.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,148 +38,6 @@ impl Stem {
         match self {
             Self::Pooled => max_pool(tape, x, 3, 2, 1),
             Self::Plain => Ok(x.clone()),
-        }
-    }
-}
-
-/// What a file of weights says of its network: what names and shapes of tensors leave open.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Origin {
-    pub arch: String,
-    /// Where the architecture has more than one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stem: Option<Stem>,
-}
-
-impl Origin {
-    /// The key in the metadata of a file of weights.
-    const KEY: &str = "model";
-    /// The key in the metadata of a checkpoint, whose state has the origin under [`Self::KEY`].
-    const CHECKPOINT: &str = "checkpoint";
-
-    /// The origin of a network of `arch` with `stem`; none: the default one where the architecture has two.
-    ///
-    /// # Errors
-    /// An architecture that is not known.
-    pub fn new(arch: &str, stem: Option<Stem>) -> Result<Self> {
-        let stem = Arch::find(arch)?
-            .has_stems()
-            .then(|| stem.unwrap_or_default());
-        Ok(Self {
-            arch: arch.to_owned(),
-            stem,
-        })
-    }
-
-    /// What the metadata of a file says; nothing where another program wrote it.
-    pub fn read(metadata: &HashMap<String, String>) -> Option<Self> {
-        if let Some(text) = metadata.get(Self::KEY) {
-            return serde_json::from_str(text).ok();
-        }
-        let checkpoint: Value = serde_json::from_str(metadata.get(Self::CHECKPOINT)?).ok()?;
-        serde_json::from_value(checkpoint.get("state")?.get(Self::KEY)?.clone()).ok()
-    }
-
-    /// The metadata of a file of weights, one entry: the order of several is not fixed and the file's bytes with it.
-    pub fn metadata(&self) -> HashMap<String, String> {
-        HashMap::from([(Self::KEY.to_owned(), json!(self).to_string())])
-    }
-
-    /// Adds the origin to the state that a checkpoint keeps.
-    pub fn note_in(&self, state: &mut Value) {
-        state[Self::KEY] = json!(self);
-    }
-}
-
-/// The stem of a network of `arch` whose weights come from a file: the one that the spec names under `key`, else the one that
-/// the file names.
-///
-/// # Errors
-/// Neither names one and the architecture has two; they name different ones; the file is of another architecture.
-pub fn stem_of_weights(
-    arch: &str,
-    key: &str,
-    written: Option<Stem>,
-    origin: Option<&Origin>,
-) -> Result<Option<Stem>> {
-    if let Some(origin) = origin.filter(|origin| origin.arch != arch) {
-        return Err(Error::failed(format!(
-            "these are the weights of {}, and {key}.arch is \"{arch}\"",
-            origin.arch
-        )));
-    }
-    if !Arch::find(arch)?.has_stems() {
-        return Ok(None);
-    }
-    match (written, origin.and_then(|origin| origin.stem)) {
-        (Some(written), Some(stored)) if written != stored => Err(Error::failed(format!(
-            "these weights were trained with the stem \"{stored}\", and {key}.stem is \"{written}\""
-        ))),
-        (None, None) => Err(Error::failed(format!(
-            "{arch} has two stems whose weights look alike, and the file does not say which it was trained with; set \
-             {key}.stem to \"{}\" (3x3 convolution and max-pool, as in huyvnphan/PyTorch_CIFAR10) or to \"{}\" (no \
-             max-pool, as in kuangliu/pytorch-cifar, or torchvision's with maxpool = Identity)",
-            Stem::Pooled,
-            Stem::Plain
-        ))),
-        (written, stored) => Ok(written.or(stored)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn weights_that_do_not_say_their_stem_are_asked_about() {
-        let ask = |arch, written, origin: Option<Origin>| {
-            stem_of_weights(arch, "model", written, origin.as_ref())
-                .map_err(|error| error.to_string())
-        };
-        for arch in ["resnet18", "resnext50_32x4d", "densenet121"] {
-            let fault = ask(arch, None, None).unwrap_err();
-            for part in [
-                "model.stem",
-                "\"3x3-maxpool\"",
-                "\"3x3\"",
-                "huyvnphan",
-                "kuangliu",
-            ] {
-                assert!(fault.contains(part), "{fault}");
-            }
-            for stem in [Stem::Pooled, Stem::Plain] {
-                assert_eq!(ask(arch, Some(stem), None), Ok(Some(stem)));
-                let own = Origin::new(arch, Some(stem)).unwrap();
-                assert_eq!(ask(arch, None, Some(own)), Ok(Some(stem)));
-            }
-        }
-        let own = Origin::new("resnet18", None).unwrap();
-        assert_eq!(own.stem, Some(Stem::Pooled));
-        let fault = ask("resnet18", Some(Stem::Plain), Some(own.clone())).unwrap_err();
-        assert!(
-            fault.contains("trained with the stem \"3x3-maxpool\""),
-            "{fault}"
-        );
-        let fault = ask("resnet34", None, Some(own)).unwrap_err();
-        assert_eq!(
-            fault,
-            "these are the weights of resnet18, and model.arch is \"resnet34\""
-        );
-        assert_eq!(ask("vgg11", None, None), Ok(None));
-    }
-
-    #[test]
-    fn files_of_ours_say_where_they_come_from() {
-        let own = Origin::new("densenet121", Some(Stem::Plain)).unwrap();
-        assert_eq!(Origin::read(&own.metadata()), Some(own.clone()));
-        let mut state = json!({ "epoch": 3 });
-        own.note_in(&mut state);
-        let checkpoint = json!({ "state": state }).to_string();
-        let metadata = HashMap::from([("checkpoint".to_owned(), checkpoint)]);
-        assert_eq!(Origin::read(&metadata), Some(own));
-        for (key, text) in [("format", "pt"), ("model", "{"), ("checkpoint", "[]")] {
-            let metadata = HashMap::from([(key.to_owned(), text.to_owned())]);
-            assert_eq!(Origin::read(&metadata), None);
         }
     }
 }

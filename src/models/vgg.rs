@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 
+use super::architecture::{Architecture, Define, ModelConfig};
 use super::preset::Preset;
-use super::registry::ModelConfig;
 use crate::nn::pool::{adaptive_average_pool, max_pool};
 use crate::nn::structure::flatten;
 use crate::nn::{
@@ -17,30 +17,30 @@ use crate::nn::{
 use crate::ops::activation::Activation;
 use crate::{Error, Result};
 
-/// Convolutions in each of the five blocks, and whether batch norm follows each.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Variant {
-    blocks: [usize; 5],
-    norm: bool,
-}
-
-const fn variant(blocks: [usize; 5], norm: bool) -> Variant {
-    Variant { blocks, norm }
-}
-
-pub(super) const VARIANTS: &[(&str, Variant)] = &[
-    ("vgg11", variant([1, 1, 2, 2, 2], false)),
-    ("vgg13", variant([2, 2, 2, 2, 2], false)),
-    ("vgg16", variant([2, 2, 3, 3, 3], false)),
-    ("vgg19", variant([2, 2, 4, 4, 4], false)),
-    ("vgg11_bn", variant([1, 1, 2, 2, 2], true)),
-    ("vgg13_bn", variant([2, 2, 2, 2, 2], true)),
-    ("vgg16_bn", variant([2, 2, 3, 3, 3], true)),
-    ("vgg19_bn", variant([2, 2, 4, 4, 4], true)),
+pub(super) const ARCHITECTURES: &[Architecture] = &[
+    vgg("vgg11", |b, c, _| define(b, c, [1, 1, 2, 2, 2], false)),
+    vgg("vgg13", |b, c, _| define(b, c, [2, 2, 2, 2, 2], false)),
+    vgg("vgg16", |b, c, _| define(b, c, [2, 2, 3, 3, 3], false)),
+    vgg("vgg19", |b, c, _| define(b, c, [2, 2, 4, 4, 4], false)),
+    vgg("vgg11_bn", |b, c, _| define(b, c, [1, 1, 2, 2, 2], true)),
+    vgg("vgg13_bn", |b, c, _| define(b, c, [2, 2, 2, 2, 2], true)),
+    vgg("vgg16_bn", |b, c, _| define(b, c, [2, 2, 3, 3, 3], true)),
+    vgg("vgg19_bn", |b, c, _| define(b, c, [2, 2, 4, 4, 4], true)),
 ];
 
-/// The last three ReLUs of the features, which in VGG-16 are the last block's, and both of the classifier.
-pub(super) const PRESET: Preset = Preset::Last(5);
+const fn vgg(name: &'static str, define: Define) -> Architecture {
+    Architecture {
+        adapt,
+        ..Architecture::new(
+            name,
+            "VGG for 32x32 images, with the classifier of the original's width",
+            "arXiv 1409.1556",
+            // The last three ReLUs of the features, which in VGG-16 are the last block's, and both of the classifier.
+            Preset::Last(5),
+            define,
+        )
+    }
+}
 
 const CHANNELS: [usize; 5] = [64, 128, 256, 512, 512];
 
@@ -53,7 +53,7 @@ const FIRST: (&str, usize) = ("classifier.0.weight", 512);
 /// Takes weights of the other published form, which pools the features to one cell and has a classifier of 512 inputs:
 /// each of its weights is shared out evenly among the 49 cells, which all hold the same mean. Logits and gradients with
 /// respect to images are the same.
-pub(super) fn adapt(state: &mut BTreeMap<String, Tensor>) -> Result<()> {
+fn adapt(state: &mut BTreeMap<String, Tensor>) -> Result<()> {
     let (name, channels) = FIRST;
     let Some(weight) = state.get_mut(name) else {
         return Ok(());
@@ -80,10 +80,12 @@ struct Vgg {
     out: Linear,
 }
 
-pub(super) fn define(
+/// `blocks`: convolutions in each of the five; `norm`: whether batch norm follows each.
+fn define(
     b: &Builder,
     config: &ModelConfig,
-    variant: Variant,
+    blocks: [usize; 5],
+    norm: bool,
 ) -> Result<Box<dyn Module>> {
     let [mut c_in, height, width] = config.image;
     if height < 32 || width < 32 {
@@ -92,26 +94,24 @@ pub(super) fn define(
         )));
     }
     let conv = ConvConfig {
-        padding: 1,
         bias: true,
-        init: Init::KaimingFanOut,
-        ..ConvConfig::default()
+        ..ConvConfig::same(3, 1, Init::KaimingFanOut)
     };
     let path = b.pp("features");
     let mut features = Vec::new();
     // The position in torch's sequence of modules, where norms and activations count too.
     let mut at = 0;
-    for (repeats, channels) in variant.blocks.into_iter().zip(CHANNELS) {
+    for (repeats, channels) in blocks.into_iter().zip(CHANNELS) {
         for _ in 0..repeats {
             let layer = conv2d(&path.pp(at), c_in, channels, 3, conv)?;
-            let norm = match variant.norm {
+            let layer_norm = match norm {
                 true => Some(batch_norm2d(&path.pp(at + 1), channels)?),
                 false => None,
             };
-            at += 1 + usize::from(variant.norm);
+            at += 1 + usize::from(norm);
             let act = path.activation(&at.to_string(), Activation::Relu);
             at += 1;
-            features.push(Feature::Conv(layer, norm, act));
+            features.push(Feature::Conv(layer, layer_norm, act));
             c_in = channels;
         }
         features.push(Feature::Pool);

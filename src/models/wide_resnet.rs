@@ -2,8 +2,8 @@
 //! training made common: batch norm and ReLU before each convolution. Tensors are named as in the code of TRADES;
 //! weights may hold an unused `sub_block1` besides.
 
+use super::architecture::{Architecture, ModelConfig, Pattern};
 use super::preset::Preset;
-use super::registry::ModelConfig;
 use crate::nn::pool::adaptive_average_pool;
 use crate::nn::structure::{add, flatten};
 use crate::nn::{
@@ -13,18 +13,35 @@ use crate::nn::{
 use crate::ops::activation::Activation;
 use crate::{Error, Result};
 
+pub(super) const ARCHITECTURES: &[Architecture] = &[Architecture {
+    pattern: Some(Pattern {
+        name: "wide_resnetD_W",
+        about: "the same of depth D = 10, 16, 22, 28, .. (6n + 4) and W = 1 to 64 times the channels, as in wide_resnet34_20",
+        prefix: PREFIX,
+        check: |name| parse(name).map(drop),
+    }),
+    ..Architecture::new(
+        "wide_resnet28_10",
+        "wide residual network as robust training uses it: stem 3x3 with stride 1, no max-pool",
+        "arXiv 1605.07146",
+        // The final ReLU alone.
+        Preset::Globs(&["relu"]),
+        |b, config, name| define(b, config, parse(name)?),
+    )
+}];
+
 /// What the names of the family start with: `wide_resnet28_10` has depth 28 and 10 times the channels.
-pub(super) const PREFIX: &str = "wide_resnet";
+const PREFIX: &str = "wide_resnet";
 
 /// Convolutional layers, and the factor on channels.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Variant {
+struct Variant {
     depth: usize,
     width: usize,
 }
 
 /// The depth and width of a name that starts with [`PREFIX`]; an error says what such a name looks like.
-pub(super) fn parse(name: &str) -> Result<Variant> {
+fn parse(name: &str) -> Result<Variant> {
     let (depth, width) = name
         .strip_prefix(PREFIX)
         .and_then(|rest| rest.split_once('_'))
@@ -40,16 +57,8 @@ pub(super) fn parse(name: &str) -> Result<Variant> {
     Ok(Variant { depth, width })
 }
 
-/// The final ReLU alone.
-pub(super) const PRESET: Preset = Preset::Globs(&["relu"]);
-
 fn conv(b: &Builder, c_in: usize, c_out: usize, kernel: usize, stride: usize) -> Result<Conv2d> {
-    let config = ConvConfig {
-        stride,
-        padding: kernel / 2,
-        init: Init::KaimingFanOut,
-        ..ConvConfig::default()
-    };
+    let config = ConvConfig::same(kernel, stride, Init::KaimingFanOut);
     conv2d(b, c_in, c_out, kernel, config)
 }
 
@@ -106,11 +115,7 @@ struct WideResNet {
     fc: Linear,
 }
 
-pub(super) fn define(
-    b: &Builder,
-    config: &ModelConfig,
-    variant: Variant,
-) -> Result<Box<dyn Module>> {
+fn define(b: &Builder, config: &ModelConfig, variant: Variant) -> Result<Box<dyn Module>> {
     let p = config.dropout.unwrap_or(0.0);
     let stem = conv(&b.pp("conv1"), config.image[0], 16, 3, 1)?;
     let mut blocks = Vec::new();

@@ -6,8 +6,8 @@ use super::param::Param;
 use super::sink::Grad;
 use super::tape::{Tape, Var};
 use crate::Result;
+use crate::ops::bias;
 use crate::ops::conv::{self, Geometry};
-use crate::ops::linear::backward_bias;
 
 /// Settings of a convolution besides its channels and kernel.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +28,18 @@ impl Default for ConvConfig {
             groups: 1,
             bias: false,
             init: Init::TorchDefault,
+        }
+    }
+}
+
+impl ConvConfig {
+    /// A convolution without bias that keeps the sides of its input but for the stride.
+    pub fn same(kernel: usize, stride: usize, init: Init) -> Self {
+        Self {
+            stride,
+            padding: kernel / 2,
+            init,
+            ..Self::default()
         }
     }
 }
@@ -87,7 +99,7 @@ impl Conv2d {
                     let dw = conv::backward_weight(x, dy, layer.weight.tensor().dims(), geometry)?;
                     sink.parameter(&layer.weight, dw)?;
                     if let Some(bias) = &layer.bias {
-                        sink.parameter(bias, backward_bias(dy)?)?;
+                        sink.parameter(bias, bias::gradient(dy)?)?;
                     }
                 }
                 if id.is_some() {

@@ -6,7 +6,7 @@ use super::param::Param;
 use super::sink::Grad;
 use super::tape::{Tape, Var};
 use crate::Result;
-use crate::ops::linear as op;
+use crate::ops::{bias, linear as op};
 
 /// `y = x W^T + b` for `x` of `(N, in)`.
 #[derive(Clone, Debug)]
@@ -40,7 +40,7 @@ impl Linear {
                 let dy = dy.tensor();
                 if let (Some(x), true) = (&saved, sink.takes_parameters()) {
                     sink.parameter(&layer.weight, op::backward_weight(x, dy)?)?;
-                    sink.parameter(&layer.bias, op::backward_bias(dy)?)?;
+                    sink.parameter(&layer.bias, bias::gradient(dy)?)?;
                 }
                 if id.is_some() {
                     let dx = op::backward_input(dy, layer.weight.tensor())?;

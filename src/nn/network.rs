@@ -9,8 +9,8 @@ use super::param::Param;
 use super::pass::Pass;
 use super::structure::enter;
 use super::tape::{Tape, Var};
+use crate::ops::device::{bring, enter_for};
 use crate::ops::image::Normalize;
-use crate::ops::place::{bring, enter_for};
 use crate::{Error, Result};
 
 /// Tensors that do not fit which a message names: weights of another architecture miss hundreds.

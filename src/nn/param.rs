@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
-use crate::ops::real::{view, with_mut};
-use crate::{Error, Result, with_real};
+use crate::{Error, Result};
 
 /// A parameter or a buffer. Copies of it are the same tensor, which is changed in place.
 #[derive(Clone, Debug)]
@@ -57,13 +56,7 @@ impl Param {
             .to_dtype(target.dtype())?
             .to_device(target.device())?
             .contiguous()?;
-        if target.device().is_cuda() {
-            return Ok(target.slice_set(&values, 0, 0)?);
-        }
-        with_real!(target.dtype(), T => {
-            let values = view::<T>(&values)?;
-            with_mut::<T, _>(target, |numbers| numbers.copy_from_slice(&values))
-        })
+        Ok(target.slice_set(&values, 0, 0)?)
     }
 
     /// A copy of the numbers that later changes do not reach.

@@ -61,6 +61,7 @@ struct Branch {
 }
 
 /// The gradients that a pass wanted.
+#[derive(Default)]
 pub struct Gradients {
     parameters: Vec<Option<Tensor>>,
     input: Option<Tensor>,

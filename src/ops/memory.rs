@@ -1,4 +1,4 @@
-//! The program's allocator: large blocks are kept for reuse instead of going back to the system.
+//! An allocator for programs that compute with tensors: large blocks are kept for reuse instead of going back to the system.
 //!
 //! A training step allocates and frees the same activations again and again. The system hands out such blocks page by
 //! page, zeroed, at every first touch, which costs more than many kernels do on the block. Here a freed block stays in a
@@ -12,16 +12,6 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ptr;
 use std::sync::Mutex;
-
-#[global_allocator]
-static ALLOCATOR: Reusing = Reusing {
-    cache: Mutex::new(Cache {
-        heads: [ptr::null_mut(); CLASSES],
-        kept: 0,
-        live: 0,
-        peak: ALWAYS_KEPT,
-    }),
-};
 
 /// Blocks from this size on are kept.
 const LARGE: usize = 1 << 16;
@@ -38,7 +28,8 @@ const SLACK: usize = 4;
 /// Bytes that may be held in any case, whatever was in use.
 const ALWAYS_KEPT: usize = 1 << 28;
 
-struct Reusing {
+/// The allocator, which a program declares as its global one.
+pub struct Reusing {
     cache: Mutex<Cache>,
 }
 
@@ -110,6 +101,19 @@ unsafe fn fresh(block: Layout) -> *mut u8 {
 }
 
 impl Reusing {
+    /// An allocator that holds nothing yet.
+    #[expect(clippy::new_without_default, reason = "it is made in a constant")]
+    pub const fn new() -> Self {
+        Self {
+            cache: Mutex::new(Cache {
+                heads: [ptr::null_mut(); CLASSES],
+                kept: 0,
+                live: 0,
+                peak: ALWAYS_KEPT,
+            }),
+        }
+    }
+
     /// A kept block of the class, if there is one; else room is made for a fresh one.
     fn take(&self, index: usize, size: usize) -> Option<*mut u8> {
         let mut cache = self.cache.lock().ok()?;
@@ -236,6 +240,10 @@ unsafe impl GlobalAlloc for Reusing {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // The library's tests run on it.
+    #[global_allocator]
+    static ALLOCATOR: Reusing = Reusing::new();
 
     #[test]
     fn classes_hold_their_sizes_and_waste_little() {

@@ -1,4 +1,5 @@
-//! The kernels under the layers of [`crate::nn`]: each op's forward and backward on Candle storage.
+//! The kernels under layers, attacks and optimizers: each op is a folder with its checks (`mod.rs`), its side on the CPU
+//! (`cpu.rs`), its side on a card (`card.rs`) and the kernel that this launches (`kernel.cu`). [`card`] is a card's runtime.
 //!
 //! Conventions of every kernel here:
 //! - Activations are channels-last, `(N, H, W, C)`, contiguous: every loop runs over channels with unit stride, and
@@ -9,24 +10,30 @@
 //!   results do not depend on the number of threads.
 
 pub mod activation;
+pub mod adam;
+pub mod augment;
 pub mod batch_norm;
+pub mod bias;
+pub mod card;
 pub mod concat;
 pub mod conv;
 pub mod cross_entropy;
-#[cfg(any(feature = "cuda", test))]
-pub(crate) mod cuda;
+pub mod device;
 pub mod dropout;
 pub mod elementwise;
 pub mod image;
 pub mod linear;
 pub mod matmul;
-mod memory;
+pub mod memory;
 pub mod parallel;
-pub mod place;
+pub mod perturbation;
 pub mod pool;
 pub mod precision;
+pub mod random_start;
 pub mod real;
 pub mod rescale;
+pub mod running_sums;
+pub mod sgd;
 pub mod simd;
 mod tile;
 mod transpose;

@@ -4,14 +4,10 @@ use std::collections::BTreeMap;
 
 use candle_core::{Device, Tensor};
 
-#[cfg(any(feature = "cuda", test))]
-use super::on_card_of;
 use super::{Optimizer, saved, zeros};
+use crate::Result;
 use crate::nn::{Gradients, Param};
-use crate::ops::Real;
-use crate::ops::parallel::{GRAIN, chunk, chunks_mut3};
-use crate::ops::real::{view, with_mut};
-use crate::{Result, simd, with_real};
+use crate::ops::adam::{self, Factors, Update};
 
 /// Settings of [`Adam`].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -35,33 +31,6 @@ pub struct Adam {
     steps: u32,
 }
 
-/// The numbers of one update, the same for all elements.
-#[derive(Clone, Copy)]
-struct Factors<T> {
-    beta1: T,
-    beta2: T,
-    eps: T,
-    /// Weight decay through the gradient.
-    coupled: T,
-    /// What weights are multiplied with beforehand.
-    keep: T,
-    /// `lr / (1 - b1^t)`
-    rate: T,
-    /// `sqrt(1 - b2^t)`
-    correction: T,
-}
-
-simd! {
-    fn update<T>(p: &mut [T], m: &mut [T], v: &mut [T], g: &[T], f: Factors<T>) {
-        for (((p, m), v), &g) in p.iter_mut().zip(m).zip(v).zip(g) {
-            let g = g + f.coupled * *p;
-            *m = f.beta1 * *m + (T::ONE - f.beta1) * g;
-            *v = f.beta2 * *v + (T::ONE - f.beta2) * g * g;
-            *p = *p * f.keep - f.rate * *m / (Real::sqrt(*v) / f.correction + f.eps);
-        }
-    }
-}
-
 impl Adam {
     /// An optimizer of the given parameters, at rest.
     pub fn new(config: AdamConfig, parameters: &[Param]) -> Result<Self> {
@@ -74,7 +43,8 @@ impl Adam {
         })
     }
 
-    fn factors<T: Real>(&self, learning_rate: f64) -> Factors<T> {
+    /// The numbers of the step that `self.steps` counts.
+    fn factors(&self, learning_rate: f64) -> Factors {
         let AdamConfig {
             betas: [beta1, beta2],
             eps,
@@ -82,75 +52,38 @@ impl Adam {
             decoupled,
         } = self.config;
         let t = f64::from(self.steps);
+        let (coupled, keep) = match decoupled {
+            true => (0.0, 1.0 - learning_rate * weight_decay),
+            false => (weight_decay, 1.0),
+        };
         Factors {
-            beta1: T::of(beta1),
-            beta2: T::of(beta2),
-            eps: T::of(eps),
-            coupled: T::of(if decoupled { 0.0 } else { weight_decay }),
-            keep: T::of(if decoupled {
-                1.0 - learning_rate * weight_decay
-            } else {
-                1.0
-            }),
-            rate: T::of(learning_rate / (1.0 - beta1.powf(t))),
-            correction: T::of((1.0 - beta2.powf(t)).sqrt()),
+            beta1,
+            beta2,
+            eps,
+            coupled,
+            keep,
+            rate: learning_rate / (1.0 - beta1.powf(t)),
+            correction: (1.0 - beta2.powf(t)).sqrt(),
         }
     }
 }
 
 impl Optimizer for Adam {
-    fn step_unless(
-        &mut self,
-        gradients: &Gradients,
-        learning_rate: f64,
-        halted: Option<&Tensor>,
-    ) -> Result<()> {
+    fn step(&mut self, gradients: &Gradients, learning_rate: f64) -> Result<()> {
         self.steps += 1;
-        #[cfg(any(feature = "cuda", test))]
-        if let Some(card) = on_card_of(&self.parameters)? {
-            let state = self.mean.iter().zip(&self.square);
-            let updates: Vec<_> = self
-                .parameters
-                .iter()
-                .zip(state)
-                .filter_map(|(param, (mean, square))| {
-                    Some(super::on_card::adam::Update {
-                        parameter: param.tensor(),
-                        mean,
-                        square,
-                        gradient: gradients.parameter(param)?,
-                    })
+        let state = self.mean.iter().zip(&self.square);
+        let parameters = self.parameters.iter().zip(state);
+        let updates: Vec<_> = parameters
+            .filter_map(|(param, (mean, square))| {
+                Some(Update {
+                    parameter: param.tensor(),
+                    mean,
+                    square,
+                    gradient: gradients.parameter(param)?,
                 })
-                .collect();
-            let (config, steps) = (&self.config, self.steps);
-            return super::on_card::adam::step_many(
-                &*card,
-                &updates,
-                config,
-                steps,
-                learning_rate,
-                halted,
-            );
-        }
-        // On the CPU a bad loss was seen before anybody came here.
-        let _ = halted;
-        for (index, param) in self.parameters.iter().enumerate() {
-            let Some(gradient) = gradients.parameter(param) else {
-                continue;
-            };
-            with_real!(gradient.dtype(), T => {
-                let factors = self.factors::<T>(learning_rate);
-                let g = &*view::<T>(gradient)?;
-                with_mut::<T, _>(param.tensor(), |p| {
-                    with_mut::<T, _>(&self.mean[index], |m| {
-                        with_mut::<T, _>(&self.square[index], |v| {
-                            chunks_mut3(p, m, v, GRAIN, &|i, p, m, v| update(p, m, v, chunk(g, GRAIN, i), factors));
-                        })
-                    })
-                })??
-            })?;
-        }
-        Ok(())
+            })
+            .collect();
+        adam::step(&updates, self.factors(learning_rate))
     }
 
     fn state(&self) -> Result<BTreeMap<String, Tensor>> {

@@ -1,8 +1,6 @@
 //! Optimizers, whose state can be saved, and learning-rate schedules.
 
 mod adam;
-#[cfg(any(feature = "cuda", test))]
-mod on_card;
 mod schedule;
 mod sgd;
 
@@ -20,18 +18,7 @@ use crate::{Error, Result};
 /// A rule that turns gradients into updates of parameters, in place.
 pub trait Optimizer: Send {
     /// One update with the given learning rate. A parameter without gradient stays as it is.
-    fn step(&mut self, gradients: &Gradients, learning_rate: f64) -> Result<()> {
-        self.step_unless(gradients, learning_rate, None)
-    }
-
-    /// As [`Optimizer::step`], but on a card nothing changes once the last of the four numbers of `halted` is not 0: a
-    /// loss was not finite, and nobody has waited to learn of it.
-    fn step_unless(
-        &mut self,
-        gradients: &Gradients,
-        learning_rate: f64,
-        halted: Option<&Tensor>,
-    ) -> Result<()>;
+    fn step(&mut self, gradients: &Gradients, learning_rate: f64) -> Result<()>;
 
     /// Everything besides the parameters that the next update depends on, by name.
     fn state(&self) -> Result<BTreeMap<String, Tensor>>;
@@ -57,15 +44,6 @@ fn saved<'a>(state: &'a BTreeMap<String, Tensor>, name: &str, like: &Tensor) -> 
         )));
     }
     Ok(tensor)
-}
-
-/// The card that parameters lie on; none for the CPU.
-#[cfg(any(feature = "cuda", test))]
-fn on_card_of(parameters: &[Param]) -> Result<Option<std::rc::Rc<dyn crate::ops::cuda::Card>>> {
-    match parameters.first() {
-        Some(param) => crate::ops::cuda::card_of(param.tensor()),
-        None => Ok(None),
-    }
 }
 
 /// One zero tensor for each parameter.

@@ -4,13 +4,10 @@ use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 
-#[cfg(any(feature = "cuda", test))]
-use super::on_card_of;
 use super::{Optimizer, saved, zeros};
+use crate::Result;
 use crate::nn::{Gradients, Param};
-use crate::ops::parallel::{GRAIN, chunk, chunks_mut, chunks_mut2};
-use crate::ops::real::{view, with_mut};
-use crate::{Result, simd, with_real};
+use crate::ops::sgd::{self, Factors, Update};
 
 /// Settings of [`Sgd`].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,24 +28,6 @@ pub struct Sgd {
     velocity: Vec<Tensor>,
 }
 
-simd! {
-    fn plain<T>(p: &mut [T], g: &[T], lr: T, decay: T) {
-        for (p, &g) in p.iter_mut().zip(g) {
-            *p -= lr * (g + decay * *p);
-        }
-    }
-}
-
-simd! {
-    fn with_momentum<T>(p: &mut [T], v: &mut [T], g: &[T], lr: T, decay: T, momentum: T, nesterov: bool) {
-        for ((p, v), &g) in p.iter_mut().zip(v).zip(g) {
-            let g = g + decay * *p;
-            *v = momentum * *v + g;
-            *p -= lr * if nesterov { g + momentum * *v } else { *v };
-        }
-    }
-}
-
 impl Sgd {
     /// An optimizer of the given parameters, at rest.
     pub fn new(config: SgdConfig, parameters: &[Param]) -> Result<Self> {
@@ -65,63 +44,26 @@ impl Sgd {
 }
 
 impl Optimizer for Sgd {
-    fn step_unless(
-        &mut self,
-        gradients: &Gradients,
-        learning_rate: f64,
-        halted: Option<&Tensor>,
-    ) -> Result<()> {
-        #[cfg(any(feature = "cuda", test))]
-        if let Some(card) = on_card_of(&self.parameters)? {
-            let updates: Vec<_> = self
-                .parameters
-                .iter()
-                .enumerate()
-                .filter_map(|(index, param)| {
-                    Some(super::on_card::sgd::Update {
-                        parameter: param.tensor(),
-                        velocity: self.velocity.get(index),
-                        gradient: gradients.parameter(param)?,
-                    })
+    fn step(&mut self, gradients: &Gradients, learning_rate: f64) -> Result<()> {
+        let parameters = self.parameters.iter().enumerate();
+        let updates: Vec<_> = parameters
+            .filter_map(|(index, param)| {
+                Some(Update {
+                    parameter: param.tensor(),
+                    velocity: self.velocity.get(index),
+                    gradient: gradients.parameter(param)?,
                 })
-                .collect();
-            return super::on_card::sgd::step_many(
-                &*card,
-                &updates,
-                &self.config,
-                learning_rate,
-                halted,
-            );
-        }
-        // On the CPU a bad loss was seen before anybody came here.
-        let _ = halted;
-        let SgdConfig {
-            momentum,
-            nesterov,
-            weight_decay,
-        } = self.config;
-        for (index, param) in self.parameters.iter().enumerate() {
-            let Some(gradient) = gradients.parameter(param) else {
-                continue;
-            };
-            with_real!(gradient.dtype(), T => {
-                let (lr, decay, mu) = (learning_rate as T, weight_decay as T, momentum as T);
-                let g = &*view::<T>(gradient)?;
-                match self.velocity.get(index) {
-                    None => with_mut::<T, _>(param.tensor(), |p| {
-                        chunks_mut(p, GRAIN, &|i, p| plain(p, chunk(g, GRAIN, i), lr, decay));
-                    }),
-                    Some(velocity) => with_mut::<T, _>(param.tensor(), |p| {
-                        with_mut::<T, _>(velocity, |v| {
-                            chunks_mut2(p, v, (GRAIN, GRAIN), &|i, p, v| {
-                                with_momentum(p, v, chunk(g, GRAIN, i), lr, decay, mu, nesterov);
-                            });
-                        })
-                    })?,
-                }
-            })?;
-        }
-        Ok(())
+            })
+            .collect();
+        sgd::step(
+            &updates,
+            Factors {
+                rate: learning_rate,
+                decay: self.config.weight_decay,
+                momentum: self.config.momentum,
+                nesterov: self.config.nesterov,
+            },
+        )
     }
 
     fn state(&self) -> Result<BTreeMap<String, Tensor>> {

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use candle_core::Device;
 
+use crate::ops::card::{self, CardInfo, OLDEST, cards};
 use crate::ops::precision::Precision;
 use crate::spec::{PrecisionChoice, StageSpec};
 use crate::{Error, Result};
@@ -67,13 +68,13 @@ impl DeviceChoice {
             Self::Cuda(number) => {
                 let cards =
                     cards().map_err(|why| Error::failed(format!("--device {self}: {why}")))?;
-                let card = cards.get(number).ok_or_else(|| {
+                let found = cards.get(number).ok_or_else(|| {
                     Error::failed(format!(
                         "--device {self}: this machine has {} CUDA devices, numbered from 0; see `runner devices`",
                         cards.len()
                     ))
                 })?;
-                Ok((open_card(number)?, format!("{self} ({})", card.name)))
+                Ok((card::open(number)?, format!("{self} ({})", found.name)))
             }
         }
     }
@@ -82,51 +83,6 @@ impl DeviceChoice {
 /// Whether the first card can run the kernels.
 fn usable(cards: &[CardInfo]) -> bool {
     cards.first().is_some_and(|card| card.capability >= OLDEST)
-}
-
-/// The oldest cards that the kernels are compiled for.
-pub const OLDEST: (i32, i32) = (8, 0);
-
-/// A card as `runner devices` shows it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CardInfo {
-    pub name: String,
-    /// Compute capability, such as (9, 0).
-    pub capability: (i32, i32),
-    /// Bytes of memory, and how many are free.
-    pub memory: usize,
-    pub free: usize,
-}
-
-/// The CUDA devices by number, or why there cannot be any.
-#[cfg(feature = "cuda")]
-pub fn cards() -> Result<Vec<CardInfo>> {
-    let cards = crate::ops::cuda::cards()?.into_iter();
-    let infos = cards.map(|card| CardInfo {
-        name: card.name,
-        capability: card.capability,
-        memory: card.memory,
-        free: card.free,
-    });
-    Ok(infos.collect())
-}
-
-/// The CUDA devices by number, or why there cannot be any.
-#[cfg(not(feature = "cuda"))]
-pub fn cards() -> Result<Vec<CardInfo>> {
-    Err(Error::failed(
-        "this build has no CUDA; build with --features cuda,cudnn, or use --device cpu",
-    ))
-}
-
-#[cfg(feature = "cuda")]
-fn open_card(number: usize) -> Result<Device> {
-    crate::ops::cuda::open(number)
-}
-
-#[cfg(not(feature = "cuda"))]
-fn open_card(_: usize) -> Result<Device> {
-    cards().map(|_| Device::Cpu)
 }
 
 /// How exactly a stage computes on a device.

@@ -27,15 +27,11 @@ pub fn of_stage(stage: &StageSpec, contents: &Contents) -> Result<Vec<Input>> {
         let hash = contents.of_file(path)?;
         inputs.push(Input::new("adversarial images", path, hash));
     }
-    let Some(dir) = spec
-        .dir
-        .as_deref()
-        .filter(|_| !spec.kind.source().is_generated())
-    else {
+    let Some(dir) = spec.dir.as_deref().filter(|_| !spec.kind.is_generated()) else {
         return Ok(inputs);
     };
     // Adversarial images come in place of the test images, of which at most the classes are read.
-    let replaced = spec.adversarial.is_some() && spec.kind.source().classes().is_some();
+    let replaced = spec.adversarial.is_some() && spec.kind.classes.is_some();
     let splits: &[(Split, &str)] = match stage.task.training().is_some() {
         true => &[
             (Split::Train, "training images"),

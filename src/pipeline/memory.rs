@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::preflight::{CLASSES, Faults, known_shape, stages};
-use crate::data::generated;
+use crate::data::Split;
 use crate::models;
 use crate::spec::{ModelUse, OptimizerKind, PlannedRun, Task, TrainTask};
 use crate::stage::{check_simulation, model_config, simulation_bytes};
@@ -87,20 +87,19 @@ fn model_bytes(
             OptimizerKind::Adam | OptimizerKind::Adamw => 4,
         },
     };
-    let key = match model.arch.as_str() {
-        "mlp" => "model.widths",
-        _ => "model.arch",
+    let key = match model.widths {
+        Some(_) => "model.widths",
+        None => "model.arch",
     };
     let mut parts = vec![(key, 4 * copies * weights)];
     if on_cpu {
-        let most = data.kind.source().is_generated();
         let (key, batch, limit, most) = match training {
             Some(_) => {
-                let most = most.then_some(generated::TRAIN_EXAMPLES);
+                let most = data.kind.most(Split::Train);
                 ("data.batch_size", data.batch_size, data.train_limit, most)
             }
             None => {
-                let most = most.then_some(generated::TEST_EXAMPLES);
+                let most = data.kind.most(Split::Test);
                 (
                     "data.eval_batch_size",
                     data.eval_batch_size,

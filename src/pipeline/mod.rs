@@ -14,7 +14,7 @@ mod runs;
 mod schedule;
 
 pub use contents::Contents;
-pub use device::{CardInfo, DeviceChoice, OLDEST, cards, described, precision};
+pub use device::{DeviceChoice, described, precision};
 pub use execute::{Options, Outcome};
 pub use graph::{Format, Graph, points};
 pub use inputs::{of_run, of_stages};

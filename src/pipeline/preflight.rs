@@ -36,7 +36,7 @@ pub fn check_data(runs: &[PlannedRun]) -> Result<()> {
         {
             faults.note(made_before(spec, path));
         }
-        let is_read = spec.adversarial.is_none() && !spec.kind.source().is_generated();
+        let is_read = spec.adversarial.is_none() && !spec.kind.is_generated();
         let form = if is_read {
             let same = |other: &&DataSpec| {
                 (other.kind, &other.dir, other.image_size)
@@ -49,7 +49,7 @@ pub fn check_data(runs: &[PlannedRun]) -> Result<()> {
                     let source = Source {
                         limit: Some(1),
                         image_size: spec.image_size,
-                        ..Source::new(spec.kind.source(), spec.dir.as_deref())
+                        ..Source::new(spec.kind, spec.dir.as_deref())
                     };
                     let one = data::load(&source, Split::Test);
                     let form = faults.note(one.map(|one| (one.shape, one.classes.len())));
@@ -65,7 +65,7 @@ pub fn check_data(runs: &[PlannedRun]) -> Result<()> {
             None
         };
         let form = form.or_else(|| {
-            let classes = spec.kind.source().classes()?.len();
+            let classes = spec.kind.classes?.len();
             Some((known_shape(spec)?, classes))
         });
         for used in stage.models() {
@@ -87,7 +87,7 @@ pub fn check_data(runs: &[PlannedRun]) -> Result<()> {
 
 /// The shape of the images, where the kind of the data or the spec says it.
 pub(super) fn known_shape(data: &DataSpec) -> Option<[usize; 3]> {
-    match (data.kind.source().shape(), data.image_size) {
+    match (data.kind.shape, data.image_size) {
         (Some(shape), _) => Some(shape),
         (None, Some([height, width])) => Some([3, height, width]),
         (None, None) => None,
@@ -104,7 +104,7 @@ pub fn check_models(runs: &[PlannedRun]) -> Result<()> {
     let mut seen = BTreeSet::new();
     for stage in stages(runs) {
         let data = stage.task.data();
-        if let Some(classes) = data.and_then(|data| data.kind.source().classes()) {
+        if let Some(classes) = data.and_then(|data| data.kind.classes) {
             faults.note(check_attacks(&stage.task, classes.len()));
         }
         let Some(shape) = data.and_then(known_shape) else {

@@ -20,14 +20,7 @@ impl Code {
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             commit: option_env!("SOURCE_COMMIT").map(str::to_owned),
-            features: [
-                ("cuda", cfg!(feature = "cuda")),
-                ("cudnn", cfg!(feature = "cudnn")),
-            ]
-            .into_iter()
-            .filter(|(_, on)| *on)
-            .map(|(name, _)| name.to_owned())
-            .collect(),
+            features: crate::ops::card::features(),
         }
     }
 

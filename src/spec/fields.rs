@@ -255,7 +255,8 @@ impl<'a> Fields<'a> {
             .collect();
         for part in &unknown {
             if let Some((_, written, place)) = self.part_of(key, part) {
-                let message = unknown_key(part, known.iter().copied(), self.around.sections());
+                let sections = self.around.sections();
+                let message = unknown_key(part, known.iter().copied(), sections);
                 self.outcome.fault(&place, &written, &message);
             }
         }

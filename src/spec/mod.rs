@@ -15,7 +15,7 @@ mod outcome;
 mod overrides;
 mod plan;
 mod precision;
-mod range;
+pub(crate) mod range;
 mod references;
 mod resolved;
 pub(crate) mod section;

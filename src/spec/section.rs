@@ -62,7 +62,8 @@ impl SectionInfo {
 /// - `[required]`, `[optional]` (the type is an `Option`), `[or default]`: read as its own type;
 /// - `[required as T]`, `[optional as T]`, `[as T, or default]`: read as the range type `T`, stored as the plain one;
 /// - `[by function]`, `[by function, or default]`, `[by function, optional]`: read by `fn(&mut Fields, &'static str) -> Option<FieldType>`;
-/// - `[by function, identity other]`: the same, where `fn(&FieldType) -> Result<toml::Value, _>` says what tells it apart.
+/// - `[by function, identity other]`: the same, where `fn(&FieldType) -> Result<toml::Value, _>` says what tells it apart;
+///   an empty table says that nothing does.
 ///
 /// then, where the default is not the first one that the key had, `was` and that one, see [`Section::identity`]; and where
 /// a trial run takes less, `smoke` and the most that it takes, or a `fn(&mut FieldType) -> bool` that sees to it.
@@ -97,13 +98,16 @@ macro_rules! section {
                 Some(Self { $( $field: $field?, )* })
             }
 
-            #[allow(unused_variables)]
+            #[allow(unused_variables, unused_mut)]
             fn identity(&self) -> Result<toml::Table, toml::ser::Error> {
                 let mut table = toml::Table::new();
                 // A default may depend on the fields before it.
                 $( let $field = Some(self.$field.clone()); )*
                 $( if $crate::spec::section::is_set!(self.$field, [$($was)?], $($how)+) {
-                    table.insert(stringify!($field).into(), $crate::spec::section::value_of!(self.$field, $($how)+)?);
+                    let value = $crate::spec::section::value_of!(self.$field, $($how)+)?;
+                    if !value.as_table().is_some_and(toml::Table::is_empty) {
+                        table.insert(stringify!($field).into(), value);
+                    }
                 } )*
                 Ok(table)
             }

@@ -5,7 +5,7 @@ mod weights;
 
 pub use attacks::check_attacks;
 pub(super) use attacks::{attacks, threat};
-pub(super) use weights::origin;
+pub(crate) use weights::origin;
 pub use weights::{check_weights, stem};
 
 use std::path::Path;
@@ -16,7 +16,7 @@ use candle_core::{DType, Device};
 use super::StageContext;
 use crate::data::{self, Augmentation, Dataset, Expected, Source, Split, image_folder};
 use crate::models::{self, LinbpUse, ModelConfig};
-use crate::nn::{LinearPlan, Network, Param};
+use crate::nn::{LinearPlan, Mode, Network, Param};
 use crate::ops::activation::Activation;
 use crate::ops::image::Normalize;
 use crate::optim::{Adam, AdamConfig, Optimizer, Schedule, Sgd, SgdConfig, Shape};
@@ -25,10 +25,12 @@ use crate::spec::{
     AugmentKind, DataSpec, ImagesRef, LinbpSpec, LinbpVariant, ModelSpec, ModelUse, Moment,
     OptimizerKind, OptimizerSpec, Rectifier, SchedulerKind, StageRef, TrainTask, WeightsRef,
 };
+use crate::attacks::ModelMode;
+use crate::train::Adversary;
 use crate::{Error, Result};
 
 /// The images of a split, or another stage's adversarial images where the spec asks for them.
-pub(super) fn dataset(
+pub(crate) fn dataset(
     ctx: &StageContext<'_>,
     spec: &DataSpec,
     split: Split,
@@ -49,8 +51,8 @@ pub(super) fn dataset(
 /// # Errors
 /// A file that cannot be read or holds something else.
 pub fn made_before(spec: &DataSpec, path: &Path) -> Result<Dataset> {
-    let kind = spec.kind.source();
-    let classes = match kind.classes() {
+    let kind = spec.kind;
+    let classes = match kind.class_names() {
         Some(classes) => classes,
         // The files say; one image is enough to ask them.
         None => {
@@ -61,7 +63,7 @@ pub fn made_before(spec: &DataSpec, path: &Path) -> Result<Dataset> {
             data::load(&source, Split::Test)?.classes
         }
     };
-    let shape = kind.shape();
+    let shape = kind.shape;
     let expected = Expected {
         classes: &classes,
         channels: shape.map_or(image_folder::CHANNELS, |[channels, ..]| channels),
@@ -84,7 +86,7 @@ pub fn data_source(spec: &DataSpec, split: Split) -> Source {
             Split::Test => spec.test_limit,
         },
         image_size: spec.image_size,
-        ..Source::new(spec.kind.source(), spec.dir.as_deref())
+        ..Source::new(spec.kind, spec.dir.as_deref())
     }
 }
 
@@ -94,7 +96,7 @@ fn input<'a>(ctx: &StageContext<'a>, id: &str) -> Result<&'a Path> {
 }
 
 /// The augmentations of training images.
-pub(super) fn augmentations(spec: &DataSpec) -> Vec<Augmentation> {
+pub(crate) fn augmentations(spec: &DataSpec) -> Vec<Augmentation> {
     spec.augment
         .iter()
         .map(|kind| match kind {
@@ -105,7 +107,7 @@ pub(super) fn augmentations(spec: &DataSpec) -> Vec<Augmentation> {
 }
 
 /// A network of the stage for images like those of `dataset`, with the weights that the spec names.
-pub(super) fn network(
+pub(crate) fn network(
     ctx: &StageContext<'_>,
     used: &ModelUse<'_>,
     dataset: &Dataset,
@@ -119,7 +121,7 @@ pub(super) fn network(
     };
     let network = models::build(&spec.arch, &config)?;
     if let Some(path) = path {
-        weights::load(&path, &spec.arch, &network)?;
+        weights::load(&path, spec, &network)?;
     }
     Ok(network)
 }
@@ -141,7 +143,10 @@ pub fn model_config(used: &ModelUse<'_>, image: [usize; 3], classes: usize) -> R
             Rectifier::Silu => Activation::Silu,
         }),
         stem: spec.stem,
-        normalize: normalize.map(|(mean, std)| Normalize { mean, std }),
+        normalize: normalize.map(|(mean, std)| Normalize {
+            mean: mean.to_vec(),
+            std: std.to_vec(),
+        }),
         seed: used.seed,
         dtype: DType::F32,
         device: Device::Cpu,
@@ -166,12 +171,12 @@ pub(super) fn model_name(spec: &ModelSpec) -> String {
 }
 
 /// The activations that are linear backwards in training.
-pub(super) fn train_plan(used: &ModelUse<'_>, network: &Network) -> Result<LinearPlan> {
+pub(crate) fn train_plan(used: &ModelUse<'_>, network: &Network) -> Result<LinearPlan> {
     plan(used, network, used.linbp.train, LinbpUse::Train)
 }
 
 /// The activations that are linear backwards in attacks.
-pub(super) fn attack_plan(used: &ModelUse<'_>, network: &Network) -> Result<LinearPlan> {
+pub(crate) fn attack_plan(used: &ModelUse<'_>, network: &Network) -> Result<LinearPlan> {
     plan(used, network, used.linbp.attack, LinbpUse::Attack)
 }
 
@@ -199,8 +204,29 @@ pub fn linbp_plan(
     }
 }
 
+/// The attack of a training on its network, which tells so many classes apart.
+pub(crate) fn adversary(
+    task: &TrainTask,
+    used: &ModelUse<'_>,
+    network: &Network,
+    classes: usize,
+) -> Result<Adversary> {
+    let attack = task.attack.as_ref();
+    let attack = attack.ok_or_else(|| Error::spec("[attack]: this task needs it"))?;
+    let mut attacks = attacks(attack, &attack.entry()?, used.data, classes)?;
+    Ok(Adversary {
+        // An ensemble is no attack to train on, so there is one.
+        attack: attacks.swap_remove(0),
+        plan: attack_plan(used, network)?,
+        mode: match attack.head.model_mode {
+            ModelMode::Eval => Mode::Eval,
+            ModelMode::Train => Mode::Train,
+        },
+    })
+}
+
 /// The optimizer of the given parameters.
-pub(super) fn optimizer(spec: &OptimizerSpec, parameters: &[Param]) -> Result<Box<dyn Optimizer>> {
+pub(crate) fn optimizer(spec: &OptimizerSpec, parameters: &[Param]) -> Result<Box<dyn Optimizer>> {
     let adam = |decoupled| {
         let config = AdamConfig {
             betas: spec.betas,
@@ -225,7 +251,7 @@ pub(super) fn optimizer(spec: &OptimizerSpec, parameters: &[Param]) -> Result<Bo
 }
 
 /// The learning-rate schedule.
-pub(super) fn schedule(task: &TrainTask) -> Result<Schedule> {
+pub(crate) fn schedule(task: &TrainTask) -> Result<Schedule> {
     let epochs = task.train.epochs;
     let scheduler = &task.scheduler;
     let needs = |key: &str| Error::spec(format!("{key}: {} needs it", scheduler.kind));

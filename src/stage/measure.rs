@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::StageContext;
 use super::assemble;
 use crate::attacks::{
-    Attack, AttackSpec, Campaign, Goal, Kept, Originals, Start, Target, correct, craft, settle,
+    Attack, AttackSpec, Campaign, Checks, Goal, Kept, Originals, Start, Target, correct, craft,
 };
 use crate::data::{Dataset, Loader, Placed};
 use crate::nn::loss::{Reduction, cross_entropy};
@@ -23,7 +23,7 @@ const ROUND: u16 = 1;
 
 /// What was counted in one pass over a data set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Tally {
+pub(crate) struct Tally {
     /// Sum of the examples' losses.
     pub loss: f64,
     pub correct: u64,
@@ -67,7 +67,7 @@ impl Tally {
 
 /// How far an evaluation has come.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Measured {
+pub(crate) struct Measured {
     /// What was counted under the attacks that are done.
     tallies: Vec<Tally>,
     /// What was counted so far under the one after them, in so many batches.
@@ -79,7 +79,7 @@ pub(super) struct Measured {
 }
 
 /// What happens in an evaluation.
-pub(super) enum Event<'a> {
+pub(crate) enum Event<'a> {
     /// A batch was measured under the attack of this name: its logits, and its labels.
     Batch(&'a str, &'a Tensor, &'a [u32]),
     /// A part of one was.
@@ -87,7 +87,7 @@ pub(super) enum Event<'a> {
 }
 
 /// What an evaluation measures, put together once for a stage.
-pub(super) struct Evaluation {
+pub(crate) struct Evaluation {
     dataset: Placed,
     batch_size: usize,
     /// The attacks by name: several for an ensemble, none for clean images.
@@ -164,6 +164,7 @@ impl Evaluation {
             let before = measured.batches;
             ctx.progress
                 .phase(&phase, loader.batches() as u64, before as u64);
+            let mut checks = Checks::default();
             for batch in loader.skip(before) {
                 interrupt::check()?;
                 let batch = batch?;
@@ -173,10 +174,11 @@ impl Evaluation {
                     indices: &batch.indices,
                     start,
                 };
-                let images = perturb(attacks, &target, originals, measured, |measured| {
+                let (images, found) = perturb(attacks, &target, originals, measured, |measured| {
                     measured.tally.seconds = watch.seconds();
                     heard(Event::Part, measured)
                 })?;
+                checks.join(found);
                 let logits = network.logits(&images)?;
                 let loss = cross_entropy(&logits, &batch.label_values, Reduction::Sum)?;
                 let right = correct(&logits, &batch.label_values)?;
@@ -197,7 +199,7 @@ impl Evaluation {
                 );
                 heard(Event::Batch(name, &logits, &batch.label_values), measured)?;
             }
-            settle()?;
+            checks.resolve()?;
             measured.tally.seconds = watch.seconds();
             measured.tallies.push(std::mem::take(&mut measured.tally));
             measured.batches = 0;
@@ -216,9 +218,9 @@ fn perturb(
     originals: Originals<'_>,
     measured: &mut Measured,
     mut part: impl FnMut(&mut Measured) -> Result<()>,
-) -> Result<Tensor> {
+) -> Result<(Tensor, Checks)> {
     match attacks {
-        [] => return Ok(originals.images.clone()),
+        [] => return Ok((originals.images.clone(), Checks::default())),
         // The campaign below with less to compute: there is nothing to choose between.
         [only] if only.restarts() == 1 && only.goal() == Goal::Misclassify => {
             return craft(only.as_ref(), target, originals);
@@ -243,7 +245,7 @@ fn perturb(
             part(measured)?;
         }
     }
-    Ok(campaign.images().clone())
+    Ok((campaign.images().clone(), Checks::default()))
 }
 
 /// The same originals with their images on the CPU, where campaigns keep their books.
@@ -289,7 +291,7 @@ mod tests {
                 ..Steps::pgd(threat, 0.02, 3)
             };
             let mut measured = Measured::default();
-            let found = perturb(
+            let (found, checks) = perturb(
                 &[Box::new(attack)],
                 &target,
                 originals,
@@ -297,6 +299,7 @@ mod tests {
                 |_| Ok(()),
             )
             .unwrap();
+            checks.resolve().unwrap();
             let distances = Threat::distances(&found, &images).unwrap();
             assert!(
                 distances.iter().all(|distance| distance.linf > 0.0),

@@ -1,19 +1,12 @@
 //! What a stage does: one file a task, on top of what the tasks share.
 
-mod adversarial_train;
-mod assemble;
+pub(crate) mod assemble;
 mod attack;
-mod epoch_sums;
 mod evaluate;
 mod examples;
-mod fit;
 mod images;
-mod measure;
-#[cfg(test)]
-mod on_card_tests;
-mod room;
+pub(crate) mod measure;
 mod simulate;
-mod train;
 mod transfer;
 
 pub use assemble::{
@@ -29,6 +22,7 @@ use candle_core::Device;
 use crate::Result;
 use crate::run::{Metrics, Progress, StageFolder};
 use crate::spec::Task;
+use crate::train::training;
 
 /// What a stage gets to work with.
 pub struct StageContext<'a> {
@@ -52,11 +46,9 @@ pub struct StageSummary {
 
 /// Runs a stage, from its last checkpoint where there is one.
 pub fn run(ctx: &StageContext<'_>, task: &Task) -> Result<StageSummary> {
-    crate::attacks::forget_checks();
     let metrics = match task {
         Task::Simulate(task) => return simulate::run(ctx, task),
-        Task::Train(task) => train::run(ctx, task)?,
-        Task::AdversarialTrain(task) => adversarial_train::run(ctx, task)?,
+        Task::Train(task) | Task::AdversarialTrain(task) => training::run(ctx, task)?,
         Task::Attack(task) => attack::run(ctx, task)?,
         Task::Evaluate(task) => evaluate::run(ctx, task)?,
         Task::Transfer(task) => transfer::run(ctx, task)?,

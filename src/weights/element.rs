@@ -3,108 +3,66 @@
 use std::fmt;
 
 use candle_core::{DType, Device, Tensor};
+use safetensors::Dtype;
 
-/// The type of one element in a file, little-endian.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Element {
-    F64,
-    F32,
-    F16,
-    BF16,
-    I64,
-    I32,
-    U32,
-    I16,
-    I8,
-    U8,
-    Bool,
+/// Defines the types from a table: name, bytes, Candle's type of the tensor that it becomes, the name that
+/// safetensors gives it, and torch's storage class where there is one.
+macro_rules! elements {
+    ($($name:ident $bytes:literal $dtype:ident $stored:ident $($storage:literal)?),* $(,)?) => {
+        /// The type of one element in a file, little-endian.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Element { $($name),* }
+
+        impl Element {
+            /// Bytes per element.
+            pub fn size(self) -> usize {
+                match self { $(Self::$name => $bytes),* }
+            }
+
+            /// The type of the tensor it becomes: the same one, but for those that Candle lacks. `i8` is widened to
+            /// `i16`, `bool` becomes `u8`.
+            pub fn dtype(self) -> DType {
+                match self { $(Self::$name => DType::$dtype),* }
+            }
+
+            /// The class of torch that stores such elements, `torch.FloatStorage` for one, by its name.
+            pub fn of_torch_storage(class: &str) -> Option<Self> {
+                match class { $($($storage => Some(Self::$name),)?)* _ => None }
+            }
+
+            /// The type of a tensor in a safetensors file.
+            pub fn of_safetensors(dtype: Dtype) -> Option<Self> {
+                match dtype { $(Dtype::$stored => Some(Self::$name),)* _ => None }
+            }
+        }
+
+        impl fmt::Display for Element {
+            /// The name that safetensors gives the type.
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self { $(Self::$name => stringify!($stored)),* })
+            }
+        }
+    };
 }
 
-impl fmt::Display for Element {
-    /// The name that safetensors gives the type.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::F64 => "F64",
-            Self::F32 => "F32",
-            Self::F16 => "F16",
-            Self::BF16 => "BF16",
-            Self::I64 => "I64",
-            Self::I32 => "I32",
-            Self::U32 => "U32",
-            Self::I16 => "I16",
-            Self::I8 => "I8",
-            Self::U8 => "U8",
-            Self::Bool => "BOOL",
-        })
-    }
+elements! {
+    F64 8 F64 F64 "DoubleStorage",
+    F32 4 F32 F32 "FloatStorage",
+    F16 2 F16 F16 "HalfStorage",
+    BF16 2 BF16 BF16 "BFloat16Storage",
+    I64 8 I64 I64 "LongStorage",
+    I32 4 I32 I32 "IntStorage",
+    U32 4 U32 U32,
+    I16 2 I16 I16 "ShortStorage",
+    I8 1 I16 I8 "CharStorage",
+    U8 1 U8 U8 "ByteStorage",
+    Bool 1 U8 BOOL "BoolStorage",
 }
 
 impl Element {
     /// Whether it is a floating-point number, as a network's parameters are.
     pub fn is_float(self) -> bool {
-        matches!(self, Self::F64 | Self::F32 | Self::F16 | Self::BF16)
-    }
-
-    /// Bytes an element.
-    pub fn size(self) -> usize {
-        match self {
-            Self::F64 | Self::I64 => 8,
-            Self::F32 | Self::I32 | Self::U32 => 4,
-            Self::F16 | Self::BF16 | Self::I16 => 2,
-            Self::I8 | Self::U8 | Self::Bool => 1,
-        }
-    }
-
-    /// The type of the tensor it becomes: the same one, but for those that Candle lacks. `i8` is widened to `i16`,
-    /// `bool` becomes `u8`.
-    pub fn dtype(self) -> DType {
-        match self {
-            Self::F64 => DType::F64,
-            Self::F32 => DType::F32,
-            Self::F16 => DType::F16,
-            Self::BF16 => DType::BF16,
-            Self::I64 => DType::I64,
-            Self::I32 => DType::I32,
-            Self::U32 => DType::U32,
-            Self::I16 | Self::I8 => DType::I16,
-            Self::U8 | Self::Bool => DType::U8,
-        }
-    }
-
-    /// The class of torch that stores such elements, `torch.FloatStorage` for one, by its name.
-    pub fn of_torch_storage(class: &str) -> Option<Self> {
-        Some(match class {
-            "DoubleStorage" => Self::F64,
-            "FloatStorage" => Self::F32,
-            "HalfStorage" => Self::F16,
-            "BFloat16Storage" => Self::BF16,
-            "LongStorage" => Self::I64,
-            "IntStorage" => Self::I32,
-            "ShortStorage" => Self::I16,
-            "CharStorage" => Self::I8,
-            "ByteStorage" => Self::U8,
-            "BoolStorage" => Self::Bool,
-            _ => return None,
-        })
-    }
-
-    /// The type of a tensor in a safetensors file.
-    pub fn of_safetensors(dtype: safetensors::Dtype) -> Option<Self> {
-        use safetensors::Dtype;
-        Some(match dtype {
-            Dtype::F64 => Self::F64,
-            Dtype::F32 => Self::F32,
-            Dtype::F16 => Self::F16,
-            Dtype::BF16 => Self::BF16,
-            Dtype::I64 => Self::I64,
-            Dtype::I32 => Self::I32,
-            Dtype::U32 => Self::U32,
-            Dtype::I16 => Self::I16,
-            Dtype::I8 => Self::I8,
-            Dtype::U8 => Self::U8,
-            Dtype::BOOL => Self::Bool,
-            _ => return None,
-        })
+        self.dtype().is_float()
     }
 
     /// A tensor on the CPU from the bytes of its elements in row-major order.

@@ -57,7 +57,7 @@ fn weights_of_ours_say_what_they_belong_to() {
     let (code, _, said) = run(folder, &["t.toml"]);
     assert_eq!(code, 0, "{said}");
     let results = folder.join("results/t").join(&runs(folder, "t")[0]);
-    let own = Origin::new("resnet18", Some(Stem::Plain)).unwrap();
+    let own = Origin::new("resnet18", Some(Stem::Plain), None).unwrap();
     let files = fs::read_dir(results.join("checkpoints")).unwrap();
     let files: Vec<PathBuf> = files
         .map(|entry| entry.unwrap().path())
@@ -89,6 +89,28 @@ fn weights_of_ours_say_what_they_belong_to() {
         said.contains("trained with the stem \"3x3\", and model.stem is \"3x3-maxpool\""),
         "{said}"
     );
+}
+
+#[test]
+fn weights_of_another_activation_are_remarked_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let spec = "task = \"train\"\ndata = { kind = \"digits\", train_limit = 8, test_limit = 8 }\n\
+                model = { arch = \"mlp\", widths = [4], activation = \"silu\" }\noptimizer.lr = 0.01\n\
+                train.epochs = 1\n";
+    fs::write(folder.join("t.toml"), spec).unwrap();
+    assert_eq!(run(folder, &["t.toml"]).0, 0);
+    let results = folder.join("results/t").join(&runs(folder, "t")[0]);
+    let trained = results.join("checkpoints/final.safetensors");
+    fs::copy(trained, folder.join("w.safetensors")).unwrap();
+    let spec = "task = \"evaluate\"\ndata = { kind = \"digits\", test_limit = 8 }\n\
+                model = { arch = \"mlp\", widths = [4], weights = \"w.safetensors\" }\n";
+    fs::write(folder.join("e.toml"), spec).unwrap();
+    let words = "trained with the activation \"silu\", and here it has \"own\" (model.activation)";
+    let (code, _, said) = run(folder, &["e.toml"]);
+    assert!(code == 0 && said.contains(words), "{said}");
+    let (code, _, said) = run(folder, &["e.toml", "model.activation=silu"]);
+    assert!(code == 0 && !said.contains("trained with"), "{said}");
 }
 
 #[test]

@@ -9,23 +9,28 @@ use std::sync::Once;
 
 use candle_core::{DType, Device, Tensor};
 use rand::Rng;
+use runner::ops::card::cards;
 use runner::ops::precision::{self, Precision};
 use runner::pipeline::DeviceChoice;
 use runner::rng::{Purpose, stream};
 
-/// The first card of this machine.
+/// The first card of this machine. None where the build or the machine has no card; a card that does not open is a
+/// failed test.
 fn card() -> Option<Device> {
-    match DeviceChoice::Cuda(0).open() {
-        Ok((device, _)) => Some(device),
-        Err(why) => {
-            // Past the harness, which keeps what a passing test prints to itself; once a process.
-            static SAID: Once = Once::new();
-            SAID.call_once(|| {
-                let _ = writeln!(std::io::stderr(), "SKIPPED all tests on a card: {why}");
-            });
-            None
+    let why = match cards() {
+        Ok(cards) if !cards.is_empty() => {
+            let (device, _) = DeviceChoice::Cuda(0).open().expect("the card opens");
+            return Some(device);
         }
-    }
+        Ok(_) => "no card in this machine".to_owned(),
+        Err(why) => why.to_string(),
+    };
+    // Past the harness, which keeps what a passing test prints to itself; once per process.
+    static SAID: Once = Once::new();
+    SAID.call_once(|| {
+        let _ = writeln!(std::io::stderr(), "SKIPPED all tests on a card: {why}");
+    });
+    None
 }
 
 /// Runs a test in every precision, with the bound on relative distances that goes with it.

@@ -1,7 +1,7 @@
 //! Whole networks: logits, gradients by BP and LinBP, a training step, an attack.
 
 use candle_core::{Device, Tensor};
-use runner::attacks::{Norm, Target, Threat};
+use runner::attacks::{Norm, Originals, Start, Steps, Target, Threat, craft};
 use runner::models::{self, Layers, LinbpUse, ModelConfig};
 use runner::nn::loss::{Reduction, cross_entropy};
 use runner::nn::{Coordinates, LinearPlan, Network, Pass, Tape};
@@ -124,29 +124,40 @@ fn a_training_step() {
 }
 
 #[test]
-fn attack_steps_stay_on_the_card() {
+fn attacks_stay_on_the_card() {
     let Some(card) = card() else { return };
+    let linf = Threat {
+        norm: Norm::Linf,
+        epsilon: 8.0 / 255.0,
+    };
+    let l2 = Threat {
+        norm: Norm::L2,
+        epsilon: 0.5,
+    };
+    let attacks = [
+        Steps::pgd(linf, 2.0 / 255.0, 3),
+        Steps::mi_fgsm(linf, 2.0 / 255.0, 3, 1.0),
+        Steps::pgd(l2, 0.1, 3),
+    ];
     precision::with(Precision::F32, || {
         let (images, labels) = batch("resnet18", 8);
-        let threat = Threat {
-            norm: Norm::Linf,
-            epsilon: 8.0 / 255.0,
-        };
-        let attacked = |device: &Device| {
+        let attacked = |attack: &Steps, device: &Device| {
             let network = network("resnet18", device);
             let target = Target::new(&network, LinearPlan::none());
-            let originals = images.to_device(device).unwrap();
-            let mut x = originals.clone();
-            for _ in 0..3 {
-                let slope =
-                    |logits: &Tensor| runner::ops::cross_entropy::gradient(logits, &labels, 1.0);
-                let gradient = target.input_gradient(&x, slope).unwrap();
-                x = threat.step(&x, &originals, &gradient, 2.0 / 255.0).unwrap();
-            }
-            x
+            let originals = Originals {
+                images: &images.to_device(device).unwrap(),
+                labels: &labels,
+                indices: &[0, 1, 2, 3, 4, 5, 6, 7],
+                start: Start::default(),
+            };
+            let (found, checks) = craft(attack, &target, originals).unwrap();
+            checks.resolve().unwrap();
+            found
         };
-        let (here, there) = (attacked(&Device::Cpu), attacked(&card));
-        assert!(there.device().is_cuda());
-        agree("adversarial images", &there, &here, 2e-3);
+        for attack in &attacks {
+            let (here, there) = (attacked(attack, &Device::Cpu), attacked(attack, &card));
+            assert!(there.device().is_cuda());
+            agree(attack.name, &there, &here, 2e-3);
+        }
     });
 }

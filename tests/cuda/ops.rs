@@ -7,7 +7,7 @@ use runner::ops::conv::{self, Geometry};
 use runner::ops::image::{self, Normalize};
 use runner::ops::pool::{self, Average, Window};
 use runner::ops::precision::Precision;
-use runner::ops::{concat, cross_entropy, elementwise, linear};
+use runner::ops::{bias, concat, cross_entropy, elementwise, linear};
 
 use crate::{agree, each_precision, noise};
 
@@ -103,8 +103,8 @@ fn linear_layers() {
         );
         agree(
             "bias",
-            &linear::backward_bias(&cdy).unwrap(),
-            &linear::backward_bias(&dy).unwrap(),
+            &bias::gradient(&cdy).unwrap(),
+            &bias::gradient(&dy).unwrap(),
             bound,
         );
     });

@@ -41,6 +41,16 @@ fn lenet5() {
 }
 
 #[test]
+fn resnet20() {
+    check("resnet20", [2, 3, 8, 8], Mode::Eval);
+}
+
+#[test]
+fn preact_resnet18() {
+    check("preact_resnet18", [2, 3, 8, 8], Mode::Eval);
+}
+
+#[test]
 fn mobilenet_v2() {
     check("mobilenet_v2", [2, 3, 16, 16], Mode::Eval);
 }

@@ -115,10 +115,21 @@ class VGG(nn.Module):
         return self.classifier(self.avgpool(self.features(x)).flatten(1))
 
 
+class Padding(nn.Module):
+    """Every second pixel, and so many channels of zeros before and after its own."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.channels = channels
+
+    def forward(self, x):
+        return F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.channels, self.channels))
+
+
 class Block(nn.Module):
     """A residual block of any number of convolutions `(out, kernel, stride, groups)`."""
 
-    def __init__(self, c, layers):
+    def __init__(self, c, layers, projection=True):
         super().__init__()
         start, stride = c, 1
         for i, (out, kernel, step, groups) in enumerate(layers, 1):
@@ -130,7 +141,9 @@ class Block(nn.Module):
         self.depth = len(layers)
         self.rescaled = False
         self.downsample = None
-        if stride != 1 or start != c:
+        if not projection and start != c:
+            self.downsample = Padding((c - start) // 2)
+        elif stride != 1 or start != c:
             self.downsample = nn.Sequential(nn.Conv2d(start, c, 1, stride, bias=False), nn.BatchNorm2d(c))
 
     def inner(self):
@@ -205,6 +218,65 @@ class ResNet(nn.Module):
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return self.fc(x.mean((2, 3)))
+
+
+class CifarResNet(nn.Module):
+    """Three stages of so many blocks, without projections."""
+
+    def __init__(self, repeats):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 16, 3, padding=1, bias=False)
+        self.bn1, self.relu = nn.BatchNorm2d(16), Act()
+        c = 16
+        for stage in range(3):
+            planes, parts = 16 * 2**stage, []
+            for _ in range(repeats):
+                parts.append(Block(c, [(planes, 3, planes // c, 1), (planes, 3, 1, 1)], projection=False))
+                c = planes
+            setattr(self, f"layer{stage + 1}", nn.Sequential(*parts))
+        self.linear = nn.Linear(c, 10)
+
+    def forward(self, x):
+        x = self.relu(self.bn1(self.conv1(x)))
+        return self.linear(self.layer3(self.layer2(self.layer1(x))).mean((2, 3)))
+
+
+class PreActBlock(nn.Module):
+    def __init__(self, c, out, stride):
+        super().__init__()
+        self.bn1, self.relu1 = nn.BatchNorm2d(c), Act()
+        self.conv1 = nn.Conv2d(c, out, 3, stride, 1, bias=False)
+        self.bn2, self.relu2 = nn.BatchNorm2d(out), Act()
+        self.conv2 = nn.Conv2d(out, out, 3, padding=1, bias=False)
+        self.shortcut = None if c == out else nn.Sequential(nn.Conv2d(c, out, 1, stride, bias=False))
+
+    def forward(self, x):
+        y = self.relu1(self.bn1(x))
+        x = x if self.shortcut is None else self.shortcut(y)
+        return x + self.conv2(self.relu2(self.bn2(self.conv1(y))))
+
+
+class PreActResNet(nn.Module):
+    """`normed`: with a batch norm and a ReLU at the end."""
+
+    def __init__(self, blocks, normed):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
+        c = 64
+        for stage, repeats in enumerate(blocks):
+            parts = []
+            for _ in range(repeats):
+                parts.append(PreActBlock(c, 64 * 2**stage, 64 * 2**stage // c))
+                c = 64 * 2**stage
+            setattr(self, f"layer{stage + 1}", nn.Sequential(*parts))
+        self.normed = normed
+        if normed:
+            self.bn, self.relu = nn.BatchNorm2d(c), Act()
+        self.linear = nn.Linear(c, 10)
+
+    def forward(self, x):
+        x = self.layer4(self.layer3(self.layer2(self.layer1(self.conv1(x)))))
+        return self.linear((self.relu(self.bn(x)) if self.normed else x).mean((2, 3)))
 
 
 class DenseLayer(nn.Module):
@@ -359,6 +431,13 @@ NAMED = {
     "lenet5": LeNet5,
     "mobilenet_v2": MobileNetV2,
     "squeezenet": SqueezeNet,
+    "resnet20": lambda: CifarResNet(3),
+    "resnet32": lambda: CifarResNet(5),
+    "resnet44": lambda: CifarResNet(7),
+    "resnet56": lambda: CifarResNet(9),
+    "resnet110": lambda: CifarResNet(18),
+    "preact_resnet18": lambda: PreActResNet((2, 2, 2, 2), True),
+    "preact_resnet18_kuangliu": lambda: PreActResNet((2, 2, 2, 2), False),
     "resnet18": lambda: ResNet((2, 2, 2, 2)),
     "resnet34": lambda: ResNet((3, 4, 6, 3)),
     "resnet50": lambda: ResNet((3, 4, 6, 3), 1, 64),
@@ -416,7 +495,9 @@ def linear(name, network, use):
     if name.startswith("vgg"):
         return set([n for n in names if n.startswith("features")][-3:]) | within("classifier")
     if name.startswith("res"):
-        return within("layer4")
+        return within("layer3" if isinstance(network, CifarResNet) else "layer4")
+    if name.startswith("preact"):
+        return within("layer4", "relu")
     if name.startswith("densenet"):
         last = within("features.denseblock4", "features.relu5")
         return last | within("features.transition3") if use == "attack" else last

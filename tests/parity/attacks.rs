@@ -81,7 +81,9 @@ impl Side {
             indices: &self.indices,
             start: Start::default(),
         };
-        craft(attack, &self.target(), originals).unwrap()
+        let (images, checks) = craft(attack, &self.target(), originals).unwrap();
+        checks.resolve().unwrap();
+        images
     }
 
     fn theirs(&self, name: &str) -> &Tensor {

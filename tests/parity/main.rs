@@ -4,4 +4,5 @@
 mod attacks;
 mod models;
 mod ops;
+mod published;
 mod pytorch;

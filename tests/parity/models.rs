@@ -20,13 +20,15 @@ use runner::nn::{Coordinates, LinearPlan, Mode, Network, Pass, Tape};
 use crate::pytorch::{PyTorch, interpreter, say};
 
 /// Enough for every run of the tests; the others take minutes, mostly PyTorch's.
-const FEW: [&str; 6] = [
+const FEW: [&str; 8] = [
     "mlp",
     "lenet5",
     "mobilenet_v2",
     "resnet18",
     "resnet18:3x3",
     "resnet18:kuangliu",
+    "resnet20",
+    "preact_resnet18",
 ];
 
 /// Networks beside the named ones: stems without a max-pool, the second one under the names of kuangliu/pytorch-cifar.

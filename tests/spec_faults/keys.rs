@@ -149,7 +149,7 @@ fn single_faults() {
         (
             "kind = \"digits\"",
             "kind = \"digit\"",
-            "a.toml:3: data.kind: expected one of \"cifar10\", \"mnist\", \"image-folder\", \"shapes\", \"digits\", \
+            "a.toml:3: data.kind: expected one of \"cifar10\", \"cifar100\", \"mnist\", \"svhn\", \"image-folder\", \"shapes\", \"digits\", \
              found \"digit\"; did you mean \"digits\"?",
         ),
         (

@@ -5,4 +5,5 @@ mod harness;
 mod idle;
 mod keys;
 mod layers;
+mod objectives;
 mod stages;

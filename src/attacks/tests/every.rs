@@ -56,7 +56,7 @@ fn in_a_ball_of_radius_0_every_attack_leaves_the_originals() {
     let target = Target::new(&network, LinearPlan::none());
     for threat in [linf(0.0), l2(0.0)] {
         for attack in all(threat) {
-            let found = craft(attack.as_ref(), &target, set.originals()).unwrap();
+            let found = crafted(attack.as_ref(), &target, &set);
             assert_eq!(values(&found), values(&set.images), "{}", attack.name());
         }
         let (fates, found) = run(&network, &set, &all(threat), 4);

@@ -148,6 +148,13 @@ fn all(threat: Threat) -> Vec<Box<dyn Attack>> {
 }
 
 /// The fates and images that a series of attacks ends with.
+/// What an attack makes of a set, checked.
+fn crafted(attack: &dyn Attack, target: &Target<'_>, set: &Set) -> Tensor {
+    let (images, checks) = craft(attack, target, set.originals()).unwrap();
+    checks.resolve().unwrap();
+    images
+}
+
 fn run(
     network: &Network,
     set: &Set,

@@ -7,7 +7,8 @@ use std::path::Path;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::output::{out, remark};
-use crate::data::download::{self, Event, Placed, Published};
+use crate::data::DataKind;
+use crate::data::download::{self, Event, Placed};
 use crate::{Error, Result};
 
 /// Brings a data set into `dir`.
@@ -15,7 +16,8 @@ use crate::{Error, Result};
 /// # Errors
 /// As [`download::get`].
 pub fn get(name: &str, dir: &Path, from: Option<&Path>, mirrors: &[String]) -> Result<()> {
-    let set = Published::find(name)
+    let set = DataKind::find(name)
+        .and_then(DataKind::published)
         .ok_or_else(|| Error::spec(format!("data get: no data set \"{name}\" is known")))?;
     let is_url = |text: &&String| text.starts_with("https://") || text.starts_with("http://");
     if let Some(other) = mirrors.iter().find(|mirror| !is_url(mirror)) {

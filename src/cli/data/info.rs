@@ -6,7 +6,7 @@ use crate::Result;
 use crate::cli::Overrides;
 use crate::cli::output::{out, remark};
 use crate::cli::request::request;
-use crate::data::{self, Description, Split, format};
+use crate::data::{self, Description, Split};
 use crate::spec::{DataSpec, ImagesRef, Normalize, PlannedRun, StageRef, StageSpec, plan};
 use crate::stage::{data_source, made_before};
 
@@ -94,12 +94,14 @@ fn describe(set: &Set) -> Result<String> {
     };
     let mut text = match (
         &data.adversarial,
-        data.dir.as_deref().and_then(format::detect),
+        data.dir.as_deref().and_then(|dir| data.kind.detect(dir)),
     ) {
         (Some(ImagesRef::File(path)), _) => {
             format!("{}: made before, in {}\n", data.kind, path.display())
         }
-        (_, Some(format)) => format!("{}: {format}\n", data.kind),
+        (_, Some((format, folder))) => {
+            format!("{}: {} in {}\n", data.kind, format.name(), folder.display())
+        }
         (_, None) => format!("{}: drawn by the program\n", data.kind),
     };
     let splits = [(Split::Train, &train), (Split::Test, &test)];

@@ -126,7 +126,7 @@ fn bring(
 fn present(part: &Part, dir: &Path, watch: Watch<'_>) -> Result<Option<PathBuf>> {
     for form in &part.forms {
         match &form.content {
-            Content::Gzip { .. } => {
+            Content::Plain | Content::Gzip { .. } => {
                 // In the order in which the reader of these files looks for them.
                 let found = [plain(dir, form), dir.join(&form.name)];
                 let Some(path) = found.into_iter().find(|path| path.exists()) else {
@@ -199,7 +199,7 @@ fn fetch_any(part: &Part, dir: &Path, watch: Watch<'_>) -> Result<PathBuf> {
 /// Puts a verified archive in its place: a gzipped file is moved, a tar archive is unpacked and left behind.
 fn place(form: &Archive, verified: &Path, dir: &Path, watch: Watch<'_>) -> Result<PathBuf> {
     match &form.content {
-        Content::Gzip { .. } => {
+        Content::Plain | Content::Gzip { .. } => {
             let to = dir.join(&form.name);
             fs::rename(verified, &to).map_err(Error::io("write", &to))?;
             atomic::sync_folder(dir)?;
@@ -236,7 +236,9 @@ fn take(part: &Part, from: &Path, dir: &Path, watch: Watch<'_>) -> Result<Option
             (_, Verdict::Other(_)) => None,
             (Content::TarGz { .. }, _) => Some(place(form, &found, dir, watch)?),
             (Content::Gzip { .. }, Verdict::Content) => Some(copy(&found, &plain(dir, form))?),
-            (Content::Gzip { .. }, _) => Some(copy(&found, &dir.join(&form.name))?),
+            (Content::Plain | Content::Gzip { .. }, _) => {
+                Some(copy(&found, &dir.join(&form.name))?)
+            }
         };
         match (to, verdict) {
             (Some(to), _) => return Ok(Some(Placed::Taken { from: found, to })),

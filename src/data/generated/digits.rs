@@ -2,13 +2,21 @@
 
 use super::canvas::{Coverage, Placement, Point, smooth};
 use super::{byte, normal};
+use crate::data::source::{DataKind, Drawing, Images};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-/// Channels, height, width.
-pub const SHAPE: [usize; 3] = [1, 28, 28];
-/// The classes in the order of their labels.
-pub const CLASSES: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+pub static DIGITS: DataKind = DataKind {
+    name: "digits",
+    about: "drawn by the program: handwriting-like digits, 28x28 in grey, ten classes",
+    shape: Some([1, 28, 28]),
+    classes: Some(&CLASSES),
+    statistics: None,
+    images: Images::Drawn(Drawing { set: 0, draw }),
+    downloads: None,
+};
+
+const CLASSES: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 const SIDE: usize = 28;
 
 /// A part of a digit, in a unit square: x to the right, y downwards.
@@ -240,7 +248,7 @@ fn styles(digit: usize) -> &'static [&'static [Stroke]] {
 }
 
 /// Draws digit `class` (0 to 9).
-pub fn draw(class: usize, rng: &mut ChaCha8Rng, image: &mut [u8]) {
+fn draw(class: usize, rng: &mut ChaCha8Rng, image: &mut [u8]) {
     let styles = styles(class);
     let style = styles[rng.random_range(0..styles.len() as u32) as usize];
     let height = rng.random_range(13.0..22.0f32);

@@ -8,28 +8,27 @@ pub mod canvas;
 pub mod digits;
 pub mod shapes;
 
-use super::{Dataset, Pixels, SourceKind, Split};
+use super::source::{DataKind, Drawing};
+use super::{Dataset, Pixels, Split};
 use crate::rng::{Purpose, stream};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use rayon::prelude::*;
 
-/// The number of training examples of a set without a limit.
-pub const TRAIN_EXAMPLES: usize = 60_000;
-/// The number of test examples of a set without a limit.
-pub const TEST_EXAMPLES: usize = 10_000;
-const CLASSES: usize = 10;
-
-/// Draws one split of `digits`, or of `shapes` for every other kind. In parallel, a few seconds for a whole set.
-pub fn generate(kind: SourceKind, seed: u64, split: Split, limit: Option<usize>) -> Dataset {
-    let (shape, classes, set, draw): (_, [&str; CLASSES], u64, Draw) = match kind {
-        SourceKind::Digits => (digits::SHAPE, digits::CLASSES, 0, digits::draw),
-        _ => (shapes::SHAPE, shapes::CLASSES, 1, shapes::draw),
-    };
+/// Draws one split of a kind. In parallel, a few seconds for a whole set.
+pub fn generate(
+    kind: &DataKind,
+    drawing: &Drawing,
+    seed: u64,
+    split: Split,
+    limit: Option<usize>,
+) -> Dataset {
+    let shape = kind.shape.expect("what is drawn has a shape");
+    let classes = kind.class_names().expect("what is drawn has classes");
     let (count, split_number) = match split {
-        Split::Train => (TRAIN_EXAMPLES, 0),
-        Split::Test => (TEST_EXAMPLES, 1),
+        Split::Train => (Drawing::TRAIN, 0),
+        Split::Test => (Drawing::TEST, 1),
     };
     let count = limit.map_or(count, |limit| limit.min(count));
     let image_len: usize = shape.iter().product();
@@ -38,20 +37,25 @@ pub fn generate(kind: SourceKind, seed: u64, split: Split, limit: Option<usize>)
         .par_chunks_mut(image_len)
         .enumerate()
         .for_each(|(index, image)| {
-            let mut rng = stream(seed, Purpose::Generate, split_number, set, index as u64);
-            draw(index % CLASSES, &mut rng, image);
+            let mut rng = stream(
+                seed,
+                Purpose::Generate,
+                split_number,
+                drawing.set,
+                index as u64,
+            );
+            (drawing.draw)(index % classes.len(), &mut rng, image);
         });
     Dataset {
         shape,
         pixels: Pixels::U8(pixels),
-        labels: (0..count).map(|index| (index % CLASSES) as u32).collect(),
+        labels: (0..count)
+            .map(|index| (index % classes.len()) as u32)
+            .collect(),
         names: split.example_names(count),
-        classes: classes.map(String::from).to_vec(),
+        classes,
     }
 }
-
-/// Draws an example of a class into an image of bytes (C, H, W).
-type Draw = fn(class: usize, rng: &mut ChaCha8Rng, image: &mut [u8]);
 
 /// A value of the normal distribution with mean 0.
 fn normal(rng: &mut ChaCha8Rng, deviation: f32) -> f32 {
@@ -66,9 +70,19 @@ fn byte(intensity: f32) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::Source;
+    use crate::data::{DIGITS, SHAPES, Source, load};
 
-    const KINDS: [SourceKind; 2] = [SourceKind::Digits, SourceKind::Shapes];
+    const CLASSES: usize = 10;
+    const KINDS: [&DataKind; 2] = [&DIGITS, &SHAPES];
+
+    fn generate(kind: &'static DataKind, seed: u64, split: Split, limit: Option<usize>) -> Dataset {
+        let source = Source {
+            seed,
+            limit,
+            ..Source::new(kind, None)
+        };
+        load(&source, split).unwrap()
+    }
 
     fn floats(set: &Dataset) -> Vec<f32> {
         let mut values = vec![0.0; set.len() * set.image_len()];
@@ -107,11 +121,11 @@ mod tests {
 
     #[test]
     fn whole_sets_have_their_sizes() {
-        let set = generate(SourceKind::Digits, 1, Split::Test, None);
-        assert_eq!((set.len(), set.shape), (TEST_EXAMPLES, [1, 28, 28]));
+        let set = generate(&DIGITS, 1, Split::Test, None);
+        assert_eq!((set.len(), set.shape), (Drawing::TEST, [1, 28, 28]));
         assert_eq!(
-            generate(SourceKind::Shapes, 1, Split::Test, Some(usize::MAX)).len(),
-            TEST_EXAMPLES
+            generate(&SHAPES, 1, Split::Test, Some(usize::MAX)).len(),
+            Drawing::TEST
         );
     }
 
@@ -151,59 +165,6 @@ mod tests {
                     "{kind} class {class}: hardly any variation ({apart})"
                 );
             }
-        }
-    }
-
-    /// A linear softmax classifier by plain SGD. Returns its accuracy on the test split, in total and by class.
-    fn linear_accuracy(kind: SourceKind) -> (f64, [f64; CLASSES]) {
-        let train = generate(kind, Source::DATA_SEED, Split::Train, Some(4000));
-        let test = generate(kind, Source::DATA_SEED, Split::Test, Some(1000));
-        let size = train.image_len();
-        let mut weights = vec![0f32; CLASSES * (size + 1)];
-        let logits = |weights: &[f32], image: &[f32]| -> Vec<f32> {
-            let row =
-                |w: &[f32]| w[size] + w.iter().zip(image).map(|(w, x)| w * (x - 0.5)).sum::<f32>();
-            weights.chunks_exact(size + 1).map(row).collect()
-        };
-        let images = floats(&train);
-        for pass in 0..12 {
-            let rate = 0.02 / (1.0 + pass as f32);
-            for (image, &label) in images.chunks_exact(size).zip(&train.labels) {
-                let scores = logits(&weights, image);
-                let top = scores.iter().copied().fold(f32::MIN, f32::max);
-                let exp: Vec<f32> = scores.iter().map(|score| (score - top).exp()).collect();
-                let total: f32 = exp.iter().sum();
-                for (class, row) in weights.chunks_exact_mut(size + 1).enumerate() {
-                    let error = exp[class] / total - f32::from(u8::from(class == label as usize));
-                    row.iter_mut()
-                        .zip(image)
-                        .for_each(|(w, x)| *w -= rate * error * (x - 0.5));
-                    row[size] -= rate * error;
-                }
-            }
-        }
-        let mut right = [0.0; CLASSES];
-        for (image, &label) in floats(&test).chunks_exact(size).zip(&test.labels) {
-            let scores = logits(&weights, image);
-            let best = (0..CLASSES).max_by(|&a, &b| scores[a].total_cmp(&scores[b]));
-            right[label as usize] += f64::from(u8::from(best == Some(label as usize)));
-        }
-        (
-            right.iter().sum::<f64>() / 1000.0,
-            right.map(|count| count / 100.0),
-        )
-    }
-
-    #[test]
-    fn a_linear_model_learns_something_and_leaves_room() {
-        for (kind, ceiling) in [(SourceKind::Digits, 0.6), (SourceKind::Shapes, 0.55)] {
-            let (accuracy, by_class) = linear_accuracy(kind);
-            println!("{kind}: linear {accuracy}, by class {by_class:?}");
-            assert!((0.3..ceiling).contains(&accuracy), "{kind}: {accuracy}");
-            assert!(
-                by_class.iter().all(|&class| class < 0.97),
-                "{kind}: a class is told at a glance: {by_class:?}"
-            );
         }
     }
 }

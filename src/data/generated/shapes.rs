@@ -2,15 +2,23 @@
 
 use super::canvas::{Coverage, Placement, Point, polygon_distance};
 use super::{byte, normal};
+use crate::data::source::{DataKind, Drawing, Images};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use std::f32::consts::{PI, TAU};
 use std::sync::LazyLock;
 
-/// Channels, height, width.
-pub const SHAPE: [usize; 3] = [3, 32, 32];
-/// The classes in the order of their labels.
-pub const CLASSES: [&str; 10] = [
+pub static SHAPES: DataKind = DataKind {
+    name: "shapes",
+    about: "drawn by the program: shapes, 32x32 in colour, ten classes",
+    shape: Some([3, 32, 32]),
+    classes: Some(&CLASSES),
+    statistics: None,
+    images: Images::Drawn(Drawing { set: 1, draw }),
+    downloads: None,
+};
+
+const CLASSES: [&str; 10] = [
     "circle", "square", "triangle", "star", "cross", "ring", "crescent", "arrow", "heart", "bars",
 ];
 const SIDE: usize = 32;
@@ -89,7 +97,7 @@ fn distance(class: usize, [x, y]: Point) -> f32 {
 }
 
 /// Draws the figure of `class` (0 to 9).
-pub fn draw(class: usize, rng: &mut ChaCha8Rng, image: &mut [u8]) {
+fn draw(class: usize, rng: &mut ChaCha8Rng, image: &mut [u8]) {
     let radius = rng.random_range(7.0..12.5f32);
     let stretch = normal(rng, 0.08).clamp(-0.2, 0.2);
     let size = [radius * (1.0 + stretch), radius * (1.0 - stretch)];

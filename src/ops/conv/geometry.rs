@@ -31,7 +31,7 @@ impl Default for Geometry {
 
 /// All sizes of one convolution of one input.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Sizes {
+pub struct Sizes {
     pub n: usize,
     pub h: usize,
     pub w: usize,
@@ -47,7 +47,7 @@ pub(crate) struct Sizes {
 }
 
 impl Sizes {
-    pub(crate) fn new(input: &[usize], weight: &[usize], geometry: Geometry) -> Result<Self> {
+    pub(super) fn new(input: &[usize], weight: &[usize], geometry: Geometry) -> Result<Self> {
         let wrong = |why: &str| {
             Error::failed(format!(
                 "convolution of an input {input:?} (N, H, W, C) with weights {weight:?} (out, in/groups, kh, kw), \
@@ -95,13 +95,17 @@ impl Sizes {
         self.n * self.oh * self.ow * self.c_out
     }
 
+    /// The input's shape.
+    pub(super) fn input(&self) -> [usize; 4] {
+        [self.n, self.h, self.w, self.c_in]
+    }
+
     /// The output's shape.
-    #[cfg(any(feature = "cuda", test))]
-    pub(crate) fn output(&self) -> [usize; 4] {
+    pub(super) fn output(&self) -> [usize; 4] {
         [self.n, self.oh, self.ow, self.c_out]
     }
 
-    pub(crate) fn algorithm(&self) -> Algorithm {
+    pub(super) fn algorithm(&self) -> Algorithm {
         if self.groups == 1 && (self.kh, self.kw, self.stride, self.padding) == (1, 1, 1, 0) {
             Algorithm::Pointwise
         } else if self.groups == self.c_in && self.c_out == self.c_in && self.kh == self.kw {
@@ -144,7 +148,7 @@ impl Sizes {
 
 /// How a convolution is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Algorithm {
+pub(super) enum Algorithm {
     Pointwise,
     Depthwise,
     Planes,

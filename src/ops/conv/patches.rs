@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::filters;
+use super::filters::cpu as filters;
 use super::geometry::Sizes;
 use super::pointwise::weight_parts;
 use crate::ops::Real;

@@ -6,40 +6,11 @@ use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::model::StageRef;
-use crate::data::{SourceKind, generated};
+use crate::data::{DataKind, KINDS, Split};
 use crate::spec::choice::{choices, one_of};
 use crate::spec::range::{Count, Pair};
 use crate::spec::section::section;
 use crate::spec::task::TaskKind;
-
-choices! {
-    /// The sources of images.
-    DataKind {
-        /// CIFAR-10: 32x32 colour images, ten classes; CIFAR binary files, or images in class folders.
-        Cifar10 = "cifar10",
-        /// MNIST: 28x28 grey digits, IDX files, plain or gzipped.
-        Mnist = "mnist",
-        /// PNG and JPEG images in a folder a class.
-        ImageFolder = "image-folder",
-        /// Generated: 32x32 colour images of shapes, ten classes.
-        Shapes = "shapes",
-        /// Generated: 28x28 grey digits, ten classes.
-        Digits = "digits",
-    }
-}
-
-impl DataKind {
-    /// The source that loads its images.
-    pub fn source(self) -> SourceKind {
-        match self {
-            Self::Cifar10 => SourceKind::Cifar10,
-            Self::Mnist => SourceKind::Mnist,
-            Self::ImageFolder => SourceKind::ImageFolder,
-            Self::Shapes => SourceKind::Shapes,
-            Self::Digits => SourceKind::Digits,
-        }
-    }
-}
 
 /// Where adversarial images come from: another stage, or a file relative to the working directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,25 +38,25 @@ choices! {
 pub enum Normalize {
     /// Pixels as they are.
     None,
-    /// The statistics customary for CIFAR-10.
-    Cifar10,
-    /// The statistics customary for MNIST.
-    Mnist,
+    /// The statistics customary for a kind of data.
+    Of(&'static DataKind),
     /// Statistics of the spec.
     Custom { mean: Vec<f64>, std: Vec<f64> },
 }
 
 impl Normalize {
-    const EXPECTED: &'static str = "one of \"none\", \"cifar10\", \"mnist\", or { mean = [...], std = [...] } with one \
-                                    finite number a channel and every std above 0";
+    /// The names that stand for the statistics of a kind of data.
+    fn names() -> impl Iterator<Item = &'static str> {
+        let known = KINDS.iter().filter(|kind| kind.statistics.is_some());
+        known.map(|kind| kind.name)
+    }
 
-    /// Mean and standard deviation a channel, where there is a normalisation.
-    pub fn statistics(&self) -> Option<(Vec<f64>, Vec<f64>)> {
+    /// Mean and standard deviation per channel, where there is a normalisation.
+    pub fn statistics(&self) -> Option<(&[f64], &[f64])> {
         match self {
             Self::None => None,
-            Self::Cifar10 => Some((vec![0.4914, 0.4822, 0.4465], vec![0.2023, 0.1994, 0.2010])),
-            Self::Mnist => Some((vec![0.1307], vec![0.3081])),
-            Self::Custom { mean, std } => Some((mean.clone(), std.clone())),
+            Self::Of(kind) => kind.statistics.map(|known| (known.mean, known.std)),
+            Self::Custom { mean, std } => Some((mean, std)),
         }
     }
 }
@@ -95,8 +66,7 @@ impl Serialize for Normalize {
         use serde::ser::SerializeMap;
         match self {
             Self::None => serializer.serialize_str("none"),
-            Self::Cifar10 => serializer.serialize_str("cifar10"),
-            Self::Mnist => serializer.serialize_str("mnist"),
+            Self::Of(kind) => kind.serialize(serializer),
             Self::Custom { mean, std } => {
                 let mut map = serializer.serialize_map(Some(2))?;
                 map.serialize_entry("mean", mean)?;
@@ -109,43 +79,35 @@ impl Serialize for Normalize {
 
 impl<'de> Deserialize<'de> for Normalize {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Words;
-        impl<'de> de::Visitor<'de> for Words {
-            type Value = Normalize;
-            fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-                f.write_str(Normalize::EXPECTED)
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Normalize, E> {
-                match text {
-                    "none" => Ok(Normalize::None),
-                    "cifar10" => Ok(Normalize::Cifar10),
-                    "mnist" => Ok(Normalize::Mnist),
-                    _ => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
-                }
-            }
-            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Normalize, A::Error> {
-                let (mut mean, mut std): (Option<Vec<f64>>, Option<Vec<f64>>) = (None, None);
-                while let Some(key) = map.next_key::<String>()? {
-                    match key.as_str() {
-                        "mean" => mean = Some(map.next_value()?),
-                        "std" => std = Some(map.next_value()?),
-                        _ => return Err(de::Error::invalid_value(de::Unexpected::Map, &self)),
-                    }
-                }
-                match (mean, std) {
-                    (Some(mean), Some(std))
-                        if mean.len() == std.len()
-                            && !mean.is_empty()
-                            && mean.iter().chain(&std).all(|number| number.is_finite())
-                            && std.iter().all(|&number| number > 0.0) =>
-                    {
-                        Ok(Normalize::Custom { mean, std })
-                    }
-                    _ => Err(de::Error::invalid_value(de::Unexpected::Map, &self)),
-                }
-            }
+        #[derive(Deserialize)]
+        #[serde(untagged, deny_unknown_fields)]
+        enum Written {
+            Name(String),
+            Custom { mean: Vec<f64>, std: Vec<f64> },
         }
-        deserializer.deserialize_any(Words)
+        match Written::deserialize(deserializer) {
+            Ok(Written::Name(name)) if name == "none" => return Ok(Self::None),
+            Ok(Written::Name(name)) => {
+                let kind = DataKind::find(&name).filter(|kind| kind.statistics.is_some());
+                if let Some(kind) = kind {
+                    return Ok(Self::Of(kind));
+                }
+            }
+            Ok(Written::Custom { mean, std })
+                if mean.len() == std.len()
+                    && !mean.is_empty()
+                    && mean.iter().chain(&std).all(|number| number.is_finite())
+                    && std.iter().all(|&number| number > 0.0) =>
+            {
+                return Ok(Self::Custom { mean, std });
+            }
+            _ => {}
+        }
+        let names: Vec<String> = Self::names().map(|name| format!("\"{name}\", ")).collect();
+        Err(de::Error::custom(format!(
+            "one of \"none\", {}or {{ mean = [...], std = [...] }} with one finite number a channel and every std above 0",
+            names.concat()
+        )))
     }
 }
 
@@ -154,15 +116,16 @@ const BATCH_SIZE: usize = 128;
 section! {
     /// What a model learns from and is judged on.
     DataSpec {
-        /// Source of the images: "cifar10", "mnist", "image-folder", "shapes" or "digits"; required.
-        kind: DataKind [required],
-        /// Folder of the files, relative to the working directory; required for cifar10, mnist and image-folder.
+        /// Source of the images, a name that `runner data list` lists; required.
+        kind: &'static DataKind [required],
+        /// Folder of the files, relative to the working directory; required unless the program draws the images.
         dir: Option<PathBuf> [optional],
         /// Height and width of the images of an image-folder; default: the size of its first image.
         image_size: Option<[usize; 2]> [optional as Pair<Count>],
         /// Random changes of training images, any of "random-crop", "horizontal-flip"; default none.
         augment: Vec<AugmentKind> [or Vec::new()],
-        /// Normalisation inside the model: "none", "cifar10", "mnist", or { mean = [...], std = [...] }; default "none".
+        /// Normalisation inside the model: "none", the customary one of a kind of data by its name, as in "cifar10", or
+        /// { mean = [...], std = [...] }; default "none".
         normalize: Normalize [or Normalize::None],
         /// Images a training step; default 128.
         batch_size: usize [as Count, or BATCH_SIZE] smoke 32,
@@ -178,26 +141,26 @@ section! {
     }
     check(fields) {
         if let Some(kind) = kind {
-            if kind.source().is_generated() {
+            if kind.is_generated() {
                 fields.idle("dir", &mut dir, None, &format!("{kind} is generated, no file is read"));
-            } else if !(fields.is_written("adversarial") && kind.source().classes().is_some()) {
+            } else if !(fields.is_written("adversarial") && kind.classes.is_some()) {
                 fields.require_for("dir", &dir, &format!("{kind} is read from a folder"));
             }
-            if kind.source().is_generated() {
-                for (key, limit, most) in [
-                    ("train_limit", &mut train_limit, generated::TRAIN_EXAMPLES),
-                    ("test_limit", &mut test_limit, generated::TEST_EXAMPLES),
-                ] {
-                    if limit.flatten().is_some_and(|limit| limit > most) {
-                        fields.idle(key, limit, None, &format!("{kind} has no more than {most} of these images"));
-                    }
+            for (key, limit, split) in [
+                ("train_limit", &mut train_limit, Split::Train),
+                ("test_limit", &mut test_limit, Split::Test),
+            ] {
+                if let (Some(most), Some(Some(written))) = (kind.most(split), *limit)
+                    && written > most
+                {
+                    fields.idle(key, limit, None, &format!("{kind} has no more than {most} of these images"));
                 }
             }
-            if kind != DataKind::ImageFolder {
+            if kind.shape.is_some() {
                 fields.idle("image_size", &mut image_size, None, "only image-folder uses it");
             }
             let statistics = normalize.as_ref().and_then(Normalize::statistics);
-            if let (Some([channels, ..]), Some((mean, _))) = (kind.source().shape(), statistics)
+            if let (Some([channels, ..]), Some((mean, _))) = (kind.shape, statistics)
                 && mean.len() != channels
             {
                 let plural = if channels == 1 { "" } else { "s" };

@@ -12,7 +12,7 @@ mod train;
 mod transfer;
 
 pub use checkpoint::{CheckpointSpec, Interval};
-pub use data::{AugmentKind, DataKind, DataSpec, ImagesRef, Normalize};
+pub use data::{AugmentKind, DataSpec, ImagesRef, Normalize};
 pub use evaluate::{EvalAttack, EvaluateSpec};
 pub use linbp::{LayersByUse, LinbpSpec, LinbpVariant};
 pub use model::{ModelSpec, Moment, Rectifier, StageRef, WeightsRef};

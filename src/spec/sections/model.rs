@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::de::{self, Deserialize, Deserializer};
 use serde::{Serialize, Serializer};
 
-use crate::models::{MLP_WIDTHS, Stem};
+use crate::models::{self, Arch, Stem};
 use crate::spec::choice::{choices, nearest};
 use crate::spec::fields::Fields;
 use crate::spec::range::{Count, Share};
@@ -133,20 +133,21 @@ section! {
         widths: Option<Vec<usize>> [by read_widths, optional],
     }
     check(fields) {
-        if let Some(arch) = &arch
-            && arch != "mlp"
-        {
-            fields.idle("widths", &mut widths, None, "only the architecture mlp uses it");
+        if let Some(record) = arch.as_ref().and_then(|arch| Arch::find(arch).ok()) {
+            match record.widths {
+                Some(own) if widths == Some(None) => widths = Some(Some(own.to_vec())),
+                Some(_) => {}
+                None => {
+                    let with_widths: Vec<&str> = models::all().filter(|a| a.widths.is_some()).map(|a| a.name).collect();
+                    let why = format!("only the architecture {} uses it", with_widths.join(", "));
+                    fields.idle("widths", &mut widths, None, &why);
+                }
+            }
+            if !record.stems {
+                fields.idle("stem", &mut stem, None, &format!("{} has no choice of stems", record.name));
+            }
         }
-        if let Some(arch) = &arch
-            && crate::models::Arch::find(arch).is_ok_and(|arch| !arch.has_stems())
-        {
-            fields.idle("stem", &mut stem, None, "only ResNets, ResNeXts and DenseNets have a choice of stems");
-        }
-        if arch.as_deref() == Some("mlp") && widths == Some(None) {
-            widths = Some(Some(MLP_WIDTHS.to_vec()));
-        }
-        let own_dropout = arch.as_ref().and_then(|arch| crate::models::dropout(arch).ok());
+        let own_dropout = arch.as_ref().and_then(|arch| models::dropout(arch).ok());
         if let (Some(arch), Some(None)) = (&arch, own_dropout) {
             fields.idle("dropout", &mut dropout, None, &format!("{arch} has no dropout"));
         }
@@ -171,13 +172,12 @@ fn read_widths(fields: &mut Fields, key: &'static str) -> Option<Option<Vec<usiz
 
 /// Reads the architecture against the list of those that are built.
 fn read_arch(fields: &mut Fields, key: &'static str) -> Option<String> {
-    let known = crate::models::names();
     fields.required_by(key, |value| {
         let name = value.as_str().unwrap_or_default();
-        if crate::models::Arch::find(name).is_ok() {
+        if Arch::find(name).is_ok() {
             return Ok(name.to_owned());
         }
-        let hint = match nearest(name, known.iter().copied()) {
+        let hint = match nearest(name, models::names()) {
             Some(near) => format!("; did you mean \"{near}\"?"),
             None => String::new(),
         };

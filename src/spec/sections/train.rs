@@ -1,12 +1,92 @@
-//! `[train]`: how long a model learns.
+//! `[train]`: how long a model learns, and what it minimises.
 
+use crate::spec::choice::one_of;
+use crate::spec::fields::{Fields, Table, join};
 use crate::spec::range::Count;
-use crate::spec::section::section;
+use crate::spec::section::{Key, section};
+use crate::spec::task::TaskKind;
+use crate::train::{ChosenObjective, ObjectiveKind};
 
 section! {
-    /// How long a model learns.
+    /// How long a model learns, and what it minimises.
     TrainSpec {
         /// Passes over the training set; required.
         epochs: usize [required as Count] smoke 1,
+        /// What each step minimises: the name of an objective, or { kind = "...", ... } with settings of its own; default
+        /// "clean", in adversarial-train "adversarial".
+        objective: ChosenObjective [by read_objective, identity identity],
     }
+}
+
+/// What each of the tasks minimises where the spec does not say.
+const DEFAULTS: [(TaskKind, ObjectiveKind); 2] = [
+    (TaskKind::Train, ObjectiveKind::Clean),
+    (TaskKind::AdversarialTrain, ObjectiveKind::Adversarial),
+];
+
+/// Empty for what the task, which goes with whether the objective attacks, minimises anyway.
+fn identity(objective: &ChosenObjective) -> Result<toml::Value, toml::ser::Error> {
+    let mut table = objective.identity()?;
+    let kind = objective.kind();
+    if !table.is_empty() || DEFAULTS.iter().all(|(_, default)| *default != kind) {
+        table.insert("kind".into(), kind.name().into());
+    }
+    Ok(table.into())
+}
+
+/// The key of a table that is not the objective's own.
+const HEAD: &[Key] = &[Key {
+    name: "kind",
+    doc: "the objective",
+}];
+
+fn read_objective(fields: &mut Fields, key: &'static str) -> Option<ChosenObjective> {
+    let task = fields.around.task();
+    let path = join(&fields.path, key);
+    let tables: Vec<Table> = match fields.is_table(key) {
+        false => Vec::new(),
+        true => {
+            let tables = fields.tables.iter().filter_map(|table| {
+                let dict = table.dict.get(key)?.as_dict()?;
+                Some(Table::all_of(join(&table.path, key), dict))
+            });
+            tables.collect()
+        }
+    };
+    let written = match tables.is_empty() {
+        true => fields.optional(key)?,
+        false => {
+            let mut head = fields.part(path.clone(), HEAD, tables.clone());
+            Some(head.required("kind")?)
+        }
+    };
+    let default = DEFAULTS.iter().find(|(of, _)| task == Some(*of));
+    let default = default.map_or(ObjectiveKind::Clean, |(_, kind)| *kind);
+    let kind: ObjectiveKind = written.unwrap_or(default);
+    let known: Vec<&str> = HEAD.iter().chain(kind.keys()).map(|key| key.name).collect();
+    let mut part = fields.part(path, kind.keys(), tables);
+    part.refuse_all_but(&known, |part| elsewhere(kind, part));
+    part.shared = true;
+    let objective = kind.read(part)?;
+    if fields.used && objective.attacks() != (task == Some(TaskKind::AdversarialTrain)) {
+        let (images, task) = match objective.attacks() {
+            true => ("adversarial images", TaskKind::AdversarialTrain),
+            false => ("clean images alone", TaskKind::Train),
+        };
+        let message = format!("\"{kind}\" trains on {images}, which is task = \"{task}\"");
+        fields.fault(key, &message);
+        return None;
+    }
+    Some(objective)
+}
+
+/// The words for a setting that the objective does not have, and others have.
+fn elsewhere(kind: ObjectiveKind, key: &str) -> Option<String> {
+    let kinds = ObjectiveKind::NAMES.iter().copied();
+    let having = kinds.filter(|name| {
+        let keys = ObjectiveKind::from_name(name).map_or(&[][..], ObjectiveKind::keys);
+        keys.iter().any(|own| own.name == key)
+    });
+    let having: Vec<&str> = having.collect();
+    (!having.is_empty()).then(|| format!("{kind} has no {key}; see {}", one_of(&having)))
 }

@@ -11,7 +11,7 @@ use crate::nn::Network;
 use crate::run::{
     best_checkpoint, final_weights, inspect_weights, last_checkpoint, read_weights, weights_file,
 };
-use crate::spec::{ModelSpec, ModelUse, Moment, WeightsRef};
+use crate::spec::{ModelSpec, ModelUse, Moment, Rectifier, WeightsRef};
 use crate::stage::StageContext;
 use crate::weights;
 use crate::{Error, Result};
@@ -54,11 +54,25 @@ pub fn stem(used: &ModelUse<'_>, weights: Option<&Path>) -> Result<Option<Stem>>
 /// What the weights that the stage leaves say of their network.
 pub fn origin(ctx: &StageContext<'_>, used: &ModelUse<'_>) -> Result<Origin> {
     let path = path(ctx, used.model)?;
-    Origin::new(&used.model.arch, stem(used, path.as_deref())?)
+    let activation = used.model.activation.map(Rectifier::name);
+    Origin::new(&used.model.arch, stem(used, path.as_deref())?, activation)
 }
 
-/// Loads the weights in the file at `path` into a network of `arch`.
-pub(super) fn load(path: &Path, arch: &str, network: &Network) -> Result<()> {
+/// Loads the weights in the file at `path` into the network that `spec` describes.
+pub(super) fn load(path: &Path, spec: &ModelSpec, network: &Network) -> Result<()> {
+    let arch = &spec.arch;
+    let origin = Origin::read(&weights::metadata(&weights_file(path))?);
+    let here = spec.activation.map_or(Origin::OWN, Rectifier::name);
+    // Between stages the spec itself tells, before a run.
+    if let (Some(trained), Some(WeightsRef::File(_))) =
+        (origin.and_then(|origin| origin.activation), &spec.weights)
+        && trained != here
+    {
+        tracing::warn!(
+            "{}: the model was trained with the activation \"{trained}\", and here it has \"{here}\" (model.activation)",
+            path.display(),
+        );
+    }
     let mut state = read_weights(path)?;
     models::adapt(arch, &mut state)?;
     let surplus = network

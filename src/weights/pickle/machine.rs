@@ -191,39 +191,27 @@ impl<'a> Machine<'a> {
                 let entries = pairs(&items)?;
                 self.push(Node::Dict(entries));
             }
-            b'a' | b'e' => {
-                let items = if instruction == b'a' {
-                    vec![self.pop()?]
-                } else {
-                    self.pop_mark()?
-                };
-                let target = self.top()?;
-                match &mut self.nodes[target] {
-                    Node::List(list) => list.extend(items),
-                    other => {
-                        return Err(format!(
-                            "items are added to a {}, a list was expected",
-                            other.kind()
-                        ));
-                    }
-                }
-            }
             _ => {
-                let items = if instruction == b's' {
-                    let value = self.pop()?;
-                    vec![self.pop()?, value]
-                } else {
-                    self.pop_mark()?
+                let items = match instruction {
+                    b'a' => vec![self.pop()?],
+                    b's' => {
+                        let value = self.pop()?;
+                        vec![self.pop()?, value]
+                    }
+                    _ => self.pop_mark()?,
                 };
-                let entries = pairs(&items)?;
+                let to_list = matches!(instruction, b'a' | b'e');
                 let target = self.top()?;
                 match &mut self.nodes[target] {
-                    Node::Dict(dict) => dict.extend(entries),
+                    Node::List(list) if to_list => list.extend(items),
+                    Node::Dict(dict) if !to_list => dict.extend(pairs(&items)?),
                     other => {
-                        return Err(format!(
-                            "keys are set on a {}, a dict was expected",
-                            other.kind()
-                        ));
+                        let (what, expected) = match to_list {
+                            true => ("items are added to", "list"),
+                            false => ("keys are set on", "dict"),
+                        };
+                        let kind = other.kind();
+                        return Err(format!("{what} a {kind}, a {expected} was expected"));
                     }
                 }
             }

@@ -1,0 +1,215 @@
+//! Plans of linear backpropagation for a network: which activations are linear backwards.
+
+use super::layers::Layers;
+use super::preset::{LinbpUse, matching, unmatched};
+use super::registry::Arch;
+use crate::nn::{LinearPlan, Network};
+use crate::{Error, Result};
+
+/// The plan that makes the activations of `layers` linear. A name that matches nothing is an error.
+pub fn linear_plan(
+    arch: &str,
+    network: &Network,
+    layers: &Layers,
+    r#use: LinbpUse,
+) -> Result<LinearPlan> {
+    let arch = Arch::find(arch)?;
+    let linear = linear_activations(&arch, network.activations(), layers, r#use)?;
+    Ok(LinearPlan::new(linear))
+}
+
+/// The plan with its residual branches rescaled, see [`LinearPlan::rescaled`]. An error for architectures that do not say
+/// where their branches are, and for plans that change none. The paper's own experiments leave the ReLUs after the additions true, and start in
+/// `layer3.1`: for a ResNet-50 the layers `["layer3.[1-9].relu[12]", "layer4.*.relu[12]"]`.
+pub fn rescaled(arch: &str, network: &Network, plan: LinearPlan) -> Result<LinearPlan> {
+    let record = Arch::find(arch)?;
+    if record.after_addition.is_none() {
+        return Err(Error::spec(format!(
+            "linbp.variant: \"rescaled\" brings the residual branches of ResNets and ResNeXts to scale, and {arch} is none \
+             of them: choose \"plain\""
+        )));
+    }
+    let mut names = network.activations().iter().enumerate();
+    if !names.any(|(index, name)| plan.is_linear(index) && record.is_in_branch(name)) {
+        return Err(Error::spec(
+            "linbp.variant: \"rescaled\" changes nothing here: linbp.layers makes no activation inside a residual branch \
+             linear, such as layer4.0.relu1",
+        ));
+    }
+    Ok(plan.rescaled())
+}
+
+/// For each activation whether `layers` makes it linear. A name that matches nothing is an error, and so is a default
+/// that leaves nothing linear.
+pub(super) fn linear_activations(
+    arch: &Arch,
+    names: &[String],
+    layers: &Layers,
+    r#use: LinbpUse,
+) -> Result<Vec<bool>> {
+    match layers {
+        Layers::All => Ok(vec![true; names.len()]),
+        Layers::Names(globs) => matching(names, globs),
+        Layers::From(first) => {
+            let start = names
+                .iter()
+                .position(|name| name == first)
+                .ok_or_else(|| unmatched(&format!("from:{first}"), names))?;
+            Ok((0..names.len()).map(|i| i >= start).collect())
+        }
+        Layers::Default => {
+            let linear = arch.preset(r#use).linear(names)?;
+            if linear.contains(&true) {
+                return Ok(linear);
+            }
+            Err(Error::spec(format!(
+                "linbp.layers: \"default\" makes none of this {}'s activations linear ({}): name some",
+                arch.name,
+                names.join(", ")
+            )))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::architecture::ModelConfig;
+    use super::super::describe::describe;
+    use super::super::registry::outline;
+    use super::*;
+
+    fn linear(arch: &str, r#use: LinbpUse) -> Vec<String> {
+        let activations = describe(arch).unwrap().activations.into_iter();
+        let chosen = activations.filter(|(_, train, attack)| match r#use {
+            LinbpUse::Train => *train,
+            LinbpUse::Attack => *attack,
+        });
+        chosen.map(|(name, ..)| name).collect()
+    }
+
+    #[test]
+    fn published_choices() {
+        for (arch, expected) in [
+            ("mlp", "relu2 relu3"),
+            ("lenet5", "relu3 relu4"),
+            (
+                "vgg16",
+                "features.25 features.27 features.29 classifier.1 classifier.4",
+            ),
+            (
+                "vgg16_bn",
+                "features.36 features.39 features.42 classifier.1 classifier.4",
+            ),
+            (
+                "vgg11",
+                "features.14 features.17 features.19 classifier.1 classifier.4",
+            ),
+            (
+                "resnet18",
+                "layer4.0.relu1 layer4.0.relu2 layer4.1.relu1 layer4.1.relu2",
+            ),
+            (
+                "mobilenet_v2",
+                "features.17.conv.0.2 features.17.conv.1.2 features.18.2",
+            ),
+            ("wide_resnet28_10", "relu"),
+            (
+                "preact_resnet18",
+                "layer4.0.relu1 layer4.0.relu2 layer4.1.relu1 layer4.1.relu2 relu",
+            ),
+            (
+                "squeezenet",
+                "Fire8.squeeze.2 Fire8.relu Fire9.squeeze.2 Fire9.relu",
+            ),
+        ] {
+            for r#use in [LinbpUse::Train, LinbpUse::Attack] {
+                assert_eq!(linear(arch, r#use).join(" "), expected, "{arch}");
+            }
+        }
+    }
+
+    #[test]
+    fn resnets_last_stage_is_linear_throughout() {
+        for (arch, last, count) in [
+            ("resnet34", "layer4.", 6),
+            ("resnet50", "layer4.", 9),
+            ("resnext101_32x8d", "layer4.", 9),
+            ("resnet20", "layer3.", 6),
+            ("resnet110", "layer3.", 36),
+        ] {
+            let names = linear(arch, LinbpUse::Attack);
+            assert_eq!(names.len(), count, "{arch}");
+            assert!(names.iter().all(|name| name.starts_with(last)));
+        }
+    }
+
+    #[test]
+    fn densenets_last_transition_is_linear_in_attacks_alone() {
+        let train = linear("densenet121", LinbpUse::Train);
+        let attack = linear("densenet121", LinbpUse::Attack);
+        assert_eq!(train.len(), 2 * 16 + 1);
+        assert_eq!(attack[0], "features.transition3.relu");
+        assert_eq!(attack[1..], train);
+        assert_eq!(train[0], "features.denseblock4.denselayer1.relu1");
+        assert_eq!(train.last().unwrap(), "features.relu5");
+    }
+
+    #[test]
+    fn branches_are_rescaled_where_there_are_any() {
+        let fault = |arch: &str, layers: Layers| {
+            let image = Arch::find(arch).unwrap().image;
+            let network = outline(arch, &ModelConfig::new(image, 10)).unwrap();
+            let plan = linear_plan(arch, &network, &layers, LinbpUse::Attack).unwrap();
+            match rescaled(arch, &network, plan) {
+                Ok(plan) => {
+                    assert!(plan.is_rescaled());
+                    String::new()
+                }
+                Err(error) => error.to_string(),
+            }
+        };
+        let named = |glob: &str| Layers::Names(vec![glob.into()]);
+        for arch in ["resnet18", "resnet20", "resnext50_32x4d"] {
+            assert_eq!(fault(arch, Layers::Default), "", "{arch}");
+            assert_eq!(fault(arch, named("layer1.0.relu1")), "", "{arch}");
+            assert!(fault(arch, named("relu")).contains("changes nothing here"));
+        }
+        assert!(fault("resnet18", named("layer?.*.relu2")).contains("changes nothing here"));
+        assert_eq!(fault("resnet50", named("layer?.*.relu2")), "");
+        assert!(fault("resnet50", named("layer?.*.relu3")).contains("changes nothing here"));
+        assert!(fault("vgg16", Layers::All).ends_with("vgg16 is none of them: choose \"plain\""));
+    }
+
+    #[test]
+    fn names_that_match_nothing_are_refused() {
+        let arch = Arch::find("resnet18").unwrap();
+        let names = ["relu".to_string(), "layer4.0.relu1".to_string()];
+        let plan = |layers: Layers| {
+            linear_activations(&arch, &names, &layers, LinbpUse::Train).map_err(|e| e.to_string())
+        };
+        assert_eq!(plan(Layers::All), Ok(vec![true, true]));
+        assert_eq!(
+            plan(Layers::From("layer4.0.relu1".into())),
+            Ok(vec![false, true])
+        );
+        assert_eq!(
+            plan(Layers::Names(vec!["rel?".into()])),
+            Ok(vec![true, false])
+        );
+        for layers in [
+            Layers::From("layer4.0.relu9".into()),
+            Layers::Names(vec!["relu".into(), "layer4.0.relu9".into()]),
+        ] {
+            let fault = plan(layers).unwrap_err();
+            assert!(
+                fault.contains(
+                    "layer4.0.relu9\" matches no activation; near are \"layer4.0.relu1\", \"relu\""
+                ),
+                "{fault}"
+            );
+        }
+        let shallow = Arch::find("mlp").unwrap();
+        let fault = linear_activations(&shallow, &names[..1], &Layers::Default, LinbpUse::Train);
+        assert!(fault.unwrap_err().to_string().contains("makes none"));
+    }
+}

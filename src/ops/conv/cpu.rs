@@ -1,0 +1,82 @@
+//! Convolutions on the CPU.
+
+use candle_core::Tensor;
+
+use super::geometry::{Algorithm, Geometry, Sizes};
+use super::{depthwise, patches, planes, pointwise};
+use crate::ops::bias;
+use crate::ops::real::{tensor, view};
+use crate::{Error, Result, with_real};
+
+pub fn forward(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    geometry: Geometry,
+) -> Result<Tensor> {
+    let sizes = Sizes::new(x.dims(), weight.dims(), geometry)?;
+    with_real!(x.dtype(), T => {
+        let (input, w) = (view::<T>(x)?, view::<T>(weight)?);
+        let values = bias.map(view::<T>).transpose()?;
+        let values = values.as_deref();
+        let mut y = match sizes.algorithm() {
+            Algorithm::Pointwise => pointwise::forward(&sizes, &input, &w),
+            Algorithm::Depthwise => depthwise::cpu::forward(&sizes, &input, &w),
+            Algorithm::Planes => planes::forward(&sizes, &input, &w, values),
+            Algorithm::Patches => patches::forward(&sizes, &input, &w),
+        };
+        if let (Some(values), false) = (values, sizes.algorithm() == Algorithm::Planes) {
+            bias::cpu::add(&mut y, values);
+        }
+        tensor(y, (sizes.n, sizes.oh, sizes.ow, sizes.c_out))
+    })
+}
+
+pub fn backward_input(
+    dy: &Tensor,
+    weight: &Tensor,
+    input: &[usize],
+    geometry: Geometry,
+) -> Result<Tensor> {
+    let sizes = Sizes::new(input, weight.dims(), geometry)?;
+    with_real!(dy.dtype(), T => {
+        let (dy, w) = (view::<T>(dy)?, view::<T>(weight)?);
+        check_len(dy.len(), sizes.output_len())?;
+        let dx = match sizes.algorithm() {
+            Algorithm::Pointwise => pointwise::backward_input(&sizes, &dy, &w),
+            Algorithm::Depthwise => depthwise::cpu::backward_input(&sizes, &dy, &w),
+            Algorithm::Planes => planes::backward_input(&sizes, &dy, &w),
+            Algorithm::Patches => patches::backward_input(&sizes, &dy, &w),
+        };
+        tensor(dx, input)
+    })
+}
+
+pub fn backward_weight(
+    x: &Tensor,
+    dy: &Tensor,
+    weight: &[usize],
+    geometry: Geometry,
+) -> Result<Tensor> {
+    let sizes = Sizes::new(x.dims(), weight, geometry)?;
+    with_real!(x.dtype(), T => {
+        let (x, dy) = (view::<T>(x)?, view::<T>(dy)?);
+        check_len(dy.len(), sizes.output_len())?;
+        let dw = match sizes.algorithm() {
+            Algorithm::Pointwise => pointwise::backward_weight(&sizes, &x, &dy),
+            Algorithm::Depthwise => depthwise::cpu::backward_weight(&sizes, &x, &dy),
+            Algorithm::Planes => planes::backward_weight(&sizes, &x, &dy),
+            Algorithm::Patches => patches::backward_weight(&sizes, &x, &dy),
+        };
+        tensor(dw, weight)
+    })
+}
+
+fn check_len(found: usize, expected: usize) -> Result<()> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(Error::failed(format!(
+        "a convolution's output gradient has {found} elements, expected {expected}"
+    )))
+}

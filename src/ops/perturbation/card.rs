@@ -1,0 +1,255 @@
+//! Perturbations on a card, of float32 images.
+
+use candle_core::{DType, Tensor};
+
+use super::{Checks, Norm, Threat};
+use crate::Result;
+use crate::ops::card::{Call, Card, THREADS, expect};
+
+pub fn step(
+    card: &dyn Card,
+    images: &Tensor,
+    originals: &Tensor,
+    gradient: &Tensor,
+    threat: Threat,
+    step_size: f64,
+) -> Result<Tensor> {
+    let (n, c, h, w) = float32(images)?;
+    let out = card.scratch(originals.dims(), DType::F32)?;
+    let mut call = match threat.norm {
+        Norm::L2 => Call::examples("perturbation", "perturbation_step_l2", n, c * h * w),
+        _ => Call::rows("perturbation", "perturbation_step_linf", n * c, h * w),
+    };
+    call = call
+        .tensor(images)
+        .tensor(originals)
+        .tensor(gradient)
+        .tensor(&out);
+    call = match threat.norm {
+        Norm::L2 => call.int(c * h * w).double(step_size).double(threat.epsilon),
+        _ => {
+            let sizes = [step_size, threat.epsilon].map(|size| threat.units().map(|u| size * u));
+            sizes
+                .into_iter()
+                .flatten()
+                .fold(call.int(h * w).int(c), Call::float)
+        }
+    };
+    card.launch(&call)?;
+    Ok(out)
+}
+
+pub fn add_normalised(
+    card: &dyn Card,
+    momentum: &Tensor,
+    gradient: &Tensor,
+    decay: f64,
+) -> Result<()> {
+    let (n, c, h, w) = float32(momentum)?;
+    card.launch(
+        &Call::examples("perturbation", "perturbation_accumulate", n, c * h * w)
+            .tensor(momentum)
+            .tensor(gradient)
+            .int(c * h * w)
+            .float(decay),
+    )
+}
+
+/// Counts the images that are not as they should be, without waiting for the answer.
+pub fn check(
+    card: &dyn Card,
+    images: &Tensor,
+    originals: &Tensor,
+    threat: Threat,
+    _: &str,
+) -> Result<Checks> {
+    let (n, c, h, w) = float32(images)?;
+    expect::indexable("an attack's result", &[n])?;
+    let wrong = card.scratch(&[n], DType::U32)?;
+    let faults = card.scratch(&[2], DType::U32)?;
+    let [unit0, unit1, unit2] = threat.units();
+    card.launch(
+        &Call::examples("perturbation", "perturbation_inspect", n, c * h * w)
+            .tensor(images)
+            .tensor(originals)
+            .tensor(&wrong)
+            .int(c * h * w)
+            .int(h * w)
+            .int(usize::from(threat.norm == Norm::L2))
+            .double(unit0)
+            .double(unit1)
+            .double(unit2)
+            .double(threat.epsilon + threat.slack()),
+    )?;
+    card.launch(
+        &Call::blocks("perturbation", "perturbation_count", [1, 1, 1])
+            .threads(THREADS)
+            .tensor(&wrong)
+            .tensor(&faults)
+            .int(n),
+    )?;
+    Ok(Checks {
+        faults: vec![faults],
+    })
+}
+
+/// The sizes of images that kernels take.
+fn float32(images: &Tensor) -> Result<(usize, usize, usize, usize)> {
+    expect::tensor("images", images, images.dims(), DType::F32)?;
+    Ok(images.dims4()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{agree, cpu};
+    use super::*;
+    use crate::ops::card::host::{Host, close, host, numbers, within};
+
+    const SHAPES: [[usize; 4]; 5] = [
+        [3, 3, 32, 32],
+        [2, 1, 5, 7],
+        [2, 5, 9, 3],
+        [1, 2, 1, 1],
+        [130, 1, 2, 3],
+    ];
+
+    /// Pixels in [0, 1], many at the ends of the range.
+    fn pixels(card: &Host, shape: &[usize], seed: u64) -> Tensor {
+        let values: Vec<f32> = numbers(shape, seed, 1.0)
+            .iter()
+            .map(|v| (v + 0.5).clamp(0.0, 1.0))
+            .collect();
+        card.tensor(&values, shape, DType::F32)
+    }
+
+    /// A gradient with some zeros, and no direction at all in the first image.
+    fn gradient(card: &Host, shape: &[usize; 4]) -> Tensor {
+        let width: usize = shape[1..].iter().product();
+        let mut values = numbers(shape, 5, 1e-3);
+        values.iter_mut().step_by(3).for_each(|v| *v = 0.0);
+        if shape[0] > 1 {
+            values[..width].fill(0.0);
+        }
+        card.tensor(&values, shape, DType::F32)
+    }
+
+    fn threats() -> [Threat; 4] {
+        let of = |norm, epsilon| Threat { norm, epsilon };
+        [
+            of(Norm::Linf, 8.0 / 255.0),
+            of(Norm::Linf, 1.0),
+            of(Norm::ChannelLinf([0.2, 0.25, 0.3]), 0.1),
+            of(Norm::L2, 0.5),
+        ]
+    }
+
+    /// Images out of range and out of their ball.
+    fn faults(card: &Host, threat: Threat, images: &Tensor, originals: &Tensor) -> Vec<u32> {
+        let checks = check(card, images, originals, threat, "test").unwrap();
+        let found = checks.faults[0].to_vec1().unwrap();
+        assert_eq!(checks.resolve().is_ok(), found == [0, 0]);
+        found
+    }
+
+    #[test]
+    fn steps_are_those_of_the_cpu() {
+        let Some(card) = host() else { return };
+        for threat in threats() {
+            for shape in SHAPES {
+                let originals = pixels(card, &shape, 1);
+                let gradient = gradient(card, &shape);
+                let mut x = originals.clone();
+                // The third step leaves the ball before it is projected.
+                for _ in 0..3 {
+                    let size = threat.epsilon / 2.5;
+                    let y = step(card, &x, &originals, &gradient, threat, size).unwrap();
+                    let expected = cpu::step(&x, &originals, &gradient, threat, size).unwrap();
+                    match threat.norm {
+                        Norm::L2 => close(&y, &expected, DType::F32),
+                        _ => within(&y, &expected, 0.0),
+                    }
+                    x = y;
+                }
+                assert_eq!(faults(card, threat, &x, &originals), [0, 0]);
+            }
+        }
+    }
+
+    #[test]
+    fn momentum_takes_up_normalised_gradients() {
+        let Some(card) = host() else { return };
+        for shape in SHAPES {
+            let momentum = card.tensor(&numbers(&shape, 1, 1.0), &shape, DType::F32);
+            let gradient = gradient(card, &shape);
+            let flat = |t: &Tensor| card.wide(t).flatten_from(1).unwrap();
+            let length = flat(&gradient).abs().unwrap().sum_keepdim(1).unwrap();
+            let length = length.maximum(1e-300).unwrap();
+            let share = flat(&gradient).broadcast_div(&length).unwrap();
+            let expected = ((flat(&momentum) * 0.9).unwrap() + share).unwrap();
+            add_normalised(card, &momentum, &gradient, 0.9).unwrap();
+            close(&momentum.flatten_from(1).unwrap(), &expected, DType::F32);
+        }
+    }
+
+    #[test]
+    fn every_fault_is_counted_and_none_is_forgotten() {
+        let Some(card) = host() else { return };
+        let shape = [4, 3, 5, 7];
+        let width = 105;
+        let middle = vec![0.5f32; 4 * width];
+        let originals = card.tensor(&middle, &shape, DType::F32);
+        let found = |threat: Threat, changes: &[(usize, usize, f32)]| {
+            let mut values = middle.clone();
+            for &(image, pixel, value) in changes {
+                values[image * width + pixel] = value;
+            }
+            let images = card.tensor(&values, &shape, DType::F32);
+            let found = faults(card, threat, &images, &originals);
+            // The CPU's check finds the same.
+            let checked = cpu::check(&images, &originals, threat, "test");
+            assert_eq!(checked.is_ok(), found == [0, 0]);
+            found
+        };
+        let [linf, _, channels, l2] = threats();
+        let edge = (8.0 / 255.0) as f32;
+        assert_eq!(found(linf, &[(0, 0, 0.5 + edge)]), [0, 0]);
+        assert_eq!(found(linf, &[(3, 104, 0.5 + edge + 1e-4)]), [0, 1]);
+        assert_eq!(found(linf, &[(3, 104, 0.5 - edge - 1e-4)]), [0, 1]);
+        // 0.1 of the second channel's unit is 0.025, of the third's 0.03.
+        assert_eq!(found(channels, &[(1, 104, 0.5299)]), [0, 0]);
+        assert_eq!(found(channels, &[(1, 35, 0.5299)]), [0, 1]);
+        // Two changes that only together leave the ball.
+        assert_eq!(found(l2, &[(2, 7, 0.1)]), [0, 0]);
+        assert_eq!(found(l2, &[(2, 7, 0.1), (2, 104, 0.1)]), [0, 1]);
+        assert_eq!(
+            found(linf, &[(0, 3, 1.01), (2, 4, -0.01), (2, 5, 2.0)]),
+            [2, 2]
+        );
+        assert_eq!(found(l2, &[(3, 104, f32::NAN)]), [1, 0]);
+        assert_eq!(found(linf, &[(0, 0, f32::INFINITY)]), [1, 1]);
+        let checks = |pixel: f32| {
+            let images = card.tensor(&[pixel; 420], &shape, DType::F32);
+            check(card, &images, &originals, linf, "test").unwrap()
+        };
+        let mut all = checks(0.5);
+        all.join(checks(0.7));
+        all.join(checks(0.5));
+        let message = all.resolve().unwrap_err().to_string();
+        assert!(message.contains("[0, 4] of them"), "{message}");
+    }
+
+    #[test]
+    fn other_shapes_and_types_are_errors() {
+        let Some(card) = host() else { return };
+        let x = card.tensor(&[0.5; 12], &[1, 3, 2, 2], DType::F32);
+        assert!(agree("images", &x, &x).is_ok());
+        assert!(agree("images", &x, &x.reshape((3, 1, 2, 2)).unwrap()).is_err());
+        let wide = card.wide(&x);
+        assert!(agree("images", &x, &wide).is_err());
+        for threat in threats() {
+            assert!(step(card, &wide, &wide, &wide, threat, 0.1).is_err());
+            assert!(check(card, &wide, &wide, threat, "test").is_err());
+        }
+        assert!(add_normalised(card, &wide, &wide, 1.0).is_err());
+    }
+}

@@ -1,0 +1,26 @@
+//! Training: objectives, one file each, and what they share: the step, the loop, checkpoints, running metrics.
+//!
+//! An objective says what a step minimises, [`Objective`]; [`train_step`] is the one step there is. An objective is added
+//! by its file and an entry in the list below, which the spec and its messages read.
+
+pub mod adversarial;
+mod adversary;
+mod batch_size;
+pub mod clean;
+mod list;
+mod objective;
+mod running_metrics;
+mod step;
+#[cfg(test)]
+mod tests;
+pub(crate) mod training;
+
+pub use adversary::Adversary;
+pub use objective::{Evaluated, Objective, Step};
+pub use running_metrics::{EpochSums, RunningMetrics};
+pub use step::train_step;
+
+list::objectives! {
+    clean::Clean = "clean",
+    adversarial::Adversarial = "adversarial",
+}

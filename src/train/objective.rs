@@ -1,0 +1,91 @@
+//! What a training minimises.
+
+use candle_core::Tensor;
+
+use super::Adversary;
+use crate::attacks::{Attack, Checks};
+use crate::data::Batch;
+use crate::nn::{Coordinates, Gradients, LinearPlan, Mode, Network, Pass, Tape, Var};
+use crate::ops::cross_entropy::{self, Losses};
+use crate::ops::device::bring;
+use crate::{Error, Result};
+
+/// A loss of a network on a batch, with the gradients of the weights that lower it.
+///
+/// The implementing type holds the objective's own settings.
+pub trait Objective: Send + Sync {
+    /// The loss and its gradients on the batch of a step. On a card nothing is waited for.
+    fn evaluate(&self, step: &Step<'_>) -> Result<Evaluated>;
+
+    /// Whether the objective trains on adversarial images, and so needs an attack.
+    fn attacks(&self) -> bool {
+        false
+    }
+
+    /// Refuses an attack that cannot make the images of the objective, which the network answers in `mode` meanwhile.
+    fn check_attack(&self, _attack: &dyn Attack, _mode: Mode) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// What an objective has at hand in a step.
+#[derive(Clone, Copy)]
+pub struct Step<'a> {
+    pub network: &'a Network,
+    /// Which activations are linear backwards in the gradients of the weights.
+    pub plan: &'a LinearPlan,
+    pub batch: &'a Batch,
+    /// Where in the training the step is: random numbers are a function of it.
+    pub at: Coordinates,
+    /// What makes adversarial images; none in a training on clean images alone.
+    pub adversary: Option<&'a Adversary>,
+}
+
+/// What an objective found on a batch.
+pub struct Evaluated {
+    /// Of the mean loss, with respect to the weights.
+    pub gradients: Gradients,
+    /// The logits `(N, classes)` by which right predictions are counted.
+    pub logits: Tensor,
+    /// The loss of each example.
+    pub losses: Losses,
+    /// The parts of an objective that has several, by name: the sum over the examples, float64 `()`, where the network
+    /// computes.
+    pub parts: Vec<(&'static str, Tensor)>,
+    /// Those of the images that the network was trained on.
+    pub checks: Checks,
+}
+
+impl<'a> Step<'a> {
+    /// A forward pass of images `(N, C, H, W)` in training mode, and its tape.
+    pub fn forward(&self, images: &Tensor) -> Result<(Tape, Var)> {
+        let images = bring(images, self.network.device())?;
+        let tape = Tape::new(Pass::training(self.plan.clone(), self.at));
+        let logits = self.network.forward(&tape, &tape.input(&images))?;
+        Ok((tape, logits))
+    }
+
+    /// The mean cross-entropy of images with the labels of the batch, and the checks of those images.
+    pub fn cross_entropy(&self, images: &Tensor, checks: Checks) -> Result<Evaluated> {
+        let labels = &self.batch.label_values;
+        let (tape, logits) = self.forward(images)?;
+        let weight = 1.0 / labels.len().max(1) as f64;
+        let (losses, gradient) = cross_entropy::queue(logits.tensor(), labels, weight)?;
+        Ok(Evaluated {
+            gradients: tape.backward(&logits, gradient)?,
+            logits: logits.tensor().clone(),
+            losses,
+            parts: Vec::new(),
+            checks,
+        })
+    }
+
+    /// What makes the adversarial images.
+    ///
+    /// # Errors
+    /// A training without an attack.
+    pub fn adversary(&self) -> Result<&'a Adversary> {
+        self.adversary
+            .ok_or_else(|| Error::failed("adversarial images were asked for without an attack"))
+    }
+}

@@ -1,0 +1,26 @@
+//! The training step: the objective on a batch, what is counted of it, the update.
+
+use super::{Objective, RunningMetrics, Step};
+use crate::Result;
+use crate::ops::device::enter_for;
+use crate::optim::Optimizer;
+
+/// One update of the network's weights with the given learning rate, counted in `running`. Returns the mean loss of the
+/// batch; on a card, where nothing is waited for, nothing. A loss that is known and not finite updates nothing.
+pub fn train_step(
+    objective: &dyn Objective,
+    step: &Step<'_>,
+    optimizer: &mut dyn Optimizer,
+    rate: f64,
+    running: &mut RunningMetrics,
+) -> Result<Option<f64>> {
+    enter_for(step.network.device(), || {
+        let mut found = objective.evaluate(step)?;
+        running.add(&mut found, &step.batch.label_values, step.at.batch)?;
+        let loss = found.losses.known_mean();
+        if loss.is_none_or(f64::is_finite) {
+            optimizer.step(&found.gradients, rate)?;
+        }
+        Ok(loss)
+    })
+}

@@ -1,0 +1,392 @@
+//! The training loop: steps, epochs, evaluations, checkpoints, resume.
+
+mod checkpoint;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::batch_size::too_large;
+use super::{Adversary, EpochSums, RunningMetrics, Step, train_step};
+use crate::data::{Augmentation, Batch, Loader, Placed, Split};
+use crate::models::Origin;
+use crate::nn::{Coordinates, LinearPlan, Network};
+use crate::optim::{Optimizer, Place, Schedule};
+use crate::run::{Best, CheckpointStore, Metrics, MetricsRow, MetricsWriter, Stamp, interrupt};
+use crate::spec::{Interval, ModelUse, SchedulerKind, TrainTask};
+use crate::stage::StageContext;
+use crate::stage::assemble;
+use crate::stage::measure::{Evaluation, Event, Measured, Tally};
+use crate::{Error, Result};
+
+/// How long steps go on upon a card before their losses are read.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Where a training stands: with the tensors, all that a checkpoint holds.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct State {
+    /// The epoch under way, from 0.
+    epoch: usize,
+    /// Batches of it that are done.
+    batch: usize,
+    /// Optimizer steps since the beginning.
+    step: u64,
+    /// Over the epoch so far.
+    #[serde(flatten)]
+    sums: EpochSums,
+    /// Seconds that the epoch has taken so far.
+    seconds: f64,
+    /// How far the evaluation after the epoch has come.
+    #[serde(default)]
+    measured: Measured,
+    /// Best accuracy so far, by "split/attack".
+    best: BTreeMap<String, f64>,
+    /// Last metrics, by name.
+    last: BTreeMap<String, f64>,
+    /// The rows of `metrics.csv` so far.
+    rows: Vec<MetricsRow>,
+}
+
+/// A training under way.
+pub(super) struct Training<'a> {
+    ctx: &'a StageContext<'a>,
+    task: &'a TrainTask,
+    adversary: Option<Adversary>,
+    network: Network,
+    /// What the weights say of the network.
+    origin: Origin,
+    plan: LinearPlan,
+    optimizer: Box<dyn Optimizer>,
+    schedule: Schedule,
+    train: Placed,
+    augment: Vec<Augmentation>,
+    batch_size: usize,
+    epochs: usize,
+    evaluation: Evaluation,
+    metrics: MetricsWriter,
+    store: CheckpointStore,
+    /// When the last checkpoint was written.
+    saved: (u64, Instant),
+    running: RunningMetrics,
+    /// When the sums were last read.
+    looked: Instant,
+    state: State,
+    /// The best checkpoint so far.
+    best: Option<Best>,
+}
+
+/// Trains what the stage describes, from its last checkpoint where there is one.
+pub(crate) fn run(ctx: &StageContext<'_>, task: &TrainTask) -> Result<Metrics> {
+    Training::new(ctx, task)?.run()
+}
+
+impl<'a> Training<'a> {
+    /// Puts a training together and takes up the last checkpoint, if there is one.
+    fn new(ctx: &'a StageContext<'a>, task: &'a TrainTask) -> Result<Self> {
+        let data = &task.data;
+        let used = ModelUse::new(&task.model, data, &task.linbp, ctx.seed);
+        let train = assemble::dataset(ctx, data, Split::Train)?;
+        let test = assemble::dataset(ctx, data, Split::Test)?;
+        if train.shape != test.shape || train.classes != test.classes {
+            return Err(Error::failed(format!(
+                "the training images are {:?} (C, H, W) in {} classes, the test images {:?} in {}: they must agree",
+                train.shape,
+                train.classes.len(),
+                test.shape,
+                test.classes.len()
+            )));
+        }
+        let network = assemble::network(ctx, &used, &train)?;
+        let optimizer = assemble::optimizer(&task.optimizer, network.parameters())?;
+        let (evaluate, attack) = (&task.evaluate, task.attack.as_ref());
+        let adversary = match task.train.objective.attacks() {
+            true => Some(assemble::adversary(task, &used, &network, train.classes.len())?),
+            false => None,
+        };
+        let mut training = Self {
+            ctx,
+            task,
+            adversary,
+            plan: assemble::train_plan(&used, &network)?,
+            optimizer,
+            schedule: assemble::schedule(task)?,
+            augment: assemble::augmentations(data),
+            batch_size: data.batch_size,
+            epochs: task.train.epochs,
+            evaluation: Evaluation::new(ctx, &used, evaluate, attack, &network, test)?,
+            metrics: ctx.folder.metrics(ctx.device)?,
+            store: ctx.folder.checkpoints(task.checkpoint.keep),
+            saved: (0, Instant::now()),
+            running: RunningMetrics::new(&EpochSums::default(), ctx.device)?,
+            looked: Instant::now(),
+            state: State::default(),
+            best: None,
+            origin: assemble::origin(ctx, &used)?,
+            network,
+            train: Placed::new(train, ctx.device)?,
+        };
+        let store = training.store.clone();
+        if store
+            .resume(ctx.device, |checkpoint| training.restore(checkpoint))?
+            .is_some()
+        {
+            training.go_on()?;
+        }
+        Ok(training)
+    }
+
+    /// Trains to the end. Interrupted, it writes a checkpoint and returns [`Error::Interrupted`].
+    fn run(mut self) -> Result<Metrics> {
+        self.ctx.progress.stage(self.ctx.id, self.epochs as u64);
+        while self.state.epoch < self.epochs {
+            let outcome = self.epoch().and_then(|()| self.end_epoch());
+            if let Err(Error::Interrupted) = outcome {
+                self.save()?;
+            }
+            outcome?;
+        }
+        // Opened anew by its path: what counts is the file that stands there now.
+        let mut metrics = self.ctx.folder.metrics(self.ctx.device)?;
+        metrics.end(&self.state.rows)?;
+        self.ctx
+            .folder
+            .write_final_weights(&self.network.state()?, self.origin.metadata())?;
+        self.ctx.progress.finish();
+        Ok(self.state.last)
+    }
+
+    /// The rest of the epoch under way.
+    fn epoch(&mut self) -> Result<()> {
+        let (epoch, seed) = (self.state.epoch, self.ctx.seed);
+        let loader = Loader::train(
+            &self.train,
+            self.batch_size,
+            &self.augment,
+            seed,
+            epoch as u64,
+            self.state.batch,
+        )?;
+        let batches = loader.batches();
+        self.ctx.progress.epoch(epoch as u64 + 1, batches as u64);
+        let earlier = self.state.seconds;
+        let begun = Instant::now();
+        for batch in loader {
+            let batch = batch?;
+            interrupt::check()?;
+            let loss = self.step(&batch, batches)?;
+            self.state.seconds = earlier + begun.elapsed().as_secs_f64();
+            let examples = batch.label_values.len() as u64;
+            self.ctx
+                .progress
+                .batch(self.state.batch as u64, loss, examples);
+            if self.is_due() {
+                self.save()?;
+            }
+        }
+        self.settle(batches)?;
+        self.state.seconds = earlier + begun.elapsed().as_secs_f64();
+        Ok(())
+    }
+
+    /// One update. Returns the mean loss of the batch, or on a card now and then that of the last ones.
+    fn step(&mut self, batch: &Batch, batches: usize) -> Result<Option<f64>> {
+        let rate = self.learning_rate(batches);
+        let objective = &*self.task.train.objective;
+        let step = Step {
+            network: &self.network,
+            plan: &self.plan,
+            batch,
+            at: Coordinates {
+                seed: self.ctx.seed,
+                epoch: self.state.epoch as u64,
+                batch: self.state.batch as u64,
+            },
+            adversary: self.adversary.as_ref(),
+        };
+        let optimizer = self.optimizer.as_mut();
+        let loss = match train_step(objective, &step, optimizer, rate, &mut self.running) {
+            Err(Error::NoMemory(why)) => return Err(too_large(&why, objective, &step, optimizer)),
+            loss => loss?,
+        };
+        if let Some(loss) = loss.filter(|loss| !loss.is_finite()) {
+            return Err(self.not_finite(&loss.to_string(), self.state.batch as u64, batches));
+        }
+        self.state.batch += 1;
+        self.state.step += 1;
+        match loss {
+            None if self.looked.elapsed() >= LOOK => self.settle(batches),
+            loss => Ok(loss),
+        }
+    }
+
+    /// Brings the sums up to date, which on a card waits for the steps that were started; the mean loss of the last ones.
+    /// A loss that was not finite is an error here, so before any checkpoint: what trained on meanwhile is never saved.
+    fn settle(&mut self, batches: usize) -> Result<Option<f64>> {
+        let (sums, bad) = self.running.read()?;
+        self.looked = Instant::now();
+        if let Some(batch) = bad {
+            return Err(self.not_finite("not finite", batch, batches));
+        }
+        let before = std::mem::replace(&mut self.state.sums, sums).all;
+        let now = &self.state.sums.all;
+        let (loss, examples) = (now.loss - before.loss, now.examples - before.examples);
+        Ok((examples > 0).then(|| loss / examples as f64))
+    }
+
+    /// The error for a batch of the epoch whose loss is no number to go on from.
+    fn not_finite(&self, loss: &str, batch: u64, batches: usize) -> Error {
+        // Steps before this epoch.
+        let first = self.state.step - self.state.batch as u64;
+        let rate = match self.task.scheduler.kind {
+            SchedulerKind::OneCycle => "scheduler.max_lr",
+            _ => "optimizer.lr",
+        };
+        Error::failed(format!(
+            "stage {}: the loss is {loss} at epoch {}, step {} ({} of {batches} in the epoch); what followed \
+             was not saved. A lower {rate} is the usual remedy",
+            self.ctx.id,
+            self.state.epoch + 1,
+            first + batch + 1,
+            batch + 1,
+        ))
+    }
+
+    fn learning_rate(&self, steps_per_epoch: usize) -> f64 {
+        self.schedule.learning_rate(Place {
+            epoch: self.state.epoch,
+            step: self.state.batch,
+            steps_per_epoch,
+            epochs: self.epochs,
+        })
+    }
+
+    /// Rows of the epoch, its evaluation, its checkpoint.
+    fn end_epoch(&mut self) -> Result<()> {
+        let batches = self.train.dataset().len().div_ceil(self.batch_size);
+        // The rate of the epoch's last step: schedules that move within an epoch are read at its end.
+        let last_step = Place {
+            epoch: self.state.epoch,
+            step: batches - 1,
+            steps_per_epoch: batches,
+            epochs: self.epochs,
+        };
+        let rate = self.schedule.learning_rate(last_step);
+        let done = self.state.epoch + 1;
+        let tally = Tally {
+            loss: self.state.sums.all.loss,
+            correct: self.state.sums.all.correct,
+            examples: self.state.sums.all.examples,
+            seconds: self.state.seconds,
+        };
+        let attack = self.adversary.as_ref().map(|adversary| &adversary.attack);
+        let trained_on = attack.map_or("none", |attack| attack.name()).to_owned();
+        let parts = self.state.sums.parts.iter();
+        let parts = parts.map(|(name, sum)| format!("{name} {:.4}", sum / tally.examples as f64));
+        let parts = match parts.collect::<Vec<_>>().join(", ") {
+            none if none.is_empty() => none,
+            parts => format!(" ({parts})"),
+        };
+        let mut line = vec![format!(
+            "epoch {done}/{}  train loss {:.4}{parts} accuracy {:.2} %",
+            self.epochs,
+            tally.mean_loss(),
+            100.0 * tally.accuracy()
+        )];
+        self.record("train", &trained_on, &tally, Some(rate))?;
+        let mut score = None;
+        let every = self.task.evaluate.every;
+        if done.is_multiple_of(every) || done == self.epochs {
+            let (ctx, epoch) = (self.ctx, done as u64);
+            let (network, measured) = (&self.network, &mut self.state.measured);
+            let heard = |_: Event<'_>, _: &Measured| Ok(());
+            let tallies = self.evaluation.run(ctx, network, epoch, measured, heard)?;
+            let tallies = tallies
+                .into_iter()
+                .map(|(name, tally)| (name.to_owned(), tally));
+            for (attack, tally) in tallies.collect::<Vec<_>>() {
+                let attack = attack.as_str();
+                self.record("test", attack, &tally, None)?;
+                let under = if attack == "none" {
+                    String::new()
+                } else {
+                    format!(" under {attack}")
+                };
+                line.push(format!(
+                    "test accuracy{under} {:.2} %",
+                    100.0 * tally.accuracy()
+                ));
+                // Attacks are listed from the weakest to the one that matters: the best model withstands the last.
+                score = Some(tally.accuracy());
+            }
+        }
+        self.ctx.progress.line(&line.join(", "));
+        self.state = State {
+            epoch: done,
+            step: self.state.step,
+            best: std::mem::take(&mut self.state.best),
+            last: std::mem::take(&mut self.state.last),
+            rows: std::mem::take(&mut self.state.rows),
+            ..State::default()
+        };
+        self.running = RunningMetrics::new(&self.state.sums, self.ctx.device)?;
+        let due = match self.task.checkpoint.every {
+            Interval::Epochs(every) => (done as u64).is_multiple_of(every),
+            _ => false,
+        };
+        if let Some(score) = score {
+            self.best = Best::of(self.best, self.stamp(), score);
+        }
+        if due || done == self.epochs || score.is_some() {
+            self.save()?;
+        }
+        Ok(())
+    }
+
+    fn stamp(&self) -> Stamp {
+        Stamp {
+            step: self.state.step,
+            epoch: self.state.epoch as u64,
+        }
+    }
+
+    /// Writes a row of `metrics.csv` and keeps the best accuracy of its kind.
+    fn record(&mut self, split: &str, attack: &str, tally: &Tally, lr: Option<f64>) -> Result<()> {
+        let accuracy = tally.accuracy();
+        let best = self
+            .state
+            .best
+            .entry(format!("{split}/{attack}"))
+            .or_insert(accuracy);
+        *best = best.max(accuracy);
+        let mut row = tally.row(self.ctx.id, split, attack);
+        row.epoch = self.state.epoch as u64 + 1;
+        row.step = self.state.step;
+        row.best_accuracy = Some(*best);
+        row.lr = lr;
+        let row = self.metrics.keep(row)?;
+        // An epoch whose evaluation was interrupted has its first rows already.
+        if !self.state.rows.contains(&row) {
+            self.state.rows.push(row);
+        }
+        let name = match attack {
+            "none" => split.to_string(),
+            attack => format!("{split}_{attack}"),
+        };
+        let last = &mut self.state.last;
+        last.insert(format!("{name}_accuracy"), accuracy);
+        last.insert(format!("{name}_loss"), tally.mean_loss());
+        Ok(())
+    }
+
+    /// Whether a checkpoint is due within an epoch.
+    fn is_due(&self) -> bool {
+        match self.task.checkpoint.every {
+            Interval::Epochs(_) => false,
+            Interval::Steps(steps) => self.state.step - self.saved.0 >= steps,
+            Interval::Minutes(minutes) => {
+                self.saved.1.elapsed() >= Duration::from_secs(60 * minutes)
+            }
+        }
+    }
+}
