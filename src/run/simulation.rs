@@ -103,7 +103,7 @@ impl RepeatLines {
         });
         Ok(Self {
             repeat,
-            text: table::lines(Path::new(files::SIMULATION), rows)?,
+            text: table::lines::<SimulationRow>(Path::new(files::SIMULATION), rows)?,
             last: pairs()
                 .last()
                 .map_or_else(Default::default, |(bp, linbp)| [*bp, *linbp]),

@@ -53,7 +53,7 @@ fn malformed(path: &Path, error: &dyn std::fmt::Display) -> Error {
 /// Writes a table as a whole, replacing the one that stands.
 pub fn write<R: Row>(path: &Path, rows: &[R]) -> Result<()> {
     let mut bytes = header::<R>().into_bytes();
-    bytes.extend(lines(path, rows)?);
+    bytes.extend(lines::<R>(path, rows)?);
     atomic::write(path, &bytes)
 }
 
@@ -196,7 +196,7 @@ impl<R: Row> Appender<R> {
 
     /// Appends one row and waits until it is on the disk.
     pub fn append(&mut self, row: &R) -> Result<()> {
-        let bytes = lines(&self.path, std::slice::from_ref(row))?;
+        let bytes = lines::<R>(&self.path, std::slice::from_ref(row))?;
         self.append_lines(&bytes)
     }
 

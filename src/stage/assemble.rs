@@ -14,6 +14,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device};
 
 use super::StageContext;
+use crate::attacks::ModelMode;
 use crate::data::{self, Augmentation, Dataset, Expected, Source, Split, image_folder};
 use crate::models::{self, LinbpUse, ModelConfig};
 use crate::nn::{LinearPlan, Mode, Network, Param};
@@ -25,7 +26,6 @@ use crate::spec::{
     AugmentKind, DataSpec, ImagesRef, LinbpSpec, LinbpVariant, ModelSpec, ModelUse, Moment,
     OptimizerKind, OptimizerSpec, Rectifier, SchedulerKind, StageRef, TrainTask, WeightsRef,
 };
-use crate::attacks::ModelMode;
 use crate::train::Adversary;
 use crate::{Error, Result};
 

@@ -101,7 +101,12 @@ impl<'a> Training<'a> {
         let optimizer = assemble::optimizer(&task.optimizer, network.parameters())?;
         let (evaluate, attack) = (&task.evaluate, task.attack.as_ref());
         let adversary = match task.train.objective.attacks() {
-            true => Some(assemble::adversary(task, &used, &network, train.classes.len())?),
+            true => Some(assemble::adversary(
+                task,
+                &used,
+                &network,
+                train.classes.len(),
+            )?),
             false => None,
         };
         let mut training = Self {
