@@ -86,8 +86,11 @@ pub(super) fn keys_of_name(name: &str, tables: &[Table]) -> Vec<&'static str> {
     let own = kind.description().keys.iter().map(|key| key.name);
     let mut keys: Vec<&'static str> = own.filter(|key| Some(*key) != fixed).collect();
     for member in members(kind, tables) {
-        if let Value::String(_, name) = &member {
-            keys.extend(keys_of_name(name, tables));
+        // An ensemble in itself is refused where it is read.
+        if let Value::String(_, member) = &member
+            && member != name
+        {
+            keys.extend(keys_of_name(member, tables));
         }
     }
     keys

@@ -52,7 +52,10 @@ impl SectionInfo {
         Self {
             name,
             keys: S::KEYS.to_vec(),
-            check: |fields| drop(S::read(fields)),
+            check: |mut fields| {
+                fields.keys = S::KEYS;
+                drop(S::read(fields));
+            },
         }
     }
 }

@@ -126,8 +126,7 @@ fn all(threat: Threat) -> Vec<Box<dyn Attack>> {
         in_ensemble: false,
     };
     let small = [
-        ("step_size", threat.epsilon / 3.0),
-        ("k", 8.0),
+        ("step_size", (threat.epsilon / 3.0).max(1e-6)),
         ("n_target_classes", 3.0),
         ("n_queries", 40.0),
         ("restarts", 2.0),
@@ -141,6 +140,9 @@ fn all(threat: Threat) -> Vec<Box<dyn Attack>> {
         };
         for (key, value) in small.iter().filter(|(key, _)| has(key)) {
             lines += &format!("{key} = {value}\n");
+        }
+        if has("k") {
+            lines += if has("step_size") { "k = 4\n" } else { "k = 12\n" };
         }
         entry(&lines).attacks(&making).unwrap()
     });
