@@ -21,6 +21,7 @@ pub struct DataArgs {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// List the kinds of data that a spec can name
+    #[command(after_help = "Example:\n  runner data list")]
     List,
     /// Download a data set, verify it by its checksum and unpack it; a broken download goes on where it stopped
     ///
