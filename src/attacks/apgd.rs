@@ -1,10 +1,11 @@
 //! APGD (Croce and Hein, arXiv 2003.01690): projected gradient ascent that chooses its own step sizes.
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
 use super::climb::Climb;
 use super::targets::{InTurn, Towards, in_turn};
 use super::{Attack, Objective, Originals, Target, Threat};
+use crate::ops::device::bring;
 use crate::ops::real::tensor;
 use crate::{Result, with_real};
 
@@ -63,8 +64,11 @@ impl Attack for Apgd {
     }
 
     fn perturb(&self, target: &Target<'_>, originals: Originals<'_>) -> Result<Tensor> {
-        let mut here = None;
-        let originals = originals.on_cpu(&mut here)?;
+        let images = &bring(originals.images, &Device::Cpu)?;
+        let originals = Originals {
+            images,
+            ..originals
+        };
         let objective = match self.loss {
             ApgdLoss::CrossEntropy => Objective::CrossEntropy,
             ApgdLoss::Dlr => Objective::Dlr,
