@@ -1,11 +1,12 @@
 //! APGD (Croce and Hein, arXiv 2003.01690): projected gradient ascent that chooses its own step sizes.
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
 use super::climb::Climb;
 use super::settings::{Making, Settings, Variant};
 use super::targets::{InTurn, Towards, in_turn};
 use super::{Attack, Objective, Originals, Target, Threat};
+use crate::ops::device::bring;
 use crate::ops::real::tensor;
 use crate::spec::{Count, Fields, Iterations, Restarts, section};
 use crate::{Result, with_real};
@@ -61,7 +62,9 @@ section! {
 
 /// Remarks on a number of steps that `[attack]` gives to attacks of fixed steps too, for which fewer do.
 pub(super) fn few_steps(fields: &mut Fields, k: Option<usize>, attack: &str) {
-    if let Some(k) = k.filter(|&k| k < 100 && fields.is_written("k") && fields.is_written("step_size")) {
+    if let Some(k) =
+        k.filter(|&k| k < 100 && fields.is_written("k") && fields.is_written("step_size"))
+    {
         let message = format!(
             "{k} steps are few for {attack}, whose own number is 100, which it takes as {{ kind = \"{attack}\" }} in the list"
         );
@@ -74,8 +77,16 @@ impl Settings for ApgdSettings {
     const ABOUT: &'static str = "k gradient steps that choose their own size";
     const PAPER: &'static str = "Croce and Hein, 2020, arXiv 2003.01690";
     const VARIANTS: &'static [Variant] = &[
-        Variant { name: "apgd-ce", key: "loss", value: "ce" },
-        Variant { name: "apgd-dlr", key: "loss", value: "dlr" },
+        Variant {
+            name: "apgd-ce",
+            key: "loss",
+            value: "ce",
+        },
+        Variant {
+            name: "apgd-dlr",
+            key: "loss",
+            value: "dlr",
+        },
     ];
     const IS_FOR_TRAINING: bool = true;
 
@@ -85,7 +96,10 @@ impl Settings for ApgdSettings {
             (true, ApgdLoss::CrossEntropy) => "apgd-ce",
             (true, ApgdLoss::Dlr) => "apgd-dlr",
         };
-        making.require(&format!("{name} with loss \"{}\"", self.loss), self.loss.objective())?;
+        making.require(
+            &format!("{name} with loss \"{}\"", self.loss),
+            self.loss.objective(),
+        )?;
         Ok(vec![Box::new(Apgd {
             name,
             threat: making.threat,
@@ -165,8 +179,11 @@ impl Attack for Apgd {
     }
 
     fn perturb(&self, target: &Target<'_>, originals: Originals<'_>) -> Result<Tensor> {
-        let mut here = None;
-        let originals = originals.on_cpu(&mut here)?;
+        let images = &bring(originals.images, &Device::Cpu)?;
+        let originals = Originals {
+            images,
+            ..originals
+        };
         if self.targets > 0 {
             return in_turn(self, target, originals);
         }

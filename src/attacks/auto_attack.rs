@@ -19,7 +19,8 @@ impl Settings for AutoAttackSettings {
     const NAME: &'static str = "auto-attack";
     const ABOUT: &'static str = "several attacks in order, each on what still stands";
     const PAPER: &'static str = "Croce and Hein, 2020, arXiv 2003.01690";
-    const MEMBERS: Option<&'static [&'static str]> = Some(&["apgd-ce", "apgd-t", "fab-t", "square"]);
+    const MEMBERS: Option<&'static [&'static str]> =
+        Some(&["apgd-ce", "apgd-t", "fab-t", "square"]);
 
     fn members(&self) -> &[Entry] {
         &self.attacks
@@ -35,7 +36,11 @@ impl Settings for AutoAttackSettings {
             all.extend(member.attacks(&making)?);
         }
         let names: Vec<&str> = all.iter().map(|attack| attack.name()).collect();
-        match names.iter().enumerate().find(|(number, name)| names[..*number].contains(name)) {
+        match names
+            .iter()
+            .enumerate()
+            .find(|(number, name)| names[..*number].contains(name))
+        {
             None => Ok(all),
             Some((_, name)) => Err(Error::spec(format!(
                 "{}: expected each attack at most once, found {name} twice",
@@ -51,7 +56,9 @@ fn identity(members: &[Entry]) -> Result<toml::Value, toml::ser::Error> {
 }
 
 fn shrink(members: &mut Vec<Entry>) -> bool {
-    members.iter_mut().fold(false, |any, entry| any | entry.shrink())
+    members
+        .iter_mut()
+        .fold(false, |any, entry| any | entry.shrink())
 }
 
 fn read_members(fields: &mut Fields, key: &'static str) -> Option<Vec<Entry>> {
@@ -72,7 +79,10 @@ fn read_members(fields: &mut Fields, key: &'static str) -> Option<Vec<Entry>> {
                 .collect::<Option<_>>()?
         }
     };
-    if members.iter().any(|member| member.settings.kind() == AttackKind::AutoAttack) {
+    if members
+        .iter()
+        .any(|member| member.settings.kind() == AttackKind::AutoAttack)
+    {
         fields.fault(key, "an ensemble cannot be a member of an ensemble");
         return None;
     }

@@ -5,7 +5,7 @@ mod kept;
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::driver::{craft, goals, inspect, predictions};
+use super::driver::{craft, goals, predictions};
 use super::rows::{copy, put, select};
 use super::targets::Turns;
 use super::{Attack, Originals, Start, Target};
@@ -269,7 +269,10 @@ impl<'a> Campaign<'a> {
                 if !turns.is_done() {
                     return Ok(false);
                 }
-                inspect(attack, turns.images(), originals)?.resolve()?;
+                let checks = attack
+                    .threat()
+                    .check(attack.name(), turns.images(), &images)?;
+                checks.resolve()?;
                 turns.images().clone()
             }
         };

@@ -20,19 +20,10 @@ pub fn craft(
         return Ok((originals.images.clone(), Checks::default()));
     }
     let images = attack.perturb(target, originals)?;
-    let checks = inspect(attack, &images, originals)?;
-    Ok((images, checks))
-}
-
-/// Checks what `attack` made of `originals`.
-pub(super) fn inspect(
-    attack: &dyn Attack,
-    images: &Tensor,
-    originals: Originals<'_>,
-) -> Result<Checks> {
-    attack
+    let checks = attack
         .threat()
-        .check(attack.name(), images, originals.images)
+        .check(attack.name(), &images, originals.images)?;
+    Ok((images, checks))
 }
 
 /// The class that a targeted attack wants for each example, by the logits of the clean images; nothing where any but the

@@ -1,6 +1,6 @@
 //! FAB, the fast adaptive boundary attack (Croce and Hein, arXiv 1907.02044): looks for the nearest misclassified point.
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
 use super::apgd::few_steps;
 use super::ball::{distance, into_pixels};
@@ -12,6 +12,7 @@ use super::targets::{InTurn, Towards, in_turn};
 use super::{Attack, Norm, Objective, Originals, Target, Threat};
 use crate::nn::loss::Loss;
 use crate::ops::Real;
+use crate::ops::device::bring;
 use crate::ops::parallel::{chunk, chunks_mut, map};
 use crate::ops::perturbation::{image_len, plane_len};
 use crate::ops::real::{scratch, tensor, view};
@@ -307,8 +308,11 @@ impl Attack for Fab {
     }
 
     fn perturb(&self, target: &Target<'_>, originals: Originals<'_>) -> Result<Tensor> {
-        let mut here = None;
-        let originals = originals.on_cpu(&mut here)?;
+        let images = &bring(originals.images, &Device::Cpu)?;
+        let originals = Originals {
+            images,
+            ..originals
+        };
         self.threat.refuse_channels(self.name)?;
         match self.targets {
             None => Ok(self.run(target, originals, None)?.images),

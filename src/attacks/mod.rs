@@ -55,10 +55,9 @@ pub use target::Target;
 pub use targets::{InTurn, Towards};
 pub use threat::{Checks, Distance, Norm, Threat};
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 
 use crate::Result;
-use crate::ops::device::bring;
 use crate::ops::perturbation::ball;
 
 /// The examples that an attack starts from.
@@ -71,17 +70,6 @@ pub struct Originals<'a> {
     /// Positions in the data set: random numbers depend on them, not on how examples are batched.
     pub indices: &'a [usize],
     pub start: Start,
-}
-
-impl<'a> Originals<'a> {
-    /// The same with their images brought to the CPU, into `here`, for an attack that keeps its books there.
-    fn on_cpu<'b>(self, here: &'b mut Option<Tensor>) -> Result<Originals<'b>>
-    where
-        'a: 'b,
-    {
-        let images = here.insert(bring(self.images, &Device::Cpu)?);
-        Ok(Originals { images, ..self })
-    }
 }
 
 /// A procedure that looks for adversarial examples.

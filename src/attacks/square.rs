@@ -1,6 +1,6 @@
 //! The Square attack (Andriushchenko et al., arXiv 1912.00049): random search over squares, by logits alone.
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 
 use super::ball::into_linf;
@@ -10,6 +10,7 @@ use super::settings::{Making, Settings};
 use super::square_window::{Window, propose_l2, random_sign, start_l2};
 use super::{Attack, Norm, Originals, Target, Threat};
 use crate::ops::Real;
+use crate::ops::device::bring;
 use crate::ops::parallel::{chunk, chunks_mut, chunks_mut2};
 use crate::ops::perturbation::image_len;
 use crate::ops::real::{scratch, tensor, view};
@@ -245,10 +246,12 @@ impl Attack for Square {
     }
 
     fn perturb(&self, target: &Target<'_>, originals: Originals<'_>) -> Result<Tensor> {
-        let mut here = None;
-        let originals = originals.on_cpu(&mut here)?;
+        let images = &bring(originals.images, &Device::Cpu)?;
+        let originals = Originals {
+            images,
+            ..originals
+        };
         self.threat.refuse_channels(self.name())?;
-        let images = originals.images;
         with_real!(images.dtype(), T => {
             tensor(self.search::<T>(target, originals)?, images.shape())
         })

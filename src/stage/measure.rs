@@ -228,8 +228,12 @@ fn perturb(
         _ => {}
     }
     let count = originals.labels.len();
-    let brought = originals.images.to_device(&Device::Cpu)?;
-    let originals = on_cpu(originals, &brought);
+    // Campaigns keep their books on the CPU.
+    let images = &originals.images.to_device(&Device::Cpu)?;
+    let originals = Originals {
+        images,
+        ..originals
+    };
     let mut campaign = match &measured.campaign {
         Some(kept) => Campaign::resume(target, originals, count, kept)?,
         None => Campaign::new(target, originals, count)?,
@@ -246,14 +250,6 @@ fn perturb(
         }
     }
     Ok((campaign.images().clone(), Checks::default()))
-}
-
-/// The same originals with their images on the CPU, where campaigns keep their books.
-fn on_cpu<'a>(originals: Originals<'a>, brought: &'a Tensor) -> Originals<'a> {
-    Originals {
-        images: brought,
-        ..originals
-    }
 }
 
 #[cfg(test)]

@@ -142,7 +142,11 @@ fn all(threat: Threat) -> Vec<Box<dyn Attack>> {
             lines += &format!("{key} = {value}\n");
         }
         if has("k") {
-            lines += if has("step_size") { "k = 4\n" } else { "k = 12\n" };
+            lines += if has("step_size") {
+                "k = 4\n"
+            } else {
+                "k = 12\n"
+            };
         }
         entry(&lines).attacks(&making).unwrap()
     });

@@ -5,10 +5,10 @@ use candle_core::{DType, Tensor};
 
 use super::geometry::{Algorithm, Geometry, Sizes};
 use super::{depthwise, filters};
+use crate::Result;
 use crate::ops::bias;
 use crate::ops::card::{Card, Direction, Product};
 use crate::ops::linear::card::in_type_of;
-use crate::{Error, Result};
 
 pub fn forward(
     card: &dyn Card,
@@ -53,7 +53,6 @@ pub fn backward_input(
     geometry: Geometry,
 ) -> Result<Tensor> {
     let sizes = Sizes::new(input, weight.dims(), geometry)?;
-    check(dy, &sizes)?;
     match sizes.algorithm() {
         Algorithm::Depthwise => depthwise::card::backward_input(card, &sizes, dy, weight),
         Algorithm::Pointwise => {
@@ -87,7 +86,6 @@ pub fn backward_weight(
     geometry: Geometry,
 ) -> Result<Tensor> {
     let sizes = Sizes::new(x.dims(), weight, geometry)?;
-    check(dy, &sizes)?;
     match sizes.algorithm() {
         Algorithm::Depthwise => depthwise::card::backward_weight(card, &sizes, x, dy, weight),
         Algorithm::Pointwise => {
@@ -112,15 +110,4 @@ pub fn backward_weight(
             filters::card::to_torch(card, &dw)
         }
     }
-}
-
-fn check(dy: &Tensor, sizes: &Sizes) -> Result<()> {
-    if dy.dims() == sizes.output() {
-        return Ok(());
-    }
-    Err(Error::failed(format!(
-        "a convolution's output gradient has shape {:?}, expected {:?}",
-        dy.dims(),
-        sizes.output()
-    )))
 }
