@@ -14,6 +14,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device};
 
 use super::StageContext;
+use crate::attacks::Attack;
 use crate::data::{self, Augmentation, Dataset, Expected, Source, Split, image_folder};
 use crate::models::{self, LinbpUse, ModelConfig};
 use crate::nn::{LinearPlan, Mode, Network, Param};
@@ -204,17 +205,25 @@ pub fn linbp_plan(
 
 /// The stage's attack on its network in training, which tells so many classes apart.
 pub(crate) fn adversary(spec: &StageSpec, network: &Network, classes: usize) -> Result<Adversary> {
-    let attack = section(&spec.attack, "attack")?;
-    let mut attacks = attacks(attack, attack.kind, section(&spec.data, "data")?, classes)?;
-    Ok(Adversary {
-        // An ensemble is no attack to train on, so there is one.
-        attack: attacks.swap_remove(0),
-        plan: attack_plan(spec, network)?,
-        mode: match attack.model_mode {
-            ModelMode::Eval => Mode::Eval,
-            ModelMode::Train => Mode::Train,
-        },
-    })
+    let (attack, mode) = training_attack(spec, classes)?;
+    let plan = attack_plan(spec, network)?;
+    Ok(Adversary { attack, plan, mode })
+}
+
+/// The attack that a stage trains on, and the network's mode meanwhile.
+fn training_attack(spec: &StageSpec, classes: usize) -> Result<(Box<dyn Attack>, Mode)> {
+    let settings = section(&spec.attack, "attack")?;
+    let data = section(&spec.data, "data")?;
+    let mut attacks = attacks(settings, settings.kind, data, classes)?;
+    // An ensemble is no attack to train on, so there is one.
+    let attack = attacks.swap_remove(0);
+    let mode = match settings.model_mode {
+        ModelMode::Eval => Mode::Eval,
+        ModelMode::Train => Mode::Train,
+    };
+    let train = section(&spec.train, "train")?;
+    train.objective.check_attack(attack.as_ref(), mode)?;
+    Ok((attack, mode))
 }
 
 /// The optimizer of the given parameters.

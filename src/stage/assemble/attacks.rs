@@ -76,6 +76,13 @@ pub fn check_attacks(stage: &StageSpec, classes: usize) -> Result<()> {
     for kind in stage.attack_kinds() {
         attacks(spec, kind, data, classes)?;
     }
+    if stage
+        .train
+        .as_ref()
+        .is_some_and(|train| train.objective.attacks())
+    {
+        super::training_attack(stage, classes)?;
+    }
     Ok(())
 }
 
