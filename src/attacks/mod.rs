@@ -95,6 +95,11 @@ pub trait Attack: Send + Sync {
         false
     }
 
+    /// The loop of steps of one size that it is, where it is one.
+    fn steps(&self) -> Option<&Steps> {
+        None
+    }
+
     /// The same attack class by class, where it tries several target classes in turn.
     fn in_turn(&self) -> Option<&dyn InTurn> {
         None

@@ -1,11 +1,14 @@
 //! Where the random numbers of an attack come from: pure functions of the example, never of how examples are batched.
 
 use candle_core::Tensor;
+use rand::Rng;
 use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
 
 use super::Threat;
 use super::ball::{direction, into_linf};
 use crate::ops::Real;
+use crate::ops::device::bring;
 use crate::ops::parallel::{chunk, chunks_mut};
 use crate::ops::perturbation::image_len;
 use crate::ops::random_start::{self, Draws};
@@ -63,6 +66,30 @@ impl Threat {
         random_start::uniform(originals, indices, *self, start.draws())
     }
 
+    /// The originals, each value moved by normal noise of this deviation, within the ball and the pixel range. The noise is
+    /// drawn on the CPU.
+    pub fn normal_start(
+        &self,
+        originals: &Tensor,
+        indices: &[usize],
+        start: Start,
+        deviation: f64,
+    ) -> Result<Tensor> {
+        let image = image_len(originals)?;
+        let mut noise = scratch::<f64>(originals.elem_count());
+        chunks_mut(&mut noise, image, &|i, noise| {
+            let draws = start.draws().rng(indices[i]).sample_iter(StandardNormal);
+            for (value, draw) in noise.iter_mut().zip(draws) {
+                let draw: f64 = draw;
+                *value = deviation * draw;
+            }
+        });
+        let noise = tensor(noise, originals.shape())?.to_dtype(originals.dtype())?;
+        let moved = (originals + bring(&noise, originals.device())?)?;
+        // A step of length 0 projects.
+        self.step(&moved, originals, &originals.zeros_like()?, 0.0)
+    }
+
     /// The originals, each moved `share` of the radius along a random direction, within the pixel range.
     pub(super) fn border_start(
         &self,
@@ -91,7 +118,6 @@ impl Threat {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rand::Rng;
 
     #[test]
     fn every_part_of_a_start_changes_the_numbers() {

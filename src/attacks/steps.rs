@@ -45,6 +45,30 @@ impl Steps {
             goal: Goal::Misclassify,
         }
     }
+
+    /// The steps from `x` on, up whatever has the gradient that `gradient` computes from the logits. All images lie where the
+    /// network computes.
+    pub(crate) fn ascend(
+        &self,
+        target: &Target<'_>,
+        originals: &Tensor,
+        mut x: Tensor,
+        gradient: impl Fn(&Tensor) -> Result<Tensor> + Sync,
+    ) -> Result<Tensor> {
+        let momentum = match self.decay {
+            None => None,
+            Some(decay) => Some((originals.zeros_like()?, decay)),
+        };
+        for _ in 0..self.k {
+            let mut gradient = target.input_gradient(&x, |logits| gradient(logits))?;
+            if let Some((momentum, decay)) = &momentum {
+                add_normalised(momentum, &gradient, *decay)?;
+                gradient = momentum.clone();
+            }
+            x = self.threat.step(&x, originals, &gradient, self.step_size)?;
+        }
+        Ok(x)
+    }
 }
 
 impl Attack for Steps {
@@ -60,6 +84,10 @@ impl Attack for Steps {
         self.goal
     }
 
+    fn steps(&self) -> Option<&Steps> {
+        Some(self)
+    }
+
     fn restarts(&self) -> usize {
         if self.random_start { self.restarts } else { 1 }
     }
@@ -73,25 +101,15 @@ impl Attack for Steps {
         let targets = targets.as_deref();
         // From the first step to the last where the network is.
         let moved = bring(images, target.network.device())?;
-        let mut x = if self.random_start {
+        let x = if self.random_start {
             let Originals { indices, start, .. } = originals;
             self.threat.random_start(&moved, indices, start)?
         } else {
             moved.clone()
         };
-        let momentum = match self.decay {
-            None => None,
-            Some(decay) => Some((moved.zeros_like()?, decay)),
-        };
-        for _ in 0..self.k {
-            let slope = |logits: &Tensor| self.objective.slope(logits, labels, targets);
-            let mut gradient = target.input_gradient(&x, slope)?;
-            if let Some((momentum, decay)) = &momentum {
-                add_normalised(momentum, &gradient, *decay)?;
-                gradient = momentum.clone();
-            }
-            x = self.threat.step(&x, &moved, &gradient, self.step_size)?;
-        }
+        let x = self.ascend(target, &moved, x, |logits| {
+            self.objective.slope(logits, labels, targets)
+        })?;
         Ok(x.to_device(images.device())?)
     }
 }

@@ -104,6 +104,8 @@ mod tests {
         ) {
             let originals = images(&pixels);
             let start = Start { seed, ..Start::default() };
+            let normal = threat.normal_start(&originals, &[3, 9], start, 0.1).unwrap();
+            threat.check("start", &normal, &originals).unwrap().resolve().unwrap();
             let mut x = threat.random_start(&originals, &[3, 9], start).unwrap();
             threat.check("start", &x, &originals).unwrap().resolve().unwrap();
             for _ in 0..3 {

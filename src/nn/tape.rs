@@ -73,6 +73,22 @@ impl Gradients {
         self.parameters.get(parameter.index())?.as_ref()
     }
 
+    /// The sums of these gradients of parameters and those of another pass through the same network.
+    pub fn plus(self, other: Self) -> Result<Self> {
+        let mut parameters = self.parameters;
+        parameters.resize(parameters.len().max(other.parameters.len()), None);
+        for (sum, further) in parameters.iter_mut().zip(other.parameters) {
+            *sum = match (sum.take(), further) {
+                (Some(a), Some(b)) => Some((a + b)?),
+                (a, b) => a.or(b),
+            };
+        }
+        Ok(Self {
+            parameters,
+            input: None,
+        })
+    }
+
     /// The gradient with respect to the input, `(N, C, H, W)`.
     pub fn input(self) -> Result<Tensor> {
         self.input

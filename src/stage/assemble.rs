@@ -14,7 +14,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device};
 
 use super::StageContext;
-use crate::attacks::ModelMode;
+use crate::attacks::{Attack, ModelMode};
 use crate::data::{self, Augmentation, Dataset, Expected, Source, Split, image_folder};
 use crate::models::{self, LinbpUse, ModelConfig};
 use crate::nn::{LinearPlan, Mode, Network, Param};
@@ -211,18 +211,25 @@ pub(crate) fn adversary(
     network: &Network,
     classes: usize,
 ) -> Result<Adversary> {
-    let attack = task.attack.as_ref();
-    let attack = attack.ok_or_else(|| Error::spec("[attack]: this task needs it"))?;
-    let mut attacks = attacks(attack, &attack.entry()?, used.data, classes)?;
-    Ok(Adversary {
-        // An ensemble is no attack to train on, so there is one.
-        attack: attacks.swap_remove(0),
-        plan: attack_plan(used, network)?,
-        mode: match attack.head.model_mode {
-            ModelMode::Eval => Mode::Eval,
-            ModelMode::Train => Mode::Train,
-        },
-    })
+    let (attack, mode) = training_attack(task, classes)?;
+    let plan = attack_plan(used, network)?;
+    Ok(Adversary { attack, plan, mode })
+}
+
+/// The attack that a training makes its images by, and the network's mode meanwhile.
+fn training_attack(task: &TrainTask, classes: usize) -> Result<(Box<dyn Attack>, Mode)> {
+    let settings = task.attack.as_ref();
+    let settings = settings.ok_or_else(|| Error::spec("[attack]: this task needs it"))?;
+    let mut attacks = attacks(settings, &settings.entry()?, &task.data, classes)?;
+    // An ensemble is no attack to train on, so there is one.
+    let attack = attacks.swap_remove(0);
+    let mode = match settings.head.model_mode {
+        ModelMode::Eval => Mode::Eval,
+        ModelMode::Train => Mode::Train,
+    };
+    let objective = &task.train.objective;
+    objective.check_attack(attack.as_ref(), mode)?;
+    Ok((attack, mode))
 }
 
 /// The optimizer of the given parameters.

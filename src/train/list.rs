@@ -3,6 +3,8 @@
 /// Defines the list: each objective's type, a section with its settings, and its name in the spec.
 macro_rules! objectives {
     ($($module:ident::$objective:ident = $name:literal),+ $(,)?) => {
+        $(pub mod $module;)+
+
         $crate::spec::choice::choices! {
             /// The objectives.
             ObjectiveKind { $($objective = $name),+ }

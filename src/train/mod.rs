@@ -3,10 +3,8 @@
 //! An objective says what a step minimises, [`Objective`]; [`train_step`] is the one step there is. An objective is added
 //! by its file and an entry in the list below, which the spec and its messages read.
 
-pub mod adversarial;
 mod adversary;
 mod batch_size;
-pub mod clean;
 mod list;
 mod objective;
 mod running_metrics;

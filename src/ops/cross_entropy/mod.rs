@@ -29,6 +29,20 @@ impl Losses {
         }
     }
 
+    /// The losses with further ones added, float64 `(N)` where the logits are. Nothing is waited for that is queued.
+    pub fn plus(self, further: &Tensor) -> Result<Self> {
+        Ok(match self {
+            Self::Known(losses) => {
+                let further = further.to_vec1::<f64>()?;
+                Self::Known(losses.iter().zip(further).map(|(a, b)| a + b).collect())
+            }
+            Self::Queued { losses, labels } => Self::Queued {
+                losses: (losses + further)?,
+                labels,
+            },
+        })
+    }
+
     /// Their sum, float64 `()`, where the logits are. Nothing is waited for.
     pub fn sum(&self) -> Result<Tensor> {
         Ok(match self {

@@ -1,6 +1,5 @@
 //! `[train]`: how long a model learns, and what it minimises.
 
-use crate::spec::choice::one_of;
 use crate::spec::fields::{Fields, Table, join};
 use crate::spec::range::Count;
 use crate::spec::section::{Key, section};
@@ -87,6 +86,7 @@ fn elsewhere(kind: ObjectiveKind, key: &str) -> Option<String> {
         let keys = ObjectiveKind::from_name(name).map_or(&[][..], ObjectiveKind::keys);
         keys.iter().any(|own| own.name == key)
     });
-    let having: Vec<&str> = having.collect();
-    (!having.is_empty()).then(|| format!("{kind} has no {key}; see {}", one_of(&having)))
+    let having: Vec<String> = having.map(|name| format!("\"{name}\"")).collect();
+    (!having.is_empty())
+        .then(|| format!("\"{kind}\" does not have it, unlike {}", having.join(", ")))
 }
