@@ -8,9 +8,11 @@
 
 pub mod atomic;
 pub mod attacks;
+mod choice;
 pub mod cli;
 pub mod data;
 pub mod error;
+pub mod experiment;
 pub mod models;
 pub mod nn;
 pub mod ops;

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use runner::spec::{Plan, Request, plan};
+use runner::experiment::{Plan, plan};
+use runner::spec::Request;
 
 fn experiments() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments");

@@ -1,9 +1,10 @@
 //! Settings of `[linbp]` and `model.activation` reach the gradients: from a spec's text to numbers.
 
 use candle_core::{DType, Device, Tensor};
+use runner::experiment::{Plan, StageSpec, plan};
 use runner::models::{self, LinbpUse};
 use runner::nn::{Coordinates, Mode, Network, Pass, Tape};
-use runner::spec::{Plan, Request, StageSpec, plan};
+use runner::spec::Request;
 use runner::stage::{linbp_plan, model_config};
 
 fn read(arch: &str, settings: &str) -> Plan {

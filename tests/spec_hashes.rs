@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use runner::spec::{PlannedRun, Request, plan};
+use runner::experiment::{PlannedRun, plan};
+use runner::spec::Request;
 
 /// Specs that together have every section and every attack, with nothing in them that has a default.
 const SPECS: &[(&str, &str, &str)] = &[

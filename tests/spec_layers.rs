@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use proptest::prelude::*;
+use runner::experiment::{Plan, Task, plan};
+use runner::models::{Moment, WeightsRef};
 use runner::pipeline::{Graph, stage_keys};
-use runner::spec::{Moment, Plan, Request, Task, WeightsRef, plan};
+use runner::spec::Request;
 
 const BASE: &str = "\
 task = \"train\"
@@ -334,7 +336,7 @@ fn smoke_shrinks_and_stands_apart() {
         sweeps: vec!["train.epochs=5,6,1".into(), "seed=1,2".into()],
         ..folder.request("a.toml")
     };
-    let labels: Vec<String> = runner::spec::plan(&request)
+    let labels: Vec<String> = runner::experiment::plan(&request)
         .unwrap()
         .runs
         .into_iter()

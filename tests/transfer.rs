@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use runner::spec::{Request, plan};
+use runner::experiment::plan;
+use runner::spec::Request;
 
 const SPEC: &str = r#"
 name = "t"

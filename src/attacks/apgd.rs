@@ -11,7 +11,7 @@ use crate::ops::real::tensor;
 use crate::spec::{Count, Fields, Iterations, Restarts, section};
 use crate::{Result, with_real};
 
-crate::spec::choices! {
+crate::choice::choices! {
     /// What APGD ascends.
     ApgdLoss {
         /// The cross-entropy.

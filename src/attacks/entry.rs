@@ -7,7 +7,8 @@ use serde::{Serialize, Serializer};
 use super::settings::{Making, Variant};
 use super::{Attack, AttackKind, AttackSettings};
 use crate::Result;
-use crate::spec::{Fields, Key, Table, found, join, nearest, one_of, peek};
+use crate::choice::{nearest, one_of};
+use crate::spec::{Fields, Key, Table, found, join, peek};
 
 /// An attack of a list, with all its settings.
 #[derive(Clone, Debug, PartialEq)]

@@ -6,7 +6,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::AttackKind;
 use super::settings::{Description, Variant};
-use crate::spec::{Key, one_of};
+use crate::choice::one_of;
+use crate::spec::Key;
 
 impl AttackKind {
     /// The name.

@@ -7,8 +7,9 @@ use super::entry::{Entry, keys_of_name, kinds_of_item, misfit, read_named};
 use super::settings::{Compat, Making};
 use super::threat::{self, Threat};
 use super::{AttackKind, AttackSettings};
+use crate::choice::choices;
 use crate::spec::{
-    Epsilon, Fields, Key, Norm, Section, Surroundings, TaskKind, choices, fraction, peek, section,
+    Epsilon, Fields, Key, Norm, Section, Surroundings, TaskKind, fraction, peek, section,
 };
 use crate::{Error, Result};
 

@@ -82,7 +82,7 @@ impl Description {
     }
 }
 
-crate::spec::choices! {
+crate::choice::choices! {
     /// Whose units an attack is measured in.
     Compat {
         /// Pixels in [0, 1]; cross-entropy.

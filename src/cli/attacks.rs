@@ -4,7 +4,8 @@ use clap::Args;
 
 use super::output::out;
 use crate::attacks::{AttackKind, AttackSpec};
-use crate::spec::{Key, Section, one_of};
+use crate::choice::one_of;
+use crate::spec::{Key, Section};
 use crate::{Error, Result};
 
 #[derive(Debug, Args)]

@@ -7,8 +7,8 @@ use clap::Args;
 use super::Overrides;
 use super::output::{out, remark};
 use super::request::request;
+use crate::experiment::plan;
 use crate::pipeline::{DeviceChoice, check_data, check_memory, check_models};
-use crate::spec::plan;
 use crate::{Error, Result};
 
 #[derive(Debug, Args)]

@@ -8,8 +8,8 @@ use super::Overrides;
 use super::output::{out, remark};
 use super::request::request;
 use crate::Result;
+use crate::experiment::plan;
 use crate::pipeline::{Format, Graph, points};
-use crate::spec::plan;
 
 #[derive(Debug, Args)]
 pub struct GraphArgs {

@@ -7,13 +7,13 @@ use clap::{ArgAction, Args};
 use super::Overrides;
 use super::output::{out, remark};
 use super::request::request;
+use crate::experiment::{Plan, plan};
 use crate::pipeline::{
     Contents, DeviceChoice, Graph, Options, Outcome, Place, RunResult, check_data, check_memory,
     check_models, described, execute_all, of_run, of_stages, run_folder,
 };
 use crate::run::log::{self, Verbosity};
 use crate::run::{Metrics, Progress, RunRecord, file_size, interrupt};
-use crate::spec::{Plan, plan};
 use crate::{Error, Result, report};
 
 #[derive(Debug, Args)]

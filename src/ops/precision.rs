@@ -4,28 +4,21 @@ use std::cell::Cell;
 
 use candle_core::DType;
 
-/// The arithmetic of products and convolutions on a card, and the type of the activations between them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Precision {
-    /// float32 throughout.
-    F32,
-    /// float32, whose factors lose their last 13 bits on their way into a product (10 bits of fraction stay).
-    #[default]
-    Tf32,
-    /// Activations and their gradients are bfloat16, sums float32; weights, statistics and losses stay float32.
-    Bf16,
+use crate::choice::choices;
+
+choices! {
+    /// The arithmetic of products and convolutions on a card, and the type of the activations between them.
+    Precision {
+        /// float32 throughout.
+        F32 = "f32",
+        /// float32, whose factors lose their last 13 bits on their way into a product (10 bits of fraction stay).
+        Tf32 = "tf32",
+        /// Activations and their gradients are bfloat16, sums float32; weights, statistics and losses stay float32.
+        Bf16 = "bf16",
+    }
 }
 
 impl Precision {
-    /// The name in a spec and in `run.json`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-            Self::Tf32 => "tf32",
-            Self::Bf16 => "bf16",
-        }
-    }
-
     /// The type of activations.
     pub fn activations(self) -> DType {
         match self {

@@ -2,8 +2,12 @@
 
 mod adam;
 mod schedule;
+mod schedule_section;
+mod section;
 mod sgd;
 
+pub use schedule_section::{SchedulerKind, SchedulerSpec};
+pub use section::{OptimizerKind, OptimizerSpec};
 use std::collections::BTreeMap;
 
 use candle_core::Tensor;

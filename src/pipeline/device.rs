@@ -5,9 +5,9 @@ use std::str::FromStr;
 
 use candle_core::Device;
 
+use crate::experiment::StageSpec;
 use crate::ops::card::{self, CardInfo, OLDEST, cards};
 use crate::ops::precision::Precision;
-use crate::spec::{PrecisionChoice, StageSpec};
 use crate::{Error, Result};
 
 /// What the user asks for.
@@ -92,12 +92,12 @@ fn usable(cards: &[CardInfo]) -> bool {
 pub fn precision(stage: &StageSpec, device: &Device) -> Result<Precision> {
     match (stage.precision, device) {
         (None, Device::Cpu) => Ok(Precision::F32),
-        (None, _) => Ok(Precision::default()),
-        (Some(choice), Device::Cpu) if choice != PrecisionChoice::F32 => Err(Error::spec(format!(
+        (None, _) => Ok(Precision::Tf32),
+        (Some(choice), Device::Cpu) if choice != Precision::F32 => Err(Error::spec(format!(
             "precision: \"{choice}\" needs a card, and this run is on the CPU, which computes in \"f32\"; remove the \
              key, or use --device cuda"
         ))),
-        (Some(choice), _) => Ok(choice.arithmetic()),
+        (Some(choice), _) => Ok(choice),
     }
 }
 
@@ -150,7 +150,10 @@ mod tests {
                 spec: path,
                 ..Default::default()
             };
-            crate::spec::plan(&request).unwrap().runs[0].spec.stages[0].clone()
+            crate::experiment::plan(&request).unwrap().runs[0]
+                .spec
+                .stages[0]
+                .clone()
         };
         assert_eq!(
             precision(&request(""), &Device::Cpu).unwrap(),

@@ -14,13 +14,13 @@ use super::inputs;
 use super::keys::stage_keys;
 use super::place::run_folder;
 use super::schedule;
+use crate::experiment::PlannedRun;
 use crate::ops::precision::with as with_precision;
 use crate::run::log::shown;
 use crate::run::{
     Code, FinishedStage, Input, Metrics, OWN_FOLDER, Progress, RunFolder, RunStart, RunState,
     StageFolder, StageRecord, interrupt,
 };
-use crate::spec::PlannedRun;
 use crate::stage::{self, StageContext};
 use crate::{Error, Result, report};
 

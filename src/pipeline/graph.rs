@@ -4,10 +4,10 @@ use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 
-use crate::spec::{
-    ExperimentSpec, ImagesRef, LinbpVariant, Moment, Plan, StageRef, StageSpec, Task, TaskKind,
-    WeightsRef,
-};
+use crate::data::ImagesRef;
+use crate::experiment::{ExperimentSpec, Plan, StageSpec, Task};
+use crate::models::{LinbpVariant, Moment, WeightsRef};
+use crate::spec::{StageRef, TaskKind};
 
 /// The ways to write a graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -287,7 +287,8 @@ fn about(stage: &StageSpec) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::{Request, plan};
+    use crate::experiment::plan;
+    use crate::spec::Request;
 
     fn graph() -> Graph {
         let folder = tempfile::tempdir().unwrap();

@@ -1,9 +1,11 @@
 //! What a stage reads from outside the results folder: the files of its weights and of its data.
 
 use super::contents::Contents;
+use crate::data::ImagesRef;
 use crate::data::{self, Split};
+use crate::experiment::{ExperimentSpec, StageSpec};
+use crate::models::WeightsRef;
 use crate::run::{Input, weights_file};
-use crate::spec::{ExperimentSpec, ImagesRef, StageSpec, WeightsRef};
 use crate::stage::data_source;
 use crate::{Error, Result};
 

@@ -2,8 +2,11 @@
 
 use super::graph::Graph;
 use crate::Result;
+use crate::data::ImagesRef;
+use crate::experiment::{ExperimentSpec, FORMAT_VERSION};
+use crate::models::WeightsRef;
 use crate::run::Input;
-use crate::spec::{ExperimentSpec, FORMAT_VERSION, ImagesRef, StageRef, WeightsRef};
+use crate::spec::StageRef;
 
 /// The key of every stage, in the order of the spec: a hash of its resolved settings, the contents of what it reads
 /// (`inputs`, of every stage), the keys of the stages that it uses, and the format version. Neither its id nor how often it
@@ -48,7 +51,8 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::spec::{Request, plan};
+    use crate::experiment::plan;
+    use crate::spec::Request;
 
     const TEXT: &str = r#"
         data = { kind = "digits" }

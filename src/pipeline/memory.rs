@@ -7,8 +7,9 @@ use std::collections::BTreeSet;
 
 use super::preflight::{CLASSES, Faults, known_shape, stages};
 use crate::data::Split;
+use crate::experiment::{ModelUse, PlannedRun, Task, TrainTask};
 use crate::models;
-use crate::spec::{ModelUse, OptimizerKind, PlannedRun, Task, TrainTask};
+use crate::optim::OptimizerKind;
 use crate::stage::{check_simulation, model_config, simulation_bytes};
 use crate::{Error, Result};
 
@@ -163,7 +164,8 @@ fn words(bytes: u128) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::{Request, plan};
+    use crate::experiment::plan;
+    use crate::spec::Request;
 
     fn refused(text: &str, there: u128) -> String {
         let folder = tempfile::tempdir().unwrap();

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use crate::experiment::PlannedRun;
 use crate::run::{Input, RunRecord, RunState, files, split_number};
-use crate::spec::PlannedRun;
 
 /// The folder of a run.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,9 +4,11 @@
 use std::collections::BTreeSet;
 
 use crate::data::{self, Source, Split};
+use crate::data::{DataSpec, ImagesRef};
+use crate::experiment::{PlannedRun, StageSpec};
+use crate::models::WeightsRef;
 use crate::models::{self, LinbpUse};
 use crate::run::inspect_weights;
-use crate::spec::{DataSpec, ImagesRef, PlannedRun, StageSpec, WeightsRef};
 use crate::stage::{check_attacks, check_weights, linbp_plan, made_before, model_config};
 use crate::{Error, Result};
 

@@ -11,8 +11,8 @@ use super::graph::Graph;
 use super::inputs;
 use super::keys::stage_keys;
 use super::place::run_folder;
+use crate::experiment::Plan;
 use crate::run::{Progress, interrupt};
-use crate::spec::Plan;
 use crate::{Error, Result};
 
 /// A run that was started, by its place in the plan, and how it ended.

@@ -112,7 +112,8 @@ mod tests {
     use std::sync::Barrier;
 
     use super::*;
-    use crate::spec::{Request, plan};
+    use crate::experiment::plan;
+    use crate::spec::Request;
 
     /// Two trainings, `a` and `c`, and two attacks on the first, `b` and `d`, in the order b a c d.
     fn graph() -> Graph {

@@ -1,6 +1,7 @@
 //! Runs on disk: the run folder and its lock, checkpoints, tables, provenance; and what a run tells its user.
 
 mod checkpoint;
+mod checkpoint_section;
 mod clock;
 mod examples;
 pub mod file_size;
@@ -30,6 +31,7 @@ pub mod table;
 mod transfer;
 
 pub use checkpoint::Checkpoint;
+pub use checkpoint_section::{CheckpointSpec, Interval};
 pub use examples::{ExampleOutcome, ExampleRow, class_text};
 pub use folder::{OWN_FOLDER, RunFolder, RunStart};
 pub use input::Input;

@@ -1,6 +1,6 @@
 //! The norm that a spec bounds perturbations in.
 
-use super::choice::choices;
+use crate::choice::choices;
 
 choices! {
     /// The norm that bounds a perturbation.

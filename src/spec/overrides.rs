@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use figment::value::{Dict, Value};
 
 use super::document::convert_value;
-use super::stages::HEAD_NAMES;
+use super::task::HEAD_NAMES;
 
 /// What separates the parts of a key in a variable's name, where a dot cannot stand.
 const VARIABLE_DOT: &str = "__";

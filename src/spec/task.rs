@@ -1,6 +1,7 @@
 //! What a stage can do, by name.
 
-use super::choice::choices;
+use super::section::Key;
+use crate::choice::choices;
 
 choices! {
     /// What a stage does.
@@ -26,3 +27,22 @@ impl TaskKind {
         matches!(self, Self::Train | Self::AdversarialTrain)
     }
 }
+
+/// The keys of a stage beside its sections.
+pub(crate) const HEAD: &[Key] = &[
+    Key {
+        name: "task",
+        doc: "what the stage does: \"simulate\", \"train\", \"adversarial-train\", \"attack\", \"evaluate\" or \"transfer\"",
+    },
+    Key {
+        name: "seed",
+        doc: "the seed of every random number; default 0",
+    },
+    Key {
+        name: "precision",
+        doc: "how exactly a card computes: \"f32\", \"tf32\" or \"bf16\"; default \"tf32\" there, the CPU has \"f32\" alone",
+    },
+];
+
+/// The names of [`HEAD`].
+pub(crate) const HEAD_NAMES: &[&str] = &["task", "seed", "precision"];

@@ -3,8 +3,8 @@
 use figment::error::Kind;
 use figment::value::Value;
 
-use super::choice::{nearest, one_of};
 use super::section::SectionInfo;
+use crate::choice::{nearest, one_of};
 
 /// What other programs and the literature call some keys.
 const SYNONYMS: &[(&str, &str)] = &[

@@ -16,16 +16,17 @@ use candle_core::{DType, Device};
 use super::StageContext;
 use crate::attacks::{Attack, ModelMode};
 use crate::data::{self, Augmentation, Dataset, Expected, Source, Split, image_folder};
+use crate::data::{AugmentKind, DataSpec, ImagesRef};
+use crate::experiment::{ModelUse, TrainTask};
 use crate::models::{self, LinbpUse, ModelConfig};
+use crate::models::{LinbpSpec, LinbpVariant, ModelSpec, Moment, Rectifier, WeightsRef};
 use crate::nn::{LinearPlan, Mode, Network, Param};
 use crate::ops::activation::Activation;
 use crate::ops::image::Normalize;
 use crate::optim::{Adam, AdamConfig, Optimizer, Schedule, Sgd, SgdConfig, Shape};
+use crate::optim::{OptimizerKind, OptimizerSpec, SchedulerKind};
 use crate::run::adversarial_images;
-use crate::spec::{
-    AugmentKind, DataSpec, ImagesRef, LinbpSpec, LinbpVariant, ModelSpec, ModelUse, Moment,
-    OptimizerKind, OptimizerSpec, Rectifier, SchedulerKind, StageRef, TrainTask, WeightsRef,
-};
+use crate::spec::StageRef;
 use crate::train::Adversary;
 use crate::{Error, Result};
 

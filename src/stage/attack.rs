@@ -16,8 +16,8 @@ use super::measure::Tally;
 use crate::Result;
 use crate::attacks::{Attack, Campaign, Target, Threat, sanity, to_8bit};
 use crate::data::{Dataset, Split};
+use crate::experiment::{AttackTask, ModelUse};
 use crate::run::{ExampleOutcome, ExampleRow, Metrics, class_text, files, interrupt};
-use crate::spec::{AttackTask, ModelUse};
 
 /// Attacks every test image that the model classifies correctly.
 pub(super) fn run(ctx: &StageContext<'_>, task: &AttackTask) -> Result<Metrics> {

@@ -10,8 +10,8 @@ use super::assemble;
 use super::measure::{Evaluation, Event, Measured};
 use crate::attacks::{Kept, KeptState};
 use crate::data::Split;
+use crate::experiment::{EvaluateTask, ModelUse};
 use crate::run::{Metrics, files, interrupt};
-use crate::spec::{EvaluateTask, ModelUse};
 use crate::weights::Tensors;
 use crate::{Error, Result};
 

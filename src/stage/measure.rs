@@ -11,11 +11,12 @@ use crate::attacks::{
     Attack, AttackSpec, Campaign, Checks, Goal, Kept, Originals, Start, Target, correct, craft,
 };
 use crate::data::{Dataset, Loader, Placed};
+use crate::experiment::ModelUse;
 use crate::nn::loss::{Reduction, cross_entropy};
 use crate::nn::{LinearPlan, Network};
 use crate::run::pace::{Stopwatch, per_second};
 use crate::run::{MetricsRow, interrupt};
-use crate::spec::{EvaluateSpec, ModelUse};
+use crate::stage::EvaluateSpec;
 use crate::{Error, Result};
 
 /// Tells the random starts of evaluations from those of training in the same epoch.

@@ -3,16 +3,22 @@
 pub(crate) mod assemble;
 mod attack;
 mod evaluate;
+mod evaluate_section;
 mod examples;
 mod images;
 pub(crate) mod measure;
 mod simulate;
+mod simulate_section;
 mod transfer;
+mod transfer_section;
 
 pub use assemble::{
     check_attacks, check_weights, data_source, linbp_plan, made_before, model_config,
 };
+pub use evaluate_section::{EvalAttack, EvaluateSpec};
 pub use simulate::{refuse_too_large as check_simulation, simulation_bytes};
+pub use simulate_section::{SimulateSpec, SimulationKind, StepRule};
+pub use transfer_section::TransferSpec;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -20,8 +26,8 @@ use std::path::PathBuf;
 use candle_core::Device;
 
 use crate::Result;
+use crate::experiment::Task;
 use crate::run::{Metrics, Progress, StageFolder};
-use crate::spec::Task;
 use crate::train::training;
 
 /// What a stage gets to work with.

@@ -17,12 +17,13 @@ use rayon::prelude::*;
 use self::normals::Normals;
 use super::{StageContext, StageSummary};
 use crate::error::{Error, Result};
+use crate::experiment::SimulateTask;
 use crate::rng::{Purpose, stream};
 use crate::run::{
     Method, Metrics, Point, Progress, RepeatLines, SimulationWriter, StageFolder, Trajectories,
     interrupt,
 };
-use crate::spec::{SimulateSpec, SimulateTask, SimulationKind};
+use crate::stage::{SimulateSpec, SimulationKind};
 
 /// Numbers that a repeat may hold at once: 1 GiB of them.
 const MAX_NUMBERS: u128 = 1 << 27;

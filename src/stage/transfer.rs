@@ -13,9 +13,9 @@ use crate::attacks::{
     Attack, Campaign, Entry, Fate, Kept, KeptState, Start, Target, Threat, predictions, to_8bit,
 };
 use crate::data::Split;
+use crate::experiment::{ModelUse, TransferTask};
 use crate::nn::{LinearPlan, Network};
 use crate::run::{Interim, Metrics, TransferRow, files, interrupt, table};
-use crate::spec::{ModelUse, TransferTask};
 use crate::weights::Tensors;
 
 /// A model that images are made on and judged by.

@@ -5,7 +5,7 @@ macro_rules! objectives {
     ($($module:ident::$objective:ident = $name:literal),+ $(,)?) => {
         $(pub mod $module;)+
 
-        $crate::spec::choice::choices! {
+        $crate::choice::choices! {
             /// The objectives.
             ObjectiveKind { $($objective = $name),+ }
         }

@@ -8,6 +8,7 @@ mod batch_size;
 mod list;
 mod objective;
 mod running_metrics;
+mod section;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ pub(crate) mod training;
 pub use adversary::Adversary;
 pub use objective::{Evaluated, Objective, Step};
 pub use running_metrics::{EpochSums, RunningMetrics};
+pub use section::TrainSpec;
 pub use step::train_step;
 
 list::objectives! {

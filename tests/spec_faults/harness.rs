@@ -1,6 +1,7 @@
 //! Specs that cases build on, and their faults as words.
 
-use runner::spec::{Request, plan};
+use runner::experiment::plan;
+use runner::spec::Request;
 
 /// A sound spec, on whose ten lines the cases build.
 pub const TRAIN: &str = "\

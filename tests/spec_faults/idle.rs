@@ -2,7 +2,8 @@
 
 use std::ffi::OsString;
 
-use runner::spec::{Request, plan};
+use runner::experiment::plan;
+use runner::spec::Request;
 
 use crate::harness::{TRAIN, attack, faults, remarks};
 

@@ -11,11 +11,12 @@ use rand::Rng;
 
 use super::settings as attack_settings;
 use super::*;
+use crate::experiment::plan;
 use crate::models::{self, ModelConfig};
 use crate::nn::{LinearPlan, Network};
 use crate::ops::real::tensor;
 use crate::rng::{Purpose, stream};
-use crate::spec::{Request, plan};
+use crate::spec::Request;
 
 const IMAGE: [usize; 3] = [3, 10, 10];
 const CLASSES: usize = 5;

@@ -8,8 +8,9 @@ use candle_core::{DType, Device, Tensor};
 use super::attack_settings::Making;
 use super::{Attack, Entry, Norm, Originals, Schedule, Square, Start, Steps, Target, Threat};
 use crate::Result;
+use crate::experiment::plan;
 use crate::nn::{LinearPlan, Module, Network, Tape, Var};
-use crate::spec::{Request, plan};
+use crate::spec::Request;
 
 const CLASSES: usize = 10;
 const BALL: Threat = Threat {

@@ -7,7 +7,9 @@ use crate::cli::Overrides;
 use crate::cli::output::{out, remark};
 use crate::cli::request::request;
 use crate::data::{self, Description, Split};
-use crate::spec::{DataSpec, ImagesRef, Normalize, PlannedRun, StageRef, StageSpec, plan};
+use crate::data::{DataSpec, ImagesRef, Normalize};
+use crate::experiment::{PlannedRun, StageSpec, plan};
+use crate::spec::StageRef;
 use crate::stage::{data_source, made_before};
 
 /// Describes every data set that the runs of a spec read, each once.

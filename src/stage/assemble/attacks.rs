@@ -1,7 +1,8 @@
 //! From the settings of attacks to attacks on a stage's model.
 
 use crate::attacks::{Attack, AttackSpec, Entry, Threat};
-use crate::spec::{DataSpec, Task};
+use crate::data::DataSpec;
+use crate::experiment::Task;
 use crate::{Error, Result};
 
 /// The attacks that an entry stands for, on a model of so many classes: one, or the members of an ensemble in order.
@@ -37,7 +38,10 @@ pub fn check_attacks(task: &Task, classes: usize) -> Result<()> {
     for entry in task.attacks() {
         attacks(spec, &entry, data, classes)?;
     }
-    if let Some(task) = task.training().filter(|task| task.train.objective.attacks()) {
+    if let Some(task) = task
+        .training()
+        .filter(|task| task.train.objective.attacks())
+    {
         super::training_attack(task, classes)?;
     }
     Ok(())

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device, Tensor};
 
 use super::{input, model_config};
+use crate::experiment::ModelUse;
 use crate::models::{self, ModelConfig, Origin, Stem, stem_of_weights};
+use crate::models::{ModelSpec, Moment, Rectifier, WeightsRef};
 use crate::nn::Network;
 use crate::run::{
     best_checkpoint, final_weights, inspect_weights, last_checkpoint, read_weights, weights_file,
 };
-use crate::spec::{ModelSpec, ModelUse, Moment, Rectifier, WeightsRef};
 use crate::stage::StageContext;
 use crate::weights;
 use crate::{Error, Result};

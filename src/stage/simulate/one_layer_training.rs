@@ -9,7 +9,7 @@
 use super::normals::Normals;
 use super::{Stop, check_step, is_recorded, no_points};
 use crate::run::{Point, Trajectories};
-use crate::spec::SimulateSpec;
+use crate::stage::SimulateSpec;
 
 /// Rows in a block.
 pub const LANES: usize = 4;

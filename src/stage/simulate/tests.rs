@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::*;
 use crate::run::{Point, SimulationRow, table};
-use crate::spec::StepRule;
+use crate::stage::StepRule;
 
 /// A spec of `kind` with the reference's settings but for the TOML lines in `changes`.
 pub(super) fn spec(kind: &str, changes: &str) -> SimulateSpec {

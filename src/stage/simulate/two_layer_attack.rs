@@ -6,7 +6,7 @@
 use super::normals::Normals;
 use super::{Stop, check_step, is_recorded, no_points};
 use crate::run::{Method, Point, Trajectories};
-use crate::spec::{SimulateSpec, StepRule};
+use crate::stage::{SimulateSpec, StepRule};
 
 /// What both methods share.
 struct Draws {

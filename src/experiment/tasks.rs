@@ -2,13 +2,15 @@
 
 use serde::Serialize;
 
-use super::section::{Section, SectionReader};
-use super::sections::{
-    CheckpointSpec, DataSpec, EvalAttack, EvaluateSpec, LinbpSpec, ModelSpec, OptimizerSpec,
-    SchedulerSpec, SimulateSpec, TrainSpec, TransferSpec,
-};
-use super::task::TaskKind;
 use crate::attacks::{AttackSpec, Entry};
+use crate::data::DataSpec;
+use crate::models::{LinbpSpec, ModelSpec};
+use crate::optim::{OptimizerSpec, SchedulerSpec};
+use crate::run::CheckpointSpec;
+use crate::spec::section::{Section, SectionReader};
+use crate::spec::task::TaskKind;
+use crate::stage::{EvalAttack, EvaluateSpec, SimulateSpec, TransferSpec};
+use crate::train::TrainSpec;
 
 /// A section as a task holds it: always, or where something uses it.
 trait Held: Sized {

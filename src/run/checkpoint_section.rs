@@ -19,15 +19,6 @@ section! {
     }
 }
 
-impl Default for CheckpointSpec {
-    fn default() -> Self {
-        Self {
-            every: Interval::Epochs(1),
-            keep: 2,
-        }
-    }
-}
-
 /// A stretch of a training run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interval {

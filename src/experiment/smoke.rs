@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::experiment::{ExperimentSpec, StageSpec};
-use super::section::cap;
-use super::sections::WeightsRef;
+use crate::models::WeightsRef;
+use crate::spec::section::cap;
 
 const TRAIN_LIMIT: usize = 128;
 const TEST_LIMIT: usize = 64;
@@ -73,7 +73,8 @@ fn shrink_stage(stage: &mut StageSpec) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use crate::spec::{Request, plan};
+    use crate::experiment::plan;
+    use crate::spec::Request;
 
     #[test]
     fn attacks_shrink_also_where_their_numbers_are_not_written() {

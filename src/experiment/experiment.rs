@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::precision::PrecisionChoice;
-use super::sections::{DataSpec, LinbpSpec, ModelSpec};
 use super::tasks::Task;
+use crate::data::DataSpec;
+use crate::models::{LinbpSpec, ModelSpec};
+use crate::ops::precision::Precision;
 
 /// One experiment: a name and its stages in the order of the spec.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,7 +29,7 @@ pub struct StageSpec {
     /// The seed of every random number of the stage.
     pub seed: u64,
     /// How exactly a card computes; none: as cards do by default.
-    pub precision: Option<PrecisionChoice>,
+    pub precision: Option<Precision>,
     /// What it does, with its settings.
     pub task: Task,
 }

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::model::StageRef;
+use crate::choice::{choices, one_of};
 use crate::data::{DataKind, KINDS, Split};
-use crate::spec::choice::{choices, one_of};
 use crate::spec::range::{Count, Pair};
 use crate::spec::section::section;
+use crate::spec::stage_ref::StageRef;
 use crate::spec::task::TaskKind;
 
 /// Where adversarial images come from: another stage, or a file relative to the working directory.

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use super::compose::compose;
 use super::experiment::ExperimentSpec;
-use super::layers::{Layers, Request, SWEEP};
-use super::location::Location;
-use super::outcome::Outcome;
 use super::smoke;
-use super::sweep::{Combination, Sweep};
+use crate::spec::layers::{Layers, Request, SWEEP};
+use crate::spec::location::Location;
+use crate::spec::outcome::Outcome;
+use crate::spec::sweep::{Combination, Sweep};
 use crate::{Error, Result};
 
 /// The longest folder name; file systems end at 255 bytes, and temporary names add to it.

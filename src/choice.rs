@@ -40,7 +40,7 @@ macro_rules! choices {
                 impl serde::de::Visitor<'_> for Names {
                     type Value = $name;
                     fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-                        f.write_str(&$crate::spec::choice::one_of($name::NAMES))
+                        f.write_str(&$crate::choice::one_of($name::NAMES))
                     }
                     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<$name, E> {
                         $name::from_name(text).ok_or_else(|| E::unknown_variant(text, $name::NAMES))

@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 use super::experiment::{ExperimentSpec, StageSpec};
-use super::precision::PrecisionChoice;
-use super::task::TaskKind;
 use super::tasks::Task;
+use crate::ops::precision::Precision;
+use crate::spec::task::TaskKind;
 use crate::{Error, Result};
 
 /// Part of every hash: raised when the same settings come to mean something else.
@@ -23,7 +23,7 @@ struct Resolved<'a> {
     task: TaskKind,
     seed: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    precision: Option<PrecisionChoice>,
+    precision: Option<Precision>,
     #[serde(flatten)]
     sections: &'a Task,
 }

@@ -3,15 +3,16 @@
 use figment::value::{Dict, Value};
 
 use super::experiment::{ExperimentSpec, StageSpec};
-use super::fields::join;
-use super::layers::Point;
-use super::location::{Locate, Location};
-use super::outcome::Outcome;
 use super::references::{self, Link};
-use super::sections::{WeightsRef, sections};
-use super::stages::{HEAD_NAMES, StageReader, first_leaf, refuse_unknown};
-use super::task::TaskKind;
-use super::words::found;
+use super::sections::sections;
+use super::stages::{StageReader, first_leaf, refuse_unknown};
+use crate::models::WeightsRef;
+use crate::spec::fields::join;
+use crate::spec::layers::Point;
+use crate::spec::location::{Locate, Location};
+use crate::spec::outcome::Outcome;
+use crate::spec::task::{HEAD_NAMES, TaskKind};
+use crate::spec::words::found;
 
 /// Reads the experiment. Nothing where it has faults; all of them are noted.
 pub(crate) fn compose(point: &Point, outcome: &mut Outcome) -> Option<ExperimentSpec> {

@@ -3,9 +3,10 @@
 use figment::value::Value;
 
 use super::{Scope, StageReader};
+use crate::experiment::references::{Link, Wants};
+use crate::models::WeightsRef;
+use crate::spec::StageRef;
 use crate::spec::fields::join;
-use crate::spec::references::{Link, Wants};
-use crate::spec::sections::{StageRef, WeightsRef};
 
 /// The stage that a value refers to, where it refers to one.
 fn target(value: &Value, wants: Wants) -> Option<String> {
@@ -20,7 +21,7 @@ fn target(value: &Value, wants: Wants) -> Option<String> {
 
 impl<'a> StageReader<'a> {
     /// The stage's references to others, also where the stage is faulty otherwise.
-    pub(super) fn links(&self, scope: &Scope<'a>) -> Vec<Link> {
+    pub(crate) fn links(&self, scope: &Scope<'a>) -> Vec<Link> {
         let used = |name| scope.task.is_none_or(|task| task.uses(name, true));
         let mut links = Vec::new();
         for (name, key, wants) in [

@@ -3,10 +3,10 @@
 use petgraph::algo::tarjan_scc;
 use petgraph::graphmap::DiGraphMap;
 
-use super::choice::nearest;
-use super::location::Location;
-use super::outcome::Outcome;
-use super::task::TaskKind;
+use crate::choice::nearest;
+use crate::spec::location::Location;
+use crate::spec::outcome::Outcome;
+use crate::spec::task::TaskKind;
 
 /// What a reference needs of the stage that it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

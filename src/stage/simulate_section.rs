@@ -1,6 +1,6 @@
 //! `[simulate]`: the two student-teacher simulations, in float64.
 
-use crate::spec::choice::choices;
+use crate::choice::choices;
 use crate::spec::range::{Count, Positive};
 use crate::spec::section::section;
 

@@ -3,14 +3,14 @@
 use serde::{Serialize, Serializer};
 
 use crate::attacks::kinds_of_stage;
+use crate::choice::choices;
 use crate::models::{Layers, LinbpUse};
-use crate::spec::choice::choices;
 use crate::spec::fields::Fields;
 use crate::spec::section::section;
 use crate::spec::task::TaskKind;
 
 /// Why LinBP makes no difference to some attacks.
-pub(super) const NO_GRADIENTS: &str = "square asks for logits alone, and LinBP changes gradients";
+pub(crate) const NO_GRADIENTS: &str = "square asks for logits alone, and LinBP changes gradients";
 
 choices! {
     /// What becomes of the gradient besides the activations' derivatives.
@@ -119,17 +119,6 @@ section! {
                 fields.idle_part("layers", "attack", "linbp.attack is off");
             }
             _ => {}
-        }
-    }
-}
-
-impl Default for LinbpSpec {
-    fn default() -> Self {
-        Self {
-            train: false,
-            attack: false,
-            variant: LinbpVariant::Plain,
-            layers: LayersByUse::default(),
         }
     }
 }

@@ -5,37 +5,19 @@ mod links;
 use figment::value::{Dict, Tag, Value};
 
 use super::experiment::StageSpec;
-use super::fields::{Fields, Surroundings, Table, join, peek};
-use super::location::Locate;
-use super::outcome::{Idle, Outcome};
-use super::precision::PrecisionChoice;
-use super::range::Seed;
 use super::references::Link;
-use super::section::{Key, Section, SectionInfo, SectionReader};
-use super::sections::{StageRef, WeightsRef};
-use super::task::TaskKind;
 use super::tasks::Task;
-use super::words::{found, unknown_key};
 use crate::attacks::lists_attacks;
-
-/// The keys of a stage beside its sections.
-const HEAD: &[Key] = &[
-    Key {
-        name: "task",
-        doc: "what the stage does: \"simulate\", \"train\", \"adversarial-train\", \"attack\", \"evaluate\" or \"transfer\"",
-    },
-    Key {
-        name: "seed",
-        doc: "the seed of every random number; default 0",
-    },
-    Key {
-        name: "precision",
-        doc: "how exactly a card computes: \"f32\", \"tf32\" or \"bf16\"; default \"tf32\" there, the CPU has \"f32\" alone",
-    },
-];
-
-/// The names of [`HEAD`].
-pub(crate) const HEAD_NAMES: &[&str] = &["task", "seed", "precision"];
+use crate::models::WeightsRef;
+use crate::ops::precision::Precision;
+use crate::spec::StageRef;
+use crate::spec::fields::{Fields, Surroundings, Table, join, peek};
+use crate::spec::location::Locate;
+use crate::spec::outcome::{Idle, Outcome};
+use crate::spec::range::Seed;
+use crate::spec::section::{Key, Section, SectionInfo, SectionReader};
+use crate::spec::task::{HEAD, HEAD_NAMES, TaskKind};
+use crate::spec::words::{found, unknown_key};
 
 /// What a stage that refers to another one's weights takes over from its model, where it does not say so itself.
 const FROM_MODEL: &[&str] = &["arch", "activation", "stem", "dropout", "widths"];
@@ -124,7 +106,7 @@ impl<'a> StageReader<'a> {
         let seed = head
             .optional::<Seed>("seed")
             .map(|seed| seed.map_or(0, Seed::get));
-        let precision = head.optional::<PrecisionChoice>("precision");
+        let precision = head.optional::<Precision>("precision");
         scope.task = task;
         scope.attacks = lists_attacks(&scope);
         let mut sections = Sections {

@@ -105,13 +105,3 @@ section! {
         }
     }
 }
-
-impl Default for EvaluateSpec {
-    fn default() -> Self {
-        Self {
-            attacks: vec![EvalAttack::None],
-            every: 1,
-            save_logits: false,
-        }
-    }
-}

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use figment::value::Value;
 
-use super::evaluate::TWICE;
-use super::linbp::NO_GRADIENTS;
-use super::model::ModelSpec;
+use super::evaluate_section::TWICE;
 use crate::attacks::{AttackKind, Entry, Shared, read_item};
+use crate::models::ModelSpec;
+use crate::models::NO_GRADIENTS;
 use crate::spec::fields::{Fields, Table, join, repeats};
 use crate::spec::section::{Section, section};
 

@@ -1,29 +1,13 @@
-//! The sections of a spec, one file each: what can be set, its meaning, unit, range and default.
+//! The list of the sections of a spec. Each stands beside what it configures.
 
-mod checkpoint;
-mod data;
-mod evaluate;
-mod linbp;
-mod model;
-mod optimizer;
-mod scheduler;
-mod simulate;
-mod train;
-mod transfer;
-
-pub use checkpoint::{CheckpointSpec, Interval};
-pub use data::{AugmentKind, DataSpec, ImagesRef, Normalize};
-pub use evaluate::{EvalAttack, EvaluateSpec};
-pub use linbp::{LayersByUse, LinbpSpec, LinbpVariant};
-pub use model::{ModelSpec, Moment, Rectifier, StageRef, WeightsRef};
-pub use optimizer::{OptimizerKind, OptimizerSpec};
-pub use scheduler::{SchedulerKind, SchedulerSpec};
-pub use simulate::{SimulateSpec, SimulationKind, StepRule};
-pub use train::TrainSpec;
-pub use transfer::TransferSpec;
-
-use super::section::SectionInfo;
 use crate::attacks::{AttackKind, AttackSpec};
+use crate::data::DataSpec;
+use crate::models::{LinbpSpec, ModelSpec};
+use crate::optim::{OptimizerSpec, SchedulerSpec};
+use crate::run::CheckpointSpec;
+use crate::spec::section::SectionInfo;
+use crate::stage::{EvaluateSpec, SimulateSpec, TransferSpec};
+use crate::train::TrainSpec;
 
 /// Every section in the order in which a spec is written; `[attack]` with the keys of all attacks.
 pub fn sections() -> Vec<SectionInfo> {

@@ -1,6 +1,6 @@
 //! `[scheduler]`: how the learning rate changes from epoch to epoch.
 
-use crate::spec::choice::choices;
+use crate::choice::choices;
 use crate::spec::fields::Fields;
 use crate::spec::range::{Count, InnerShare, NonNegative, Positive, Whole};
 use crate::spec::section::section;
@@ -116,21 +116,4 @@ fn epochs(fields: &Fields) -> Option<usize> {
 fn read_milestones(fields: &mut Fields, key: &'static str) -> Option<Vec<usize>> {
     let milestones = fields.optional::<Vec<Count>>(key)?.unwrap_or_default();
     Some(milestones.into_iter().map(usize::from).collect())
-}
-
-impl Default for SchedulerSpec {
-    fn default() -> Self {
-        Self {
-            kind: SchedulerKind::Constant,
-            milestones: Vec::new(),
-            gamma: GAMMA,
-            t_max: None,
-            min_lr: 0.0,
-            max_lr: None,
-            pct_start: PCT_START,
-            div_factor: DIV_FACTOR,
-            final_div_factor: FINAL_DIV_FACTOR,
-            warmup_epochs: 0,
-        }
-    }
 }

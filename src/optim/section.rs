@@ -2,8 +2,8 @@
 
 use figment::value::Value;
 
-use super::scheduler::SchedulerKind;
-use crate::spec::choice::choices;
+use super::schedule_section::SchedulerKind;
+use crate::choice::choices;
 use crate::spec::fields::Fields;
 use crate::spec::range::{NonNegative, Pair, Positive, Share};
 use crate::spec::section::section;
