@@ -161,9 +161,7 @@ fn every_image_keeps_its_name_and_the_figure_shows_the_originals() {
     let (code, err) = run(folder.path(), &spec.replace("\"fgsm\"", "\"auto-attack\""));
     assert_eq!(code, 1, "{err}");
     assert!(
-        err.contains(
-            "attack.attacks: \"apgd-t\" takes a model of at least 4 classes, and the data has 2"
-        ),
+        err.contains("apgd-t: takes a model of at least 4 classes, and the data has 2"),
         "{err}"
     );
     let names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();

@@ -52,24 +52,77 @@ impl Steps {
         &self,
         target: &Target<'_>,
         originals: &Tensor,
-        mut x: Tensor,
+        x: Tensor,
         gradient: impl Fn(&Tensor) -> Result<Tensor> + Sync,
     ) -> Result<Tensor> {
-        let momentum = match self.decay {
-            None => None,
-            Some(decay) => Some((originals.zeros_like()?, decay)),
-        };
+        let mut direction = self.direction();
+        self.walk(target, originals, x, gradient, &mut direction)
+    }
+
+    /// As [`Self::ascend`], along what `direction` makes of each point.
+    fn walk(
+        &self,
+        target: &Target<'_>,
+        originals: &Tensor,
+        mut x: Tensor,
+        gradient: impl Fn(&Tensor) -> Result<Tensor> + Sync,
+        direction: &mut dyn FnMut(&Tensor, &GradientAt<'_>) -> Result<Tensor>,
+    ) -> Result<Tensor> {
+        let gradient_at = |x: &Tensor| target.input_gradient(x, |logits| gradient(logits));
         for _ in 0..self.k {
-            let mut gradient = target.input_gradient(&x, |logits| gradient(logits))?;
-            if let Some((momentum, decay)) = &momentum {
-                add_normalised(momentum, &gradient, *decay)?;
-                gradient = momentum.clone();
-            }
-            x = self.threat.step(&x, originals, &gradient, self.step_size)?;
+            let along = direction(&x, &gradient_at)?;
+            x = self.threat.step(&x, originals, &along, self.step_size)?;
         }
         Ok(x)
     }
+
+    /// Along the gradient, or what accumulates of it.
+    fn direction(&self) -> impl FnMut(&Tensor, &GradientAt<'_>) -> Result<Tensor> {
+        let decay = self.decay;
+        let mut momentum: Option<Tensor> = None;
+        move |x, gradient_at| {
+            let gradient = gradient_at(x)?;
+            let Some(decay) = decay else {
+                return Ok(gradient);
+            };
+            let momentum = match &mut momentum {
+                Some(momentum) => momentum,
+                none => none.insert(gradient.zeros_like()?),
+            };
+            add_normalised(momentum, &gradient, decay)?;
+            Ok(momentum.clone())
+        }
+    }
+
+    /// The attack along what `direction` makes of each point.
+    pub(super) fn perturb_along(
+        &self,
+        target: &Target<'_>,
+        originals: Originals<'_>,
+        direction: &mut dyn FnMut(&Tensor, &GradientAt<'_>) -> Result<Tensor>,
+    ) -> Result<Tensor> {
+        let Originals { images, labels, .. } = originals;
+        let targets = match self.goal {
+            Goal::Misclassify => None,
+            goal => goals(goal, &[target.logits(images)?], labels)?,
+        };
+        let targets = targets.as_deref();
+        // From the first step to the last where the network is.
+        let moved = bring(images, target.network.device())?;
+        let x = if self.random_start {
+            let Originals { indices, start, .. } = originals;
+            self.threat.random_start(&moved, indices, start)?
+        } else {
+            moved.clone()
+        };
+        let gradient = |logits: &Tensor| self.objective.slope(logits, labels, targets);
+        let x = self.walk(target, &moved, x, gradient, direction)?;
+        Ok(x.to_device(images.device())?)
+    }
 }
+
+/// The gradient at a point.
+pub(super) type GradientAt<'a> = dyn Fn(&Tensor) -> Result<Tensor> + 'a;
 
 impl Attack for Steps {
     fn name(&self) -> &'static str {
@@ -93,23 +146,6 @@ impl Attack for Steps {
     }
 
     fn perturb(&self, target: &Target<'_>, originals: Originals<'_>) -> Result<Tensor> {
-        let Originals { images, labels, .. } = originals;
-        let targets = match self.goal {
-            Goal::Misclassify => None,
-            goal => goals(goal, &[target.logits(images)?], labels)?,
-        };
-        let targets = targets.as_deref();
-        // From the first step to the last where the network is.
-        let moved = bring(images, target.network.device())?;
-        let x = if self.random_start {
-            let Originals { indices, start, .. } = originals;
-            self.threat.random_start(&moved, indices, start)?
-        } else {
-            moved.clone()
-        };
-        let x = self.ascend(target, &moved, x, |logits| {
-            self.objective.slope(logits, labels, targets)
-        })?;
-        Ok(x.to_device(images.device())?)
+        self.perturb_along(target, originals, &mut self.direction())
     }
 }
