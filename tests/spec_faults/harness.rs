@@ -1,5 +1,6 @@
 //! Specs that cases build on, and their faults as words.
 
+use runner::attacks::AttackKind;
 use runner::experiment::plan;
 use runner::spec::Request;
 
@@ -40,6 +41,28 @@ pub fn faults(text: &str, overrides: &[&str], sweeps: &[&str]) -> Vec<String> {
                 .collect()
         }
     }
+}
+
+/// A line with the names that stand for its `{entries}` (what a list of attacks can hold), `{training}` (the attacks that a
+/// model can be trained on) and `{with KEY}` (the attacks that have a setting).
+pub fn filled(line: &str) -> String {
+    let entries = ["none"].into_iter().chain(AttackKind::entry_names());
+    let entries: Vec<String> = entries.map(|name| format!("\"{name}\"")).collect();
+    let all = AttackKind::ALL.iter().map(|kind| kind.description());
+    let training: Vec<&str> = all
+        .filter(|attack| attack.is_for_training)
+        .map(|attack| attack.name)
+        .collect();
+    let mut line = line
+        .replace("{entries}", &entries.join(", "))
+        .replace("{training}", &training.join(", "));
+    for key in AttackKind::all_keys() {
+        let having = AttackKind::with_key(key.name);
+        let verb = if having.len() == 1 { "has" } else { "have" };
+        let words = format!("{} {verb}", having.join(", "));
+        line = line.replace(&format!("{{with {}}}", key.name), &words);
+    }
+    line
 }
 
 pub fn attack(lines: &str) -> String {

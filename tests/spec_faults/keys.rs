@@ -228,7 +228,7 @@ fn single_faults() {
         (
             "lr = 0.1",
             "lr = 0.1\n[evaluate]\nattacks = []",
-            "a.toml:9: evaluate.attacks: expected at least one of \"none\", \"fgsm\", \"i-fgsm\", \"mi-fgsm\", \"pgd\", \"apgd\", \"apgd-t\", \"fab\", \"fab-t\", \"square\", \"auto-attack\"",
+            "a.toml:9: evaluate.attacks: expected at least \"none\" or an attack",
         ),
         (
             "lr = 0.1",
