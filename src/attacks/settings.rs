@@ -154,7 +154,7 @@ impl Making {
 /// [`Settings`].
 macro_rules! attacks {
     ($($module:ident: $($variant:ident($settings:ident)),+;)+) => {
-        $(mod $module;)+
+        $(pub mod $module;)+
 
         /// The attacks.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
