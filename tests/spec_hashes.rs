@@ -23,7 +23,8 @@ const SPECS: &[(&str, &str, &str)] = &[
         "evaluate",
         "task = \"evaluate\"\ndata.kind = \"digits\"\nmodel.arch = \"mlp\"\nattack.epsilon = 0.1\n\
          evaluate.attacks = [\"fgsm\", \"apgd\", \"apgd-t\", \"fab\", \"fab-t\", \"square\", \"auto-attack\", \
-         { kind = \"i-fgsm\", step_size = 0.1, k = 1 }, { kind = \"mi-fgsm\", step_size = 0.1, k = 1 }]\n",
+         { kind = \"i-fgsm\", step_size = 0.1, k = 1 }, { kind = \"mi-fgsm\", step_size = 0.1, k = 1 }, \
+         { kind = \"ni-fgsm\", step_size = 0.1, k = 1 }]\n",
         "",
     ),
     (

@@ -29,6 +29,7 @@ settings::attacks! {
     fgsm: Fgsm(FgsmSettings);
     i_fgsm: IFgsm(IFgsmSettings);
     mi_fgsm: MiFgsm(MiFgsmSettings);
+    ni_fgsm: NiFgsm(NiFgsmSettings);
     pgd: Pgd(PgdSettings);
     apgd: Apgd(ApgdSettings), ApgdT(ApgdTSettings);
     fab: Fab(FabSettings), FabT(FabTSettings);

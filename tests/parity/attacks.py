@@ -7,7 +7,7 @@ writes for each architecture `FOLDER/ARCH.pt`, a state dict, and `FOLDER/ARCH.sa
 - `images` in [0, 1], `labels`: the network's own answers, so that every example stands at first;
 - `pgd`, `pgd.f32`: five PGD steps of 2/255 in an 8/255 ball without random start, written out in PyTorch, in f64 and f32;
 - `dlr`, `dlr.gradient`, `dlr_t`, `dlr_t.gradient`, `targets`: the DLR losses and their gradients with respect to the images;
-- `torchattacks.NAME`, for small networks: the images of its attacks of that name: fgsm, i-fgsm, mi-fgsm, pgd, pgd-l2, fab, fab-l2 (all without
+- `torchattacks.NAME`, for small networks: the images of its attacks of that name: fgsm, i-fgsm, mi-fgsm, ni-fgsm, pgd, pgd-l2, fab, fab-l2 (all without
   random numbers; the steps of fixed size are computed in f64);
 - `many.images`, `many.labels`, for small networks: more of them, to count by, and as `torchattacks.NAME` the images that apgd-ce, apgd-l2 and square
   make of these, which draw random numbers.
@@ -63,6 +63,7 @@ def of_torchattacks(network, images, labels, many, many_labels):
         "fgsm": ta.FGSM(network, eps=EPSILON),
         "i-fgsm": ta.BIM(network, **linf, steps=5),
         "mi-fgsm": ta.MIFGSM(network, **linf, steps=5, decay=1.0),
+        "ni-fgsm": ta.NIFGSM(network, **linf, steps=5, decay=1.0),
         "pgd": ta.PGD(network, **linf, steps=5, random_start=False),
         "pgd-l2": ta.PGDL2(network, eps=EPSILON_L2, alpha=STEP_L2, steps=5, random_start=False),
     }

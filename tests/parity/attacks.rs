@@ -12,7 +12,7 @@ use std::process::Command;
 use candle_core::{DType, Tensor};
 use runner::attacks::{
     Apgd, Attack, Fab, Norm, Objective, Originals, Schedule, Square, Start, Steps, Target, Threat,
-    craft, predictions,
+    craft, ni_fgsm, predictions,
 };
 use runner::models::{ModelConfig, build};
 use runner::nn::loss::{Reduction, cross_entropy};
@@ -179,10 +179,14 @@ fn losses(side: &Side) {
 /// Attacks without random numbers, pixel by pixel.
 fn pixels(side: &Side) {
     let step_size = 2.0 / 255.0;
-    let attacks: [(&str, Box<dyn Attack>); 5] = [
+    let attacks: [(&str, Box<dyn Attack>); 6] = [
         ("fgsm", Box::new(Steps::fgsm(LINF))),
         ("i-fgsm", Box::new(Steps::i_fgsm(LINF, step_size, 5))),
         ("mi-fgsm", Box::new(Steps::mi_fgsm(LINF, step_size, 5, 1.0))),
+        (
+            "ni-fgsm",
+            Box::new(ni_fgsm::NiFgsm::new(LINF, step_size, 5, 1.0)),
+        ),
         ("pgd", Box::new(pgd(LINF, step_size))),
         ("pgd-l2", Box::new(pgd(L2, 0.2))),
     ];
