@@ -171,8 +171,9 @@ fn bad_specs_and_their_words() {
             "a.toml:5: transfer.linbp: expected [false], [true] or [false, true]",
         ),
         (
-            "[transfer]\nattacks = [\"pgd\", \"pgd\"]\nmodels.a = { arch = \"lenet5\", weights = \"w\" }\n",
-            "a.toml:5: transfer.attacks: expected each attack at most once",
+            "[transfer]\nattacks = [\"fgsm\", \"fgsm\"]\nmodels.a = { arch = \"lenet5\", weights = \"w\" }\n",
+            "a.toml:5: transfer.attacks: expected each attack at most once; a table { name = ..., kind = ... } can give it another \
+             name",
         ),
     ] {
         let faults = remarks(&format!("{base}{text}")).unwrap_err();

@@ -84,7 +84,7 @@ pub fn plan(request: &Request) -> Result<Plan> {
     let mut warnings: Option<Vec<String>> = None;
     let mut runs = Vec::with_capacity(points.len());
     let mut idle = IdleKeys::new(sweep.keys());
-    let mut misfits: Option<Vec<(Location, String)>> = None;
+    let mut misfits: Option<BTreeMap<String, (Location, String)>> = None;
     for point in points {
         let label = point.label();
         let values = point.labels();
@@ -95,7 +95,7 @@ pub fn plan(request: &Request) -> Result<Plan> {
         let found = here.misfits();
         match &mut misfits {
             None => misfits = Some(found),
-            Some(common) => common.retain(|(_, line)| found.iter().any(|(_, other)| other == line)),
+            Some(common) => common.retain(|path, _| found.contains_key(path)),
         }
         let Some(mut spec) = composed else {
             continue;
@@ -221,9 +221,9 @@ impl Faults {
     }
 
     /// Notes settings that must not stand there; whether there is one.
-    fn refuse_misfits(&mut self, misfits: Vec<(Location, String)>) -> bool {
+    fn refuse_misfits(&mut self, misfits: BTreeMap<String, (Location, String)>) -> bool {
         let any = !misfits.is_empty();
-        for (place, line) in misfits {
+        for (place, line) in misfits.into_values() {
             self.lines.insert(line, (place, self.points, String::new()));
         }
         any

@@ -115,11 +115,12 @@ impl Outcome {
         self.effective.contains(path)
     }
 
-    /// The settings without effect in any stage that must not stand there, each with a line that says so.
-    pub fn misfits(&self) -> Vec<(Location, String)> {
+    /// The settings without effect in any stage that must not stand there, by path, each with a line that says so.
+    pub fn misfits(&self) -> BTreeMap<String, (Location, String)> {
         let idle = self.all_idle().filter(|(_, idle)| idle.is_fault);
         idle.map(|(path, Idle { place, why, .. })| {
-            (place.clone(), format!("{place}: {path}: {why}"))
+            let line = format!("{place}: {path}: {why}");
+            (path.clone(), (place.clone(), line))
         })
         .collect()
     }

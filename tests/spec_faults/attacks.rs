@@ -148,24 +148,24 @@ fn lists_of_attacks() {
         (
             "{ kind = \"pgd\", k = 2 }",
             "",
-            "a.toml:10: evaluate.attacks[0].step_size: missing; Length of a step, pixels in [0, 1]: a number or a fraction \
+            "a.toml:11: evaluate.attacks[0].step_size: missing; Length of a step, pixels in [0, 1]: a number or a fraction \
              such as \"2/255\"",
         ),
         (
             "{ kind = \"pgd\", k = 0, step_size = 0.1 }",
             "",
-            "a.toml:10: evaluate.attacks[0].k: expected a whole number from 1 to 1000000, found 0",
+            "a.toml:11: evaluate.attacks[0].k: expected a whole number from 1 to 1000000, found 0",
         ),
         (
             "\"pgdd\"",
             "",
-            "a.toml:10: evaluate.attacks[0]: expected one of {entries}, found \"pgdd\"; did you mean \
+            "a.toml:11: evaluate.attacks[0]: expected one of {entries}, found \"pgdd\"; did you mean \
              \"pgd\"?",
         ),
         (
             "\"fgsm\", { kind = \"fgsm\", random_start = true }",
             "",
-            "a.toml:10: evaluate.attacks: expected each attack at most once; a table { name = ..., kind = ... } can give it \
+            "a.toml:11: evaluate.attacks: expected each attack at most once; a table { name = ..., kind = ... } can give it \
              another name",
         ),
         (
@@ -176,13 +176,13 @@ fn lists_of_attacks() {
         (
             "{ name = \"pgd\", kind = \"fgsm\" }",
             "",
-            "a.toml:10: evaluate.attacks[0].name: expected up to 50 letters, digits, - and _, not the name of another attack, \
+            "a.toml:11: evaluate.attacks[0].name: expected up to 50 letters, digits, - and _, not the name of another attack, \
              found \"pgd\"",
         ),
         (
             "{ kind = \"fgsm\" }",
             "k = 3\n",
-            "a.toml:13: attack.k: no attack takes it: those of the list have settings of their own",
+            "a.toml:14: attack.k: no attack takes it: those of the list have settings of their own",
         ),
     ] {
         let expected: Vec<&str> = std::iter::once(expected)

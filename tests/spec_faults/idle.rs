@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use runner::experiment::plan;
 use runner::spec::Request;
 
-use crate::harness::{TRAIN, attack, faults, remarks};
+use crate::harness::{TRAIN, attack, faults, filled, remarks};
 
 #[test]
 fn settings_without_effect_are_named() {
@@ -109,10 +109,10 @@ fn keys_without_effect_cannot_be_swept() {
     let fgsm = attack("epsilon = 0.1\nstep_size = 0.1\n");
     assert_eq!(
         faults(&fgsm, &[], &["attack.kind=fgsm,pgd", "attack.k=1,2"]),
-        [
+        [filled(
             "sweep: attack.kind=fgsm,attack.k=1 and attack.kind=fgsm,attack.k=2 are the same run: attack.k has no effect in \
-             the second: fgsm takes a single step"
-        ]
+             the second: fgsm has no k; {with k}"
+        )]
     );
     let text = format!(
         "{fgsm}[sweep]\nattack.kind = [\"fgsm\", \"pgd\"]\nattack.k = [1, 2]\nzip = [[\"attack.kind\", \"attack.k\"]]\n"

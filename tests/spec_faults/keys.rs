@@ -64,8 +64,8 @@ fn values_out_of_range() {
         (
             "",
             vec![
-                "a.toml:7: attack.step_size: missing; pgd needs it: Length of a step, pixels in [0, 1]: a number or a fraction",
-                "a.toml:7: attack.k: missing; pgd needs it: Number of steps",
+                "a.toml:7: attack.step_size: missing; Length of a step, pixels in [0, 1]: a number or a fraction such as \"2/255\"",
+                "a.toml:7: attack.k: missing; Number of steps",
             ],
         ),
     ] {
@@ -144,7 +144,7 @@ fn single_faults() {
         (
             "epochs = 2",
             "epochs = 2\nzzzzzz = 1",
-            "a.toml:10: train.zzzzzz: unknown key; known are epochs",
+            "a.toml:10: train.zzzzzz: unknown key; known are epochs, objective",
         ),
         (
             "kind = \"digits\"",
@@ -277,13 +277,11 @@ fn single_faults() {
 #[test]
 fn other_names_of_attack_settings_are_known() {
     for (written, meant) in [("steps", "k"), ("alpha", "step_size"), ("eps", "epsilon")] {
-        let lines = format!("kind = \"fgsm\"\nepsilon = 0.1\n{written} = 1\n");
-        assert_eq!(
-            faults(&attack(&lines), &[], &[]),
-            [format!(
-                "a.toml:10: attack.{written}: unknown key; did you mean \"{meant}\"?"
-            )]
-        );
+        let lines = format!("kind = \"pgd\"\nepsilon = 0.1\n{written} = 1\n");
+        let found = faults(&attack(&lines), &[], &[]);
+        let expected =
+            format!("a.toml:10: attack.{written}: unknown key; did you mean \"{meant}\"?");
+        assert!(found.contains(&expected), "{found:?}");
     }
 }
 

@@ -34,7 +34,7 @@ fn objectives() {
         (
             TRAIN,
             "objective = { beta = 6 }",
-            "a.toml:10: train.objective: missing; the table needs \"kind\"",
+            "a.toml:10: train.objective.kind: missing; the objective",
         ),
         (
             TRAIN,
