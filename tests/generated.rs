@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 use runner::Result;
-use runner::data::{DIGITS, DataKind, Loader, Placed, SHAPES, Source, Split, load};
+use runner::data::{DIGITS, DataKind, DeviceDataset, Loader, SHAPES, Source, Split, load};
 use runner::models::{self, ModelConfig};
 use runner::nn::loss::{Reduction, cross_entropy};
 use runner::nn::{Coordinates, LinearPlan, Network, Pass, Tape};
@@ -42,7 +42,14 @@ fn accuracy(kind: &'static DataKind, network: &Network) -> Result<(f64, [f64; 10
     };
     let mut optimizer = Adam::new(config, network.parameters())?;
     for epoch in 0..EPOCHS {
-        for batch in Loader::train(&Placed::on_cpu(Arc::clone(&train)), 32, &[], 1, epoch, 0)? {
+        for batch in Loader::train(
+            &DeviceDataset::on_cpu(Arc::clone(&train)),
+            32,
+            &[],
+            1,
+            epoch,
+            0,
+        )? {
             let batch = batch?;
             let tape = Tape::new(Pass::training(LinearPlan::none(), Coordinates::default()));
             let logits = network.forward(&tape, &tape.input(&middle(&batch.images)?))?;
@@ -52,7 +59,7 @@ fn accuracy(kind: &'static DataKind, network: &Network) -> Result<(f64, [f64; 10
         }
     }
     let (mut right, mut all) = ([0.0; 10], [0.0; 10]);
-    for batch in Loader::eval(&Placed::on_cpu(test), 250)? {
+    for batch in Loader::eval(&DeviceDataset::on_cpu(test), 250)? {
         let batch = batch?;
         let classes = network.logits(&middle(&batch.images)?)?.argmax(1)?;
         for (found, &label) in classes.to_vec1::<u32>()?.iter().zip(&batch.label_values) {

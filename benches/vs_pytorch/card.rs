@@ -2,7 +2,7 @@
 
 use candle_core::{Device, Tensor};
 use runner::Result;
-use runner::attacks::{Checks, Norm, Originals, Start, Steps, Target, Threat, craft};
+use runner::attacks::{Checks, Norm, Originals, Start, Steps, Threat, Victim, craft};
 use runner::models::{self, ModelConfig};
 use runner::nn::{LinearPlan, Mode, Network};
 use runner::ops::precision::{self, Precision};
@@ -16,7 +16,7 @@ const THREAT: Threat = Threat {
     epsilon: 8.0 / 255.0,
 };
 const STEP_SIZE: f64 = 2.0 / 255.0;
-/// Steps between two looks at the clock: a card is ahead of nobody who waits for it each time.
+/// Steps between two looks at the clock: a look waits for the card, so they are rare.
 const TOGETHER: usize = 10;
 
 /// The seconds that each piece of work took.
@@ -94,7 +94,7 @@ fn pgd20(arch: &str, batch: usize, seconds: f64, device: &Device) -> Result<Vec<
     let network = network(arch, device)?;
     let (originals, labels) = images(10_000, device)?;
     let attack = Steps::i_fgsm(THREAT, STEP_SIZE, 20);
-    let target = Target::new(&network, LinearPlan::none());
+    let victim = Victim::new(&network, LinearPlan::none());
     let indices: Vec<usize> = (0..labels.len()).collect();
     super::repeat(seconds, || {
         let mut checks = Checks::default();
@@ -106,7 +106,7 @@ fn pgd20(arch: &str, batch: usize, seconds: f64, device: &Device) -> Result<Vec<
                 indices: &indices[start..start + n],
                 start: Start::default(),
             };
-            checks.join(craft(&attack, &target, originals)?.1);
+            checks.join(craft(&attack, &victim, originals)?.1);
         }
         checks.resolve()
     })

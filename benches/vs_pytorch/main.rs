@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use candle_core::{Device, Tensor};
 use runner::Result;
-use runner::attacks::{Norm, Target, Threat};
+use runner::attacks::{Norm, Threat, Victim};
 use runner::data::Batch;
 use runner::models::{self, ModelConfig};
 use runner::nn::{Coordinates, LinearPlan, Network};
@@ -31,9 +31,9 @@ fn main() {
         .skip(1)
         .filter(|a| a != "--bench")
         .collect();
-    let (job, place) = arguments.split_at(arguments.len().min(4));
-    let place: Vec<&str> = place.iter().map(String::as_str).collect();
-    let (work, batch, threads, seconds) = match (job, place.as_slice()) {
+    let (job, position) = arguments.split_at(arguments.len().min(4));
+    let position: Vec<&str> = position.iter().map(String::as_str).collect();
+    let (work, batch, threads, seconds) = match (job, position.as_slice()) {
         ([work, batch, threads, seconds], [] | ["stock"] | ["cuda", _]) => {
             (work, batch, threads, seconds)
         }
@@ -54,8 +54,8 @@ fn main() {
     let (kind, arch) = work.split_once(':').expect("WORK is KIND:ARCH");
     let seconds = number(seconds) as f64;
     let times = match kind {
-        _ if place == ["stock"] => stock_times(kind, arch, number(batch), seconds),
-        _ if place.len() == 2 => card::times(kind, arch, number(batch), seconds, place[1]),
+        _ if position == ["stock"] => stock_times(kind, arch, number(batch), seconds),
+        _ if position.len() == 2 => card::times(kind, arch, number(batch), seconds, position[1]),
         "simulation" => simulation(seconds),
         "train" => train(arch, number(batch), seconds),
         "input-gradient" => input_gradient(arch, number(batch), seconds),
@@ -151,13 +151,13 @@ fn train(arch: &str, batch: usize, seconds: f64) -> Result<Vec<f64>> {
 fn input_gradient(arch: &str, batch: usize, seconds: f64) -> Result<Vec<f64>> {
     let network = network(arch, [3, 32, 32])?;
     let (images, labels) = images(batch, [3, 32, 32])?;
-    let target = Target::new(&network, LinearPlan::none());
+    let victim = Victim::new(&network, LinearPlan::none());
     let threat = Threat {
         norm: Norm::Linf,
         epsilon: 8.0 / 255.0,
     };
     repeat(seconds, || {
-        let gradient = target.cross_entropy_gradient(&images, &labels)?;
+        let gradient = victim.cross_entropy_gradient(&images, &labels)?;
         threat.step(&images, &images, &gradient, 2.0 / 255.0)?;
         Ok(())
     })

@@ -1,11 +1,13 @@
 //! APGD (Croce and Hein, arXiv 2003.01690): projected gradient ascent that chooses its own step sizes.
 
+pub(super) mod ascent;
+
 use candle_core::{Device, Tensor};
 
-use super::climb::Climb;
+use self::ascent::Ascent;
 use super::settings::{Making, Settings, Variant};
-use super::targets::{InTurn, Towards, in_turn};
-use super::{Attack, Objective, Originals, Target, Threat};
+use super::target_classes::{InTurn, Towards, in_turn};
+use super::{Attack, Objective, Originals, Threat, Victim};
 use crate::ops::device::bring;
 use crate::ops::real::tensor;
 use crate::spec::{Count, Fields, Iterations, Restarts, section};
@@ -106,7 +108,7 @@ impl Settings for ApgdSettings {
             k: self.k,
             restarts: self.restarts,
             objective: self.loss.objective(),
-            targets: 0,
+            target_classes: 0,
             stop_at_success: making.in_ensemble,
         })])
     }
@@ -126,7 +128,7 @@ impl Settings for ApgdTSettings {
             k: self.k,
             restarts: self.restarts,
             objective: Objective::TargetedDlr,
-            targets: making.target_classes(Self::NAME, self.n_target_classes)?,
+            target_classes: making.target_classes(Self::NAME, self.n_target_classes)?,
             stop_at_success: making.in_ensemble,
         })])
     }
@@ -142,20 +144,20 @@ pub struct Apgd {
     /// What it ascends.
     pub objective: Objective,
     /// How many of the likeliest wrong classes it goes for in turn; 0 where it leaves the label for any other.
-    pub targets: usize,
+    pub target_classes: usize,
     /// Whether an example is left at its first misclassified point, as an ensemble does that only counts them, or
     /// driven on to a higher loss.
     pub stop_at_success: bool,
 }
 
 impl Apgd {
-    fn climb<'a>(&self, targets: Option<&'a [u32]>) -> Climb<'a> {
-        Climb {
+    fn ascent<'a>(&self, target_classes: Option<&'a [u32]>) -> Ascent<'a> {
+        Ascent {
             attack: self.name,
             threat: self.threat,
             k: self.k,
             objective: self.objective,
-            targets,
+            target_classes,
             stop_at_success: self.stop_at_success,
         }
     }
@@ -175,41 +177,41 @@ impl Attack for Apgd {
     }
 
     fn in_turn(&self) -> Option<&dyn InTurn> {
-        (self.targets > 0).then_some(self)
+        (self.target_classes > 0).then_some(self)
     }
 
-    fn perturb(&self, target: &Target<'_>, originals: Originals<'_>) -> Result<Tensor> {
+    fn perturb(&self, victim: &Victim<'_>, originals: Originals<'_>) -> Result<Tensor> {
         let images = &bring(originals.images, &Device::Cpu)?;
         let originals = Originals {
             images,
             ..originals
         };
-        if self.targets > 0 {
-            return in_turn(self, target, originals);
+        if self.target_classes > 0 {
+            return in_turn(self, victim, originals);
         }
         with_real!(originals.images.dtype(), T => {
-            let summit = self.climb(None).run::<T>(target, originals)?;
-            tensor(summit.images, originals.images.shape())
+            let reached = self.ascent(None).run::<T>(victim, originals)?;
+            tensor(reached.images, originals.images.shape())
         })
     }
 }
 
 impl InTurn for Apgd {
     fn classes(&self) -> usize {
-        self.targets
+        self.target_classes
     }
 
     fn towards(
         &self,
-        target: &Target<'_>,
+        victim: &Victim<'_>,
         originals: Originals<'_>,
-        aims: &[u32],
+        target_classes: &[u32],
     ) -> Result<Towards> {
-        let climb = self.climb(Some(aims));
+        let ascent = self.ascent(Some(target_classes));
         with_real!(originals.images.dtype(), T => {
-            let summit = climb.run::<T>(target, originals)?;
-            let images = tensor(summit.images, originals.images.shape())?;
-            Ok(Towards { images, broken: summit.broken })
+            let reached = ascent.run::<T>(victim, originals)?;
+            let images = tensor(reached.images, originals.images.shape())?;
+            Ok(Towards { images, broken: reached.broken })
         })
     }
 }

@@ -258,9 +258,9 @@ pub(crate) fn read_item(
                 .as_str()
                 .and_then(|text| nearest(text, names.iter().copied()));
             let hint = hint.map_or(String::new(), |near| format!("; did you mean \"{near}\"?"));
-            let place = fields.places.locate(&path, other.tag());
+            let location = fields.locations.locate(&path, other.tag());
             let message = format!("expected {}, found {}{hint}", one_of(&names), found(other));
-            fields.outcome.fault(&place, &path, &message);
+            fields.outcome.fault(&location, &path, &message);
             None
         }
     }

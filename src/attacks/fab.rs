@@ -4,12 +4,12 @@ use candle_core::{Device, Tensor};
 
 use super::apgd::few_steps;
 use super::ball::{distance, into_pixels};
-use super::driver::predictions;
+use super::craft::predictions;
 use super::hyperplane::project;
 use super::rows::keep;
 use super::settings::{Making, Settings};
-use super::targets::{InTurn, Towards, in_turn};
-use super::{Attack, Norm, Objective, Originals, Target, Threat};
+use super::target_classes::{InTurn, Towards, in_turn};
+use super::{Attack, Norm, Objective, Originals, Threat, Victim};
 use crate::nn::loss::Loss;
 use crate::ops::Real;
 use crate::ops::device::bring;
@@ -65,7 +65,7 @@ impl Settings for FabSettings {
             threat: making.threat,
             k: self.k,
             restarts: self.restarts,
-            targets: None,
+            target_classes: None,
             stop_at_success: making.in_ensemble,
         })])
     }
@@ -82,7 +82,7 @@ impl Settings for FabTSettings {
             threat: making.threat,
             k: self.k,
             restarts: self.restarts,
-            targets: Some(making.target_classes(Self::NAME, self.n_target_classes)?),
+            target_classes: Some(making.target_classes(Self::NAME, self.n_target_classes)?),
             stop_at_success: making.in_ensemble,
         })])
     }
@@ -99,14 +99,14 @@ pub struct Fab {
     pub restarts: usize,
     /// FAB-T: one run towards each of so many likeliest wrong classes, with one gradient a step. Without, each step takes
     /// the nearest of all classes, with as many gradients as there are wrong classes.
-    pub targets: Option<usize>,
+    pub target_classes: Option<usize>,
     /// Whether an example is left once it is misclassified within the ball, or the nearest such point is looked for.
     pub stop_at_success: bool,
 }
 
 /// One example of a run.
 struct Walker {
-    /// Its place in the batch.
+    /// Its position in the batch.
     row: usize,
     /// The distance of the nearest misclassified point.
     nearest: f64,
@@ -115,45 +115,45 @@ struct Walker {
 /// The boundary that a step goes for: `z_t - z_y` there, and its gradient.
 struct Boundary<T> {
     margins: Vec<f64>,
-    slopes: Vec<T>,
+    gradients: Vec<T>,
 }
 
 impl Fab {
     /// The margins to the target classes, or to the nearest boundary among all classes.
     fn boundary<T: Real>(
         &self,
-        target: &Target<'_>,
+        victim: &Victim<'_>,
         x: &Tensor,
         labels: &[u32],
-        targets: Option<&[u32]>,
+        target_classes: Option<&[u32]>,
     ) -> Result<Boundary<T>> {
-        let towards = |targets: &[u32]| {
-            target.gradient(x, |logits| {
-                Objective::Margin.evaluate(logits, labels, Some(targets))
+        let towards = |target_classes: &[u32]| {
+            victim.gradient(x, |logits| {
+                Objective::Margin.evaluate(logits, labels, Some(target_classes))
             })
         };
-        if let Some(targets) = targets {
-            let ascent = towards(targets)?;
+        if let Some(target_classes) = target_classes {
+            let ascent = towards(target_classes)?;
             return Ok(Boundary {
                 margins: ascent.loss.per_example,
-                slopes: view::<T>(&ascent.gradient)?.to_vec(),
+                gradients: view::<T>(&ascent.gradient)?.to_vec(),
             });
         }
         let image = image_len(x)?;
         let mut nearest = vec![f64::INFINITY; labels.len()];
         let mut found = Boundary {
             margins: vec![0.0; labels.len()],
-            slopes: vec![T::ZERO; labels.len() * image],
+            gradients: vec![T::ZERO; labels.len() * image],
         };
         let mut classes = 2;
         let mut number = 0;
         while number + 1 < classes {
             // The `number`-th class beside the label.
-            let targets: Vec<u32> = labels
+            let target_classes: Vec<u32> = labels
                 .iter()
                 .map(|&label| number as u32 + u32::from(number as u32 >= label))
                 .collect();
-            let ascent = towards(&targets)?;
+            let ascent = towards(&target_classes)?;
             classes = ascent.logits.dim(1)?;
             let gradient = &*view::<T>(&ascent.gradient)?;
             let Loss {
@@ -161,10 +161,10 @@ impl Fab {
                 ..
             } = ascent.loss;
             let far = map(labels.len(), &|i| {
-                let slope = chunk(gradient, image, i).iter().map(|g| g.wide());
+                let logit_gradient = chunk(gradient, image, i).iter().map(|g| g.wide());
                 let dual = match self.threat.norm {
-                    Norm::L2 => slope.map(|g| g * g).sum::<f64>().sqrt(),
-                    Norm::Linf | Norm::ChannelLinf(_) => slope.map(f64::abs).sum(),
+                    Norm::L2 => logit_gradient.map(|g| g * g).sum::<f64>().sqrt(),
+                    Norm::Linf | Norm::ChannelLinf(_) => logit_gradient.map(f64::abs).sum(),
                 };
                 margins[i].abs() / dual.max(1e-12)
             });
@@ -172,7 +172,7 @@ impl Fab {
                 if far < nearest[i] {
                     nearest[i] = far;
                     found.margins[i] = margins[i];
-                    found.slopes[i * image..(i + 1) * image]
+                    found.gradients[i * image..(i + 1) * image]
                         .copy_from_slice(chunk(gradient, image, i));
                 }
             }
@@ -186,7 +186,7 @@ impl Fab {
         let mut next = scratch::<T>(x.len());
         chunks_mut(&mut next, image, &|i, out| {
             let (x, o) = (chunk(x, image, i), chunk(origin, image, i));
-            let (w, margin) = (chunk(&boundary.slopes, image, i), boundary.margins[i]);
+            let (w, margin) = (chunk(&boundary.gradients, image, i), boundary.margins[i]);
             let ahead: f64 = w
                 .iter()
                 .zip(o.iter().zip(x))
@@ -212,9 +212,9 @@ impl Fab {
     /// whether it is.
     fn walk<T: Real>(
         &self,
-        target: &Target<'_>,
+        victim: &Victim<'_>,
         originals: Originals<'_>,
-        targets: Option<&[u32]>,
+        target_classes: Option<&[u32]>,
     ) -> Result<(Vec<T>, Vec<bool>)> {
         let Originals {
             images,
@@ -239,19 +239,19 @@ impl Fab {
         for _ in 0..self.k {
             let of_rows = |all: &[u32]| walkers.iter().map(|w| all[w.row]).collect::<Vec<u32>>();
             let labels = of_rows(originals.labels);
-            let aims = targets.map(of_rows);
+            let target_classes = target_classes.map(of_rows);
             let mut shape = images.dims().to_vec();
             shape[0] = walkers.len();
             let here = tensor(x.clone(), shape.clone())?;
-            let boundary = self.boundary::<T>(target, &here, &labels, aims.as_deref())?;
+            let boundary = self.boundary::<T>(victim, &here, &labels, target_classes.as_deref())?;
             x = self.step(&x, &origin, &boundary, image);
-            let found = predictions(&target.logits(&tensor(x.clone(), shape)?)?)?;
-            for (place, walker) in walkers.iter_mut().enumerate() {
-                if found[place] == labels[place] {
+            let found = predictions(&victim.logits(&tensor(x.clone(), shape)?)?)?;
+            for (position, walker) in walkers.iter_mut().enumerate() {
+                if found[position] == labels[position] {
                     continue;
                 }
-                let origin = chunk(&origin, image, place);
-                let point = &mut x[place * image..(place + 1) * image];
+                let origin = chunk(&origin, image, position);
+                let point = &mut x[position * image..(position + 1) * image];
                 let far = distance(self.threat.norm, point, origin, plane);
                 if far < walker.nearest {
                     walker.nearest = far;
@@ -265,8 +265,8 @@ impl Fab {
                 }
             }
             if self.stop_at_success {
-                let places = 0..walkers.len();
-                let kept: Vec<usize> = places.filter(|&k| !broken[walkers[k].row]).collect();
+                let positions = 0..walkers.len();
+                let kept: Vec<usize> = positions.filter(|&k| !broken[walkers[k].row]).collect();
                 keep(&kept, image, &mut [&mut x, &mut origin], &mut walkers);
             }
             if walkers.is_empty() {
@@ -278,12 +278,12 @@ impl Fab {
 
     fn run(
         &self,
-        target: &Target<'_>,
+        victim: &Victim<'_>,
         originals: Originals<'_>,
-        aims: Option<&[u32]>,
+        target_classes: Option<&[u32]>,
     ) -> Result<Towards> {
         with_real!(originals.images.dtype(), T => {
-            let (images, broken) = self.walk::<T>(target, originals, aims)?;
+            let (images, broken) = self.walk::<T>(victim, originals, target_classes)?;
             let images = tensor(images, originals.images.shape())?;
             Ok(Towards { images, broken })
         })
@@ -304,35 +304,35 @@ impl Attack for Fab {
     }
 
     fn in_turn(&self) -> Option<&dyn InTurn> {
-        self.targets.is_some().then_some(self)
+        self.target_classes.is_some().then_some(self)
     }
 
-    fn perturb(&self, target: &Target<'_>, originals: Originals<'_>) -> Result<Tensor> {
+    fn perturb(&self, victim: &Victim<'_>, originals: Originals<'_>) -> Result<Tensor> {
         let images = &bring(originals.images, &Device::Cpu)?;
         let originals = Originals {
             images,
             ..originals
         };
         self.threat.refuse_channels(self.name)?;
-        match self.targets {
-            None => Ok(self.run(target, originals, None)?.images),
-            Some(_) => in_turn(self, target, originals),
+        match self.target_classes {
+            None => Ok(self.run(victim, originals, None)?.images),
+            Some(_) => in_turn(self, victim, originals),
         }
     }
 }
 
 impl InTurn for Fab {
     fn classes(&self) -> usize {
-        self.targets.unwrap_or(0)
+        self.target_classes.unwrap_or(0)
     }
 
     fn towards(
         &self,
-        target: &Target<'_>,
+        victim: &Victim<'_>,
         originals: Originals<'_>,
-        aims: &[u32],
+        target_classes: &[u32],
     ) -> Result<Towards> {
         self.threat.refuse_channels(self.name)?;
-        self.run(target, originals, Some(aims))
+        self.run(victim, originals, Some(target_classes))
     }
 }

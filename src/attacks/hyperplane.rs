@@ -29,13 +29,13 @@ pub(super) fn project<T: Real>(norm: Norm, x: &[T], w: &[T], c: f64, d: &mut [T]
         let (mut gained, mut slope) = (0.0, 0.0);
         for (&x, &w) in x.iter().zip(w) {
             let size = w.wide().abs();
-            let pace = if l2 { size } else { 1.0 };
+            let rate = if l2 { size } else { 1.0 };
             let room = room(x, w);
-            if t * pace >= room {
+            if t * rate >= room {
                 gained += size * room;
             } else {
-                gained += size * pace * t;
-                slope += size * pace;
+                gained += size * rate * t;
+                slope += size * rate;
             }
         }
         if gained >= need || t <= last {
@@ -81,8 +81,8 @@ mod tests {
             let pairs = x.iter().zip(w);
             pairs
                 .map(|(&x, &w)| {
-                    let pace = if norm == Norm::L2 { w.abs() } else { 1.0 };
-                    let moved = x - c.signum() * w.signum() * t * pace;
+                    let rate = if norm == Norm::L2 { w.abs() } else { 1.0 };
+                    let moved = x - c.signum() * w.signum() * t * rate;
                     if w == 0.0 {
                         0.0
                     } else {

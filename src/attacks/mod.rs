@@ -1,13 +1,12 @@
-//! Attacks on trained models: a threat model, a target that gives gradients, one file an attack, and the driver.
+//! Attacks on trained models: a threat model, a victim that gives gradients, one file an attack, and `craft`.
 //!
-//! Pixels are in [0, 1], images `(N, C, H, W)`. An attack proposes; the driver checks that every proposal is inside
-//! the ball and inside the pixel range before anybody counts a success, and counts by the model's own answer.
+//! Pixels are in [0, 1], images `(N, C, H, W)`. An attack proposes; `craft` checks that every proposal is inside
+//! the ball and inside the pixel range before a success is counted, and counts by the model's own answer.
 
-mod campaign;
-mod climb;
-mod driver;
+mod craft;
 mod eight_bit;
 mod entry;
+mod evaluation;
 mod goal;
 mod hyperplane;
 mod kind;
@@ -19,11 +18,11 @@ mod settings;
 mod square_window;
 mod start;
 mod steps;
-mod target;
-mod targets;
+mod target_classes;
 #[cfg(test)]
 mod tests;
 mod threat;
+mod victim;
 
 settings::attacks! {
     fgsm: Fgsm(FgsmSettings);
@@ -38,11 +37,11 @@ settings::attacks! {
 }
 
 pub use apgd::Apgd;
-pub use campaign::{Batch, Campaign, Fate, Kept, KeptState};
-pub use driver::{correct, craft, predictions};
+pub use craft::{correct, craft, predictions};
 pub use eight_bit::to_8bit;
 pub use entry::Entry;
 pub(crate) use entry::{Shared, read_item};
+pub use evaluation::{AttackEvaluation, Batch, Fate, Kept, KeptState};
 pub use fab::Fab;
 pub use goal::Goal;
 pub use objective::Objective;
@@ -52,9 +51,9 @@ pub use settings::{Compat, Description, Variant};
 pub use square::{Schedule, Square};
 pub use start::Start;
 pub use steps::Steps;
-pub use target::Target;
-pub use targets::{InTurn, Towards};
+pub use target_classes::{InTurn, Towards};
 pub use threat::{Checks, Distance, Norm, Threat};
+pub use victim::Victim;
 
 use candle_core::Tensor;
 
@@ -107,5 +106,5 @@ pub trait Attack: Send + Sync {
     }
 
     /// Perturbed images, one for each original, inside the threat model.
-    fn perturb(&self, target: &Target<'_>, originals: Originals<'_>) -> Result<Tensor>;
+    fn perturb(&self, victim: &Victim<'_>, originals: Originals<'_>) -> Result<Tensor>;
 }

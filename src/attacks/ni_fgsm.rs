@@ -4,7 +4,7 @@
 use candle_core::Tensor;
 
 use super::settings::{Making, Settings};
-use super::{Attack, Goal, Originals, Steps, Target, Threat};
+use super::{Attack, Goal, Originals, Steps, Threat, Victim};
 use crate::Result;
 use crate::ops::perturbation::{add_normalised, image_len};
 use crate::spec::{Iterations, NonNegative, Restarts, StepSize, section};
@@ -86,13 +86,13 @@ impl Attack for NiFgsm {
         self.steps.restarts()
     }
 
-    fn perturb(&self, target: &Target<'_>, originals: Originals<'_>) -> Result<Tensor> {
+    fn perturb(&self, victim: &Victim<'_>, originals: Originals<'_>) -> Result<Tensor> {
         // The accumulation is in units of the sum of the absolute values.
         let mean = image_len(originals.images)? as f64;
         let ahead = self.steps.step_size * self.decay * mean;
         let mut momentum: Option<Tensor> = None;
         self.steps
-            .perturb_along(target, originals, &mut |x, gradient_at| {
+            .perturb_along(victim, originals, &mut |x, gradient_at| {
                 let momentum = match &mut momentum {
                     Some(momentum) => momentum,
                     none => none.insert(x.zeros_like()?),

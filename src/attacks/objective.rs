@@ -4,7 +4,7 @@ use candle_core::{Device, Tensor};
 
 use crate::nn::loss::{Loss, Reduction, cross_entropy};
 use crate::ops::Real;
-use crate::ops::cross_entropy::gradient as slope_of_cross_entropy;
+use crate::ops::cross_entropy::gradient as cross_entropy_gradient_of;
 use crate::ops::real::{tensor, view};
 use crate::{Error, Result, with_real};
 
@@ -15,16 +15,16 @@ const FLOOR: f64 = 1e-12;
 /// attack approaches those instead of leaving `y`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Objective {
-    /// Cross-entropy of `y`; with targets, minus that of `t`.
+    /// Cross-entropy of `y`; with target classes, minus that of `t`.
     CrossEntropy,
-    /// `-z_y`; with targets, `z_t`: the negative log-likelihood of raw logits, as if they were log-probabilities.
+    /// `-z_y`; with target classes, `z_t`: the negative log-likelihood of raw logits, as if they were log-probabilities.
     Logit,
     /// Difference of logits ratio, `-(z_y - max z_other) / (z_1 - z_3)` with `z_1 >= z_2 >= ..` the sorted logits (Croce
     /// and Hein, arXiv 2003.01690). It does not change with the scale of the logits.
     Dlr,
-    /// `-(z_y - z_t) / (z_1 - (z_3 + z_4) / 2)`, from the same paper; takes targets.
+    /// `-(z_y - z_t) / (z_1 - (z_3 + z_4) / 2)`, from the same paper; takes target classes.
     TargetedDlr,
-    /// `z_t - z_y`: the boundary between two classes, on which FAB projects; takes targets.
+    /// `z_t - z_y`: the boundary between two classes, on which FAB projects; takes target classes.
     Margin,
 }
 
@@ -51,31 +51,36 @@ impl Objective {
 
     /// The gradient alone of what [`Self::evaluate`] computes. The cross-entropy of logits on a card waits for nothing;
     /// the other losses are computed on the CPU.
-    pub fn slope(self, logits: &Tensor, labels: &[u32], targets: Option<&[u32]>) -> Result<Tensor> {
+    pub fn logit_gradient(
+        self,
+        logits: &Tensor,
+        labels: &[u32],
+        target_classes: Option<&[u32]>,
+    ) -> Result<Tensor> {
         self.check(logits.dim(1)?)?;
         if self == Self::CrossEntropy {
-            let weight = if targets.is_some() { -1.0 } else { 1.0 };
-            return slope_of_cross_entropy(logits, targets.unwrap_or(labels), weight);
+            let weight = if target_classes.is_some() { -1.0 } else { 1.0 };
+            return cross_entropy_gradient_of(logits, target_classes.unwrap_or(labels), weight);
         }
-        let loss = self.evaluate(&logits.to_device(&Device::Cpu)?, labels, targets)?;
+        let loss = self.evaluate(&logits.to_device(&Device::Cpu)?, labels, target_classes)?;
         Ok(loss.gradient.to_device(logits.device())?)
     }
 
     /// The objective of each row of logits `(N, classes)` and the gradient of their sum.
     ///
     /// # Errors
-    /// Too few classes, or no targets where they are needed.
+    /// Too few classes, or no target classes where they are needed.
     pub fn evaluate(
         self,
         logits: &Tensor,
         labels: &[u32],
-        targets: Option<&[u32]>,
+        target_classes: Option<&[u32]>,
     ) -> Result<Loss> {
         let (n, classes) = logits.dims2()?;
         self.check(classes)?;
         if self == Self::CrossEntropy {
-            let mut loss = cross_entropy(logits, targets.unwrap_or(labels), Reduction::Sum)?;
-            if targets.is_some() {
+            let mut loss = cross_entropy(logits, target_classes.unwrap_or(labels), Reduction::Sum)?;
+            if target_classes.is_some() {
                 loss.per_example
                     .iter_mut()
                     .for_each(|value| *value = -*value);
@@ -89,35 +94,35 @@ impl Objective {
             let mut gradient = Vec::with_capacity(n * classes);
             for (i, row) in z.chunks_exact(classes).enumerate() {
                 let row: Vec<f64> = row.iter().map(|v| v.wide()).collect();
-                let target = targets.map(|targets| targets[i] as usize);
-                let (value, slope) = self.of_row(&row, labels[i] as usize, target)?;
+                let target = target_classes.map(|target_classes| target_classes[i] as usize);
+                let (value, logit_gradient) = self.of_row(&row, labels[i] as usize, target)?;
                 per_example.push(value);
-                gradient.extend(slope.into_iter().map(T::of));
+                gradient.extend(logit_gradient.into_iter().map(T::of));
             }
             Ok(Loss { per_example, gradient: tensor(gradient, (n, classes))? })
         })
     }
 
     fn of_row(self, z: &[f64], y: usize, target: Option<usize>) -> Result<(f64, Vec<f64>)> {
-        let mut slope = vec![0.0; z.len()];
+        let mut logit_gradient = vec![0.0; z.len()];
         let needed = || {
             target.ok_or_else(|| Error::failed(format!("the loss {self:?} takes target classes")))
         };
         let value = match self {
             Self::CrossEntropy | Self::Logit => match target {
                 Some(t) => {
-                    slope[t] = 1.0;
+                    logit_gradient[t] = 1.0;
                     z[t]
                 }
                 None => {
-                    slope[y] = -1.0;
+                    logit_gradient[y] = -1.0;
                     -z[y]
                 }
             },
             Self::Margin => {
                 let t = needed()?;
-                slope[t] += 1.0;
-                slope[y] -= 1.0;
+                logit_gradient[t] += 1.0;
+                logit_gradient[y] -= 1.0;
                 z[t] - z[y]
             }
             Self::Dlr => {
@@ -128,7 +133,7 @@ impl Objective {
                     &[(y, 1.0), (other, -1.0)],
                     z[order[0]] - z[order[2]],
                     &[(order[0], 1.0), (order[2], -1.0)],
-                    &mut slope,
+                    &mut logit_gradient,
                 )
             }
             Self::TargetedDlr => {
@@ -138,28 +143,28 @@ impl Objective {
                     &[(y, 1.0), (t, -1.0)],
                     z[order[0]] - 0.5 * (z[order[2]] + z[order[3]]),
                     &[(order[0], 1.0), (order[2], -0.5), (order[3], -0.5)],
-                    &mut slope,
+                    &mut logit_gradient,
                 )
             }
         };
-        Ok((value, slope))
+        Ok((value, logit_gradient))
     }
 }
 
-/// `-above / below`, whose gradient is added to `slope`; the pairs are the gradients of the two.
+/// `-above / below`, whose gradient is added to `logit_gradient`; the pairs are the gradients of the two.
 fn ratio(
     above: f64,
     above_slope: &[(usize, f64)],
     below: f64,
     below_slope: &[(usize, f64)],
-    slope: &mut [f64],
+    logit_gradient: &mut [f64],
 ) -> f64 {
     let below = below + FLOOR;
     for &(class, weight) in above_slope {
-        slope[class] -= weight / below;
+        logit_gradient[class] -= weight / below;
     }
     for &(class, weight) in below_slope {
-        slope[class] += above / (below * below) * weight;
+        logit_gradient[class] += above / (below * below) * weight;
     }
     -above / below
 }
@@ -201,10 +206,12 @@ mod tests {
     #[test]
     fn values_follow_their_definitions() {
         let value = |objective: Objective, label, target: Option<u32>| {
-            let targets = target.map(|target| [target]);
-            let targets = targets.as_ref().map(|targets| &targets[..]);
+            let target_classes = target.map(|target| [target]);
+            let target_classes = target_classes
+                .as_ref()
+                .map(|target_classes| &target_classes[..]);
             objective
-                .evaluate(&logits(&LOGITS), &[label], targets)
+                .evaluate(&logits(&LOGITS), &[label], target_classes)
                 .unwrap()
                 .per_example[0]
         };
@@ -234,10 +241,10 @@ mod tests {
             (Objective::TargetedDlr, 1, Some(3)),
             (Objective::Margin, 1, Some(2)),
         ] {
-            let targets = target.map(|target: u32| vec![target]);
+            let target_classes = target.map(|target: u32| vec![target]);
             let of = |z: &[f64]| {
                 objective
-                    .evaluate(&logits(z), &[label], targets.as_deref())
+                    .evaluate(&logits(z), &[label], target_classes.as_deref())
                     .unwrap()
             };
             let gradient = of(&LOGITS).gradient.flatten_all().unwrap();

@@ -5,38 +5,38 @@ use candle_core::Tensor;
 use crate::ops::real::{tensor, view, with_mut};
 use crate::{Result, with_real};
 
-/// The images at `places`, in that order.
-pub(super) fn select(images: &Tensor, places: &[usize]) -> Result<Tensor> {
+/// The images at `positions`, in that order.
+pub(super) fn select(images: &Tensor, positions: &[usize]) -> Result<Tensor> {
     let dims = images.dims();
     let len: usize = dims[1..].iter().product();
     let mut shape = dims.to_vec();
-    shape[0] = places.len();
+    shape[0] = positions.len();
     with_real!(images.dtype(), T => {
         let from = &*view::<T>(images)?;
-        let mut chosen = Vec::with_capacity(places.len() * len);
-        for &place in places {
-            chosen.extend_from_slice(&from[place * len..(place + 1) * len]);
+        let mut chosen = Vec::with_capacity(positions.len() * len);
+        for &position in positions {
+            chosen.extend_from_slice(&from[position * len..(position + 1) * len]);
         }
         tensor(chosen, shape)
     })
 }
 
-/// Overwrites the image of `into` at the second place of each pair by that of `from` at the first. Nobody else may read
+/// Overwrites the image of `into` at the second position of each pair by that of `from` at the first. Nothing else may read
 /// `into`.
-pub(super) fn put(into: &Tensor, from: &Tensor, places: &[(usize, usize)]) -> Result<()> {
+pub(super) fn put(into: &Tensor, from: &Tensor, positions: &[(usize, usize)]) -> Result<()> {
     let len: usize = into.dims()[1..].iter().product();
     with_real!(into.dtype(), T => {
         let from = &*view::<T>(from)?;
         with_mut::<T, _>(into, |into| {
-            for &(source, place) in places {
-                into[place * len..(place + 1) * len]
+            for &(source, position) in positions {
+                into[position * len..(position + 1) * len]
                     .copy_from_slice(&from[source * len..(source + 1) * len]);
             }
         })
     })
 }
 
-/// Leaves behind the images and the items of which `kept`, places in ascending order, names none; the others move up. Each
+/// Leaves behind the images and the items of which `kept`, positions in ascending order, names none; the others move up. Each
 /// buffer holds an image of `len` values an item.
 pub(super) fn keep<T: Copy, I>(
     kept: &[usize],
@@ -50,10 +50,10 @@ pub(super) fn keep<T: Copy, I>(
         }
         buffer.truncate(kept.len() * len);
     }
-    let mut place = 0;
+    let mut position = 0;
     items.retain(|_| {
-        place += 1;
-        kept.binary_search(&(place - 1)).is_ok()
+        position += 1;
+        kept.binary_search(&(position - 1)).is_ok()
     });
 }
 
@@ -85,9 +85,9 @@ mod tests {
         let numbers = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
         let chosen = select(&images, &[3, 1]).unwrap();
         assert_eq!(numbers(&chosen), [6.0, 7.0, 2.0, 3.0]);
-        let target = copy(&images).unwrap();
-        put(&target, &chosen, &[(0, 1)]).unwrap();
-        assert_eq!(numbers(&target), [0.0, 1.0, 6.0, 7.0, 4.0, 5.0, 6.0, 7.0]);
+        let victim = copy(&images).unwrap();
+        put(&victim, &chosen, &[(0, 1)]).unwrap();
+        assert_eq!(numbers(&victim), [0.0, 1.0, 6.0, 7.0, 4.0, 5.0, 6.0, 7.0]);
         assert_eq!(
             numbers(&images)[2..4],
             [2.0, 3.0],

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::{Attack, Originals, Target};
+use super::{Attack, Originals, Victim};
 use crate::Result;
 use crate::ops::Real;
 use crate::ops::real::view;
@@ -77,10 +77,10 @@ impl fmt::Display for Warning {
 }
 
 /// Looks at the model on one batch: two forward passes and one gradient.
-pub fn examine(target: &Target<'_>, originals: Originals<'_>) -> Result<Vec<Warning>> {
+pub fn examine(victim: &Victim<'_>, originals: Originals<'_>) -> Result<Vec<Warning>> {
     let Originals { images, labels, .. } = originals;
     let mut warnings = Vec::new();
-    let (first, second) = (target.logits(images)?, target.logits(images)?);
+    let (first, second) = (victim.logits(images)?, victim.logits(images)?);
     let (n, classes) = first.dims2()?;
     with_real!(first.dtype(), T => {
         let (a, b) = (&*view::<T>(&first)?, &*view::<T>(&second)?);
@@ -96,7 +96,7 @@ pub fn examine(target: &Target<'_>, originals: Originals<'_>) -> Result<Vec<Warn
         if difference > 0.0 {
             warnings.push(Warning::RandomModel { difference });
         }
-        let gradient = target.cross_entropy_gradient(images, labels)?;
+        let gradient = victim.cross_entropy_gradient(images, labels)?;
         let gradient = &*view::<T>(&gradient)?;
         let zeros = gradient.chunks_exact(gradient.len() / n).filter(|image| image.iter().all(|g| *g == 0.0));
         let share = zeros.count() as f64 / n as f64;

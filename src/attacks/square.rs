@@ -4,11 +4,11 @@ use candle_core::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 
 use super::ball::into_linf;
-use super::driver::predictions;
+use super::craft::predictions;
 use super::rows::keep;
 use super::settings::{Making, Settings};
 use super::square_window::{Window, propose_l2, random_sign, start_l2};
-use super::{Attack, Norm, Originals, Target, Threat};
+use super::{Attack, Norm, Originals, Threat, Victim};
 use crate::ops::Real;
 use crate::ops::device::bring;
 use crate::ops::parallel::{chunk, chunks_mut, chunks_mut2};
@@ -73,7 +73,7 @@ pub enum Schedule {
 
 /// One example's search.
 struct Search {
-    /// Its place in the batch.
+    /// Its position in the batch.
     row: usize,
     rng: ChaCha8Rng,
     /// The smallest `z_y - max z_other` so far.
@@ -149,7 +149,7 @@ fn propose_linf<T: Real>(
 }
 
 impl Square {
-    fn search<T: Real>(&self, target: &Target<'_>, originals: Originals<'_>) -> Result<Vec<T>> {
+    fn search<T: Real>(&self, victim: &Victim<'_>, originals: Originals<'_>) -> Result<Vec<T>> {
         let Originals {
             images,
             labels,
@@ -202,18 +202,18 @@ impl Square {
                 );
             }
             let labels: Vec<u32> = searches.iter().map(|search| labels[search.row]).collect();
-            let logits = target.logits(&tensor(proposal.clone(), (searches.len(), c, h, w))?)?;
+            let logits = victim.logits(&tensor(proposal.clone(), (searches.len(), c, h, w))?)?;
             let (margins, found) = (margins(&logits, &labels)?, predictions(&logits)?);
             let mut standing = Vec::with_capacity(searches.len());
-            for (place, search) in searches.iter_mut().enumerate() {
-                if margins[place] < search.margin {
-                    search.margin = margins[place];
-                    let span = place * image..(place + 1) * image;
+            for (position, search) in searches.iter_mut().enumerate() {
+                if margins[position] < search.margin {
+                    search.margin = margins[position];
+                    let span = position * image..(position + 1) * image;
                     best[span.clone()].copy_from_slice(&proposal[span.clone()]);
                     result[search.row * image..][..image].copy_from_slice(&proposal[span]);
                 }
-                if found[place] == labels[place] {
-                    standing.push(place);
+                if found[position] == labels[position] {
+                    standing.push(position);
                 }
             }
             if standing.len() < searches.len() {
@@ -245,7 +245,7 @@ impl Attack for Square {
         true
     }
 
-    fn perturb(&self, target: &Target<'_>, originals: Originals<'_>) -> Result<Tensor> {
+    fn perturb(&self, victim: &Victim<'_>, originals: Originals<'_>) -> Result<Tensor> {
         let images = &bring(originals.images, &Device::Cpu)?;
         let originals = Originals {
             images,
@@ -253,7 +253,7 @@ impl Attack for Square {
         };
         self.threat.refuse_channels(self.name())?;
         with_real!(images.dtype(), T => {
-            tensor(self.search::<T>(target, originals)?, images.shape())
+            tensor(self.search::<T>(victim, originals)?, images.shape())
         })
     }
 }

@@ -25,7 +25,7 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// A place drawn uniformly within an image of `h` rows of `w` pixels.
+    /// A position drawn uniformly within an image of `h` rows of `w` pixels.
     pub fn random(side: usize, h: usize, w: usize, rng: &mut ChaCha8Rng) -> Self {
         Self {
             top: rng.random_range(0..=h - side),

@@ -2,8 +2,8 @@
 
 use candle_core::Tensor;
 
-use super::driver::goals;
-use super::{Attack, Goal, Objective, Originals, Target, Threat};
+use super::craft::goals;
+use super::{Attack, Goal, Objective, Originals, Threat, Victim};
 use crate::Result;
 use crate::ops::device::bring;
 use crate::ops::perturbation::add_normalised;
@@ -50,25 +50,25 @@ impl Steps {
     /// network computes.
     pub(crate) fn ascend(
         &self,
-        target: &Target<'_>,
+        victim: &Victim<'_>,
         originals: &Tensor,
         x: Tensor,
         gradient: impl Fn(&Tensor) -> Result<Tensor> + Sync,
     ) -> Result<Tensor> {
         let mut direction = self.direction();
-        self.walk(target, originals, x, gradient, &mut direction)
+        self.walk(victim, originals, x, gradient, &mut direction)
     }
 
     /// As [`Self::ascend`], along what `direction` makes of each point.
     fn walk(
         &self,
-        target: &Target<'_>,
+        victim: &Victim<'_>,
         originals: &Tensor,
         mut x: Tensor,
         gradient: impl Fn(&Tensor) -> Result<Tensor> + Sync,
         direction: &mut dyn FnMut(&Tensor, &GradientAt<'_>) -> Result<Tensor>,
     ) -> Result<Tensor> {
-        let gradient_at = |x: &Tensor| target.input_gradient(x, |logits| gradient(logits));
+        let gradient_at = |x: &Tensor| victim.input_gradient(x, |logits| gradient(logits));
         for _ in 0..self.k {
             let along = direction(&x, &gradient_at)?;
             x = self.threat.step(&x, originals, &along, self.step_size)?;
@@ -97,26 +97,29 @@ impl Steps {
     /// The attack along what `direction` makes of each point.
     pub(super) fn perturb_along(
         &self,
-        target: &Target<'_>,
+        victim: &Victim<'_>,
         originals: Originals<'_>,
         direction: &mut dyn FnMut(&Tensor, &GradientAt<'_>) -> Result<Tensor>,
     ) -> Result<Tensor> {
         let Originals { images, labels, .. } = originals;
-        let targets = match self.goal {
+        let target_classes = match self.goal {
             Goal::Misclassify => None,
-            goal => goals(goal, &[target.logits(images)?], labels)?,
+            goal => goals(goal, &[victim.logits(images)?], labels)?,
         };
-        let targets = targets.as_deref();
+        let target_classes = target_classes.as_deref();
         // From the first step to the last where the network is.
-        let moved = bring(images, target.network.device())?;
+        let moved = bring(images, victim.network.device())?;
         let x = if self.random_start {
             let Originals { indices, start, .. } = originals;
             self.threat.random_start(&moved, indices, start)?
         } else {
             moved.clone()
         };
-        let gradient = |logits: &Tensor| self.objective.slope(logits, labels, targets);
-        let x = self.walk(target, &moved, x, gradient, direction)?;
+        let gradient = |logits: &Tensor| {
+            self.objective
+                .logit_gradient(logits, labels, target_classes)
+        };
+        let x = self.walk(victim, &moved, x, gradient, direction)?;
         Ok(x.to_device(images.device())?)
     }
 }
@@ -145,7 +148,7 @@ impl Attack for Steps {
         if self.random_start { self.restarts } else { 1 }
     }
 
-    fn perturb(&self, target: &Target<'_>, originals: Originals<'_>) -> Result<Tensor> {
-        self.perturb_along(target, originals, &mut self.direction())
+    fn perturb(&self, victim: &Victim<'_>, originals: Originals<'_>) -> Result<Tensor> {
+        self.perturb_along(victim, originals, &mut self.direction())
     }
 }

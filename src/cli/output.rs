@@ -23,7 +23,7 @@ pub fn out(text: &str) -> Result<()> {
 pub fn remark(word: &str, text: &str) {
     let mut stderr = io::stderr().lock();
     for line in text.lines() {
-        // Where standard error is closed there is nobody to tell.
+        // A closed standard error is no failure.
         let _ = writeln!(stderr, "{word}: {line}");
     }
 }

@@ -9,7 +9,7 @@ use super::output::{out, remark};
 use super::request::request;
 use crate::experiment::{Plan, plan};
 use crate::pipeline::{
-    Contents, DeviceChoice, Graph, Options, Outcome, Place, RunResult, check_data, check_memory,
+    Contents, DeviceChoice, Graph, Options, Outcome, RunPath, RunResult, check_data, check_memory,
     check_models, described, execute_all, of_run, of_stages, run_folder,
 };
 use crate::run::log::{self, Verbosity};
@@ -174,7 +174,7 @@ fn conclude(plan: &Plan, results: Vec<RunResult>) -> Result<()> {
     let ended = results.len();
     let mut failures: Vec<(usize, Error)> = results
         .into_iter()
-        .filter_map(|(place, result)| Some((place, result.err()?)))
+        .filter_map(|(position, result)| Some((position, result.err()?)))
         .collect();
     if failures
         .iter()
@@ -192,8 +192,8 @@ fn conclude(plan: &Plan, results: Vec<RunResult>) -> Result<()> {
     if ended < total {
         text.push_str(&format!(", {} not started", total - ended));
     }
-    for (place, error) in failures {
-        text.push_str(&format!("\n{}: {error}", plan.runs[place].label));
+    for (position, error) in failures {
+        text.push_str(&format!("\n{}: {error}", plan.runs[position].label));
     }
     Err(Error::Failed(text))
 }
@@ -210,7 +210,7 @@ fn dry_run(plan: &Plan, args: &RunArgs) -> Result<()> {
         // Of data that is missing nothing can have changed.
         let read = of_stages(&run.spec, &contents).unwrap_or_default();
         let inputs = of_run(&read);
-        let Place { folder, because } = run_folder(&named, run, &inputs);
+        let RunPath { folder, because } = run_folder(&named, run, &inputs);
         let folder = named.join(folder);
         let state = match RunRecord::read(&folder) {
             Ok(Some(record)) => {

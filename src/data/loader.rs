@@ -1,6 +1,6 @@
 //! Batches of a data set, prepared one step ahead in a background thread.
 
-use super::{Augmentation, Dataset, Placed, augment};
+use super::{Augmentation, Dataset, DeviceDataset, augment};
 use crate::ops::augment::{Window, crop_flip, crop_flip_image};
 use crate::rng::{Purpose, stream};
 use crate::{Error, Result};
@@ -43,7 +43,7 @@ enum Images {
 pub struct Loader {
     receiver: Option<Receiver<Prepared>>,
     producer: Option<JoinHandle<()>>,
-    placed: Placed,
+    placed: DeviceDataset,
     padding: usize,
     next: usize,
     batches: usize,
@@ -55,7 +55,7 @@ impl Loader {
     /// The order is a function of `seed` and `epoch`, the augmentation of an example one of `seed`, `epoch` and its
     /// index: an epoch taken up at `first_batch` goes on as if it had never been left.
     pub fn train(
-        placed: &Placed,
+        placed: &DeviceDataset,
         batch_size: usize,
         augmentations: &[Augmentation],
         seed: u64,
@@ -77,7 +77,7 @@ impl Loader {
     }
 
     /// The batches of an evaluation: every example once, in the set's own order, unchanged.
-    pub fn eval(placed: &Placed, batch_size: usize) -> Result<Self> {
+    pub fn eval(placed: &DeviceDataset, batch_size: usize) -> Result<Self> {
         let order = (0..placed.dataset.len()).collect();
         let recipe = Recipe {
             dataset: Arc::clone(&placed.dataset),
@@ -97,7 +97,7 @@ impl Loader {
         self.batches
     }
 
-    fn start(recipe: Recipe, first_batch: usize, placed: &Placed) -> Result<Self> {
+    fn start(recipe: Recipe, first_batch: usize, placed: &DeviceDataset) -> Result<Self> {
         if recipe.batch_size == 0 {
             return Err(Error::spec(
                 "data.batch_size: a batch of 0 examples; give 1 or more",

@@ -39,7 +39,7 @@ fn collect(loader: Loader) -> Collected {
 fn epoch(count: usize, batch: usize, seed: u64, epoch: u64, first: usize) -> Collected {
     collect(
         Loader::train(
-            &Placed::on_cpu(set(count)),
+            &DeviceDataset::on_cpu(set(count)),
             batch,
             &AUGMENT,
             seed,
@@ -52,7 +52,7 @@ fn epoch(count: usize, batch: usize, seed: u64, epoch: u64, first: usize) -> Col
 
 #[test]
 fn an_evaluation_shows_the_set_as_it_is() {
-    let loader = Loader::eval(&Placed::on_cpu(set(7)), 3).unwrap();
+    let loader = Loader::eval(&DeviceDataset::on_cpu(set(7)), 3).unwrap();
     assert_eq!((loader.batches(), loader.len()), (3, 3));
     let batches = collect(loader);
     assert_eq!(batches[2].0, [6]);
@@ -122,7 +122,8 @@ fn augmentation_does_not_depend_on_the_batch_size() {
 #[test]
 fn dropping_a_loader_midway_ends_its_thread() {
     let data = set(1000);
-    let mut loader = Loader::train(&Placed::on_cpu(data.clone()), 1, &AUGMENT, 0, 0, 0).unwrap();
+    let mut loader =
+        Loader::train(&DeviceDataset::on_cpu(data.clone()), 1, &AUGMENT, 0, 0, 0).unwrap();
     loader.next().unwrap().unwrap();
     // The test, the loader and its thread.
     assert_eq!(Arc::strong_count(&data), 3);
@@ -138,7 +139,7 @@ fn dropping_a_loader_midway_ends_its_thread() {
 fn a_thread_that_dies_is_an_error_and_not_a_short_epoch() {
     let mut broken = (*set(4)).clone();
     broken.pixels = Pixels::U8(vec![0; 6]);
-    let mut loader = Loader::eval(&Placed::on_cpu(Arc::new(broken)), 1).unwrap();
+    let mut loader = Loader::eval(&DeviceDataset::on_cpu(Arc::new(broken)), 1).unwrap();
     assert!(loader.next().unwrap().is_ok());
     let message = loader.next().unwrap().unwrap_err().to_string();
     assert!(message.contains("ended before the epoch did"), "{message}");
@@ -153,8 +154,8 @@ fn impossible_requests_are_refused() {
             .map(|error| error.to_string())
             .unwrap_or_default()
     };
-    assert!(message(Loader::eval(&Placed::on_cpu(set(3)), 0)).contains("data.batch_size"));
-    let beyond = Loader::train(&Placed::on_cpu(set(3)), 2, &[], 0, 0, 3);
+    assert!(message(Loader::eval(&DeviceDataset::on_cpu(set(3)), 0)).contains("data.batch_size"));
+    let beyond = Loader::train(&DeviceDataset::on_cpu(set(3)), 2, &[], 0, 0, 3);
     assert!(message(beyond).contains("cannot go on at batch 3 of an epoch of 2"));
 }
 
@@ -162,7 +163,7 @@ fn impossible_requests_are_refused() {
 fn a_set_on_a_card_gives_the_batches_of_the_cpu() {
     let expected = epoch(23, 5, 3, 1, 0);
     on_host(|| {
-        let placed = Placed::new(set(23), &candle_core::Device::Cpu).unwrap();
+        let placed = DeviceDataset::new(set(23), &candle_core::Device::Cpu).unwrap();
         assert!(placed.pixels.is_some());
         let loader = Loader::train(&placed, 5, &AUGMENT, 3, 1, 0).unwrap();
         assert_eq!(collect(loader), expected);

@@ -183,7 +183,7 @@ section! {
             fields.fault("adversarial", "only the task evaluate judges on images that were made before");
         }
         if let Some(kinds) = &augment
-            && kinds.iter().enumerate().any(|(place, kind)| kinds[..place].contains(kind))
+            && kinds.iter().enumerate().any(|(location, kind)| kinds[..location].contains(kind))
         {
             fields.fault("augment", &format!("expected each of {} at most once", one_of(AugmentKind::NAMES)));
         }

@@ -43,7 +43,7 @@ pub(crate) fn compose(point: &Point, outcome: &mut Outcome) -> Option<Experiment
         merged: &merged,
         stages,
         sections: &sections,
-        places: point,
+        locations: point,
         outcome,
     };
     let read: Vec<_> = ids.iter().map(|id| reader.read(id)).collect();
@@ -73,21 +73,23 @@ pub(crate) fn compose(point: &Point, outcome: &mut Outcome) -> Option<Experiment
 fn read_name(
     merged: &Dict,
     stem: &str,
-    places: &dyn Locate,
+    locations: &dyn Locate,
     outcome: &mut Outcome,
 ) -> Option<String> {
     let expected =
         "expected up to 100 letters, digits, -, _ and . (not first), for the folder under results/";
     match merged.get("name") {
         Some(Value::String(tag, name)) if is_name(name) => {
-            let place = places.locate("name", *tag);
-            outcome.provenance.insert("name".into(), place.provenance());
+            let location = locations.locate("name", *tag);
+            outcome
+                .provenance
+                .insert("name".into(), location.provenance());
             Some(name.clone())
         }
         Some(other) => {
-            let place = places.locate("name", other.tag());
+            let location = locations.locate("name", other.tag());
             outcome.fault(
-                &place,
+                &location,
                 "name",
                 &format!("{expected}, found {}", found(other)),
             );
@@ -99,7 +101,7 @@ fn read_name(
         }
         None => {
             outcome.fault(
-                &places.locate_section("name"),
+                &locations.locate_section("name"),
                 "name",
                 &format!("missing; {expected}"),
             );
@@ -118,16 +120,16 @@ fn is_name(text: &str) -> bool {
 fn refuse_unknown_stages(
     merged: &Dict,
     stages: &[String],
-    places: &dyn Locate,
+    locations: &dyn Locate,
     outcome: &mut Outcome,
 ) {
     let Some(written) = merged.get("stage") else {
         return;
     };
     let Some(table) = written.as_dict() else {
-        let place = places.locate("stage", written.tag());
+        let location = locations.locate("stage", written.tag());
         outcome.fault(
-            &place,
+            &location,
             "stage",
             &format!("expected stage.ID.KEY, found {}", found(written)),
         );
@@ -135,13 +137,13 @@ fn refuse_unknown_stages(
     };
     for (id, value) in table.iter().filter(|(id, _)| !stages.contains(id)) {
         let (path, leaf) = first_leaf(&format!("stage.{id}"), value);
-        let place = places.locate(&path, leaf.tag());
+        let location = locations.locate(&path, leaf.tag());
         let message = if stages.is_empty() {
             "this spec lists no [[stage]]".to_owned()
         } else {
             format!("unknown stage; the stages are {}", stages.join(", "))
         };
-        outcome.fault(&place, &format!("stage.{id}"), &message);
+        outcome.fault(&location, &format!("stage.{id}"), &message);
     }
 }
 
@@ -170,19 +172,19 @@ fn compare_with_sources(specs: &[StageSpec], links: &[Link], outcome: &mut Outco
                 words(&trained.arch, &trained.widths),
                 words(&model.arch, &model.widths)
             );
-            outcome.fault(&link.place, &link.key, &message);
+            outcome.fault(&link.location, &link.key, &message);
         }
         let normalize = |stage: &StageSpec| stage.task.data().map(|data| data.normalize.clone());
         if normalize(user) != normalize(source) {
             outcome.remarks.push(format!(
                 "{}: {}: the model was trained with another data.normalize than is set here",
-                link.place, link.key
+                link.location, link.key
             ));
         }
         if model.activation != trained.activation {
             outcome.remarks.push(format!(
                 "{}: {}: the model was trained with another model.activation than is set here",
-                link.place, link.key
+                link.location, link.key
             ));
         }
     }
@@ -196,7 +198,7 @@ fn words(arch: &str, widths: &Option<Vec<usize>>) -> String {
 }
 
 /// Notes the settings of the whole spec that every stage sets for itself.
-fn note_shadowed(merged: &Dict, places: &dyn Locate, outcome: &mut Outcome) {
+fn note_shadowed(merged: &Dict, locations: &dyn Locate, outcome: &mut Outcome) {
     let sections = sections();
     let sections = sections
         .iter()
@@ -205,7 +207,7 @@ fn note_shadowed(merged: &Dict, places: &dyn Locate, outcome: &mut Outcome) {
         .iter()
         .filter_map(|name| Some((name, merged.get(*name)?)))
         .filter(|(name, _)| !outcome.was_seen(name))
-        .map(|(name, value)| (places.locate(name, value.tag()), (*name).to_owned()));
+        .map(|(name, value)| (locations.locate(name, value.tag()), (*name).to_owned()));
     let shadowed: Vec<(Location, String)> = sections
         .filter(|(name, _)| outcome.was_effective(name))
         .flat_map(|(name, dict)| {
@@ -213,11 +215,11 @@ fn note_shadowed(merged: &Dict, places: &dyn Locate, outcome: &mut Outcome) {
                 .map(move |(key, value)| (join(name, key), value))
         })
         .filter(|(path, _)| !outcome.was_seen(path))
-        .map(|(path, value)| (places.locate(&path, value.tag()), path))
+        .map(|(path, value)| (locations.locate(&path, value.tag()), path))
         .chain(heads)
         .collect();
-    for (place, path) in shadowed {
+    for (location, path) in shadowed {
         let why = format!("every stage sets its own; one stage's key is stage.ID.{path}");
-        outcome.idle(path, place, &why);
+        outcome.idle(path, location, &why);
     }
 }

@@ -173,19 +173,23 @@ impl IdleKeys {
     /// The keys that have no effect at any point, each with the reason at the first.
     fn everywhere(&self) -> Vec<(&str, &str)> {
         let keys = self.keys.iter().enumerate();
-        let idle = keys.filter(|(place, _)| self.whys.iter().all(|whys| whys[*place].is_some()));
-        idle.filter_map(|(place, key)| Some((key.as_str(), self.whys.first()?[place].as_deref()?)))
-            .collect()
+        let idle =
+            keys.filter(|(location, _)| self.whys.iter().all(|whys| whys[*location].is_some()));
+        idle.filter_map(|(location, key)| {
+            Some((key.as_str(), self.whys.first()?[location].as_deref()?))
+        })
+        .collect()
     }
 
     /// Why two runs are the same: a key in which they differ, and why it has no effect.
     fn difference(&self, runs: &[PlannedRun], one: usize, other: usize) -> String {
-        let differs = |place: &usize| runs[one].values[*place] != runs[other].values[*place];
-        let mut places = (0..self.keys.len()).filter(differs);
-        places
-            .find_map(|place| {
-                let why = self.whys.get(other)?[place].as_deref()?;
-                let key = &self.keys[place];
+        let differs =
+            |location: &usize| runs[one].values[*location] != runs[other].values[*location];
+        let mut locations = (0..self.keys.len()).filter(differs);
+        locations
+            .find_map(|location| {
+                let why = self.whys.get(other)?[location].as_deref()?;
+                let key = &self.keys[location];
                 Some(format!(": {key} has no effect in the second: {why}"))
             })
             .unwrap_or_default()
@@ -195,27 +199,27 @@ impl IdleKeys {
 /// The faults of all points, each noted once.
 struct Faults {
     points: usize,
-    /// Line -> place, number of points that have it, label of the first.
+    /// Line -> location, number of points that have it, label of the first.
     lines: BTreeMap<String, (Location, usize, String)>,
 }
 
 impl Faults {
     fn new(outcome: &Outcome, points: usize) -> Self {
-        let lines = outcome.placed_faults().into_iter();
+        let lines = outcome.located_faults().into_iter();
         Self {
             points,
             lines: lines
-                .map(|(place, line)| (line, (place, points, String::new())))
+                .map(|(location, line)| (line, (location, points, String::new())))
                 .collect(),
         }
     }
 
     fn add(&mut self, outcome: &Outcome, label: &str) {
-        for (place, line) in outcome.placed_faults() {
+        for (location, line) in outcome.located_faults() {
             let entry = self
                 .lines
                 .entry(line)
-                .or_insert_with(|| (place, 0, label.to_owned()));
+                .or_insert_with(|| (location, 0, label.to_owned()));
             entry.1 += 1;
         }
     }
@@ -223,8 +227,9 @@ impl Faults {
     /// Notes settings that must not stand there; whether there is one.
     fn refuse_misfits(&mut self, misfits: BTreeMap<String, (Location, String)>) -> bool {
         let any = !misfits.is_empty();
-        for (place, line) in misfits.into_values() {
-            self.lines.insert(line, (place, self.points, String::new()));
+        for (location, line) in misfits.into_values() {
+            self.lines
+                .insert(line, (location, self.points, String::new()));
         }
         any
     }
@@ -233,9 +238,10 @@ impl Faults {
     fn refuse_idle(&mut self, idle: &IdleKeys, sweep: &Sweep) -> bool {
         let keys = idle.everywhere();
         for (key, why) in &keys {
-            let place = sweep.place(key);
-            let line = format!("{place}: {key}: cannot be swept, it has no effect: {why}");
-            self.lines.insert(line, (place, self.points, String::new()));
+            let location = sweep.location(key);
+            let line = format!("{location}: {key}: cannot be swept, it has no effect: {why}");
+            self.lines
+                .insert(line, (location, self.points, String::new()));
         }
         !keys.is_empty()
     }
@@ -245,7 +251,7 @@ impl Faults {
         let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
         for (number, run) in runs.iter().enumerate() {
             if let Some(first) = seen.insert(&run.text, number) {
-                let place = Location {
+                let location = Location {
                     layer: SWEEP.into(),
                     file: None,
                 };
@@ -255,7 +261,8 @@ impl Faults {
                     run.label,
                     idle.difference(runs, first, number)
                 );
-                self.lines.insert(line, (place, self.points, String::new()));
+                self.lines
+                    .insert(line, (location, self.points, String::new()));
             }
         }
     }
@@ -265,9 +272,9 @@ impl Faults {
             return Ok(());
         }
         let mut lines: Vec<_> = self.lines.into_iter().collect();
-        lines.sort_by_key(|(_, (place, ..))| (place.file.is_none(), place.file.clone()));
-        let lines = lines.into_iter().map(|(line, (place, count, label))| {
-            if count >= self.points || place.layer == SWEEP {
+        lines.sort_by_key(|(_, (location, ..))| (location.file.is_none(), location.file.clone()));
+        let lines = lines.into_iter().map(|(line, (location, count, label))| {
+            if count >= self.points || location.layer == SWEEP {
                 line
             } else if count == 1 {
                 format!("{line} (in the run {label})")

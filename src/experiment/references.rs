@@ -38,7 +38,7 @@ impl Wants {
 pub(crate) struct Link {
     /// The stage that refers.
     pub from: String,
-    pub place: Location,
+    pub location: Location,
     pub key: String,
     /// The stage that is referred to.
     pub target: String,
@@ -85,7 +85,7 @@ pub(crate) fn check(
             }
             (None, Some(_)) => continue,
         };
-        outcome.fault(&link.place, &link.key, &message);
+        outcome.fault(&link.location, &link.key, &message);
     }
     for mut circle in tarjan_scc(&graph)
         .into_iter()
@@ -107,6 +107,6 @@ pub(crate) fn check(
             "the stages {} wait for each other in a circle",
             names.join(", ")
         );
-        outcome.fault(&link.place, &link.key, &message);
+        outcome.fault(&link.location, &link.key, &message);
     }
 }

@@ -41,7 +41,7 @@ pub(crate) struct StageReader<'a> {
     pub stages: &'a [String],
     /// All sections with their keys.
     pub sections: &'a [SectionInfo],
-    pub places: &'a dyn Locate,
+    pub locations: &'a dyn Locate,
     pub outcome: &'a mut Outcome,
 }
 
@@ -169,13 +169,13 @@ impl<'a> StageReader<'a> {
             if used || scope.task.is_none() {
                 self.outcome.effective_here.insert(table);
             } else if let Some(task) = scope.task {
-                // A layer knows the places of values; the header of a section only stands in a file.
-                let mut place = self.places.locate(&first, tag);
-                if place.file.is_some() {
-                    place = self.places.locate_section(&table);
+                // A layer knows the locations of values; the header of a section only stands in a file.
+                let mut location = self.locations.locate(&first, tag);
+                if location.file.is_some() {
+                    location = self.locations.locate_section(&table);
                 }
                 let idle = Idle {
-                    place,
+                    location,
                     why: format!("the task {task} does not use it"),
                     is_default: false,
                     is_fault: false,
@@ -204,7 +204,7 @@ impl<'a> StageReader<'a> {
             used,
             shared: false,
             around: scope,
-            places: self.places,
+            locations: self.locations,
             outcome: self.outcome,
         }
     }
@@ -214,9 +214,9 @@ impl<'a> StageReader<'a> {
         let mut sound = true;
         for (path, value) in scope.written(scope.id, name) {
             if value.as_dict().is_none() {
-                let place = self.places.locate(&path, value.tag());
+                let location = self.locations.locate(&path, value.tag());
                 self.outcome.fault(
-                    &place,
+                    &location,
                     &path,
                     &format!("expected a table, found {}", found(value)),
                 );
@@ -238,7 +238,7 @@ impl<'a> StageReader<'a> {
                 HEAD_NAMES,
                 &[],
                 self.sections,
-                self.places,
+                self.locations,
                 self.outcome,
             );
         }
@@ -344,7 +344,7 @@ impl<'a> Scope<'a> {
     }
 }
 
-/// The first value below a table: a layer knows the places of values, not of tables.
+/// The first value below a table: a layer knows the locations of values, not of tables.
 pub(crate) fn first_leaf<'a>(path: &str, value: &'a Value) -> (String, &'a Value) {
     match value.as_dict().and_then(|dict| dict.iter().next()) {
         Some((key, inner)) => first_leaf(&join(path, key), inner),
@@ -359,7 +359,7 @@ pub(crate) fn refuse_unknown(
     heads: &[&str],
     stages: &[String],
     sections: &[SectionInfo],
-    places: &dyn Locate,
+    locations: &dyn Locate,
     outcome: &mut Outcome,
 ) {
     let known = heads
@@ -376,8 +376,8 @@ pub(crate) fn refuse_unknown(
                 }
                 false => unknown_key(key, known.clone(), sections),
             };
-            let place = places.locate(&written, value.tag());
-            outcome.fault(&place, &written, &message);
+            let location = locations.locate(&written, value.tag());
+            outcome.fault(&location, &written, &message);
         }
     }
 }

@@ -1,12 +1,12 @@
 //! An activation layer: its true derivative backwards, or the identity where the pass's plan says so (LinBP).
 
-use super::sink::{Grad, Rule};
+use super::gradients::{Grad, Rule};
 use super::tape::{Tape, Var};
 use crate::Result;
 use crate::ops;
 use crate::ops::activation::Activation;
 
-/// An activation with a place in the network's list of activations. Made by [`super::Builder::activation`].
+/// An activation with a position in the network's list of activations. Made by [`super::Builder::activation`].
 #[derive(Clone, Copy, Debug)]
 pub struct Act {
     kind: Activation,
@@ -37,12 +37,14 @@ impl Act {
             _ if kind.derivative_from_output() => Some(y.clone()),
             _ => Some(x.tensor().clone()),
         };
-        Ok(tape.record(y, id.is_some(), move |dy, sink| match &saved {
-            Some(saved) if !sink.is_linear(rule) => {
-                let dx = ops::activation::backward(dy.tensor(), saved, kind)?;
-                sink.add(id, Grad::new(dx))
-            }
-            _ => sink.add(id, dy),
-        }))
+        Ok(
+            tape.record(y, id.is_some(), move |dy, gradients| match &saved {
+                Some(saved) if !gradients.is_linear(rule) => {
+                    let dx = ops::activation::backward(dy.tensor(), saved, kind)?;
+                    gradients.add(id, Grad::new(dx))
+                }
+                _ => gradients.add(id, dy),
+            }),
+        )
     }
 }

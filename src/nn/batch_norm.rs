@@ -2,10 +2,10 @@
 
 use super::activation::Act;
 use super::builder::Builder;
+use super::gradients::{Grad, Rule};
 use super::init::Init;
 use super::param::Param;
 use super::pass::Mode;
-use super::sink::{Grad, Rule};
 use super::tape::{Tape, Var};
 use crate::Result;
 use crate::ops::activation::{self, Activation};
@@ -87,27 +87,27 @@ impl BatchNorm2d {
         let wanted = wants_parameters || x_id.is_some() || residual_id.is_some();
         let told_from = pulled.then_some(z);
         let (input, layer) = (x.tensor().clone(), self.clone());
-        Ok(tape.record(y, wanted, move |dy, sink| {
-            let linear = sink.is_linear(rule);
+        Ok(tape.record(y, wanted, move |dy, gradients| {
+            let linear = gradients.is_linear(rule);
             let dz = match &told_from {
                 Some(z) if !linear => Grad::new(activation::backward(dy.tensor(), z, kind)?),
                 _ => dy,
             };
-            let gradients = op::backward(
+            let found = op::backward(
                 dz.tensor(),
                 &input,
                 &saved,
                 linear || pulled,
                 x_id.is_some(),
-                wants_parameters && sink.takes_parameters(),
+                wants_parameters && gradients.takes_parameters(),
             )?;
-            if let Some((gamma, beta)) = gradients.parameters {
-                sink.parameter(&layer.weight, gamma)?;
-                sink.parameter(&layer.bias, beta)?;
+            if let Some((gamma, beta)) = found.parameters {
+                gradients.parameter(&layer.weight, gamma)?;
+                gradients.parameter(&layer.bias, beta)?;
             }
-            sink.add(residual_id, dz)?;
-            match gradients.input {
-                Some(dx) => sink.add(x_id, Grad::new(dx)),
+            gradients.add(residual_id, dz)?;
+            match found.input {
+                Some(dx) => gradients.add(x_id, Grad::new(dx)),
                 None => Ok(()),
             }
         }))

@@ -1,9 +1,9 @@
 //! Convolution layer.
 
 use super::builder::Builder;
+use super::gradients::Grad;
 use super::init::Init;
 use super::param::Param;
-use super::sink::Grad;
 use super::tape::{Tape, Var};
 use crate::Result;
 use crate::ops::bias;
@@ -93,18 +93,18 @@ impl Conv2d {
         let saved = wants_parameters.then(|| x.tensor().clone());
         let (id, shape, layer) = (x.id(), x.dims().to_vec(), self.clone());
         Ok(
-            tape.record(y, wants_parameters || id.is_some(), move |dy, sink| {
+            tape.record(y, wants_parameters || id.is_some(), move |dy, gradients| {
                 let (dy, geometry) = (dy.tensor(), layer.geometry);
-                if let (Some(x), true) = (&saved, sink.takes_parameters()) {
+                if let (Some(x), true) = (&saved, gradients.takes_parameters()) {
                     let dw = conv::backward_weight(x, dy, layer.weight.tensor().dims(), geometry)?;
-                    sink.parameter(&layer.weight, dw)?;
+                    gradients.parameter(&layer.weight, dw)?;
                     if let Some(bias) = &layer.bias {
-                        sink.parameter(bias, bias::gradient(dy)?)?;
+                        gradients.parameter(bias, bias::gradient(dy)?)?;
                     }
                 }
                 if id.is_some() {
                     let dx = conv::backward_input(dy, layer.weight.tensor(), &shape, geometry)?;
-                    sink.add(id, Grad::new(dx))?;
+                    gradients.add(id, Grad::new(dx))?;
                 }
                 Ok(())
             }),

@@ -1,8 +1,8 @@
 //! Dropout layer: active in training mode alone.
 
 use super::builder::Builder;
+use super::gradients::Grad;
 use super::pass::Mode;
-use super::sink::Grad;
 use super::tape::{Tape, Var};
 use crate::ops::dropout::{self as op, Mask};
 use crate::rng::name_index;
@@ -45,8 +45,8 @@ impl Dropout {
         };
         let y = op::apply(x.tensor(), mask)?;
         let id = x.id();
-        Ok(tape.record(y, id.is_some(), move |dy, sink| {
-            sink.add(id, Grad::new(op::apply(dy.tensor(), mask)?))
+        Ok(tape.record(y, id.is_some(), move |dy, gradients| {
+            gradients.add(id, Grad::new(op::apply(dy.tensor(), mask)?))
         }))
     }
 }

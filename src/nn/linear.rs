@@ -1,9 +1,9 @@
 //! Fully connected layer.
 
 use super::builder::Builder;
+use super::gradients::Grad;
 use super::init::Init;
 use super::param::Param;
-use super::sink::Grad;
 use super::tape::{Tape, Var};
 use crate::Result;
 use crate::ops::{bias, linear as op};
@@ -36,15 +36,15 @@ impl Linear {
         let saved = wants_parameters.then(|| x.tensor().clone());
         let (id, layer) = (x.id(), self.clone());
         Ok(
-            tape.record(y, wants_parameters || id.is_some(), move |dy, sink| {
+            tape.record(y, wants_parameters || id.is_some(), move |dy, gradients| {
                 let dy = dy.tensor();
-                if let (Some(x), true) = (&saved, sink.takes_parameters()) {
-                    sink.parameter(&layer.weight, op::backward_weight(x, dy)?)?;
-                    sink.parameter(&layer.bias, bias::gradient(dy)?)?;
+                if let (Some(x), true) = (&saved, gradients.takes_parameters()) {
+                    gradients.parameter(&layer.weight, op::backward_weight(x, dy)?)?;
+                    gradients.parameter(&layer.bias, bias::gradient(dy)?)?;
                 }
                 if id.is_some() {
                     let dx = op::backward_input(dy, layer.weight.tensor())?;
-                    sink.add(id, Grad::new(dx))?;
+                    gradients.add(id, Grad::new(dx))?;
                 }
                 Ok(())
             }),

@@ -5,6 +5,7 @@ pub mod batch_norm;
 pub mod builder;
 pub mod conv;
 pub mod dropout;
+pub mod gradients;
 pub mod init;
 pub mod linear;
 pub mod loss;
@@ -12,7 +13,6 @@ pub mod network;
 pub mod param;
 pub mod pass;
 pub mod pool;
-pub mod sink;
 pub mod structure;
 pub mod tape;
 

@@ -1,6 +1,6 @@
 //! Pooling layers, which have no parameters.
 
-use super::sink::Grad;
+use super::gradients::Grad;
 use super::tape::{Tape, Var};
 use crate::Result;
 use crate::ops::pool::{self as op, Average, Window};
@@ -14,9 +14,9 @@ pub fn max_pool(tape: &Tape, x: &Var, kernel: usize, stride: usize, padding: usi
     };
     let (y, taps) = op::max_forward(x.tensor(), window)?;
     let (id, shape) = (x.id(), x.dims().to_vec());
-    Ok(tape.record(y, id.is_some(), move |dy, sink| {
+    Ok(tape.record(y, id.is_some(), move |dy, gradients| {
         let dx = op::max_backward(dy.tensor(), &taps, &shape, window)?;
-        sink.add(id, Grad::new(dx))
+        gradients.add(id, Grad::new(dx))
     }))
 }
 
@@ -33,8 +33,8 @@ pub fn adaptive_average_pool(tape: &Tape, x: &Var, oh: usize, ow: usize) -> Resu
 fn average(tape: &Tape, x: &Var, average: Average) -> Result<Var> {
     let y = op::average_forward(x.tensor(), average)?;
     let (id, shape) = (x.id(), x.dims().to_vec());
-    Ok(tape.record(y, id.is_some(), move |dy, sink| {
+    Ok(tape.record(y, id.is_some(), move |dy, gradients| {
         let dx = op::average_backward(dy.tensor(), &shape, average)?;
-        sink.add(id, Grad::new(dx))
+        gradients.add(id, Grad::new(dx))
     }))
 }

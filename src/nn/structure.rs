@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use super::sink::Grad;
+use super::gradients::Grad;
 use super::tape::{Tape, Var};
 use crate::Result;
 use crate::ops::image::{self, Normalize, to_channels_first, to_channels_last};
@@ -12,10 +12,12 @@ use crate::ops::{concat, elementwise};
 pub fn add(tape: &Tape, a: &Var, b: &Var) -> Result<Var> {
     let y = elementwise::add(a.tensor(), b.tensor())?;
     let (a, b) = (a.id(), b.id());
-    Ok(tape.record(y, a.is_some() || b.is_some(), move |dy, sink| {
-        sink.add(a, dy.clone())?;
-        sink.add(b, dy)
-    }))
+    Ok(
+        tape.record(y, a.is_some() || b.is_some(), move |dy, gradients| {
+            gradients.add(a, dy.clone())?;
+            gradients.add(b, dy)
+        }),
+    )
 }
 
 /// Joins activations along channels.
@@ -27,11 +29,11 @@ pub fn concatenate(tape: &Tape, parts: &[Var]) -> Result<Var> {
         .map(|part| (part.id(), part.dims()[3]))
         .collect();
     let wanted = ids.iter().any(|(id, _)| id.is_some());
-    Ok(tape.record(y, wanted, move |dy, sink| {
+    Ok(tape.record(y, wanted, move |dy, gradients| {
         let mut start = 0;
         for &(id, width) in &ids {
             if id.is_some() {
-                sink.add(id, Grad::new(concat::slice(dy.tensor(), start, width)?))?;
+                gradients.add(id, Grad::new(concat::slice(dy.tensor(), start, width)?))?;
             }
             start += width;
         }
@@ -52,13 +54,13 @@ pub fn flatten(tape: &Tape, x: &Var) -> Result<Var> {
     };
     let y = y.reshape((n, c * h * w))?;
     let id = x.id();
-    Ok(tape.record(y, id.is_some(), move |dy, sink| {
+    Ok(tape.record(y, id.is_some(), move |dy, gradients| {
         let dx = if moved {
             Grad::new(to_channels_last(dy.reshape((n, c, h, w))?.tensor(), None)?)
         } else {
             dy.reshape((n, h, w, c))?
         };
-        sink.add(id, dx)
+        gradients.add(id, dx)
     }))
 }
 
@@ -66,8 +68,8 @@ pub fn flatten(tape: &Tape, x: &Var) -> Result<Var> {
 pub fn enter(tape: &Tape, images: &Var, normalize: Option<&Normalize>) -> Result<Var> {
     let y = image::enter(images.tensor(), normalize)?;
     let (id, normalize) = (images.id(), normalize.cloned());
-    Ok(tape.record(y, id.is_some(), move |dy, sink| {
-        sink.add(
+    Ok(tape.record(y, id.is_some(), move |dy, gradients| {
+        gradients.add(
             id,
             Grad::new(image::leave(dy.tensor(), normalize.as_ref())?),
         )

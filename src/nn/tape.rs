@@ -1,7 +1,7 @@
 //! The reverse mode: a forward call records what its backward needs, one walk in reverse order computes gradients.
 //!
 //! What a pass is for is said before it starts ([`Pass`]): which gradients are wanted, and which activations have a
-//! linear backward. So a layer keeps only what somebody will read: a pass for the input's gradient keeps no input of
+//! linear backward. So a layer keeps only what will be read: a pass for the input's gradient keeps no input of
 //! a convolution, one without gradients keeps nothing. Linear backpropagation is decided here and nowhere else.
 
 use std::cell::{Cell, RefCell};
@@ -9,9 +9,9 @@ use std::ops::Range;
 
 use candle_core::Tensor;
 
+use super::gradients::{Grad, GradientStore, Rule};
 use super::param::Param;
 use super::pass::Pass;
-use super::sink::{Grad, Rule, Sink};
 use crate::ops::rescale::to_norms_of;
 use crate::{Error, Result};
 
@@ -28,7 +28,7 @@ impl Var {
         &self.tensor
     }
 
-    /// Whether anybody wants this value's gradient.
+    /// Whether this value's gradient is needed.
     pub fn wants_gradient(&self) -> bool {
         self.id.is_some()
     }
@@ -44,7 +44,7 @@ impl Var {
     }
 }
 
-type Backward = Box<dyn Fn(Grad, &mut Sink) -> Result<()>>;
+type Backward = Box<dyn Fn(Grad, &mut GradientStore) -> Result<()>>;
 
 struct Node {
     output: usize,
@@ -137,7 +137,7 @@ impl Tape {
             (true, None) => Rule::Linear,
             (true, Some(_)) => {
                 self.inside.set(Some(true));
-                Rule::Rehearsed
+                Rule::TrueNorms
             }
         }
     }
@@ -154,13 +154,13 @@ impl Tape {
         }
     }
 
-    /// Records a value. `backward` gets its gradient and hands gradients on; where nobody wants them (`wanted` is
+    /// Records a value. `backward` gets its gradient and hands gradients on; where they are not needed (`wanted` is
     /// false) it is dropped at once, and with it whatever it kept.
     pub fn record(
         &self,
         tensor: Tensor,
         wanted: bool,
-        backward: impl Fn(Grad, &mut Sink) -> Result<()> + 'static,
+        backward: impl Fn(Grad, &mut GradientStore) -> Result<()> + 'static,
     ) -> Var {
         if !wanted {
             return Var { tensor, id: None };
@@ -191,7 +191,9 @@ impl Tape {
             return branch(x);
         }
         let id = x.id;
-        let start = self.record(x.tensor.clone(), true, move |dy, sink| sink.add(id, dy));
+        let start = self.record(x.tensor.clone(), true, move |dy, gradients| {
+            gradients.add(id, dy)
+        });
         let first = self.nodes.borrow().len();
         self.inside.set(Some(false));
         let end = branch(&start);
@@ -209,32 +211,32 @@ impl Tape {
 
     /// Walks the tape back from `result`, whose gradient is `gradient`. Each node is released as soon as it was used.
     pub fn backward(self, result: &Var, gradient: Tensor) -> Result<Gradients> {
-        let mut sink = Sink::new(self.values.get());
-        sink.add(result.id, Grad::new(gradient))?;
+        let mut gradients = GradientStore::new(self.values.get());
+        gradients.add(result.id, Grad::new(gradient))?;
         let mut nodes = self.nodes.into_inner();
         let mut branches = self.branches.into_inner();
         // The start of the branch that the walk is in, and its gradient by the true derivatives.
-        let mut rehearsed: Option<(usize, Option<Grad>)> = None;
+        let mut true_norms: Option<(usize, Option<Grad>)> = None;
         while !nodes.is_empty() {
             if let Some(branch) = branches.pop_if(|branch| branch.nodes.end == nodes.len()) {
-                let gradient = rehearse(&nodes[branch.nodes.clone()], &branch, &mut sink)?;
-                rehearsed = Some((branch.start, gradient));
+                let gradient = rehearse(&nodes[branch.nodes.clone()], &branch, &mut gradients)?;
+                true_norms = Some((branch.start, gradient));
             }
             let Some(node) = nodes.pop() else { break };
-            let Some(mut gradient) = sink.take(node.output) else {
+            let Some(mut gradient) = gradients.take(node.output) else {
                 continue;
             };
-            if let Some((_, truth)) = rehearsed.take_if(|(start, _)| *start == node.output) {
+            if let Some((_, truth)) = true_norms.take_if(|(start, _)| *start == node.output) {
                 gradient = match truth {
                     Some(truth) => Grad::new(to_norms_of(gradient.tensor(), truth.tensor())?),
                     None => gradient,
                 };
             }
-            (node.backward)(gradient, &mut sink)?;
+            (node.backward)(gradient, &mut gradients)?;
         }
-        let input = self.input.get().and_then(|id| sink.take(id));
+        let input = self.input.get().and_then(|id| gradients.take(id));
         Ok(Gradients {
-            parameters: sink.into_parameters(),
+            parameters: gradients.into_parameters(),
             input: input.map(|grad| grad.tensor().clone()),
         })
     }
@@ -242,19 +244,23 @@ impl Tape {
 
 /// Walks a branch with the true derivatives, from the gradient that its end has. Returns the gradient at its start and
 /// leaves everything else as it was.
-fn rehearse(nodes: &[Node], branch: &Branch, sink: &mut Sink) -> Result<Option<Grad>> {
-    let Some(gradient) = sink.take(branch.end) else {
+fn rehearse(
+    nodes: &[Node],
+    branch: &Branch,
+    gradients: &mut GradientStore,
+) -> Result<Option<Grad>> {
+    let Some(gradient) = gradients.take(branch.end) else {
         return Ok(None);
     };
-    sink.start_rehearsal(branch.start);
-    sink.add(Some(branch.end), gradient.clone())?;
+    gradients.start_true_norm_pass(branch.start);
+    gradients.add(Some(branch.end), gradient.clone())?;
     for node in nodes.iter().rev() {
-        if let Some(gradient) = sink.take(node.output) {
-            (node.backward)(gradient, sink)?;
+        if let Some(gradient) = gradients.take(node.output) {
+            (node.backward)(gradient, gradients)?;
         }
     }
-    sink.end_rehearsal();
-    let at_start = sink.take(branch.start);
-    sink.add(Some(branch.end), gradient)?;
+    gradients.end_true_norm_pass();
+    let at_start = gradients.take(branch.start);
+    gradients.add(Some(branch.end), gradient)?;
     Ok(at_start)
 }

@@ -79,7 +79,7 @@ fn block_of(size: usize) -> Option<Layout> {
     Layout::from_size_align(size, alignment).ok()
 }
 
-/// A fresh block of the system. Huge pages are asked for before anybody touches it.
+/// A fresh block of the system. Huge pages are asked for before the first touch.
 ///
 /// # Safety
 /// The layout is not of size zero.
@@ -161,7 +161,7 @@ impl Cache {
                 None => index -= 1,
                 Some(block) => {
                     if let Some(layout) = block_of(size_of_class(index - 1)) {
-                        // SAFETY: the block was made with the layout of its class and nobody uses it.
+                        // SAFETY: the block was made with the layout of its class and is no longer in use.
                         unsafe { System.dealloc(block, layout) };
                     }
                 }

@@ -129,12 +129,12 @@ pub fn tensor<T: Real>(values: Vec<T>, shape: impl Into<Shape>) -> Result<Tensor
     Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
 }
 
-/// Runs `body` on the numbers of `tensor`, which are changed in place. The caller knows that nobody else reads them.
+/// Runs `body` on the numbers of `tensor`, which are changed in place. The caller makes sure that nothing else reads them.
 pub fn with_mut<T: Real, R>(tensor: &Tensor, body: impl FnOnce(&mut [T]) -> R) -> Result<R> {
     struct InPlace<T, F, R>(Mutex<(Option<F>, Option<R>)>, PhantomData<T>);
     impl<T: Real, R, F: FnOnce(&mut [T]) -> R> InplaceOp1 for InPlace<T, F, R> {
         fn name(&self) -> &'static str {
-            "in-place"
+            "in-position"
         }
         fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
             let (start, end) = span(layout).map_err(candle_core::Error::wrap)?;
@@ -149,7 +149,7 @@ pub fn with_mut<T: Real, R>(tensor: &Tensor, body: impl FnOnce(&mut [T]) -> R) -
     let op = InPlace::<T, _, R>(Mutex::new((Some(body), None)), PhantomData);
     tensor.inplace_op1(&op)?;
     let (_, result) = op.0.into_inner().expect("the closure runs once");
-    result.ok_or_else(|| Error::failed("an in-place operation did not run"))
+    result.ok_or_else(|| Error::failed("an in-position operation did not run"))
 }
 
 fn mutable<T: Real>(storage: &mut CpuStorage) -> candle_core::Result<&mut [T]> {
@@ -159,11 +159,16 @@ fn mutable<T: Real>(storage: &mut CpuStorage) -> candle_core::Result<&mut [T]> {
     let any: &mut dyn Any = match storage {
         CpuStorage::F32(v) => v,
         CpuStorage::F64(v) => v,
-        _ => return Err(candle_core::Error::UnsupportedDTypeForOp(found, "in-place")),
+        _ => {
+            return Err(candle_core::Error::UnsupportedDTypeForOp(
+                found,
+                "in-position",
+            ));
+        }
     };
-    any.downcast_mut::<Vec<T>>()
-        .map(Vec::as_mut_slice)
-        .ok_or(candle_core::Error::UnsupportedDTypeForOp(found, "in-place"))
+    any.downcast_mut::<Vec<T>>().map(Vec::as_mut_slice).ok_or(
+        candle_core::Error::UnsupportedDTypeForOp(found, "in-position"),
+    )
 }
 
 /// A vector of `len` numbers whose content is unspecified: for outputs that are written from end to end.

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use candle_core::Tensor;
 
 pub use adam::{Adam, AdamConfig};
-pub use schedule::{Place, Schedule, Shape};
+pub use schedule::{Position, Schedule, Shape};
 pub use sgd::{Sgd, SgdConfig};
 
 use crate::nn::{Gradients, Param};

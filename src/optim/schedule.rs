@@ -1,10 +1,10 @@
-//! Learning-rate schedules as pure functions of the place in a training.
+//! Learning-rate schedules as pure functions of the position in a training.
 
 use std::f64::consts::PI;
 
-/// A place in a training: nothing else decides the learning rate, so nothing has to be saved.
+/// A position in a training: nothing else decides the learning rate, so nothing has to be saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct Position {
     /// Epoch, from 0.
     pub epoch: usize,
     /// Step within the epoch, from 0.
@@ -14,7 +14,7 @@ pub struct Place {
     pub epochs: usize,
 }
 
-impl Place {
+impl Position {
     /// Epochs done, with fractions.
     fn progress(&self) -> f64 {
         self.epoch as f64 + self.step as f64 / self.steps_per_epoch.max(1) as f64
@@ -53,13 +53,13 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// The learning rate of the step at `place`.
-    pub fn learning_rate(&self, place: Place) -> f64 {
-        let epoch = place.epoch as f64;
+    /// The learning rate of the step at `position`.
+    pub fn learning_rate(&self, position: Position) -> f64 {
+        let epoch = position.epoch as f64;
         let rate = match &self.shape {
             Shape::Constant => self.base,
             Shape::Step { milestones, gamma } => {
-                let passed = milestones.iter().filter(|&&m| place.epoch >= m).count();
+                let passed = milestones.iter().filter(|&&m| position.epoch >= m).count();
                 self.base * gamma.powi(passed as i32)
             }
             Shape::Exponential { gamma } => self.base * gamma.powf(epoch),
@@ -72,8 +72,8 @@ impl Schedule {
                 div,
                 final_div,
             } => {
-                let total = (place.epochs * place.steps_per_epoch) as f64;
-                let step = (place.epoch * place.steps_per_epoch + place.step) as f64;
+                let total = (position.epochs * position.steps_per_epoch) as f64;
+                let step = (position.epoch * position.steps_per_epoch + position.step) as f64;
                 let (start, last) = (max / div, max / div / final_div);
                 let peak = pct_start * total - 1.0;
                 if step <= peak {
@@ -84,8 +84,8 @@ impl Schedule {
             }
         };
         let warmup = self.warmup_epochs as f64;
-        if place.epoch < self.warmup_epochs {
-            let done = place.progress() + 1.0 / place.steps_per_epoch.max(1) as f64;
+        if position.epoch < self.warmup_epochs {
+            let done = position.progress() + 1.0 / position.steps_per_epoch.max(1) as f64;
             rate * (done / warmup).min(1.0)
         } else {
             rate
@@ -108,7 +108,7 @@ mod tests {
             shape,
             warmup_epochs: 0,
         };
-        schedule.learning_rate(Place {
+        schedule.learning_rate(Position {
             epoch,
             step: 0,
             steps_per_epoch: 10,
@@ -158,7 +158,7 @@ mod tests {
             warmup_epochs: 2,
         };
         let rate = |epoch, step| {
-            schedule.learning_rate(Place {
+            schedule.learning_rate(Position {
                 epoch,
                 step,
                 steps_per_epoch: 4,
@@ -196,7 +196,7 @@ mod tests {
             4e-06,
         ];
         for (step, expected) in expected.into_iter().enumerate() {
-            let found = schedule.learning_rate(Place {
+            let found = schedule.learning_rate(Position {
                 epoch: step / 5,
                 step: step % 5,
                 steps_per_epoch: 5,

@@ -254,11 +254,11 @@ mod tests {
             contents.known.into_inner().unwrap().len()
         };
         assert_eq!(known(&whole), 2);
-        for place in [3, 70, 135] {
+        for position in [3, 70, 135] {
             let mut flipped = whole.clone();
-            flipped[place] ^= 1;
+            flipped[position] ^= 1;
             // The other line still stands, and the file is read again.
-            assert_eq!(known(&flipped), 2, "byte {place}");
+            assert_eq!(known(&flipped), 2, "byte {position}");
         }
         assert_eq!(known(&whole[..whole.len() - 5]), 1);
         assert_eq!(known(b"\xff\xfe not a memory at all"), 1);

@@ -12,7 +12,7 @@ use super::device::{described, precision};
 use super::graph::Graph;
 use super::inputs;
 use super::keys::stage_keys;
-use super::place::run_folder;
+use super::run_path::run_folder;
 use super::schedule;
 use crate::experiment::PlannedRun;
 use crate::ops::precision::with as with_precision;
@@ -84,8 +84,8 @@ pub(super) fn execute(
     let read = inputs::of_stages(&run.spec, contents)?;
     let keys = stage_keys(&run.spec, &graph, &read)?;
     let inputs = inputs::of_run(&read);
-    let place = run_folder(&named, run, &inputs);
-    let name = &place.folder;
+    let position = run_folder(&named, run, &inputs);
+    let name = &position.folder;
     let folder = RunFolder::open(RunStart {
         results: &options.results,
         name: &run.spec.name,
@@ -111,7 +111,7 @@ pub(super) fn execute(
         // Standard error has them once for all runs.
         shown(Level::WARN, warning);
     }
-    if let Some(because) = place.because {
+    if let Some(because) = position.because {
         begins(format!("run anew: {because}"));
     }
     if let Some(other) = folder.other_program() {
@@ -189,7 +189,7 @@ fn relative(stage: &Path, run: &Path) -> String {
 
 impl Execution<'_> {
     /// Runs a stage unless it is finished, and records its state. `threaded`: on a thread of its own.
-    fn stage(&self, place: usize, graph: &Graph, threaded: bool) -> Result<()> {
+    fn stage(&self, position: usize, graph: &Graph, threaded: bool) -> Result<()> {
         interrupt::check()?;
         // A thread's events go to the run's log only if it says so.
         let _log = if threaded {
@@ -197,8 +197,8 @@ impl Execution<'_> {
         } else {
             None
         };
-        let spec = &self.run.spec.stages[place];
-        let key = &self.keys[place];
+        let spec = &self.run.spec.stages[position];
+        let key = &self.keys[position];
         let progress = self.progress.labelled(&self.run.label);
         let folder = if self.run.spec.staged {
             StageFolder::shared(&self.named, &spec.id, key, |owner| {
@@ -213,11 +213,11 @@ impl Execution<'_> {
                 Ok(finished.metrics)
             }
             None => {
-                inputs::unchanged(spec, &self.inputs[place], self.contents)?;
+                inputs::unchanged(spec, &self.inputs[position], self.contents)?;
                 self.folder.set_stage(&spec.id, RunState::Running, None)?;
                 tracing::info!(stage = spec.id, task = %spec.task.kind(), "begins");
                 let inputs: BTreeMap<String, PathBuf> = graph
-                    .inputs(place)
+                    .inputs(position)
                     .into_iter()
                     .map(|input| {
                         let id = &self.run.spec.stages[input].id;

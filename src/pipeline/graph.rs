@@ -46,10 +46,10 @@ impl Graph {
                 about: about(stage),
             });
         }
-        for (place, stage) in spec.stages.iter().enumerate() {
+        for (position, stage) in spec.stages.iter().enumerate() {
             for (key, target) in references(stage) {
                 if let Some(source) = spec.stages.iter().position(|other| other.id == target) {
-                    graph.add_edge(NodeIndex::new(source), NodeIndex::new(place), key);
+                    graph.add_edge(NodeIndex::new(source), NodeIndex::new(position), key);
                 }
             }
         }

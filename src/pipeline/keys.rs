@@ -20,8 +20,8 @@ pub fn stage_keys(
     inputs: &[Vec<Input>],
 ) -> Result<Vec<String>> {
     let mut keys = vec![String::new(); spec.stages.len()];
-    for place in graph.order() {
-        let mut stage = spec.stages[place].clone();
+    for position in graph.order() {
+        let mut stage = spec.stages[position].clone();
         let key_of = |id: &str| {
             let source = spec.stages.iter().position(|stage| stage.id == id);
             source.map_or_else(|| id.to_owned(), |source| keys[source].clone())
@@ -38,10 +38,10 @@ pub fn stage_keys(
             *id = key_of(id);
         }
         let mut text = format!("{FORMAT_VERSION}\n{}", stage.identity()?);
-        for input in &inputs[place] {
+        for input in &inputs[position] {
             text.push_str(&format!("{} {}\n", input.what, input.hash));
         }
-        keys[place] = blake3::hash(text.as_bytes()).to_hex().to_string();
+        keys[position] = blake3::hash(text.as_bytes()).to_hex().to_string();
     }
     Ok(keys)
 }

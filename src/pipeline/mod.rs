@@ -1,6 +1,6 @@
 //! From a checked spec to files: the graph of its stages, their keys, and what executes them.
 
-mod aside;
+mod archive;
 mod contents;
 mod device;
 mod execute;
@@ -8,8 +8,8 @@ mod graph;
 mod inputs;
 mod keys;
 mod memory;
-mod place;
 mod preflight;
+mod run_path;
 mod runs;
 mod schedule;
 
@@ -20,6 +20,6 @@ pub use graph::{Format, Graph, points};
 pub use inputs::{of_run, of_stages};
 pub use keys::stage_keys;
 pub use memory::check_memory;
-pub use place::{Place, run_folder};
 pub use preflight::{check_data, check_models};
+pub use run_path::{RunPath, run_folder};
 pub use runs::{RunResult, execute_all};

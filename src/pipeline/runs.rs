@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::aside::move_aside;
+use super::archive::archive;
 use super::contents::Contents;
 use super::execute::{Options, Outcome, execute};
 use super::graph::Graph;
 use super::inputs;
 use super::keys::stage_keys;
-use super::place::run_folder;
+use super::run_path::run_folder;
 use crate::experiment::Plan;
 use crate::run::{Progress, interrupt};
 use crate::{Error, Result};
@@ -43,7 +43,7 @@ pub fn execute_all(
                 stages.extend(ids.zip(keys));
             }
         }
-        for path in move_aside(&named, &folders, &stages)? {
+        for path in archive(&named, &folders, &stages)? {
             progress.line(&format!("earlier results are in {}", path.display()));
         }
     }
@@ -54,8 +54,8 @@ pub fn execute_all(
     let stopped = AtomicBool::new(false);
     let results = Mutex::new(Vec::new());
     let work = || loop {
-        let place = next.fetch_add(1, Ordering::SeqCst);
-        let Some(run) = plan.runs.get(place) else {
+        let position = next.fetch_add(1, Ordering::SeqCst);
+        let Some(run) = plan.runs.get(position) else {
             return;
         };
         if stopped.load(Ordering::SeqCst) || interrupt::requested() {
@@ -65,11 +65,11 @@ pub fn execute_all(
         if options.fail_fast && result.is_err() {
             stopped.store(true, Ordering::SeqCst);
         }
-        ended(place, &result);
+        ended(position, &result);
         results
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .push((place, result));
+            .push((position, result));
     };
     if workers == 1 {
         work();
@@ -81,7 +81,7 @@ pub fn execute_all(
         });
     }
     let mut results: Vec<RunResult> = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-    results.sort_by_key(|(place, _)| *place);
+    results.sort_by_key(|(position, _)| *position);
     if results.len() < plan.runs.len() && results.iter().all(|(_, result)| result.is_ok()) {
         // Stopped between two runs.
         return Err(Error::Interrupted);

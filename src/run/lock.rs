@@ -91,9 +91,9 @@ impl Lock {
 #[cfg(unix)]
 fn lies_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
-    let place = |about: fs::Metadata| (about.dev(), about.ino());
+    let position = |about: fs::Metadata| (about.dev(), about.ino());
     match (file.metadata(), fs::metadata(path)) {
-        (Ok(open), Ok(standing)) => place(open) == place(standing),
+        (Ok(open), Ok(standing)) => position(open) == position(standing),
         _ => false,
     }
 }

@@ -90,7 +90,7 @@ impl MetricsRow {
 }
 
 /// Where a row belongs, in words.
-fn place(row: &MetricsRow) -> String {
+fn position(row: &MetricsRow) -> String {
     format!(
         "stage {}, epoch {}, step {}, split {}, attack {}",
         row.stage, row.epoch, row.step, row.split, row.attack
@@ -129,7 +129,7 @@ impl MetricsWriter {
                 None => writer.push(row),
                 Some(standing) if *standing == row => {}
                 Some(_) => {
-                    return Err(writer.changed(&format!("has two rows for {}", place(&row))));
+                    return Err(writer.changed(&format!("has two rows for {}", position(&row))));
                 }
             }
         }
@@ -163,7 +163,7 @@ impl MetricsWriter {
             "{}: {}: {column} is {now} now and was {before} before the interruption: other data, another machine or \
              another version",
             self.table.path().display(),
-            place(&row),
+            position(&row),
         );
         if self.exact {
             return Err(Error::failed(format!(
@@ -178,7 +178,7 @@ impl MetricsWriter {
     /// follows. Rows that are missing are written again, with a warning.
     ///
     /// # Errors
-    /// A row that says something else than the checkpoint does: somebody changed the file.
+    /// A row that says something else than the checkpoint does: the file was changed.
     pub fn hold(&mut self, due: &[MetricsRow]) -> Result<()> {
         let mut missing = 0;
         for row in due {
@@ -196,7 +196,7 @@ impl MetricsWriter {
                     });
                     return Err(self.changed(&format!(
                         "{}: {column} is {found}, and {due} in the checkpoint",
-                        place(row)
+                        position(row)
                     )));
                 }
             }
@@ -226,7 +226,7 @@ impl MetricsWriter {
             None => Ok(()),
             Some(stranger) => Err(self.changed(&format!(
                 "{}: this training has no such row",
-                place(stranger)
+                position(stranger)
             ))),
         }
     }

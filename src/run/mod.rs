@@ -16,7 +16,6 @@ mod lock;
 pub mod log;
 mod metrics;
 mod order;
-pub mod pace;
 mod presence;
 mod progress;
 mod provenance;
@@ -28,6 +27,7 @@ mod snapshot;
 mod stage_folder;
 mod store;
 pub mod table;
+pub mod throughput;
 mod transfer;
 
 pub use checkpoint::Checkpoint;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::log;
-use super::pace::{human, per_second, rate, time_left};
+use super::throughput::{human, per_second, rate, time_left};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tracing::Level;
 
@@ -173,8 +173,10 @@ impl Progress {
             parts.push(format!("loss {loss:.4}"));
         }
         let seconds = now.duration_since(work.phase_began).as_secs_f64();
-        if let Some(pace) = per_second(work.examples, seconds).filter(|pace| *pace > 0.0) {
-            parts.push(rate(pace));
+        if let Some(throughput) =
+            per_second(work.examples, seconds).filter(|throughput| *throughput > 0.0)
+        {
+            parts.push(rate(throughput));
         }
         if let Some(left) = time_left(base, share, now.duration_since(since)) {
             parts.push(format!("{} left", human(left)));
@@ -265,7 +267,7 @@ impl Progress {
             .map(|c| if safe(c) { c } else { '?' })
             .collect();
         let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
-        // Where standard error is closed there is nobody to tell.
+        // A closed standard error is no failure.
         let _ = match &mut *sink {
             Sink::Stderr if self.mode == Mode::Bars => self.bars.println(text),
             Sink::Stderr => writeln!(std::io::stderr(), "{text}"),

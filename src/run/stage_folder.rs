@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn a_second_run_waits_for_the_first() {
         let named = tempfile::tempdir().unwrap();
-        let first = StageFolder::shared(named.path(), "a", "k", |_| panic!("nobody to wait for"));
+        let first = StageFolder::shared(named.path(), "a", "k", |_| panic!("nothing to wait for"));
         let first = first.unwrap();
         std::thread::scope(|scope| {
             let second = scope.spawn(|| {

@@ -70,12 +70,12 @@ impl Document {
             Ok(parsed) => parsed,
             Err(error) => {
                 let line = error.span().map(|span| lines.of(span.start));
-                let place = Location {
+                let location = Location {
                     layer: layer.to_owned(),
                     file: Some((path.to_path_buf(), line)),
                 };
                 let message = error.message().trim().replace('\n', "; ");
-                outcome.fault(&place, "", &format!("not valid TOML: {message}"));
+                outcome.fault(&location, "", &format!("not valid TOML: {message}"));
                 return None;
             }
         };
@@ -106,14 +106,14 @@ impl Document {
                     "expected the path of a spec in quotes, found {}",
                     found(&other)
                 );
-                outcome.fault(&document.place("extends", layer), "extends", &message);
+                outcome.fault(&document.location("extends", layer), "extends", &message);
             }
         }
         Some(document)
     }
 
     /// Where the value at a dotted path stands in this file; what is in a list stands where the list does.
-    pub fn place(&self, path: &str, layer: &str) -> Location {
+    pub fn location(&self, path: &str, layer: &str) -> Location {
         let path = path.split('[').next().unwrap_or(path);
         Location {
             layer: layer.to_owned(),
@@ -135,9 +135,9 @@ impl Document {
                     .collect()
             }
             _ => {
-                let place = self.place("stage", layer);
+                let location = self.location("stage", layer);
                 outcome.fault(
-                    &place,
+                    &location,
                     "stage",
                     "expected stages, each written [[stage]] with an id",
                 );
@@ -147,7 +147,7 @@ impl Document {
         let (mut stages, listed) = (Dict::new(), tables.len());
         for (number, table) in tables.into_iter().enumerate() {
             let line = table.iter().find_map(|(key, _)| line_of(table, key, lines));
-            let place = Location {
+            let location = Location {
                 layer: layer.to_owned(),
                 file: Some((self.path.clone(), line)),
             };
@@ -155,12 +155,12 @@ impl Document {
                 Some(Some(id)) if is_id(id) => id.to_owned(),
                 Some(_) => {
                     let message = "expected up to 64 lower-case letters, digits, - and _";
-                    outcome.fault(&place, &format!("stage {}: id", number + 1), message);
+                    outcome.fault(&location, &format!("stage {}: id", number + 1), message);
                     continue;
                 }
                 None => {
                     outcome.fault(
-                        &place,
+                        &location,
                         &format!("stage {}: id", number + 1),
                         "missing; every [[stage]] has one",
                     );
@@ -168,7 +168,11 @@ impl Document {
                 }
             };
             if self.stages.contains(&id) {
-                outcome.fault(&place, "stage", &format!("the id \"{id}\" appears twice"));
+                outcome.fault(
+                    &location,
+                    "stage",
+                    &format!("the id \"{id}\" appears twice"),
+                );
                 continue;
             }
             let path = format!("stage.{id}");

@@ -74,7 +74,7 @@ pub(crate) struct Fields<'a> {
     /// Whether the tables hold keys of others beside these: whoever knows all of them looks for unknown ones.
     pub shared: bool,
     pub around: &'a dyn Surroundings,
-    pub places: &'a dyn Locate,
+    pub locations: &'a dyn Locate,
     pub outcome: &'a mut Outcome,
 }
 
@@ -93,7 +93,7 @@ impl<'a> Fields<'a> {
             used: self.used,
             shared: self.shared,
             around: self.around,
-            places: self.places,
+            locations: self.locations,
             outcome: self.outcome,
         }
     }
@@ -188,16 +188,16 @@ impl<'a> Fields<'a> {
             }
             return Some(None);
         };
-        let place = self.places.locate(&written, value.tag());
+        let location = self.locations.locate(&written, value.tag());
         if self.used {
-            self.outcome.provenance.insert(full, place.provenance());
+            self.outcome.provenance.insert(full, location.provenance());
             self.outcome.effective_here.insert(written.clone());
         }
         match read(value) {
             Ok(read) => Some(Some(read)),
             Err(expectation) => {
                 self.outcome
-                    .fault(&place, &written, &mismatch(&expectation, value));
+                    .fault(&location, &written, &mismatch(&expectation, value));
                 None
             }
         }
@@ -216,11 +216,11 @@ impl<'a> Fields<'a> {
         part: &str,
     ) -> Option<Option<T>> {
         let full = join(&join(&self.path, key), part);
-        let Some((value, written, place)) = self.part_of(key, part) else {
+        let Some((value, written, location)) = self.part_of(key, part) else {
             return Some(None);
         };
         if self.used {
-            self.outcome.provenance.insert(full, place.provenance());
+            self.outcome.provenance.insert(full, location.provenance());
             self.outcome
                 .effective_here
                 .extend(self.find(key).map(|(_, written)| written));
@@ -230,7 +230,7 @@ impl<'a> Fields<'a> {
             Ok(read) => Some(Some(read)),
             Err(error) => {
                 let message = mismatch(&expected(&error.kind), value);
-                self.outcome.fault(&place, &written, &message);
+                self.outcome.fault(&location, &written, &message);
                 None
             }
         }
@@ -240,8 +240,8 @@ impl<'a> Fields<'a> {
         let (table, written) = self.find(key)?;
         let value = table.as_dict()?.get(part)?;
         let written = join(&written, part);
-        let place = self.places.locate(&written, value.tag());
-        Some((value, written, place))
+        let location = self.locations.locate(&written, value.tag());
+        Some((value, written, location))
     }
 
     /// Refuses the parts of a key's table that are not among those known; whether there was none.
@@ -254,10 +254,10 @@ impl<'a> Fields<'a> {
             .filter(|part| !known.contains(&part.as_str()))
             .collect();
         for part in &unknown {
-            if let Some((_, written, place)) = self.part_of(key, part) {
+            if let Some((_, written, location)) = self.part_of(key, part) {
                 let sections = self.around.sections();
                 let message = unknown_key(part, known.iter().copied(), sections);
-                self.outcome.fault(&place, &written, &message);
+                self.outcome.fault(&location, &written, &message);
             }
         }
         unknown.is_empty()
@@ -265,9 +265,9 @@ impl<'a> Fields<'a> {
 
     /// Notes that a part of a key's table has no effect here.
     pub fn idle_part(&mut self, key: &'static str, part: &str, why: &str) {
-        if let Some((_, written, place)) = self.part_of(key, part).filter(|_| self.used) {
+        if let Some((_, written, location)) = self.part_of(key, part).filter(|_| self.used) {
             let idle = Idle {
-                place,
+                location,
                 why: why.to_owned(),
                 is_default: false,
                 is_fault: false,
@@ -312,7 +312,7 @@ impl<'a> Fields<'a> {
                 .insert(join(&self.path, key), "default".into());
         }
         let idle = Idle {
-            place: self.places.locate(&written, value.tag()),
+            location: self.locations.locate(&written, value.tag()),
             why: why.to_owned(),
             is_default,
             is_fault: false,
@@ -323,8 +323,8 @@ impl<'a> Fields<'a> {
 
     /// Notes a fault of a key.
     pub fn fault(&mut self, key: &str, message: &str) {
-        let (place, key) = self.place(key);
-        self.outcome.fault(&place, &key, message);
+        let (location, key) = self.location(key);
+        self.outcome.fault(&location, &key, message);
     }
 
     /// Notes a remark on a key.
@@ -332,17 +332,17 @@ impl<'a> Fields<'a> {
         if !self.used {
             return;
         }
-        let (place, key) = self.place(key);
+        let (location, key) = self.location(key);
         self.outcome
             .remarks
-            .push(format!("{place}: {key}: {message}"));
+            .push(format!("{location}: {key}: {message}"));
     }
 
-    fn place(&self, key: &str) -> (Location, String) {
+    fn location(&self, key: &str) -> (Location, String) {
         match self.find(key) {
-            Some((value, written)) => (self.places.locate(&written, value.tag()), written),
+            Some((value, written)) => (self.locations.locate(&written, value.tag()), written),
             None => (
-                self.places.locate_section(&self.path),
+                self.locations.locate_section(&self.path),
                 join(&self.path, key),
             ),
         }
@@ -371,11 +371,11 @@ impl<'a> Fields<'a> {
                     continue;
                 }
                 let written = join(&table.path, key);
-                let place = self.places.locate(&written, value.tag());
+                let location = self.locations.locate(&written, value.tag());
                 if let Some(why) = elsewhere(key) {
                     if self.used {
                         let idle = Idle {
-                            place,
+                            location,
                             why,
                             is_default: false,
                             is_fault: true,
@@ -389,7 +389,7 @@ impl<'a> Fields<'a> {
                     None => unknown_key(key, known.iter().copied(), self.around.sections()),
                 };
                 self.outcome.effective_here.insert(written.clone());
-                self.outcome.fault(&place, &written, &message);
+                self.outcome.fault(&location, &written, &message);
             }
         }
     }
@@ -405,8 +405,8 @@ impl<'a> Fields<'a> {
 
 /// Whether a list holds something twice.
 pub(crate) fn repeats<T: PartialEq>(list: &[T]) -> bool {
-    let mut places = list.iter().enumerate();
-    places.any(|(place, item)| list[..place].contains(item))
+    let mut locations = list.iter().enumerate();
+    locations.any(|(location, item)| list[..location].contains(item))
 }
 
 /// A key of the table at a dotted path; the empty path is the whole spec.

@@ -84,30 +84,30 @@ impl Layers {
 
         let mut dict = Dict::new();
         let mut swept_by_hand = Vec::new();
-        let place = in_words(COMMAND_LINE);
+        let location = in_words(COMMAND_LINE);
         for text in &request.overrides {
             match overrides::assignment(text) {
                 Ok((key, _)) if key == SWEEP || key.starts_with("sweep.") => {
-                    outcome.fault(&place, &key, "is set by --sweep KEY=V1,V2");
+                    outcome.fault(&location, &key, "is set by --sweep KEY=V1,V2");
                 }
                 Ok((key, value)) => {
                     overrides::insert(&mut dict, &key, value);
                     overridden.push(key);
                 }
-                Err(message) => outcome.fault(&place, text, &message),
+                Err(message) => outcome.fault(&location, text, &message),
             }
         }
         for text in &request.sweeps {
             match overrides::sweep(text) {
                 Ok((key, _)) if overridden.contains(&key) => {
-                    outcome.fault(&place, &key, "is both set to one value and swept");
+                    outcome.fault(&location, &key, "is both set to one value and swept");
                 }
                 Ok((key, value)) => {
                     overrides::insert(&mut dict, &format!("{SWEEP}.{key}"), value);
                     extend(&mut swept, std::iter::once(&key));
                     swept_by_hand.push(key);
                 }
-                Err(message) => outcome.fault(&place, "--sweep", &message),
+                Err(message) => outcome.fault(&location, "--sweep", &message),
             }
         }
         figment = figment.merge(Layer::new(Metadata::named(COMMAND_LINE), dict));
@@ -126,16 +126,16 @@ impl Layers {
     /// The layers with the values of a sweep's point on top.
     pub fn at_point(&self, values: Vec<(String, Value, Location)>) -> Point<'_> {
         let mut dict = Dict::new();
-        let mut places = BTreeMap::new();
-        for (key, value, place) in values {
+        let mut locations = BTreeMap::new();
+        for (key, value, location) in values {
             overrides::insert(&mut dict, &key, untagged(value));
-            places.insert(key, place);
+            locations.insert(key, location);
         }
         let layer = Layer::new(Metadata::named(SWEEP), dict);
         Point {
             figment: self.figment.clone().merge(layer),
             layers: self,
-            places,
+            locations,
         }
     }
 
@@ -156,7 +156,7 @@ impl Layers {
 pub(crate) struct Point<'a> {
     figment: Figment,
     pub layers: &'a Layers,
-    places: BTreeMap<String, Location>,
+    locations: BTreeMap<String, Location>,
 }
 
 impl Point<'_> {
@@ -181,15 +181,15 @@ impl Locate for Point<'_> {
                 .iter()
                 .find(|document| document.path == file);
             return match document {
-                Some(document) => document.place(path, &metadata.name),
+                Some(document) => document.location(path, &metadata.name),
                 None => in_words(&metadata.name),
             };
         }
         match metadata.name.as_ref() {
-            SWEEP => match self.places.get(path) {
-                Some(place) => Location {
+            SWEEP => match self.locations.get(path) {
+                Some(location) => Location {
                     layer: SWEEP.into(),
-                    ..place.clone()
+                    ..location.clone()
                 },
                 None => in_words(SWEEP),
             },
@@ -206,7 +206,7 @@ impl Locate for Point<'_> {
         loop {
             for document in self.layers.documents.iter().rev() {
                 if document.lines.contains_key(path) {
-                    return document.place(path, "spec");
+                    return document.location(path, "spec");
                 }
             }
             match path.rsplit_once('.') {
@@ -215,7 +215,7 @@ impl Locate for Point<'_> {
             }
         }
         match self.layers.documents.last() {
-            Some(document) => document.place("", "spec"),
+            Some(document) => document.location("", "spec"),
             None => in_words("spec"),
         }
     }
@@ -227,14 +227,16 @@ fn read_chain(spec: &Path, outcome: &mut Outcome) -> Option<Vec<Document>> {
     let mut seen: Vec<PathBuf> = Vec::new();
     let mut next = Some(spec.to_path_buf());
     while let Some(path) = next.take() {
-        // The place of a fault: the line that names the file, or the file itself.
+        // The location of a fault: the line that names the file, or the file itself.
         let named = documents
             .last()
-            .map(|document| document.place("extends", "spec"));
+            .map(|document| document.location("extends", "spec"));
         let refuse = |outcome: &mut Outcome, message: String| match &named {
-            Some(place) => {
-                outcome.fault(place, "extends", &format!("{}: {message}", path.display()))
-            }
+            Some(location) => outcome.fault(
+                location,
+                "extends",
+                &format!("{}: {message}", path.display()),
+            ),
             None => outcome.fault(&in_words(&path.display().to_string()), "", &message),
         };
         let whole = path.canonicalize().unwrap_or_else(|_| path.clone());

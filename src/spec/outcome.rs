@@ -24,7 +24,7 @@ pub(crate) struct Outcome {
 /// A setting without effect.
 #[derive(Clone, Debug)]
 pub(crate) struct Idle {
-    pub place: Location,
+    pub location: Location,
     pub why: String,
     /// Whether it says what holds anyway: that misleads only where it is swept.
     pub is_default: bool,
@@ -33,16 +33,16 @@ pub(crate) struct Idle {
 }
 
 impl Outcome {
-    /// Notes a fault of a key, or of the whole place where there is none.
-    pub fn fault(&mut self, place: &Location, key: &str, message: &str) {
+    /// Notes a fault of a key, or of the whole location where there is none.
+    pub fn fault(&mut self, location: &Location, key: &str, message: &str) {
         let line = match key {
-            "" => format!("{place}: {message}"),
-            key => format!("{place}: {key}: {message}"),
+            "" => format!("{location}: {message}"),
+            key => format!("{location}: {key}: {message}"),
         };
         // Names and values may hold anything: a fault is one line all the same.
         let line = line.replace('\n', "\\n").replace('\r', "\\r");
         if !self.faults.iter().any(|(_, noted)| *noted == line) {
-            self.faults.push((place.clone(), line));
+            self.faults.push((location.clone(), line));
         }
     }
 
@@ -52,15 +52,15 @@ impl Outcome {
     }
 
     /// The faults with their places: those in files by line, then those of the environment and the command line.
-    pub fn placed_faults(&self) -> Vec<(Location, String)> {
+    pub fn located_faults(&self) -> Vec<(Location, String)> {
         let mut faults = self.faults.clone();
-        faults.sort_by_key(|(place, _)| (place.file.is_none(), place.file.clone()));
+        faults.sort_by_key(|(location, _)| (location.file.is_none(), location.file.clone()));
         faults
     }
 
     /// The faults, one line each.
     pub fn faults(&self) -> Vec<String> {
-        self.placed_faults()
+        self.located_faults()
             .into_iter()
             .map(|(_, line)| line)
             .collect()
@@ -85,9 +85,9 @@ impl Outcome {
     }
 
     /// Notes a setting that no stage comes upon.
-    pub fn idle(&mut self, path: String, place: Location, why: &str) {
+    pub fn idle(&mut self, path: String, location: Location, why: &str) {
         let idle = Idle {
-            place,
+            location,
             why: why.to_owned(),
             is_default: false,
             is_fault: false,
@@ -118,9 +118,9 @@ impl Outcome {
     /// The settings without effect in any stage that must not stand there, by path, each with a line that says so.
     pub fn misfits(&self) -> BTreeMap<String, (Location, String)> {
         let idle = self.all_idle().filter(|(_, idle)| idle.is_fault);
-        idle.map(|(path, Idle { place, why, .. })| {
-            let line = format!("{place}: {path}: {why}");
-            (path.clone(), (place.clone(), line))
+        idle.map(|(path, Idle { location, why, .. })| {
+            let line = format!("{location}: {path}: {why}");
+            (path.clone(), (location.clone(), line))
         })
         .collect()
     }
@@ -135,8 +135,8 @@ impl Outcome {
         let idle = self
             .all_idle()
             .filter(|(_, idle)| !idle.is_default && !idle.is_fault);
-        let idle = idle.map(|(path, Idle { place, why, .. })| {
-            format!("{place}: {path}: has no effect: {why}")
+        let idle = idle.map(|(path, Idle { location, why, .. })| {
+            format!("{location}: {path}: has no effect: {why}")
         });
         self.remarks.iter().cloned().chain(idle).collect()
     }

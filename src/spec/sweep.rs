@@ -15,7 +15,7 @@ pub const MAX_POINTS: usize = 10_000;
 pub(super) struct Axis {
     pub key: String,
     pub values: Vec<Value>,
-    pub place: Location,
+    pub location: Location,
 }
 
 /// A sweep: groups of axes that advance together, and the combinations left out.
@@ -60,10 +60,10 @@ impl Sweep {
     }
 
     /// Where the values of a swept key are listed.
-    pub fn place(&self, key: &str) -> Location {
+    pub fn location(&self, key: &str) -> Location {
         let axis = self.axes.iter().find(|axis| axis.key == key);
-        let place = axis.map(|axis| axis.place.clone());
-        place.unwrap_or_else(|| Location {
+        let location = axis.map(|axis| axis.location.clone());
+        location.unwrap_or_else(|| Location {
             layer: SWEEP.into(),
             file: None,
         })
@@ -78,10 +78,10 @@ impl Sweep {
         let total = lengths.clone().try_fold(1usize, usize::checked_mul);
         let Some(total) = total.filter(|&total| total <= MAX_POINTS) else {
             let size = total.map_or("far".to_owned(), |total| total.to_string());
-            let place = &self.axes[0].place;
+            let location = &self.axes[0].location;
             let message =
                 format!("makes {size} runs, more than the {MAX_POINTS} that one sweep may have");
-            outcome.fault(place, "sweep", &message);
+            outcome.fault(location, "sweep", &message);
             return Vec::new();
         };
         let lengths: Vec<usize> = lengths.collect();
@@ -100,7 +100,7 @@ impl Sweep {
                 (
                     axis.key.clone(),
                     axis.values[at].clone(),
-                    axis.place.clone(),
+                    axis.location.clone(),
                 )
             });
             let point = Combination(values.collect());
@@ -113,7 +113,11 @@ impl Sweep {
             }
         }
         if points.is_empty() {
-            outcome.fault(&self.axes[0].place, "sweep.exclude", "leaves out every run");
+            outcome.fault(
+                &self.axes[0].location,
+                "sweep.exclude",
+                "leaves out every run",
+            );
         }
         points
     }

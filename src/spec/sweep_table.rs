@@ -17,9 +17,9 @@ impl Sweep {
             return Self::default();
         };
         let Some(table) = written.as_dict() else {
-            let place = plain.locate("sweep", written.tag());
+            let location = plain.locate("sweep", written.tag());
             outcome.fault(
-                &place,
+                &location,
                 "sweep",
                 &format!("expected a table, found {}", found(written)),
             );
@@ -37,7 +37,7 @@ impl Sweep {
         table: &Dict,
         merged: &Dict,
         layers: &Layers,
-        places: &Point,
+        locations: &Point,
         outcome: &mut Outcome,
     ) {
         let mut lists = flatten(table, "");
@@ -47,11 +47,11 @@ impl Sweep {
             if key == "zip" || key == "exclude" {
                 continue;
             }
-            let place = places.locate(&format!("sweep.{key}"), value.tag());
+            let location = locations.locate(&format!("sweep.{key}"), value.tag());
             let name = format!("sweep.{key}");
             if layers.overridden.contains(&key) && !layers.swept_by_hand.contains(&key) {
                 let remark = format!(
-                    "{place}: {name}: has no effect: {key} is set to one value from outside"
+                    "{location}: {name}: has no effect: {key} is set to one value from outside"
                 );
                 outcome.remarks.push(remark);
                 if let Some(value) = lookup(merged, &key) {
@@ -60,17 +60,17 @@ impl Sweep {
                 continue;
             }
             if key == "name" || key == "extends" || key.starts_with("sweep") {
-                outcome.fault(&place, &name, "cannot be swept");
+                outcome.fault(&location, &name, "cannot be swept");
                 continue;
             }
             let Some(values) = value.as_array() else {
                 let message = format!("expected a list of values, found {}", found(value));
-                outcome.fault(&place, &name, &message);
+                outcome.fault(&location, &name, &message);
                 continue;
             };
             if values.is_empty() {
                 outcome.fault(
-                    &place,
+                    &location,
                     &name,
                     "an empty list makes no runs; write at least one value",
                 );
@@ -84,7 +84,7 @@ impl Sweep {
                 .find(|(at, value)| values_to_compare[..*at].contains(value));
             if let Some((_, value)) = twice {
                 outcome.fault(
-                    &place,
+                    &location,
                     &name,
                     &format!("the value {} appears twice", found(value)),
                 );
@@ -93,19 +93,19 @@ impl Sweep {
             self.axes.push(Axis {
                 key,
                 values: values.to_vec(),
-                place,
+                location,
             });
         }
     }
 
-    fn read_zip(&mut self, table: &Dict, places: &Point, outcome: &mut Outcome) {
+    fn read_zip(&mut self, table: &Dict, locations: &Point, outcome: &mut Outcome) {
         let expected = "expected lists of swept keys, such as zip = [[\"attack.epsilon\", \"attack.step_size\"]]";
         let mut zipped: Vec<Vec<usize>> = Vec::new();
         if let Some(value) = table.get("zip") {
-            let place = places.locate("sweep.zip", value.tag());
+            let location = locations.locate("sweep.zip", value.tag());
             match value.deserialize::<Vec<Vec<String>>>() {
                 Err(_) => outcome.fault(
-                    &place,
+                    &location,
                     "sweep.zip",
                     &format!("{expected}, found {}", found(value)),
                 ),
@@ -113,7 +113,7 @@ impl Sweep {
                     for keys in groups {
                         match self.group(&keys, &zipped) {
                             Ok(group) => zipped.push(group),
-                            Err(message) => outcome.fault(&place, "sweep.zip", &message),
+                            Err(message) => outcome.fault(&location, "sweep.zip", &message),
                         }
                     }
                 }
@@ -160,11 +160,11 @@ impl Sweep {
         Ok(group)
     }
 
-    fn read_exclude(&mut self, table: &Dict, places: &Point, outcome: &mut Outcome) {
+    fn read_exclude(&mut self, table: &Dict, locations: &Point, outcome: &mut Outcome) {
         let Some(value) = table.get("exclude") else {
             return;
         };
-        let place = places.locate("sweep.exclude", value.tag());
+        let location = locations.locate("sweep.exclude", value.tag());
         let dicts = value
             .as_array()
             .map(|items| items.iter().map(Value::as_dict).collect::<Option<Vec<_>>>());
@@ -172,7 +172,7 @@ impl Sweep {
             let message =
                 "expected a list of tables, such as exclude = [{ \"attack.k\" = 1 }], found";
             outcome.fault(
-                &place,
+                &location,
                 "sweep.exclude",
                 &format!("{message} {}", found(value)),
             );
@@ -196,11 +196,11 @@ impl Sweep {
                         continue;
                     }
                 };
-                outcome.fault(&place, "sweep.exclude", &message);
+                outcome.fault(&location, "sweep.exclude", &message);
             }
             if dict.is_empty() {
                 outcome.fault(
-                    &place,
+                    &location,
                     "sweep.exclude",
                     "an empty table would leave out every run",
                 );

@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 
-use self::attack_run::{AttackRun, Standing};
+use self::attack_run::{AfterAttack, AttackRun};
 use super::StageContext;
 use super::assemble;
+use super::evaluation::Tally;
 use super::examples::Examples;
 use super::images;
-use super::measure::Tally;
 use crate::Result;
-use crate::attacks::{Attack, Campaign, Target, Threat, sanity, to_8bit};
+use crate::attacks::{Attack, AttackEvaluation, Threat, Victim, sanity, to_8bit};
 use crate::data::{Dataset, Split};
 use crate::experiment::{AttackTask, ModelUse};
 use crate::run::{ExampleOutcome, ExampleRow, Metrics, class_text, files, interrupt};
@@ -30,21 +30,21 @@ pub(super) fn run(ctx: &StageContext<'_>, task: &AttackTask) -> Result<Metrics> 
     let attacks = assemble::attacks(spec, &entry, data, dataset.classes.len())?;
     let network = assemble::network(ctx, &used, &dataset)?;
     let plan = assemble::attack_plan(&used, &network)?;
-    let target = Target {
+    let victim = Victim {
         name: assemble::model_name(&task.model),
         check: interrupt::check,
-        ..Target::new(&network, plan)
+        ..Victim::new(&network, plan)
     };
     ctx.progress.stage(ctx.id, 1);
     let examples = Examples::load(Arc::clone(&dataset), data.eval_batch_size)?;
     let threat = assemble::threat(&attacks)?;
     let mut attack_run =
-        AttackRun::new(ctx, &target, &examples, data.eval_batch_size, attacks.len())?;
+        AttackRun::new(ctx, &victim, &examples, data.eval_batch_size, attacks.len())?;
     attack_run.run(&attacks)?;
     let AttackRun {
-        campaign, state, ..
+        evaluation, state, ..
     } = attack_run;
-    let broken = (0..attacks.len()).map(|number| campaign.broken_by(number));
+    let broken = (0..attacks.len()).map(|number| evaluation.broken_by(number));
     let series: Vec<(&dyn Attack, usize)> = attacks.iter().map(AsRef::as_ref).zip(broken).collect();
     if let Some(warning) = sanity::compare(&series, examples.labels.len()) {
         warning.emit();
@@ -53,21 +53,21 @@ pub(super) fn run(ctx: &StageContext<'_>, task: &AttackTask) -> Result<Metrics> 
     save(
         ctx,
         &dataset,
-        &campaign,
+        &evaluation,
         &examples,
         spec.head.save_images.then_some(threat),
     )?;
     let rows = rows(
         &dataset,
-        &campaign,
+        &evaluation,
         &examples,
         &attacks,
-        &campaign.clean_predictions()?,
-        &state.standings,
+        &evaluation.clean_predictions()?,
+        &state.after_attacks,
     )?;
     ctx.folder.write_examples(&rows)?;
     let clean = state.clean.unwrap_or_default();
-    let metrics = report(ctx, &entry.name, &clean, state.standings, &rows)?;
+    let metrics = report(ctx, &entry.name, &clean, state.after_attacks, &rows)?;
     ctx.progress.finish();
     Ok(metrics)
 }
@@ -75,13 +75,13 @@ pub(super) fn run(ctx: &StageContext<'_>, task: &AttackTask) -> Result<Metrics> 
 fn save(
     ctx: &StageContext<'_>,
     dataset: &Dataset,
-    campaign: &Campaign<'_>,
+    evaluation: &AttackEvaluation<'_>,
     examples: &Examples,
     as_files: Option<Threat>,
 ) -> Result<()> {
     let labels = examples.labels.as_slice();
     let tensors = BTreeMap::from([
-        ("images".to_string(), campaign.images().clone()),
+        ("images".to_string(), evaluation.images().clone()),
         ("originals".to_string(), examples.images.clone()),
         (
             "labels".to_string(),
@@ -91,7 +91,7 @@ fn save(
     ctx.folder.write_tensors(files::ADVERSARIAL, &tensors)?;
     if let Some(threat) = as_files {
         let folder = ctx.folder.file(files::ADVERSARIAL_IMAGES);
-        let rounded = to_8bit(campaign.images(), &examples.images, threat)?;
+        let rounded = to_8bit(evaluation.images(), &examples.images, threat)?;
         images::write(&folder, dataset, &rounded)?;
     }
     Ok(())
@@ -100,16 +100,16 @@ fn save(
 /// The rows of `examples.csv`.
 fn rows(
     dataset: &Dataset,
-    campaign: &Campaign<'_>,
+    evaluation: &AttackEvaluation<'_>,
     examples: &Examples,
     attacks: &[Box<dyn Attack>],
     clean: &[u32],
-    standings: &[Standing],
+    after_attacks: &[AfterAttack],
 ) -> Result<Vec<ExampleRow>> {
-    let distances = Threat::distances(campaign.images(), &examples.images)?;
-    let answers_8bit = standings.last().map(|standing| &standing.answers_8bit);
+    let distances = Threat::distances(evaluation.images(), &examples.images)?;
+    let answers_8bit = after_attacks.last().map(|after| &after.answers_8bit);
     let name = |class: u32| class_text(&dataset.classes, class);
-    let rows = campaign.fates().iter().enumerate().map(|(i, fate)| {
+    let rows = evaluation.fates().iter().enumerate().map(|(i, fate)| {
         let (index, label) = (examples.indices[i], examples.labels[i]);
         let row = ExampleRow {
             index,
@@ -154,17 +154,14 @@ fn report(
     ctx: &StageContext<'_>,
     kind: &str,
     clean: &Tally,
-    mut standings: Vec<Standing>,
+    mut after_attacks: Vec<AfterAttack>,
     rows: &[ExampleRow],
 ) -> Result<Metrics> {
     // An ensemble has a row of its own beside those of its members.
-    if let Some(last) = standings.last().filter(|last| last.attack != kind) {
-        let seconds = standings
-            .iter()
-            .map(|standing| standing.floats.seconds)
-            .sum();
+    if let Some(last) = after_attacks.last().filter(|last| last.attack != kind) {
+        let seconds = after_attacks.iter().map(|after| after.floats.seconds).sum();
         let whole = |tally: Tally| Tally { seconds, ..tally };
-        standings.push(Standing {
+        after_attacks.push(AfterAttack {
             attack: kind.to_owned(),
             floats: whole(last.floats),
             rounded: whole(last.rounded),
@@ -180,12 +177,12 @@ fn report(
     };
     let mut metrics = Metrics::from([("test_accuracy".to_string(), clean.accuracy())]);
     append(clean, "none")?;
-    for Standing {
+    for AfterAttack {
         attack,
         floats,
         rounded,
         ..
-    } in &standings
+    } in &after_attacks
     {
         append(floats, attack)?;
         append(rounded, &format!("{attack}-8bit"))?;
@@ -196,7 +193,7 @@ fn report(
         .iter()
         .filter(|row| row.adversarial_prediction.is_some());
     let attacked = attacked.count();
-    let last = standings.last().map(|last| last.succeeded);
+    let last = after_attacks.last().map(|last| last.succeeded);
     let [succeeded, rounded_succeeded] = last.unwrap_or_default();
     let rate = |count: usize| count as f64 / attacked.max(1) as f64;
     let wrong = rows

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::StageContext;
 use super::assemble;
-use super::measure::{Evaluation, Event, Measured};
+use super::evaluation::{Evaluation, Event, Measured};
 use crate::attacks::{Kept, KeptState};
 use crate::data::Split;
 use crate::experiment::{EvaluateTask, ModelUse};
@@ -19,7 +19,7 @@ use crate::{Error, Result};
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct State {
     measured: Measured,
-    campaign: Option<KeptState>,
+    evaluation: Option<KeptState>,
     /// The labels of what has logits.
     labels: Vec<u32>,
 }
@@ -37,9 +37,9 @@ fn work(state: &State, logits: &Logits) -> Result<(Tensors, State)> {
     for (attack, batches) in logits {
         tensors.insert(format!("{LOGITS}{attack}"), Tensor::cat(batches, 0)?);
     }
-    if let Some(kept) = state.measured.campaign.take() {
+    if let Some(kept) = state.measured.evaluation.take() {
         tensors.extend(kept.tensors);
-        state.campaign = Some(kept.state);
+        state.evaluation = Some(kept.state);
     }
     Ok((tensors, state))
 }
@@ -54,7 +54,7 @@ fn taken_up(mut tensors: Tensors, mut state: State) -> (Logits, State) {
             false
         }
     });
-    state.measured.campaign = state.campaign.take().map(|state| Kept { tensors, state });
+    state.measured.evaluation = state.evaluation.take().map(|state| Kept { tensors, state });
     (logits, state)
 }
 

@@ -6,8 +6,8 @@ use candle_core::Tensor;
 
 use crate::Result;
 use crate::attacks::sanity::{self, Warning};
-use crate::attacks::{Originals, Start, Target};
-use crate::data::{Dataset, Loader, Placed};
+use crate::attacks::{Originals, Start, Victim};
+use crate::data::{Dataset, DeviceDataset, Loader};
 use crate::run::interrupt;
 
 /// All examples of a data set.
@@ -26,7 +26,7 @@ impl Examples {
     pub fn load(dataset: Arc<Dataset>, batch_size: usize) -> Result<Self> {
         let classes = dataset.classes.len();
         let (mut images, mut labels, mut indices) = (Vec::new(), Vec::new(), Vec::new());
-        for batch in Loader::eval(&Placed::on_cpu(dataset), batch_size)? {
+        for batch in Loader::eval(&DeviceDataset::on_cpu(dataset), batch_size)? {
             interrupt::check()?;
             let batch = batch?;
             images.push(batch.images);
@@ -51,10 +51,10 @@ impl Examples {
         }
     }
 
-    /// Looks for signs that attacks on the target mean little, on the first batch.
+    /// Looks for signs that attacks on the victim mean little, on the first batch.
     pub fn examine(
         &self,
-        target: &Target<'_>,
+        victim: &Victim<'_>,
         start: Start,
         batch_size: usize,
     ) -> Result<Vec<Warning>> {
@@ -66,6 +66,6 @@ impl Examples {
             indices: &self.indices[..count],
             start,
         };
-        sanity::examine(target, originals)
+        sanity::examine(victim, originals)
     }
 }

@@ -78,7 +78,7 @@ fn simulate_all(
     Ok(final_means(writer.final_points()))
 }
 
-/// Computes one repeat after the other, each the next that nobody has begun, until none is left.
+/// Computes one repeat after the other, each the next that no thread has begun, until none is left.
 fn compute(
     spec: &SimulateSpec,
     seed: u64,

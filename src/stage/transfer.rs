@@ -10,7 +10,8 @@ use super::assemble;
 use super::examples::Examples;
 use crate::Result;
 use crate::attacks::{
-    Attack, Campaign, Entry, Fate, Kept, KeptState, Start, Target, Threat, predictions, to_8bit,
+    Attack, AttackEvaluation, Entry, Fate, Kept, KeptState, Start, Threat, Victim, predictions,
+    to_8bit,
 };
 use crate::data::Split;
 use crate::experiment::{ModelUse, TransferTask};
@@ -28,11 +29,11 @@ struct Entrant<'a> {
 }
 
 impl Entrant<'_> {
-    fn target(&self, plan: LinearPlan) -> Target<'_> {
-        Target {
+    fn victim(&self, plan: LinearPlan) -> Victim<'_> {
+        Victim {
             name: self.words.clone(),
             check: interrupt::check,
-            ..Target::new(&self.network, plan)
+            ..Victim::new(&self.network, plan)
         }
     }
 
@@ -48,10 +49,10 @@ impl Entrant<'_> {
         if count == 0 {
             return Ok(None);
         }
-        let target = self.target(LinearPlan::none());
+        let victim = self.victim(LinearPlan::none());
         let batch = images.narrow(0, known, count)?;
         let indices = &examples.indices[known..known + count];
-        let logits = target.sound_logits(&batch, indices, "image")?;
+        let logits = victim.sound_logits(&batch, indices, "image")?;
         predictions(&logits).map(Some)
     }
 }
@@ -62,8 +63,8 @@ struct State {
     /// The answers of each model to the images without an attack, as far as it was asked.
     clean: Vec<Vec<u32>>,
     /// Which images are made and judged: attack, whether by LinBP, and the model that they are made on.
-    place: Option<(String, bool, String)>,
-    campaign: Option<KeptState>,
+    position: Option<(String, bool, String)>,
+    evaluation: Option<KeptState>,
     /// The answers of each model to them, as floats and rounded to 8 bits, as far as it was asked.
     judged: Vec<[Vec<u32>; 2]>,
 }
@@ -77,7 +78,7 @@ struct Matrix<'a> {
     batch_size: usize,
     interim: Interim,
     state: State,
-    /// The campaign that an earlier start left.
+    /// The evaluation that an earlier start left.
     left: Option<Kept>,
 }
 
@@ -111,9 +112,9 @@ pub(super) fn run(ctx: &StageContext<'_>, task: &TransferTask) -> Result<Metrics
         for &linbp in &spec.linbp {
             for from in &entrants {
                 let stands = |to: &Entrant<'_>| {
-                    let place = (from.name, to.name, attack.name.as_str(), linbp);
+                    let position = (from.name, to.name, attack.name.as_str(), linbp);
                     let mut rows = rows.iter();
-                    rows.any(|row| (&*row.from, &*row.to, &*row.attack, row.linbp) == place)
+                    rows.any(|row| (&*row.from, &*row.to, &*row.attack, row.linbp) == position)
                 };
                 if entrants.iter().all(stands) {
                     continue;
@@ -129,13 +130,13 @@ pub(super) fn run(ctx: &StageContext<'_>, task: &TransferTask) -> Result<Metrics
 }
 
 /// What the stage has done, to be written.
-fn work(state: &State, campaign: Option<&Campaign<'_>>) -> Result<(Tensors, State)> {
+fn work(state: &State, evaluation: Option<&AttackEvaluation<'_>>) -> Result<(Tensors, State)> {
     let mut state = state.clone();
     let mut tensors = Tensors::new();
-    if let Some(campaign) = campaign {
-        let kept = campaign.kept()?;
+    if let Some(evaluation) = evaluation {
+        let kept = evaluation.kept()?;
         tensors = kept.tensors;
-        state.campaign = Some(kept.state);
+        state.evaluation = Some(kept.state);
     }
     Ok((tensors, state))
 }
@@ -153,7 +154,7 @@ impl<'a> Matrix<'a> {
             None => Default::default(),
             Some((tensors, mut state)) => {
                 ctx.progress.line("goes on where it was left");
-                let kept = state.campaign.take();
+                let kept = state.evaluation.take();
                 (state, kept.map(|state| Kept { tensors, state }))
             }
         };
@@ -174,15 +175,15 @@ impl<'a> Matrix<'a> {
     /// Asks every model about the images without an attack.
     fn ask_without_attack(&mut self) -> Result<()> {
         let outcome = (|| {
-            for (entrant, place) in self.entrants.iter().zip(0..) {
+            for (entrant, position) in self.entrants.iter().zip(0..) {
                 let images = &self.examples.images;
                 while let Some(answers) = entrant.next_answers(
                     self.examples,
                     images,
                     self.batch_size,
-                    self.state.clean[place].len(),
+                    self.state.clean[position].len(),
                 )? {
-                    self.state.clean[place].extend(answers);
+                    self.state.clean[position].extend(answers);
                     self.interim.done(|| work(&self.state, None))?;
                 }
             }
@@ -196,37 +197,37 @@ impl<'a> Matrix<'a> {
         let TransferTask { attack, data, .. } = self.task;
         let mut used = from.used.clone();
         used.linbp.attack = linbp;
-        let target = from.target(assemble::attack_plan(&used, &from.network)?);
+        let victim = from.victim(assemble::attack_plan(&used, &from.network)?);
         let start = Start {
             seed: self.ctx.seed,
             ..Start::default()
         };
-        let place = Some((entry.name.clone(), linbp, from.name.to_owned()));
-        let left = self.left.take().filter(|_| self.state.place == place);
+        let position = Some((entry.name.clone(), linbp, from.name.to_owned()));
+        let left = self.left.take().filter(|_| self.state.position == position);
         let originals = self.examples.originals(start);
-        let mut campaign = match left {
-            Some(left) => Campaign::resume(&target, originals, self.batch_size, &left)
+        let mut evaluation = match left {
+            Some(left) => AttackEvaluation::resume(&victim, originals, self.batch_size, &left)
                 .map_err(|error| self.interim.strange(&error))?,
             None => {
-                self.state.place = place;
+                self.state.position = position;
                 self.state.judged = vec![Default::default(); self.entrants.len()];
                 if !linbp {
-                    for warning in self.examples.examine(&target, start, self.batch_size)? {
+                    for warning in self.examples.examine(&victim, start, self.batch_size)? {
                         tracing::warn!(model = from.name, "about the following warning");
                         warning.emit();
                     }
                 }
-                Campaign::begin(&target, originals, self.batch_size)?
+                AttackEvaluation::begin(&victim, originals, self.batch_size)?
             }
         };
         let attacks = assemble::attacks(attack, entry, data, self.examples.classes)?;
         let rule = if linbp { "LinBP" } else { "BP" };
         let words = format!("{} by {rule}", from.name);
         let outcome = self
-            .make(&mut campaign, &attacks, &words)
-            .and_then(|()| self.judge(&campaign, assemble::threat(&attacks)?));
+            .make(&mut evaluation, &attacks, &words)
+            .and_then(|()| self.judge(&evaluation, assemble::threat(&attacks)?));
         self.interim
-            .ended(outcome, || work(&self.state, Some(&campaign)))?;
+            .ended(outcome, || work(&self.state, Some(&evaluation)))?;
         let labels = &self.examples.labels;
         let answers = self.state.clean.iter().zip(&self.state.judged);
         let rows = self
@@ -241,7 +242,7 @@ impl<'a> Matrix<'a> {
                     linbp,
                     ..TransferRow::default()
                 };
-                row(names, campaign.fates(), labels, clean, answers)
+                row(names, evaluation.fates(), labels, clean, answers)
             });
         Ok(rows.collect())
     }
@@ -249,48 +250,48 @@ impl<'a> Matrix<'a> {
     /// What is left of the attacks.
     fn make(
         &mut self,
-        campaign: &mut Campaign<'_>,
+        evaluation: &mut AttackEvaluation<'_>,
         attacks: &[Box<dyn Attack>],
         on: &str,
     ) -> Result<()> {
-        while campaign.look()? {
-            self.interim.done(|| work(&self.state, Some(campaign)))?;
+        while evaluation.look()? {
+            self.interim.done(|| work(&self.state, Some(evaluation)))?;
         }
-        let right = campaign.right_before()?;
-        for member in attacks.iter().skip(campaign.done()) {
+        let right = evaluation.right_before()?;
+        for member in attacks.iter().skip(evaluation.done()) {
             let name = format!("{} on {on}", member.name());
             let mut phase = None;
-            while let Some(batch) = campaign.next_batch(member.as_ref(), &right)? {
+            while let Some(batch) = evaluation.next_batch(member.as_ref(), &right)? {
                 let number = |examples: usize| examples.div_ceil(self.batch_size) as u64;
                 let progress = self.ctx.progress;
                 if phase != Some(batch.restart) {
                     phase = Some(batch.restart);
                     progress.phase(&name, number(batch.all), number(batch.before));
                 }
-                if campaign.attempt(member.as_ref(), &batch)? {
+                if evaluation.attempt(member.as_ref(), &batch)? {
                     let count = batch.examples.len();
                     progress.batch(number(batch.before + count), None, count as u64);
                 }
-                self.interim.done(|| work(&self.state, Some(campaign)))?;
+                self.interim.done(|| work(&self.state, Some(evaluation)))?;
             }
         }
         Ok(())
     }
 
     /// Has all models classify the images as they stand.
-    fn judge(&mut self, campaign: &Campaign<'_>, threat: Threat) -> Result<()> {
-        let floats = campaign.images();
+    fn judge(&mut self, evaluation: &AttackEvaluation<'_>, threat: Threat) -> Result<()> {
+        let floats = evaluation.images();
         let rounded = to_8bit(floats, &self.examples.images, threat)?;
-        for (to, place) in self.entrants.iter().zip(0..) {
+        for (to, position) in self.entrants.iter().zip(0..) {
             for (form, images) in [floats, &rounded].into_iter().enumerate() {
                 while let Some(answers) = to.next_answers(
                     self.examples,
                     images,
                     self.batch_size,
-                    self.state.judged[place][form].len(),
+                    self.state.judged[position][form].len(),
                 )? {
-                    self.state.judged[place][form].extend(answers);
-                    self.interim.done(|| work(&self.state, Some(campaign)))?;
+                    self.state.judged[position][form].extend(answers);
+                    self.interim.done(|| work(&self.state, Some(evaluation)))?;
                 }
             }
         }

@@ -96,13 +96,13 @@ fn read_models(fields: &mut Fields, key: &'static str) -> Option<BTreeMap<String
     let mut models = BTreeMap::new();
     let mut sound = true;
     for name in names {
-        let place = format!("{key}.{name}");
+        let location = format!("{key}.{name}");
         let tables = fields.tables.iter().filter_map(|table| {
             let model = table.dict.get(key)?.as_dict()?.get(&name)?.as_dict()?;
-            Some(Table::all_of(join(&table.path, &place), model))
+            Some(Table::all_of(join(&table.path, &location), model))
         });
         let tables: Vec<Table> = tables.collect();
-        let path = join(&fields.path, &place);
+        let path = join(&fields.path, &location);
         let model = ModelSpec::read(fields.part(path, ModelSpec::KEYS, tables));
         match model {
             Some(model) => {

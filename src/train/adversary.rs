@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 
 use super::Step;
-use crate::attacks::{Attack, Checks, Originals, Start, Target, craft};
+use crate::attacks::{Attack, Checks, Originals, Start, Victim, craft};
 use crate::nn::{LinearPlan, Mode, Param};
 use crate::run::interrupt;
 use crate::{Error, Result};
@@ -26,11 +26,11 @@ impl Adversary {
         let &Step {
             network, batch, at, ..
         } = step;
-        let target = Target {
+        let victim = Victim {
             mode: self.mode,
             at,
             check: interrupt::check,
-            ..Target::new(network, self.plan.clone())
+            ..Victim::new(network, self.plan.clone())
         };
         let originals = Originals {
             images: &batch.images,
@@ -50,7 +50,7 @@ impl Adversary {
         };
         let before = moving.iter().map(Param::snapshot);
         let before: Vec<Tensor> = before.collect::<Result<_>>()?;
-        let crafted = craft(attack, &target, originals);
+        let crafted = craft(attack, &victim, originals);
         if let Err(Error::Interrupted) = crafted {
             // The batch is dropped: the checkpoint that follows is that of a network which has not seen it.
             for (buffer, values) in moving.iter().zip(&before) {

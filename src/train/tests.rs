@@ -7,7 +7,7 @@ use super::batch_size::too_large;
 use super::clean::Clean;
 use super::{Adversary, EpochSums, Objective, RunningMetrics, Step, train_step};
 use crate::Error;
-use crate::attacks::{Norm, Steps, Target, Threat};
+use crate::attacks::{Norm, Steps, Threat, Victim};
 use crate::data::Batch;
 use crate::models::{self, Layers, LinbpUse, ModelConfig};
 use crate::nn::{Coordinates, LinearPlan, Mode, Network};
@@ -244,8 +244,8 @@ fn gradients_of_images_are_those_of_the_cpu() {
         let plan = models::linear_plan(arch, &network, &layers, LinbpUse::Attack).unwrap();
         for plan in [LinearPlan::none(), plan] {
             let gradient = || {
-                let target = Target::new(&network, plan.clone());
-                target.cross_entropy_gradient(&x, &[3, 1, 4, 1]).unwrap()
+                let victim = Victim::new(&network, plan.clone());
+                victim.cross_entropy_gradient(&x, &[3, 1, 4, 1]).unwrap()
             };
             let expected = gradient();
             on_host(|| {

@@ -9,17 +9,17 @@ use serde::{Deserialize, Serialize};
 
 use super::batch_size::too_large;
 use super::{Adversary, EpochSums, RunningMetrics, Step, train_step};
-use crate::data::{Augmentation, Batch, Loader, Placed, Split};
+use crate::data::{Augmentation, Batch, DeviceDataset, Loader, Split};
 use crate::experiment::{ModelUse, TrainTask};
 use crate::models::Origin;
 use crate::nn::{Coordinates, LinearPlan, Network};
 use crate::optim::SchedulerKind;
-use crate::optim::{Optimizer, Place, Schedule};
+use crate::optim::{Optimizer, Position, Schedule};
 use crate::run::Interval;
 use crate::run::{Best, CheckpointStore, Metrics, MetricsRow, MetricsWriter, Stamp, interrupt};
 use crate::stage::StageContext;
 use crate::stage::assemble;
-use crate::stage::measure::{Evaluation, Event, Measured, Tally};
+use crate::stage::evaluation::{Evaluation, Event, Measured, Tally};
 use crate::{Error, Result};
 
 /// How long steps go on upon a card before their losses are read.
@@ -61,7 +61,7 @@ pub(super) struct Training<'a> {
     plan: LinearPlan,
     optimizer: Box<dyn Optimizer>,
     schedule: Schedule,
-    train: Placed,
+    train: DeviceDataset,
     augment: Vec<Augmentation>,
     batch_size: usize,
     epochs: usize,
@@ -131,7 +131,7 @@ impl<'a> Training<'a> {
             best: None,
             origin: assemble::origin(ctx, &used)?,
             network,
-            train: Placed::new(train, ctx.device)?,
+            train: DeviceDataset::new(train, ctx.device)?,
         };
         let store = training.store.clone();
         if store
@@ -260,7 +260,7 @@ impl<'a> Training<'a> {
     }
 
     fn learning_rate(&self, steps_per_epoch: usize) -> f64 {
-        self.schedule.learning_rate(Place {
+        self.schedule.learning_rate(Position {
             epoch: self.state.epoch,
             step: self.state.batch,
             steps_per_epoch,
@@ -272,7 +272,7 @@ impl<'a> Training<'a> {
     fn end_epoch(&mut self) -> Result<()> {
         let batches = self.train.dataset().len().div_ceil(self.batch_size);
         // The rate of the epoch's last step: schedules that move within an epoch are read at its end.
-        let last_step = Place {
+        let last_step = Position {
             epoch: self.state.epoch,
             step: batches - 1,
             steps_per_epoch: batches,

@@ -6,7 +6,7 @@ use candle_core::Tensor;
 /// More dimensions than any tensor of a network has.
 const MAX_RANK: usize = 16;
 
-/// The place of a tensor's elements in a storage of elements of the same type.
+/// The position of a tensor's elements in a storage of elements of the same type.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Layout {
     shape: Vec<usize>,

@@ -214,7 +214,7 @@ fn an_unfinished_run_without_its_record_goes_on() {
     assert_eq!(record(&path)["state"], "finished");
 }
 
-/// A finished run in a place that is only read.
+/// A finished run in a folder that is only read.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_finished_run_on_a_read_only_mount_is_reported() {

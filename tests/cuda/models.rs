@@ -1,7 +1,7 @@
 //! Whole networks: logits, gradients by BP and LinBP, a training step, an attack.
 
 use candle_core::{Device, Tensor};
-use runner::attacks::{Norm, Originals, Start, Steps, Target, Threat, craft};
+use runner::attacks::{Norm, Originals, Start, Steps, Threat, Victim, craft};
 use runner::models::{self, Layers, LinbpUse, ModelConfig};
 use runner::nn::loss::{Reduction, cross_entropy};
 use runner::nn::{Coordinates, LinearPlan, Network, Pass, Tape};
@@ -66,8 +66,8 @@ fn logits_and_input_gradients() {
             }
             for plan in [LinearPlan::none(), linear(arch, &here)] {
                 let gradient = |network: &Network| {
-                    let target = Target::new(network, plan.clone());
-                    target.cross_entropy_gradient(&images, &labels).unwrap()
+                    let victim = Victim::new(network, plan.clone());
+                    victim.cross_entropy_gradient(&images, &labels).unwrap()
                 };
                 agree(
                     &format!("{what} input gradient"),
@@ -143,14 +143,14 @@ fn attacks_stay_on_the_card() {
         let (images, labels) = batch("resnet18", 8);
         let attacked = |attack: &Steps, device: &Device| {
             let network = network("resnet18", device);
-            let target = Target::new(&network, LinearPlan::none());
+            let victim = Victim::new(&network, LinearPlan::none());
             let originals = Originals {
                 images: &images.to_device(device).unwrap(),
                 labels: &labels,
                 indices: &[0, 1, 2, 3, 4, 5, 6, 7],
                 start: Start::default(),
             };
-            let (found, checks) = craft(attack, &target, originals).unwrap();
+            let (found, checks) = craft(attack, &victim, originals).unwrap();
             checks.resolve().unwrap();
             found
         };

@@ -6,7 +6,7 @@ use std::fs;
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use runner::data::download::{Archive, Content, Event, Part, Placed, Published, get};
+use runner::data::download::{Archive, Content, Event, Installed, Part, Published, get};
 
 use crate::server::{Answer, Server};
 use crate::sets::{fetch, gzip, md5, names};
@@ -60,12 +60,12 @@ fn archives_are_unpacked_as_a_whole() {
     let dir = tempfile::tempdir().unwrap();
     let set = packed(&good, vec![server.url("/two")]);
     let (placed, _) = fetch(&set, dir.path(), None);
-    assert_eq!(placed, Ok(vec![Placed::Fetched(dir.path().join("two"))]));
+    assert_eq!(placed, Ok(vec![Installed::Fetched(dir.path().join("two"))]));
     assert_eq!(names(dir.path()), ["two"], "the archive does not stay");
     assert_eq!(names(&dir.path().join("two")), ["a.bin", "b.bin"]);
     assert_eq!(fs::read(dir.path().join("two/b.bin")).unwrap(), b);
     let (placed, _) = fetch(&set, dir.path(), None);
-    assert_eq!(placed, Ok(vec![Placed::There(dir.path().join("two"))]));
+    assert_eq!(placed, Ok(vec![Installed::There(dir.path().join("two"))]));
 
     fs::remove_file(dir.path().join("two/b.bin")).unwrap();
     let (placed, _) = fetch(&set, dir.path(), None);
@@ -90,7 +90,7 @@ fn what_a_killed_process_left_is_used_up() {
     let good = gzip(&tar(&[("two/a.bin", &a), ("two/b.bin", b"abc")]), 6);
     let (from, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     fs::write(from.path().join("two.tar.gz"), &good).unwrap();
-    // As far as unpacking got: nobody holds the lock any longer.
+    // As far as unpacking got: the lock is free again.
     let left = dir.path().join(".two.unpacking");
     fs::create_dir(&left).unwrap();
     for (name, bytes) in [(".lock", &b""[..]), ("a.bin", &a[..9]), ("c.bin", b"x")] {

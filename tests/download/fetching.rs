@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::net::TcpListener;
 
-use runner::data::download::Placed;
+use runner::data::download::Installed;
 
 use crate::server::{Answer, Server};
 use crate::sets::{content, fetch, gzip, names, set};
@@ -21,7 +21,7 @@ fn the_first_mirror_that_has_the_file_is_taken() {
         ("/moved", Answer::Redirect("/good".into())),
         ("/good", Answer::Good(file.clone())),
     ]));
-    // A port where nobody listens.
+    // A port without a listener.
     let closed = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -31,7 +31,7 @@ fn the_first_mirror_that_has_the_file_is_taken() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path().join("made/on/the/way");
     let (placed, failures) = fetch(&set(urls), &dir, None);
-    assert_eq!(placed, Ok(vec![Placed::Fetched(dir.join("digits.gz"))]));
+    assert_eq!(placed, Ok(vec![Installed::Fetched(dir.join("digits.gz"))]));
     assert_eq!(fs::read(dir.join("digits.gz")).unwrap(), file);
     assert_eq!(names(&dir), ["digits.gz"], "nothing else stays");
     let last: Vec<&str> = failures
@@ -44,10 +44,10 @@ fn the_first_mirror_that_has_the_file_is_taken() {
     assert!(last[3].starts_with("wrong checksum: MD5 "), "{failures:?}");
     assert!(last[4].starts_with("it is far longer than"), "{failures:?}");
 
-    // The second call finds the file and asks nobody.
+    // The second call finds the file and asks no server.
     let before = server.requests().len();
     let (placed, _) = fetch(&set(Vec::new()), &dir, None);
-    assert_eq!(placed, Ok(vec![Placed::There(dir.join("digits.gz"))]));
+    assert_eq!(placed, Ok(vec![Installed::There(dir.join("digits.gz"))]));
     assert_eq!(server.requests().len(), before);
 }
 
@@ -147,12 +147,12 @@ fn another_file_of_the_name_is_left_alone() {
     assert_eq!(fs::read(&path).unwrap(), b"letters");
     assert!(server.requests().is_empty());
 
-    // The content alone, or compressed by somebody else, is as good.
+    // The content alone, or compressed otherwise, is as good.
     for (name, bytes) in [("digits", content()), ("digits.gz", gzip(&content(), 1))] {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join(name), bytes).unwrap();
         let (placed, _) = fetch(&set(Vec::new()), dir.path(), None);
-        assert_eq!(placed, Ok(vec![Placed::There(dir.path().join(name))]));
+        assert_eq!(placed, Ok(vec![Installed::There(dir.path().join(name))]));
     }
 }
 
@@ -185,7 +185,7 @@ fn files_that_are_there_are_taken() {
     fs::write(&source, &file).unwrap();
     let (placed, _) = fetch(&set(Vec::new()), to.path(), Some(from.path()));
     let target = to.path().join("digits.gz");
-    let expected = Placed::Taken {
+    let expected = Installed::Taken {
         from: source.clone(),
         to: target.clone(),
     };

@@ -8,7 +8,7 @@ use std::path::Path;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use md5::{Digest, Md5};
-use runner::data::download::{Archive, Content, Event, Part, Placed, Published, get};
+use runner::data::download::{Archive, Content, Event, Installed, Part, Published, get};
 
 pub fn md5(bytes: &[u8]) -> String {
     let digest = Md5::digest(bytes);
@@ -57,7 +57,7 @@ pub fn fetch(
     set: &Published,
     dir: &Path,
     from: Option<&Path>,
-) -> (Result<Vec<Placed>, String>, Vec<String>) {
+) -> (Result<Vec<Installed>, String>, Vec<String>) {
     let failures = RefCell::new(Vec::new());
     let placed = get(set, dir, from, &|event| {
         if let Event::Failure(line) = event {

@@ -63,7 +63,7 @@ fn flattening_has_torchs_order() {
 fn sums_of_branches() {
     on_every_isa(|| {
         // x + x, and a value that three consumers use: the gradient is shared, then added to, never changed under
-        // somebody who still holds it.
+        // another holder.
         let case = Case::new("x + x", [2, 3, 4, 5], |_| body(|tape, x| add(tape, x, x)));
         let x = Image::from_channels_first(&case.input);
         case.check_output(&x.map(|v| v + v).values);

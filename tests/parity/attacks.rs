@@ -11,7 +11,7 @@ use std::process::Command;
 
 use candle_core::{DType, Tensor};
 use runner::attacks::{
-    Apgd, Attack, Fab, Norm, Objective, Originals, Schedule, Square, Start, Steps, Target, Threat,
+    Apgd, Attack, Fab, Norm, Objective, Originals, Schedule, Square, Start, Steps, Threat, Victim,
     craft, ni_fgsm, predictions,
 };
 use runner::models::{ModelConfig, build};
@@ -70,8 +70,8 @@ impl Side {
         }
     }
 
-    fn target(&self) -> Target<'_> {
-        Target::new(&self.network, LinearPlan::none())
+    fn victim(&self) -> Victim<'_> {
+        Victim::new(&self.network, LinearPlan::none())
     }
 
     fn craft(&self, attack: &dyn Attack) -> Tensor {
@@ -81,7 +81,7 @@ impl Side {
             indices: &self.indices,
             start: Start::default(),
         };
-        let (images, checks) = craft(attack, &self.target(), originals).unwrap();
+        let (images, checks) = craft(attack, &self.victim(), originals).unwrap();
         checks.resolve().unwrap();
         images
     }
@@ -145,15 +145,15 @@ fn pgd(threat: Threat, step_size: f64) -> Steps {
 
 /// The losses of APGD and their gradients through the network.
 fn losses(side: &Side) {
-    let targets = classes(&side.reference["targets"]);
-    for (name, objective, targets) in [
+    let target_classes = classes(&side.reference["targets"]);
+    for (name, objective, target_classes) in [
         ("dlr", Objective::Dlr, None),
-        ("dlr_t", Objective::TargetedDlr, Some(&*targets)),
+        ("dlr_t", Objective::TargetedDlr, Some(&*target_classes)),
     ] {
         let ascent = side
-            .target()
+            .victim()
             .gradient(&side.images, |logits| {
-                objective.evaluate(logits, &side.labels, targets)
+                objective.evaluate(logits, &side.labels, target_classes)
             })
             .unwrap();
         let expected = numbers(&side.reference[name]);
@@ -210,7 +210,7 @@ fn distances(side: &Side) {
             threat,
             k: 10,
             restarts: 1,
-            targets: None,
+            target_classes: None,
             stop_at_success: false,
         };
         let of = |images: &Tensor| -> Vec<f64> {
@@ -246,7 +246,7 @@ fn strength(side: &Side) {
         k: 25,
         restarts: 1,
         objective: Objective::CrossEntropy,
-        targets: 0,
+        target_classes: 0,
         stop_at_success: false,
     };
     let attacks: [(&str, Box<dyn Attack>); 3] = [

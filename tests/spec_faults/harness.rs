@@ -71,7 +71,7 @@ pub fn attack(lines: &str) -> String {
     )
 }
 
-/// The remarks on a spec, sorted, without the places of the settings.
+/// The remarks on a spec, sorted, without the positions of the settings.
 pub fn remarks(text: &str) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let spec = folder.path().join("a.toml");
@@ -83,7 +83,7 @@ pub fn remarks(text: &str) -> Vec<String> {
     let remarks = plan.unwrap_or_else(|error| panic!("{error}")).warnings;
     let words = remarks.iter().map(|line| {
         line.split_once(": ")
-            .expect("a place and a remark")
+            .expect("a position and a remark")
             .1
             .to_owned()
     });

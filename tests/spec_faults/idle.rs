@@ -39,7 +39,7 @@ fn settings_without_effect_are_named() {
         assert!(TRAIN.contains(from), "{from}");
         assert_eq!(remarks(&TRAIN.replace(from, to)), [expected], "{to}");
     }
-    // What holds anyway misleads nobody.
+    // What holds anyway does not mislead.
     let whole = TRAIN.replace(
         "kind = \"digits\"",
         "kind = \"digits\"\ntrain_limit = 60000",

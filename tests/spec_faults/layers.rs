@@ -92,7 +92,7 @@ fn files_that_are_no_specs() {
             message,
             "/dev/zero: is no plain file; expected a spec, a TOML file"
         );
-        // Nobody will ever write to it.
+        // Nothing will ever write to it.
         let pipe = folder.path().join("pipe.toml");
         let made = std::process::Command::new("mkfifo").arg(&pipe).status();
         assert!(made.unwrap().success());

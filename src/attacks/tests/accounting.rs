@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use super::*;
 use crate::Error;
-use crate::attacks::driver;
+use crate::attacks::craft;
 use crate::attacks::rows::{copy, select};
 use crate::nn::{Module, Tape, Var};
 
@@ -29,7 +29,7 @@ impl Attack for Spy {
     fn restarts(&self) -> usize {
         2
     }
-    fn perturb(&self, _: &Target<'_>, originals: Originals<'_>) -> Result<Tensor> {
+    fn perturb(&self, _: &Victim<'_>, originals: Originals<'_>) -> Result<Tensor> {
         self.seen.lock().unwrap().extend(originals.indices);
         Ok(((originals.images * 0.0)? + self.change)?)
     }
@@ -40,13 +40,13 @@ fn only_standing_examples_are_attacked_and_the_first_to_break_one_is_noted() {
     let network = mlp();
     let mut set = Set::of(&network, N);
     set.labels[4] = (set.labels[4] + 1) % CLASSES as u32;
-    let target = Target::new(&network, LinearPlan::none());
-    let mut campaign = Campaign::new(&target, set.originals(), 4).unwrap();
-    let correct = campaign.correct();
+    let victim = Victim::new(&network, LinearPlan::none());
+    let mut evaluation = AttackEvaluation::new(&victim, set.originals(), 4).unwrap();
+    let correct = evaluation.correct();
     assert!(!correct.contains(&4) && correct.len() == N - 1);
     let threat = linf(0.05);
     let pgd = all(threat).remove(3);
-    let broken = campaign.attack(pgd.as_ref(), &correct).unwrap();
+    let broken = evaluation.attack(pgd.as_ref(), &correct).unwrap();
     assert!(
         broken > 0 && broken < N - 1,
         "the test wants both kinds: {broken}"
@@ -54,7 +54,7 @@ fn only_standing_examples_are_attacked_and_the_first_to_break_one_is_noted() {
     let standing: Vec<usize> = correct
         .iter()
         .copied()
-        .filter(|&i| campaign.fates()[i].broken_by.is_none())
+        .filter(|&i| evaluation.fates()[i].broken_by.is_none())
         .collect();
     // A spy that stays at the original breaks nothing, and sees what stands, once a restart.
     struct Still(Spy);
@@ -68,7 +68,7 @@ fn only_standing_examples_are_attacked_and_the_first_to_break_one_is_noted() {
         fn restarts(&self) -> usize {
             2
         }
-        fn perturb(&self, _: &Target<'_>, originals: Originals<'_>) -> Result<Tensor> {
+        fn perturb(&self, _: &Victim<'_>, originals: Originals<'_>) -> Result<Tensor> {
             self.0.seen.lock().unwrap().extend(originals.indices);
             copy(originals.images)
         }
@@ -79,19 +79,19 @@ fn only_standing_examples_are_attacked_and_the_first_to_break_one_is_noted() {
         threat: linf(0.1),
         goal: Goal::Misclassify,
     });
-    assert_eq!(campaign.attack(&still, &correct).unwrap(), 0);
+    assert_eq!(evaluation.attack(&still, &correct).unwrap(), 0);
     let mut seen: Vec<usize> = standing.iter().map(|&i| set.indices[i]).collect();
     seen.extend(seen.clone());
     assert_eq!(*still.0.seen.lock().unwrap(), seen);
-    let fates = campaign.fates();
+    let fates = evaluation.fates();
     assert!(!fates[4].attacked && fates[4].broken_by.is_none());
     assert!(
         fates
             .iter()
             .all(|fate| fate.broken_by.is_none_or(|number| number == 0))
     );
-    assert_eq!(campaign.withstood(), standing.len());
-    let wrong = select(campaign.images(), &[4]).unwrap();
+    assert_eq!(evaluation.withstood(), standing.len());
+    let wrong = select(evaluation.images(), &[4]).unwrap();
     assert_eq!(values(&wrong), values(&select(&set.images, &[4]).unwrap()));
 }
 
@@ -99,7 +99,7 @@ fn only_standing_examples_are_attacked_and_the_first_to_break_one_is_noted() {
 fn what_leaves_the_ball_ends_the_attack() {
     let network = mlp();
     let set = Set::of(&network, 2);
-    let target = Target::new(&network, LinearPlan::none());
+    let victim = Victim::new(&network, LinearPlan::none());
     for (change, words) in [
         (0.5, "outside the ball of 0.1"),
         (f64::NAN, "outside [0, 1]"),
@@ -110,13 +110,18 @@ fn what_leaves_the_ball_ends_the_attack() {
             threat: linf(0.1),
             goal: Goal::Misclassify,
         };
-        let mut campaign = Campaign::new(&target, set.originals(), 4).unwrap();
-        let error = campaign.attack(&spy, &[0, 1]).unwrap_err();
+        let mut evaluation = AttackEvaluation::new(&victim, set.originals(), 4).unwrap();
+        let error = evaluation.attack(&spy, &[0, 1]).unwrap_err();
         assert!(
             matches!(&error, Error::Failed(text) if text.contains(words)),
             "{error}"
         );
-        assert!(campaign.fates().iter().all(|fate| fate.broken_by.is_none()));
+        assert!(
+            evaluation
+                .fates()
+                .iter()
+                .all(|fate| fate.broken_by.is_none())
+        );
     }
 }
 
@@ -140,9 +145,9 @@ fn an_attack_that_ends_where_the_model_has_no_answer_is_an_error() {
     .unwrap();
     let mut set = Set::of(&mlp(), 2);
     set.images = (set.images * 0.0).unwrap();
-    let target = Target {
+    let victim = Victim {
         name: "overflow".to_owned(),
-        ..Target::new(&network, LinearPlan::none())
+        ..Victim::new(&network, LinearPlan::none())
     };
     let spy = Spy {
         seen: Mutex::default(),
@@ -150,15 +155,15 @@ fn an_attack_that_ends_where_the_model_has_no_answer_is_an_error() {
         threat: linf(1.0),
         goal: Goal::Misclassify,
     };
-    let mut campaign = Campaign::new(&target, set.originals(), 4).unwrap();
-    let error = campaign.attack(&spy, &[1]).unwrap_err();
+    let mut evaluation = AttackEvaluation::new(&victim, set.originals(), 4).unwrap();
+    let error = evaluation.attack(&spy, &[1]).unwrap_err();
     assert!(
         error
             .to_string()
             .starts_with("overflow: its logits of what spy made of image 107 are not finite (inf)"),
         "{error}"
     );
-    assert!(campaign.fates().iter().all(|fate| !fate.attacked));
+    assert!(evaluation.fates().iter().all(|fate| !fate.attacked));
 }
 
 #[test]
@@ -167,7 +172,7 @@ fn targeted_attacks_succeed_where_their_class_comes_out() {
     let set = Set::of(&network, N);
     let clean = network.logits(&set.images).unwrap();
     for goal in [Goal::NextLikely, Goal::LeastLikely, Goal::Class(2)] {
-        let wanted = driver::goals(goal, std::slice::from_ref(&clean), &set.labels)
+        let wanted = craft::goals(goal, std::slice::from_ref(&clean), &set.labels)
             .unwrap()
             .unwrap();
         let pgd = Steps {
@@ -193,14 +198,14 @@ fn targeted_attacks_succeed_where_their_class_comes_out() {
         }
         assert!(reached >= N - 2, "{goal:?}: {reached}");
     }
-    let target = Target::new(&network, LinearPlan::none());
+    let victim = Victim::new(&network, LinearPlan::none());
     let spy = Spy {
         seen: Mutex::default(),
         change: 0.0,
         threat: linf(0.1),
         goal: Goal::Class(5),
     };
-    let mut campaign = Campaign::new(&target, set.originals(), 4).unwrap();
-    let error = campaign.attack(&spy, &[0]).unwrap_err().to_string();
+    let mut evaluation = AttackEvaluation::new(&victim, set.originals(), 4).unwrap();
+    let error = evaluation.attack(&spy, &[0]).unwrap_err().to_string();
     assert_eq!(error, "attack.target: expected a class below 5, found 5");
 }

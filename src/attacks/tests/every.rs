@@ -6,7 +6,7 @@ use super::*;
 fn every_attack_stays_in_the_ball_and_the_pixel_range() {
     let network = mlp();
     let set = Set::of(&network, N);
-    let target = Target::new(&network, LinearPlan::none());
+    let victim = Victim::new(&network, LinearPlan::none());
     for threat in [linf(0.01), linf(0.3), l2(0.05), l2(3.0)] {
         for restart in 0..2 {
             for attack in all(threat) {
@@ -16,7 +16,7 @@ fn every_attack_stays_in_the_ball_and_the_pixel_range() {
                 };
                 let found = attack
                     .perturb(
-                        &target,
+                        &victim,
                         Originals {
                             start,
                             ..set.originals()
@@ -53,10 +53,10 @@ fn every_attack_stays_in_the_ball_and_the_pixel_range() {
 fn in_a_ball_of_radius_0_every_attack_leaves_the_originals() {
     let network = mlp();
     let set = Set::of(&network, N);
-    let target = Target::new(&network, LinearPlan::none());
+    let victim = Victim::new(&network, LinearPlan::none());
     for threat in [linf(0.0), l2(0.0)] {
         for attack in all(threat) {
-            let found = crafted(attack.as_ref(), &target, &set);
+            let found = crafted(attack.as_ref(), &victim, &set);
             assert_eq!(values(&found), values(&set.images), "{}", attack.name());
         }
         let (fates, found) = run(&network, &set, &all(threat), 4);
@@ -108,14 +108,14 @@ fn results_do_not_depend_on_batching() {
 fn seeds_and_restarts_change_random_attacks_and_no_others() {
     let network = mlp();
     let set = Set::of(&network, 3);
-    let target = Target::new(&network, LinearPlan::none());
+    let victim = Victim::new(&network, LinearPlan::none());
     let base = set.originals().start;
     for attack in all(l2(0.3)) {
         let of = |start| {
             values(
                 &attack
                     .perturb(
-                        &target,
+                        &victim,
                         Originals {
                             start,
                             ..set.originals()
@@ -130,14 +130,14 @@ fn seeds_and_restarts_change_random_attacks_and_no_others() {
             Start { restart: 1, ..base },
             Start { attack: 1, ..base },
         ];
-        for (place, change) in changes.into_iter().enumerate() {
+        for (position, change) in changes.into_iter().enumerate() {
             let kind = AttackKind::from_name(attack.name());
             let can_choose = kind.is_some_and(|kind| kind.description().has("random_start"));
             let random = match attack.name() {
                 // Those that start from the original have no use for a second try.
                 _ if can_choose => attack.restarts() > 1,
                 // From the second run on these start at random, and only then.
-                "fab" | "fab-t" => place == 1,
+                "fab" | "fab-t" => position == 1,
                 _ => true,
             };
             assert_eq!(of(change) != first, random, "{} {change:?}", attack.name());

@@ -1,24 +1,24 @@
 //! Single attacks against what is known of their results.
 
 use super::*;
-use crate::attacks::climb::Climb;
+use crate::attacks::apgd::ascent::Ascent;
 use crate::ops::real::view;
 
 #[test]
 fn the_best_loss_of_apgd_never_falls() {
     let network = network("wide_resnet10_1", None);
     let set = Set::of(&network, 5);
-    let target = Target::new(&network, LinearPlan::none());
+    let victim = Victim::new(&network, LinearPlan::none());
     for objective in [Objective::CrossEntropy, Objective::Dlr] {
-        let climb = Climb {
+        let ascent = Ascent {
             attack: "apgd",
             threat: linf(0.02),
             k: 25,
             objective,
-            targets: None,
+            target_classes: None,
             stop_at_success: false,
         };
-        let best = climb.run::<f32>(&target, set.originals()).unwrap().best;
+        let best = ascent.run::<f32>(&victim, set.originals()).unwrap().best;
         assert_eq!(best.len(), 26);
         for pair in best.windows(2) {
             assert!(
@@ -47,30 +47,30 @@ fn fab_finds_the_exact_distance_of_a_linear_model() {
         .to_vec1::<f32>()
         .unwrap();
     let label = predictions(&network.logits(&middle).unwrap()).unwrap()[0];
-    let target = Target::new(&network, LinearPlan::none());
+    let victim = Victim::new(&network, LinearPlan::none());
     let norms = [Norm::Linf, Norm::L2];
     for norm in norms {
         let mut nearest = f64::INFINITY;
         for class in (0..CLASSES as u32).filter(|&class| class != label) {
-            let ascent = target
+            let ascent = victim
                 .gradient(&middle, |z| {
                     Objective::Margin.evaluate(z, &[label], Some(&[class]))
                 })
                 .unwrap();
-            let slope: Vec<f32> = view::<f32>(&ascent.gradient).unwrap().to_vec();
+            let logit_gradient: Vec<f32> = view::<f32>(&ascent.gradient).unwrap().to_vec();
             let dual = match norm {
-                Norm::L2 => slope
+                Norm::L2 => logit_gradient
                     .iter()
                     .map(|g| f64::from(*g).powi(2))
                     .sum::<f64>()
                     .sqrt(),
-                _ => slope.iter().map(|g| f64::from(g.abs())).sum(),
+                _ => logit_gradient.iter().map(|g| f64::from(g.abs())).sum(),
             };
             nearest =
                 nearest.min(f64::from(logits[label as usize] - logits[class as usize]) / dual);
         }
         for (share, broken) in [(1.1, true), (0.99, false)] {
-            for targets in [None, Some(CLASSES - 1)] {
+            for target_classes in [None, Some(CLASSES - 1)] {
                 let threat = Threat {
                     norm,
                     epsilon: nearest * share,
@@ -80,7 +80,7 @@ fn fab_finds_the_exact_distance_of_a_linear_model() {
                     threat,
                     k: 20,
                     restarts: 1,
-                    targets,
+                    target_classes,
                     stop_at_success: false,
                 };
                 let set = Set {
@@ -92,7 +92,7 @@ fn fab_finds_the_exact_distance_of_a_linear_model() {
                 assert_eq!(
                     fates[0].broken_by.is_some(),
                     broken,
-                    "{norm:?} {share} {targets:?}"
+                    "{norm:?} {share} {target_classes:?}"
                 );
                 if broken {
                     let found = tensor(images, (1, 3, 10, 10)).unwrap();

@@ -156,8 +156,8 @@ fn all(threat: Threat) -> Vec<Box<dyn Attack>> {
 
 /// The fates and images that a series of attacks ends with.
 /// What an attack makes of a set, checked.
-fn crafted(attack: &dyn Attack, target: &Target<'_>, set: &Set) -> Tensor {
-    let (images, checks) = craft(attack, target, set.originals()).unwrap();
+fn crafted(attack: &dyn Attack, victim: &Victim<'_>, set: &Set) -> Tensor {
+    let (images, checks) = craft(attack, victim, set.originals()).unwrap();
     checks.resolve().unwrap();
     images
 }
@@ -168,11 +168,11 @@ fn run(
     attacks: &[Box<dyn Attack>],
     batch_size: usize,
 ) -> (Vec<Fate>, Vec<f32>) {
-    let target = Target::new(network, LinearPlan::none());
-    let mut campaign = Campaign::new(&target, set.originals(), batch_size).unwrap();
-    let correct = campaign.correct();
+    let victim = Victim::new(network, LinearPlan::none());
+    let mut evaluation = AttackEvaluation::new(&victim, set.originals(), batch_size).unwrap();
+    let correct = evaluation.correct();
     for attack in attacks {
-        campaign.attack(attack.as_ref(), &correct).unwrap();
+        evaluation.attack(attack.as_ref(), &correct).unwrap();
     }
-    (campaign.fates().to_vec(), values(campaign.images()))
+    (evaluation.fates().to_vec(), values(evaluation.images()))
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use candle_core::{DType, Device, Tensor};
 
 use super::attack_settings::Making;
-use super::{Attack, Entry, Norm, Originals, Schedule, Square, Start, Steps, Target, Threat};
+use super::{Attack, Entry, Norm, Originals, Schedule, Square, Start, Steps, Threat, Victim};
 use crate::Result;
 use crate::experiment::plan;
 use crate::nn::{LinearPlan, Module, Network, Tape, Var};
@@ -78,7 +78,7 @@ fn carry_out(attack: &dyn Attack) -> (Vec<f32>, usize) {
         indices: &[0],
         start: Start::default(),
     };
-    let target = Target::new(&network, LinearPlan::none());
+    let target = Victim::new(&network, LinearPlan::none());
     let found = attack.perturb(&target, originals).unwrap();
     let found = found.flatten_all().unwrap().to_vec1().unwrap();
     (found, asked.load(Ordering::Relaxed))

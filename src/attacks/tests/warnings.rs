@@ -15,7 +15,7 @@ fn a_zero_gradient_breaks_nothing_and_stays_finite() {
             let zero = Tensor::zeros(x.dims(), DType::F32, x.tensor().device())?;
             let y = tensor([0.25f32, 0.25, 0.25, 0.25, 0.0].repeat(n), (n, CLASSES))?;
             Ok(tape.record(y, id.is_some(), move |_, sink| {
-                sink.add(id, crate::nn::sink::Grad::new(zero.clone()))
+                sink.add(id, crate::nn::gradients::Grad::new(zero.clone()))
             }))
         }
     }
@@ -35,8 +35,8 @@ fn a_zero_gradient_breaks_nothing_and_stays_finite() {
             assert!(images.iter().all(|v| v.is_finite()));
         }
     }
-    let target = Target::new(&network, LinearPlan::none());
-    let codes: Vec<&str> = sanity::examine(&target, set.originals())
+    let victim = Victim::new(&network, LinearPlan::none());
+    let codes: Vec<&str> = sanity::examine(&victim, set.originals())
         .unwrap()
         .iter()
         .map(|warning| warning.code())
@@ -55,7 +55,7 @@ fn a_random_model_is_noticed_and_a_sound_one_raises_no_warning() {
             let y = ((pixels.tensor().narrow(1, 0, CLASSES)? * 3.0)? + noise)?;
             Ok(tape.record(y, id.is_some(), move |_, sink| {
                 let ones = Tensor::ones(dims.as_slice(), DType::F32, &candle_core::Device::Cpu)?;
-                sink.add(id, crate::nn::sink::Grad::new(ones))
+                sink.add(id, crate::nn::gradients::Grad::new(ones))
             }))
         }
     }
@@ -64,12 +64,12 @@ fn a_random_model_is_noticed_and_a_sound_one_raises_no_warning() {
     })
     .unwrap();
     let set = Set::of(&noisy, 3);
-    let found = sanity::examine(&Target::new(&noisy, LinearPlan::none()), set.originals()).unwrap();
+    let found = sanity::examine(&Victim::new(&noisy, LinearPlan::none()), set.originals()).unwrap();
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!(found[0].code(), "random-model");
     let sound = mlp();
     let set = Set::of(&sound, 3);
-    let found = sanity::examine(&Target::new(&sound, LinearPlan::none()), set.originals()).unwrap();
+    let found = sanity::examine(&Victim::new(&sound, LinearPlan::none()), set.originals()).unwrap();
     assert_eq!(found, []);
 }
 

@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::output::{out, remark};
 use crate::data::DataKind;
-use crate::data::download::{self, Event, Placed};
+use crate::data::download::{self, Event, Installed};
 use crate::{Error, Result};
 
 /// Brings a data set into `dir`.
@@ -34,9 +34,9 @@ pub fn get(name: &str, dir: &Path, from: Option<&Path>, mirrors: &[String]) -> R
     show.end_bar();
     for placed in placed? {
         out(&match placed {
-            Placed::There(path) => format!("{}: already there\n", path.display()),
-            Placed::Fetched(path) => format!("{}: fetched and verified\n", path.display()),
-            Placed::Taken { from, to } => {
+            Installed::There(path) => format!("{}: already there\n", path.display()),
+            Installed::Fetched(path) => format!("{}: fetched and verified\n", path.display()),
+            Installed::Taken { from, to } => {
                 format!("{}: verified, from {}\n", to.display(), from.display())
             }
         })?;

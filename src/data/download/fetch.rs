@@ -75,7 +75,7 @@ pub(super) fn fetch(archive: &Archive, part: &Path, watch: Watch<'_>) -> Result<
     let left = file.metadata().map_err(Error::io("read", part))?.len();
     drop(file);
     if left == 0 {
-        // Nothing to go on from; that it cannot be removed harms nobody.
+        // Nothing to go on from; that it cannot be removed does no harm.
         let _ = std::fs::remove_file(part);
     }
     Err(Error::failed(format!(
@@ -155,7 +155,7 @@ fn attempt(
     }
     let response = match request.call() {
         Ok(response) => response,
-        // Nobody answers: asking again at once would change nothing.
+        // No answer: asking again at once would change nothing.
         Err(error) => return Ok(Outcome::Useless(error.to_string())),
     };
     let status = response.status();

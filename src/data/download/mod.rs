@@ -1,6 +1,6 @@
 //! Fetches data sets that are published on the web, or takes archives that are there already.
 //!
-//! A file is placed only after its checksum was found right, and then as a whole. What has arrived of a broken download
+//! A file is installed only after its checksum was found right, and then as a whole. What has arrived of a broken download
 //! stays in `<file>.part`, from which the next call goes on.
 
 mod catalog;
@@ -38,7 +38,7 @@ pub type Watch<'a> = &'a dyn Fn(Event<'_>);
 
 /// What became of a part of the set.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Placed {
+pub enum Installed {
     /// It was there, and is whole.
     There(PathBuf),
     /// It was fetched, verified and put here.
@@ -57,7 +57,7 @@ pub fn get(
     dir: &Path,
     from: Option<&Path>,
     watch: Watch<'_>,
-) -> Result<Vec<Placed>> {
+) -> Result<Vec<Installed>> {
     let made = missing_folders(dir);
     fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
     let result = bring(set, dir, from, watch);
@@ -83,24 +83,24 @@ fn bring(
     dir: &Path,
     from: Option<&Path>,
     watch: Watch<'_>,
-) -> Result<Vec<Placed>> {
-    let mut placed = Vec::new();
+) -> Result<Vec<Installed>> {
+    let mut installed = Vec::new();
     let mut missing = Vec::new();
     for part in &set.parts {
         if let Some(path) = present(part, dir, watch)? {
-            placed.push(Placed::There(path));
+            installed.push(Installed::There(path));
             continue;
         }
         match from {
-            None => placed.push(Placed::Fetched(fetch_any(part, dir, watch)?)),
+            None => installed.push(Installed::Fetched(fetch_any(part, dir, watch)?)),
             Some(from) => match take(part, from, dir, watch)? {
-                Some(taken) => placed.push(taken),
+                Some(taken) => installed.push(taken),
                 None => missing.push(part),
             },
         }
     }
     let Some(from) = from.filter(|_| !missing.is_empty()) else {
-        return Ok(placed);
+        return Ok(installed);
     };
     let names: Vec<String> = missing
         .iter()
@@ -112,7 +112,7 @@ fn bring(
     Err(Error::failed(format!(
         "{}: {} of {}; expected {}",
         from.display(),
-        if placed.is_empty() {
+        if installed.is_empty() {
             "nothing"
         } else {
             "not all"
@@ -163,7 +163,7 @@ fn present(part: &Part, dir: &Path, watch: Watch<'_>) -> Result<Option<PathBuf>>
     Ok(None)
 }
 
-/// The path of the content, unpacked by somebody else.
+/// The path of the content, unpacked by other means.
 fn plain(dir: &Path, form: &Archive) -> PathBuf {
     dir.join(form.name.trim_end_matches(".gz"))
 }
@@ -174,13 +174,13 @@ fn fetch_any(part: &Part, dir: &Path, watch: Watch<'_>) -> Result<PathBuf> {
     for form in &part.forms {
         let partial = dir.join(format!("{}.part", form.name));
         match fetch::fetch(form, &partial, watch) {
-            // Locked until the archive has been unpacked and removed: nobody else may fetch it meanwhile.
+            // Locked until the archive has been unpacked and removed: no other process may fetch it meanwhile.
             Ok(_locked) => {
-                let placed = place(form, &partial, dir, watch)?;
+                let installed = install(form, &partial, dir, watch)?;
                 if partial.exists() {
                     fs::remove_file(&partial).map_err(Error::io("remove", &partial))?;
                 }
-                return Ok(placed);
+                return Ok(installed);
             }
             // Something on this machine: another form would not get further.
             Err(error @ Error::Io { .. }) => return Err(error),
@@ -197,7 +197,7 @@ fn fetch_any(part: &Part, dir: &Path, watch: Watch<'_>) -> Result<PathBuf> {
 }
 
 /// Puts a verified archive in its place: a gzipped file is moved, a tar archive is unpacked and left behind.
-fn place(form: &Archive, verified: &Path, dir: &Path, watch: Watch<'_>) -> Result<PathBuf> {
+fn install(form: &Archive, verified: &Path, dir: &Path, watch: Watch<'_>) -> Result<PathBuf> {
     match &form.content {
         Content::Plain | Content::Gzip { .. } => {
             let to = dir.join(&form.name);
@@ -214,7 +214,7 @@ fn place(form: &Archive, verified: &Path, dir: &Path, watch: Watch<'_>) -> Resul
 }
 
 /// Takes a part from a folder, or from a file where that is the part. The user's files stay as they are.
-fn take(part: &Part, from: &Path, dir: &Path, watch: Watch<'_>) -> Result<Option<Placed>> {
+fn take(part: &Part, from: &Path, dir: &Path, watch: Watch<'_>) -> Result<Option<Installed>> {
     if !from.exists() {
         return Err(Error::failed(format!(
             "{}: no such file or folder",
@@ -234,14 +234,14 @@ fn take(part: &Part, from: &Path, dir: &Path, watch: Watch<'_>) -> Result<Option
         let verdict = verify(&found, form)?;
         let to = match (&form.content, &verdict) {
             (_, Verdict::Other(_)) => None,
-            (Content::TarGz { .. }, _) => Some(place(form, &found, dir, watch)?),
+            (Content::TarGz { .. }, _) => Some(install(form, &found, dir, watch)?),
             (Content::Gzip { .. }, Verdict::Content) => Some(copy(&found, &plain(dir, form))?),
             (Content::Plain | Content::Gzip { .. }, _) => {
                 Some(copy(&found, &dir.join(&form.name))?)
             }
         };
         match (to, verdict) {
-            (Some(to), _) => return Ok(Some(Placed::Taken { from: found, to })),
+            (Some(to), _) => return Ok(Some(Installed::Taken { from: found, to })),
             // A file by the right name must be the right one; a file that the user names may be any other part.
             (None, Verdict::Other(md5)) if from.is_dir() => {
                 return Err(Error::failed(format!(

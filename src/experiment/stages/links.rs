@@ -38,7 +38,7 @@ impl<'a> StageReader<'a> {
             if let Some(target) = target(value, wants) {
                 links.push(Link {
                     from: scope.id.to_owned(),
-                    place: self.places.locate(&written, value.tag()),
+                    location: self.locations.locate(&written, value.tag()),
                     key: written,
                     target,
                     wants,
@@ -67,7 +67,7 @@ impl<'a> StageReader<'a> {
                     let key = join(&table.path, &format!("models.{name}.weights"));
                     links.push(Link {
                         from: scope.id.to_owned(),
-                        place: self.places.locate(&key, weights.tag()),
+                        location: self.locations.locate(&key, weights.tag()),
                         key,
                         target,
                         wants: Wants::Weights,

@@ -67,7 +67,7 @@ pub(in crate::ops) fn value<T: Real, const A: u8>(z: T) -> T {
 
 /// `dy` times the derivative at `z`. For ReLU and ReLU6 the value may stand in for `z`: both give the same answer.
 #[inline(always)]
-pub(in crate::ops) fn pull<T: Real, const A: u8>(z: T, dy: T) -> T {
+pub(in crate::ops) fn vjp<T: Real, const A: u8>(z: T, dy: T) -> T {
     match A {
         RELU => {
             if z > T::ZERO {
@@ -102,7 +102,7 @@ simd! {
 simd! {
     fn pulls<T, const A: u8>(z: &[T], dy: &[T], dx: &mut [T]) {
         for ((dx, &z), &dy) in dx.iter_mut().zip(z).zip(dy) {
-            *dx = pull::<T, A>(z, dy);
+            *dx = vjp::<T, A>(z, dy);
         }
     }
 }

@@ -65,7 +65,7 @@ pub trait Card {
 
     /// A tensor whose content is unspecified, for results that are written from end to end.
     fn scratch(&self, shape: &[usize], dtype: DType) -> Result<Tensor> {
-        // SAFETY: every kernel here writes each element of its results before anybody reads it.
+        // SAFETY: every kernel here writes each element of its results before any read.
         Ok(unsafe { Tensor::empty(shape, dtype, self.device())? })
     }
 }

@@ -5,22 +5,22 @@ use serde::{Deserialize, Serialize};
 
 use super::super::StageContext;
 use super::super::assemble;
+use super::super::evaluation::Tally;
 use super::super::examples::Examples;
-use super::super::measure::Tally;
 use crate::Result;
 use crate::attacks::sanity::Warning;
 use crate::attacks::{
-    Attack, Campaign, Kept, KeptState, Start, Target, Threat, predictions, to_8bit,
+    Attack, AttackEvaluation, Kept, KeptState, Start, Threat, Victim, predictions, to_8bit,
 };
 use crate::nn::loss::{Reduction, cross_entropy};
 use crate::run::Interim;
-use crate::run::pace::Stopwatch;
+use crate::run::throughput::Stopwatch;
 use crate::weights::Tensors;
 
 /// Accuracy as the examples stand: as floats, and after rounding to 8 bits. An example that was wrong before counts as
 /// wrong, with the loss of its clean image.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Standing {
+pub(super) struct AfterAttack {
     /// The name of the attack that was the last one.
     pub attack: String,
     pub floats: Tally,
@@ -31,7 +31,7 @@ pub(super) struct Standing {
     pub succeeded: [usize; 2],
 }
 
-/// How far the stage has come, beside the campaign.
+/// How far the stage has come, beside the evaluation.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct State {
     /// Whether the model was looked at for signs that attacks on it mean little.
@@ -39,7 +39,7 @@ pub(super) struct State {
     /// Without an attack, once every image was looked at.
     pub clean: Option<Tally>,
     /// After each attack that was judged.
-    pub standings: Vec<Standing>,
+    pub after_attacks: Vec<AfterAttack>,
     /// The model's answers to images rounded to 8 bits, and the losses of those, since the last of these.
     rounded: Vec<(u32, f64)>,
     /// The seconds that what is under way has taken.
@@ -49,20 +49,20 @@ pub(super) struct State {
 /// The attack on a data set, which can be left at any time and taken up again.
 pub(super) struct AttackRun<'a> {
     ctx: &'a StageContext<'a>,
-    target: &'a Target<'a>,
+    victim: &'a Victim<'a>,
     examples: &'a Examples,
     start: Start,
     batch_size: usize,
     interim: Interim,
-    pub campaign: Campaign<'a>,
+    pub evaluation: AttackEvaluation<'a>,
     pub state: State,
     /// Measures what is under way.
     watch: Stopwatch,
 }
 
 /// What the stage has done, to be written.
-fn work(campaign: &Campaign<'_>, state: &State) -> Result<(Tensors, (KeptState, State))> {
-    let kept = campaign.kept()?;
+fn work(evaluation: &AttackEvaluation<'_>, state: &State) -> Result<(Tensors, (KeptState, State))> {
+    let kept = evaluation.kept()?;
     Ok((kept.tensors, (kept.state, state.clone())))
 }
 
@@ -70,7 +70,7 @@ impl<'a> AttackRun<'a> {
     /// An attack run as an earlier start left it, or a new one.
     pub fn new(
         ctx: &'a StageContext<'a>,
-        target: &'a Target<'a>,
+        victim: &'a Victim<'a>,
         examples: &'a Examples,
         batch_size: usize,
         attacks: usize,
@@ -81,32 +81,32 @@ impl<'a> AttackRun<'a> {
         };
         let originals = examples.originals(start);
         let (interim, found) = ctx.folder.interim::<(KeptState, State)>()?;
-        let (campaign, state) = match found {
+        let (evaluation, state) = match found {
             None => (
-                Campaign::begin(target, originals, batch_size)?,
+                AttackEvaluation::begin(victim, originals, batch_size)?,
                 State::default(),
             ),
             Some((tensors, (kept, state))) => {
-                if kept.attacks() > attacks || state.standings.len() > kept.attacks() {
+                if kept.attacks() > attacks || state.after_attacks.len() > kept.attacks() {
                     return Err(interim.strange(&"it has other attacks"));
                 }
                 let kept = Kept {
                     tensors,
                     state: kept,
                 };
-                let campaign = Campaign::resume(target, originals, batch_size, &kept);
+                let evaluation = AttackEvaluation::resume(victim, originals, batch_size, &kept);
                 ctx.progress.line("goes on where it was left");
-                (campaign.map_err(|error| interim.strange(&error))?, state)
+                (evaluation.map_err(|error| interim.strange(&error))?, state)
             }
         };
         Ok(Self {
             ctx,
-            target,
+            victim,
             examples,
             start,
             batch_size,
             interim,
-            campaign,
+            evaluation,
             watch: Stopwatch::start(state.seconds),
             state,
         })
@@ -115,8 +115,8 @@ impl<'a> AttackRun<'a> {
     /// Something was done.
     fn done(&mut self) -> Result<()> {
         self.state.seconds = self.watch.seconds();
-        let (campaign, state) = (&self.campaign, &self.state);
-        self.interim.done(|| work(campaign, state))
+        let (evaluation, state) = (&self.evaluation, &self.state);
+        self.interim.done(|| work(evaluation, state))
     }
 
     /// What is under way is complete; the next thing begins. Returns the seconds that it took.
@@ -130,49 +130,54 @@ impl<'a> AttackRun<'a> {
     /// Does what is left of all that the rows need. Interrupted, it saves what was done.
     pub fn run(&mut self, attacks: &[Box<dyn Attack>]) -> Result<()> {
         let outcome = self.go_on(attacks);
-        let (campaign, state) = (&self.campaign, &self.state);
-        self.interim.ended(outcome, || work(campaign, state))
+        let (evaluation, state) = (&self.evaluation, &self.state);
+        self.interim.ended(outcome, || work(evaluation, state))
     }
 
     fn go_on(&mut self, attacks: &[Box<dyn Attack>]) -> Result<()> {
         if !self.state.examined {
             let warnings = self
                 .examples
-                .examine(self.target, self.start, self.batch_size)?;
+                .examine(self.victim, self.start, self.batch_size)?;
             warnings.iter().for_each(Warning::emit);
             self.state.examined = true;
             self.turn_to_next();
         }
         if self.state.clean.is_none() {
-            while self.campaign.look()? {
+            while self.evaluation.look()? {
                 self.done()?;
             }
             let mut clean = Tally::default();
-            let losses: Vec<f64> = self.campaign.fates().iter().map(|fate| fate.loss).collect();
-            clean.add(&losses, self.campaign.correct().len() as u64);
+            let losses: Vec<f64> = self
+                .evaluation
+                .fates()
+                .iter()
+                .map(|fate| fate.loss)
+                .collect();
+            clean.add(&losses, self.evaluation.correct().len() as u64);
             clean.seconds = self.turn_to_next();
             self.state.clean = Some(clean);
         }
-        let correct = self.campaign.right_before()?;
+        let correct = self.evaluation.right_before()?;
         let threat = assemble::threat(attacks)?;
-        for attack in &attacks[self.state.standings.len()..] {
-            if self.campaign.done() <= self.state.standings.len() {
+        for attack in &attacks[self.state.after_attacks.len()..] {
+            if self.evaluation.done() <= self.state.after_attacks.len() {
                 self.carry_out(attack.as_ref(), &correct)?;
             }
-            let mut standing = self.judge(&correct, threat)?;
+            let mut after = self.judge(&correct, threat)?;
             let seconds = self.turn_to_next();
-            standing.attack = attack.name().to_owned();
-            standing.floats.seconds = seconds;
-            standing.rounded.seconds = seconds;
+            after.attack = attack.name().to_owned();
+            after.floats.seconds = seconds;
+            after.rounded.seconds = seconds;
             self.ctx.progress.line(&format!(
                 "{}: {} of {} images stand, accuracy {:.2} % ({:.2} % after rounding to 8 bits), {seconds:.1} s",
                 attack.name(),
-                standing.floats.correct,
+                after.floats.correct,
                 self.examples.labels.len(),
-                100.0 * standing.floats.accuracy(),
-                100.0 * standing.rounded.accuracy(),
+                100.0 * after.floats.accuracy(),
+                100.0 * after.rounded.accuracy(),
             ));
-            self.state.standings.push(standing);
+            self.state.after_attacks.push(after);
             self.state.rounded.clear();
         }
         Ok(())
@@ -181,7 +186,7 @@ impl<'a> AttackRun<'a> {
     /// One attack with its restarts, with progress.
     fn carry_out(&mut self, attack: &dyn Attack, examples: &[usize]) -> Result<()> {
         let mut phase = None;
-        while let Some(batch) = self.campaign.next_batch(attack, examples)? {
+        while let Some(batch) = self.evaluation.next_batch(attack, examples)? {
             let number = |examples: usize| examples.div_ceil(self.batch_size) as u64;
             if phase != Some(batch.restart) {
                 phase = Some(batch.restart);
@@ -193,7 +198,7 @@ impl<'a> AttackRun<'a> {
                     .progress
                     .phase(&name, number(batch.all), number(batch.before));
             }
-            if self.campaign.attempt(attack, &batch)? {
+            if self.evaluation.attempt(attack, &batch)? {
                 let count = batch.examples.len();
                 self.ctx
                     .progress
@@ -205,22 +210,22 @@ impl<'a> AttackRun<'a> {
     }
 
     /// Asks the model about the images as they stand, rounded to 8 bits. Images that were wrong before are not asked about.
-    fn judge(&mut self, correct: &[usize], threat: Threat) -> Result<Standing> {
+    fn judge(&mut self, correct: &[usize], threat: Threat) -> Result<AfterAttack> {
         let labels = &self.examples.labels;
         while let Some(rest) = correct
             .get(self.state.rounded.len()..)
             .filter(|r| !r.is_empty())
         {
             let batch = &rest[..self.batch_size.min(rest.len())];
-            let places: Vec<u32> = batch.iter().map(|&i| i as u32).collect();
-            let images = self.campaign.images();
-            let places = Tensor::from_vec(places, batch.len(), images.device())?;
-            let images = images.index_select(&places, 0)?;
-            let originals = self.examples.images.index_select(&places, 0)?;
+            let positions: Vec<u32> = batch.iter().map(|&i| i as u32).collect();
+            let images = self.evaluation.images();
+            let positions = Tensor::from_vec(positions, batch.len(), images.device())?;
+            let images = images.index_select(&positions, 0)?;
+            let originals = self.examples.images.index_select(&positions, 0)?;
             let images = to_8bit(&images, &originals, threat)?;
             let indices: Vec<usize> = batch.iter().map(|&i| self.examples.indices[i]).collect();
             let what = "the 8-bit form of adversarial image";
-            let logits = self.target.sound_logits(&images, &indices, what)?;
+            let logits = self.victim.sound_logits(&images, &indices, what)?;
             let truth: Vec<u32> = batch.iter().map(|&i| labels[i]).collect();
             let found = cross_entropy(&logits, &truth, Reduction::Sum)?.per_example;
             self.state
@@ -228,7 +233,7 @@ impl<'a> AttackRun<'a> {
                 .extend(predictions(&logits)?.into_iter().zip(found));
             self.done()?;
         }
-        let fates = self.campaign.fates();
+        let fates = self.evaluation.fates();
         let mut answers: Vec<u32> = fates.iter().map(|fate| fate.prediction).collect();
         let losses: Vec<f64> = fates.iter().map(|fate| fate.loss).collect();
         let mut rounded_losses = losses.clone();
@@ -241,8 +246,8 @@ impl<'a> AttackRun<'a> {
             right.count() as u64
         };
         let mut floats = Tally::default();
-        let standing: Vec<u32> = fates.iter().map(|fate| fate.prediction).collect();
-        floats.add(&losses, right(&standing));
+        let after: Vec<u32> = fates.iter().map(|fate| fate.prediction).collect();
+        floats.add(&losses, right(&after));
         let mut rounded = Tally::default();
         rounded.add(&rounded_losses, right(&answers));
         let succeeded = |answers: &[u32]| {
@@ -250,11 +255,11 @@ impl<'a> AttackRun<'a> {
             let succeeded = attacked.filter(|(i, fate)| fate.succeeds(answers[*i], labels[*i]));
             succeeded.count()
         };
-        Ok(Standing {
+        Ok(AfterAttack {
             attack: String::new(),
             floats,
             rounded,
-            succeeded: [succeeded(&standing), succeeded(&answers)],
+            succeeded: [succeeded(&after), succeeded(&answers)],
             answers_8bit: answers,
         })
     }

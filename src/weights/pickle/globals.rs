@@ -156,10 +156,10 @@ fn tensor(
     strides: Id,
 ) -> Result<TensorRef, String> {
     let wrong = |what: &str| format!("the {what} of a tensor is none");
-    let Node::Storage(place) = &machine.nodes[storage] else {
+    let Node::Storage(position) = &machine.nodes[storage] else {
         return Err(wrong("storage"));
     };
-    let len = place.len;
+    let len = position.len;
     let offset = machine.nodes[offset]
         .as_size()
         .ok_or_else(|| wrong("offset"))?;

@@ -63,7 +63,7 @@ pub(super) struct Cudnn {
 
 impl Drop for Cudnn {
     fn drop(&mut self) {
-        // SAFETY: the handle was made by `new` and is used by nobody else. There is nobody to tell of a failure.
+        // SAFETY: the handle was made by `new` and is not used elsewhere. A failure here has nowhere to go.
         let _ = unsafe { result::destroy_handle(self.handle) };
     }
 }
@@ -120,7 +120,7 @@ impl Cudnn {
         let mut held = self.workspace.borrow_mut();
         if held.as_ref().is_none_or(|slice| slice.len() < bytes.max(1)) {
             *held = None;
-            // SAFETY: nobody reads what an algorithm has not written.
+            // SAFETY: nothing reads what an algorithm has not written.
             *held = Some(unsafe { self.stream.alloc::<u8>(bytes.max(1)) }.map_err(|error| {
                 Error::NoMemory(format!(
                     "the card has no {} MiB left for a convolution to work in ({error:?}): a smaller data.batch_size \

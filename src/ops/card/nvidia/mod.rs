@@ -214,7 +214,7 @@ impl Card for Nvidia {
     }
 
     fn scratch(&self, shape: &[usize], dtype: DType) -> Result<Tensor> {
-        // SAFETY: every kernel writes each element of its results before anybody reads it.
+        // SAFETY: every kernel writes each element of its results before any read.
         unsafe { Tensor::empty(shape, dtype, &self.device) }.map_err(|error| {
             let need = (shape.iter().product::<usize>() * dtype.size_in_bytes()) >> 20;
             let (free, total) = self.stream.context().mem_get_info().unwrap_or_default();

@@ -6,29 +6,29 @@ use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::super::rows::copy;
-use super::super::targets::{self, Turns};
-use super::super::{Originals, Target};
-use super::{Campaign, Course, Fate};
+use super::super::target_classes::{self, Turns};
+use super::super::{Originals, Victim};
+use super::{AttackEvaluation, Course, Fate};
 use crate::{Error, Result};
 
-const IMAGES: &str = "campaign.images";
-const CLEAN: &str = "campaign.clean";
-const TURNS: &str = "campaign.turns";
+const IMAGES: &str = "evaluation.images";
+const CLEAN: &str = "evaluation.clean";
+const TURNS: &str = "evaluation.turns";
 
-/// All that a campaign needs to go on: tensors, and the rest.
+/// All that an evaluation needs to go on: tensors, and the rest.
 #[derive(Clone, Debug)]
 pub struct Kept {
     pub tensors: BTreeMap<String, Tensor>,
     pub state: KeptState,
 }
 
-/// What a campaign keeps beside its tensors.
+/// What an evaluation keeps beside its tensors.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct KeptState {
     fates: Vec<Fate>,
     attacks: usize,
     course: Option<Course>,
-    turns: Option<targets::Course>,
+    turns: Option<target_classes::Course>,
 }
 
 impl KeptState {
@@ -38,8 +38,8 @@ impl KeptState {
     }
 }
 
-impl<'a> Campaign<'a> {
-    /// The campaign as it stands.
+impl<'a> AttackEvaluation<'a> {
+    /// The evaluation as it stands.
     pub fn kept(&self) -> Result<Kept> {
         let mut tensors = BTreeMap::from([(IMAGES.to_owned(), copy(&self.images)?)]);
         if !self.clean.is_empty() {
@@ -62,18 +62,18 @@ impl<'a> Campaign<'a> {
         })
     }
 
-    /// Goes on from what [`Self::kept`] gave, with the same target, originals and size of batches.
+    /// Goes on from what [`Self::kept`] gave, with the same victim, originals and size of batches.
     ///
     /// # Errors
     /// What belongs to other originals.
     pub fn resume(
-        target: &'a Target<'a>,
+        victim: &'a Victim<'a>,
         originals: Originals<'a>,
         batch_size: usize,
         kept: &Kept,
     ) -> Result<Self> {
         let strange = || Error::failed("the attack that was left belongs to other images");
-        let mut campaign = Self::begin(target, originals, batch_size)?;
+        let mut evaluation = Self::begin(victim, originals, batch_size)?;
         let KeptState {
             fates,
             attacks,
@@ -83,11 +83,11 @@ impl<'a> Campaign<'a> {
         let n = originals.labels.len();
         let tensor = |name: &str| kept.tensors.get(name);
         let images = tensor(IMAGES).filter(|images| images.dims() == originals.images.dims());
-        campaign.images = copy(images.ok_or_else(strange)?)?;
+        evaluation.images = copy(images.ok_or_else(strange)?)?;
         if let Some(clean) = tensor(CLEAN) {
-            campaign.clean.push(clean.clone());
+            evaluation.clean.push(clean.clone());
         }
-        let clean = campaign.clean.first().map(Tensor::dims2);
+        let clean = evaluation.clean.first().map(Tensor::dims2);
         let (rows, classes) = clean.unwrap_or(Ok((0, 0)))?;
         let begun = course.is_some() || *attacks > 0;
         let wanted = course.as_ref().and_then(|course| course.wanted.as_ref());
@@ -104,11 +104,11 @@ impl<'a> Campaign<'a> {
         }
         if let (Some(images), Some(turns)) = (tensor(TURNS), turns) {
             let turns = Turns::resume(images, turns, classes)?;
-            campaign.turns = Some(turns.ok_or_else(strange)?);
+            evaluation.turns = Some(turns.ok_or_else(strange)?);
         }
-        campaign.fates = fates.clone();
-        campaign.attacks = *attacks;
-        campaign.course = course.clone();
-        Ok(campaign)
+        evaluation.fates = fates.clone();
+        evaluation.attacks = *attacks;
+        evaluation.course = course.clone();
+        Ok(evaluation)
     }
 }

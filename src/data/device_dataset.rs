@@ -10,14 +10,14 @@ use crate::ops::device::is_queue;
 
 /// A data set with a device for its batches.
 #[derive(Clone, Debug)]
-pub struct Placed {
+pub struct DeviceDataset {
     pub(super) dataset: Arc<Dataset>,
     pub(super) device: Device,
     /// In the memory of such a device: all pixels `(examples, values of an image)`, u8 or f32 as in the set.
     pub(super) pixels: Option<Tensor>,
 }
 
-impl Placed {
+impl DeviceDataset {
     /// Takes a data set to a device.
     ///
     /// # Errors

@@ -3,11 +3,11 @@
 
 use candle_core::Tensor;
 
-use super::ball::{blend_l2, blend_linf, step_l2, step_linf};
-use super::driver::predictions;
-use super::rows::keep;
-use super::{Norm, Objective, Originals, Target, Threat};
 use crate::Result;
+use crate::attacks::ball::{blend_l2, blend_linf, step_l2, step_linf};
+use crate::attacks::craft::predictions;
+use crate::attacks::rows::keep;
+use crate::attacks::{Norm, Objective, Originals, Threat, Victim};
 use crate::ops::Real;
 use crate::ops::parallel::{chunk, chunks_mut};
 use crate::ops::perturbation::image_len;
@@ -18,20 +18,20 @@ const SHARE: f64 = 0.75;
 /// Fewer rises than this share of a window's steps halve the step.
 const RHO: f64 = 0.75;
 
-/// What to climb, and how far.
-pub(super) struct Climb<'a> {
+/// What to ascend, and how far.
+pub(in crate::attacks) struct Ascent<'a> {
     /// The attack's name, for errors.
     pub attack: &'static str,
     pub threat: Threat,
     pub k: usize,
     pub objective: Objective,
-    pub targets: Option<&'a [u32]>,
+    pub target_classes: Option<&'a [u32]>,
     /// Whether an example is left as soon as it is misclassified.
     pub stop_at_success: bool,
 }
 
-/// Where a climb ended.
-pub(super) struct Summit<T> {
+/// Where a ascent ended.
+pub(in crate::attacks) struct Reached<T> {
     /// The misclassified point of the highest loss where there was one, otherwise the point of the highest loss.
     pub images: Vec<T>,
     pub broken: Vec<bool>,
@@ -65,8 +65,8 @@ impl Windows {
 }
 
 /// One example on its way.
-struct Climber {
-    /// Its place in the batch.
+struct Example {
+    /// Its position in the batch.
     row: usize,
     step: f64,
     loss: f64,
@@ -79,9 +79,9 @@ struct Climber {
     broken: Option<f64>,
 }
 
-/// The examples that still climb, an image after another in each buffer.
-struct Party<T> {
-    climbers: Vec<Climber>,
+/// The examples that still ascend, an image after another in each buffer.
+struct Examples<T> {
+    examples: Vec<Example>,
     image: usize,
     origin: Vec<T>,
     x: Vec<T>,
@@ -91,13 +91,13 @@ struct Party<T> {
     best_gradient: Vec<T>,
 }
 
-fn copy_image<T: Copy>(from: &[T], to: &mut [T], place: usize, image: usize) {
-    let span = place * image..(place + 1) * image;
+fn copy_image<T: Copy>(from: &[T], to: &mut [T], position: usize, image: usize) {
+    let span = position * image..(position + 1) * image;
     to[span.clone()].copy_from_slice(&from[span]);
 }
 
-impl<T: Real> Party<T> {
-    /// Leaves the climbers behind whose place is not in `kept`, which ascends.
+impl<T: Real> Examples<T> {
+    /// Leaves the examples behind whose position is not in `kept`, which ascends.
     fn keep(&mut self, kept: &[usize]) {
         let buffers = &mut [
             &mut self.origin,
@@ -107,7 +107,7 @@ impl<T: Real> Party<T> {
             &mut self.best_x,
             &mut self.best_gradient,
         ];
-        keep(kept, self.image, buffers, &mut self.climbers);
+        keep(kept, self.image, buffers, &mut self.examples);
     }
 
     /// The next points, each from its step and the previous movement.
@@ -115,7 +115,7 @@ impl<T: Real> Party<T> {
         let (image, epsilon) = (self.image, threat.epsilon);
         let mut next = self.x.clone();
         chunks_mut(&mut next, image, &|i, out| {
-            let step = self.climbers[i].step;
+            let step = self.examples[i].step;
             let x = chunk(&self.x, image, i);
             let origin = chunk(&self.origin, image, i);
             let gradient = chunk(&self.gradient, image, i);
@@ -136,12 +136,16 @@ impl<T: Real> Party<T> {
     }
 }
 
-impl Climb<'_> {
-    /// Climbs from a random point of the border of each example's ball.
+impl Ascent<'_> {
+    /// Ascends from a random point of the border of each example's ball.
     ///
     /// # Errors
-    /// A ball that is no linf or l2 ball; whatever the target fails with.
-    pub fn run<T: Real>(&self, target: &Target<'_>, originals: Originals<'_>) -> Result<Summit<T>> {
+    /// A ball that is no linf or l2 ball; whatever the victim fails with.
+    pub fn run<T: Real>(
+        &self,
+        victim: &Victim<'_>,
+        originals: Originals<'_>,
+    ) -> Result<Reached<T>> {
         self.threat.refuse_channels(self.attack)?;
         let Originals {
             images,
@@ -153,12 +157,12 @@ impl Climb<'_> {
         let begin = self.threat.border_start(images, indices, start, 1.0)?;
         let x = view::<T>(&begin)?.to_vec();
         let origin = view::<T>(images)?.to_vec();
-        let mut summit = Summit {
+        let mut reached = Reached {
             images: origin.clone(),
             broken: vec![false; n],
             best: Vec::new(),
         };
-        let climbers = (0..n).map(|row| Climber {
+        let examples = (0..n).map(|row| Example {
             row,
             step: 2.0 * self.threat.epsilon,
             loss: f64::NEG_INFINITY,
@@ -168,8 +172,8 @@ impl Climb<'_> {
             rises: 0,
             broken: None,
         });
-        let mut party = Party {
-            climbers: climbers.collect(),
+        let mut examples = Examples {
+            examples: examples.collect(),
             image: image_len(images)?,
             previous: x.clone(),
             best_x: x.clone(),
@@ -178,95 +182,121 @@ impl Climb<'_> {
             origin,
             x,
         };
-        self.look(target, originals, &mut party, &mut summit, true)?;
-        for climber in &mut party.climbers {
-            climber.best_at_check = climber.best;
-            climber.rises = 0;
+        self.look(victim, originals, &mut examples, &mut reached, true)?;
+        for example in &mut examples.examples {
+            example.best_at_check = example.best;
+            example.rises = 0;
         }
         let mut windows = Windows::new(self.k);
         let mut since_check = 0;
         for i in 0..self.k {
-            if party.climbers.is_empty() {
+            if examples.examples.is_empty() {
                 break;
             }
             let share = if i == 0 { 1.0 } else { SHARE };
-            let next = party.advance(self.threat, share);
-            party.previous = std::mem::replace(&mut party.x, next);
-            self.look(target, originals, &mut party, &mut summit, i + 1 < self.k)?;
+            let next = examples.advance(self.threat, share);
+            examples.previous = std::mem::replace(&mut examples.x, next);
+            self.look(
+                victim,
+                originals,
+                &mut examples,
+                &mut reached,
+                i + 1 < self.k,
+            )?;
             since_check += 1;
             if since_check == windows.length {
-                check(&mut party, since_check);
+                check(&mut examples, since_check);
                 since_check = 0;
                 windows = windows.next();
             }
         }
-        for (place, climber) in party.climbers.iter().enumerate() {
-            if climber.broken.is_none() {
-                let best = chunk(&party.best_x, party.image, place);
-                summit.images[climber.row * party.image..][..party.image].copy_from_slice(best);
+        for (position, example) in examples.examples.iter().enumerate() {
+            if example.broken.is_none() {
+                let best = chunk(&examples.best_x, examples.image, position);
+                reached.images[example.row * examples.image..][..examples.image]
+                    .copy_from_slice(best);
             }
         }
-        Ok(summit)
+        Ok(reached)
     }
 
-    /// Asks the target about the present points, remembers the best ones and leaves out who is done.
+    /// Asks the victim about the present points, remembers the best ones and leaves out who is done.
     fn look<T: Real>(
         &self,
-        target: &Target<'_>,
+        victim: &Victim<'_>,
         originals: Originals<'_>,
-        party: &mut Party<T>,
-        summit: &mut Summit<T>,
+        examples: &mut Examples<T>,
+        reached: &mut Reached<T>,
         again: bool,
     ) -> Result<()> {
-        let rows: Vec<usize> = party.climbers.iter().map(|climber| climber.row).collect();
+        let rows: Vec<usize> = examples
+            .examples
+            .iter()
+            .map(|example| example.row)
+            .collect();
         let labels: Vec<u32> = rows.iter().map(|&row| originals.labels[row]).collect();
-        let targets = self
-            .targets
+        let target_classes = self
+            .target_classes
             .map(|all| rows.iter().map(|&row| all[row]).collect::<Vec<u32>>());
         let mut shape = originals.images.dims().to_vec();
         shape[0] = rows.len();
-        let x: Tensor = tensor(party.x.clone(), shape)?;
-        let evaluate =
-            |logits: &Tensor| self.objective.evaluate(logits, &labels, targets.as_deref());
-        // Nobody steps from the last point, so nobody needs its gradient.
+        let x: Tensor = tensor(examples.x.clone(), shape)?;
+        let evaluate = |logits: &Tensor| {
+            self.objective
+                .evaluate(logits, &labels, target_classes.as_deref())
+        };
+        // No step follows the last point: it needs no gradient.
         let (logits, losses) = if again {
-            let ascent = target.gradient(&x, evaluate)?;
-            party.gradient = view::<T>(&ascent.gradient)?.to_vec();
+            let ascent = victim.gradient(&x, evaluate)?;
+            examples.gradient = view::<T>(&ascent.gradient)?.to_vec();
             (ascent.logits, ascent.loss.per_example)
         } else {
-            let logits = target.logits(&x)?;
+            let logits = victim.logits(&x)?;
             let losses = evaluate(&logits)?.per_example;
             (logits, losses)
         };
         let found = predictions(&logits)?;
-        let image = party.image;
-        for (place, climber) in party.climbers.iter_mut().enumerate() {
-            let loss = losses[place];
-            climber.rises += usize::from(loss > climber.loss);
-            climber.loss = loss;
-            if loss > climber.best {
-                climber.best = loss;
-                copy_image(&party.x, &mut party.best_x, place, image);
-                copy_image(&party.gradient, &mut party.best_gradient, place, image);
+        let image = examples.image;
+        for (position, example) in examples.examples.iter_mut().enumerate() {
+            let loss = losses[position];
+            example.rises += usize::from(loss > example.loss);
+            example.loss = loss;
+            if loss > example.best {
+                example.best = loss;
+                copy_image(&examples.x, &mut examples.best_x, position, image);
+                copy_image(
+                    &examples.gradient,
+                    &mut examples.best_gradient,
+                    position,
+                    image,
+                );
             }
-            if found[place] != labels[place] && climber.broken.is_none_or(|best| loss > best) {
-                climber.broken = Some(loss);
-                summit.broken[climber.row] = true;
-                summit.images[climber.row * image..][..image]
-                    .copy_from_slice(chunk(&party.x, image, place));
+            if found[position] != labels[position] && example.broken.is_none_or(|best| loss > best)
+            {
+                example.broken = Some(loss);
+                reached.broken[example.row] = true;
+                reached.images[example.row * image..][..image].copy_from_slice(chunk(
+                    &examples.x,
+                    image,
+                    position,
+                ));
             }
         }
         if self.stop_at_success {
-            let climbers = party.climbers.iter().enumerate();
-            let kept = climbers.filter(|(_, climber)| climber.broken.is_none());
-            let kept: Vec<usize> = kept.map(|(place, _)| place).collect();
-            if kept.len() < party.climbers.len() {
-                party.keep(&kept);
+            let all = examples.examples.iter().enumerate();
+            let kept = all.filter(|(_, example)| example.broken.is_none());
+            let kept: Vec<usize> = kept.map(|(position, _)| position).collect();
+            if kept.len() < examples.examples.len() {
+                examples.keep(&kept);
             }
         } else {
-            summit
-                .best
-                .push(party.climbers.iter().map(|climber| climber.best).collect());
+            reached.best.push(
+                examples
+                    .examples
+                    .iter()
+                    .map(|example| example.best)
+                    .collect(),
+            );
         }
         Ok(())
     }
@@ -274,21 +304,21 @@ impl Climb<'_> {
 
 /// Halves the steps of those whose loss rose too seldom in the window, or whose best loss stands where it stood at the
 /// last check although the step was not halved there, and brings them back to their best points.
-fn check<T: Real>(party: &mut Party<T>, window: usize) {
-    for (place, climber) in party.climbers.iter_mut().enumerate() {
-        let seldom = (climber.rises as f64) <= RHO * window as f64;
-        let stuck = !climber.halved_at_check && climber.best_at_check >= climber.best;
-        climber.halved_at_check = seldom || stuck;
-        climber.best_at_check = climber.best;
-        climber.rises = 0;
-        if climber.halved_at_check {
-            climber.step /= 2.0;
-            copy_image(&party.best_x, &mut party.x, place, party.image);
+fn check<T: Real>(examples: &mut Examples<T>, window: usize) {
+    for (position, example) in examples.examples.iter_mut().enumerate() {
+        let seldom = (example.rises as f64) <= RHO * window as f64;
+        let stuck = !example.halved_at_check && example.best_at_check >= example.best;
+        example.halved_at_check = seldom || stuck;
+        example.best_at_check = example.best;
+        example.rises = 0;
+        if example.halved_at_check {
+            example.step /= 2.0;
+            copy_image(&examples.best_x, &mut examples.x, position, examples.image);
             copy_image(
-                &party.best_gradient,
-                &mut party.gradient,
-                place,
-                party.image,
+                &examples.best_gradient,
+                &mut examples.gradient,
+                position,
+                examples.image,
             );
         }
     }

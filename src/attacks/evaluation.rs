@@ -5,10 +5,10 @@ mod kept;
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::driver::{craft, goals, predictions};
+use super::craft::{craft, goals, predictions};
 use super::rows::{copy, put, select};
-use super::targets::Turns;
-use super::{Attack, Originals, Start, Target};
+use super::target_classes::Turns;
+use super::{Attack, Originals, Start, Victim};
 use crate::nn::loss::{Reduction, cross_entropy};
 use crate::{Error, Result};
 
@@ -21,11 +21,11 @@ pub struct Fate {
     pub attacked: bool,
     /// The class that the attack on it wants for it; nothing where any but its label is as good.
     pub wanted: Option<u32>,
-    /// The model's answer to the image that the campaign ends with.
+    /// The model's answer to the image that the evaluation ends with.
     pub prediction: u32,
     /// The cross-entropy of that image.
     pub loss: f64,
-    /// The place, in the list of attacks, of the first that succeeded.
+    /// The position, in the list of attacks, of the first that succeeded.
     pub broken_by: Option<usize>,
 }
 
@@ -48,8 +48,8 @@ impl Fate {
 ///
 /// It goes by batches, and within a batch by target classes where the attack tries several in turn. Between two of them it
 /// can be left, and taken up again by another process, with the same outcome.
-pub struct Campaign<'a> {
-    target: &'a Target<'a>,
+pub struct AttackEvaluation<'a> {
+    victim: &'a Victim<'a>,
     originals: Originals<'a>,
     batch_size: usize,
     /// The model's logits of the clean images, batch by batch, of as many examples as there are fates.
@@ -68,7 +68,7 @@ pub struct Campaign<'a> {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Course {
     restart: usize,
-    /// Examples before this place were tried in this restart.
+    /// Examples before this position were tried in this restart.
     next: usize,
     /// How many those were.
     seen: usize,
@@ -88,19 +88,19 @@ pub struct Batch {
     pub all: usize,
 }
 
-impl<'a> Campaign<'a> {
+impl<'a> AttackEvaluation<'a> {
     /// Examples before the first attack. `batch_size`: images that the model is asked about at once.
     ///
     /// # Errors
-    /// No examples, logits that are not finite, or whatever the target fails with.
+    /// No examples, logits that are not finite, or whatever the victim fails with.
     pub fn new(
-        target: &'a Target<'a>,
+        victim: &'a Victim<'a>,
         originals: Originals<'a>,
         batch_size: usize,
     ) -> Result<Self> {
-        let mut campaign = Self::begin(target, originals, batch_size)?;
-        while campaign.look()? {}
-        Ok(campaign)
+        let mut evaluation = Self::begin(victim, originals, batch_size)?;
+        while evaluation.look()? {}
+        Ok(evaluation)
     }
 
     /// Examples that the model was not asked about yet: [`Self::look`] does that, before the first attack.
@@ -108,7 +108,7 @@ impl<'a> Campaign<'a> {
     /// # Errors
     /// No examples.
     pub fn begin(
-        target: &'a Target<'a>,
+        victim: &'a Victim<'a>,
         originals: Originals<'a>,
         batch_size: usize,
     ) -> Result<Self> {
@@ -116,7 +116,7 @@ impl<'a> Campaign<'a> {
             return Err(Error::failed("there are no images to attack"));
         }
         Ok(Self {
-            target,
+            victim,
             originals,
             batch_size,
             clean: Vec::new(),
@@ -131,7 +131,7 @@ impl<'a> Campaign<'a> {
     /// Asks the model about the next batch of clean images. Returns whether there was one.
     ///
     /// # Errors
-    /// Logits that are not finite, or whatever the target fails with.
+    /// Logits that are not finite, or whatever the victim fails with.
     pub fn look(&mut self) -> Result<bool> {
         let first = self.fates.len();
         let count = self.batch_size.min(self.originals.labels.len() - first);
@@ -140,7 +140,7 @@ impl<'a> Campaign<'a> {
         }
         let images = self.originals.images.narrow(0, first, count)?;
         let indices = &self.originals.indices[first..first + count];
-        let logits = self.target.sound_logits(&images, indices, "image")?;
+        let logits = self.victim.sound_logits(&images, indices, "image")?;
         let labels = &self.originals.labels[first..first + count];
         let losses = cross_entropy(&logits, labels, Reduction::Sum)?.per_example;
         for (prediction, loss) in predictions(&logits)?.into_iter().zip(losses) {
@@ -186,8 +186,8 @@ impl<'a> Campaign<'a> {
         Ok(self.broken_by(self.attacks - 1))
     }
 
-    /// The next batch of an attack with its restarts on those of `examples`, places in ascending order, that still stand;
-    /// nothing when it is done. The first call begins the attack, or goes on with the one that the campaign was left in.
+    /// The next batch of an attack with its restarts on those of `examples`, positions in ascending order, that still stand;
+    /// nothing when it is done. The first call begins the attack, or goes on with the one that the evaluation was left in.
     pub fn next_batch(&mut self, attack: &dyn Attack, examples: &[usize]) -> Result<Option<Batch>> {
         let mut course = match self.course.take() {
             Some(course) => course,
@@ -235,10 +235,16 @@ impl<'a> Campaign<'a> {
     /// Carries out the next batch of the attack under way, or one of its target classes. Returns whether the batch is
     /// done; otherwise it is the next one still.
     pub fn attempt(&mut self, attack: &dyn Attack, batch: &Batch) -> Result<bool> {
-        let places = batch.examples.as_slice();
-        let images = select(self.originals.images, places)?;
-        let labels: Vec<u32> = places.iter().map(|&i| self.originals.labels[i]).collect();
-        let indices: Vec<usize> = places.iter().map(|&i| self.originals.indices[i]).collect();
+        let positions = batch.examples.as_slice();
+        let images = select(self.originals.images, positions)?;
+        let labels: Vec<u32> = positions
+            .iter()
+            .map(|&i| self.originals.labels[i])
+            .collect();
+        let indices: Vec<usize> = positions
+            .iter()
+            .map(|&i| self.originals.indices[i])
+            .collect();
         let originals = Originals {
             images: &images,
             labels: &labels,
@@ -251,20 +257,20 @@ impl<'a> Campaign<'a> {
         };
         let found = match attack.in_turn() {
             None => {
-                let (found, checks) = craft(attack, self.target, originals)?;
+                let (found, checks) = craft(attack, self.victim, originals)?;
                 checks.resolve()?;
                 found
             }
             Some(in_turn) => {
                 let turns = match &mut self.turns {
                     Some(turns) => turns,
-                    none => none.insert(Turns::new(in_turn, self.target, originals)?),
+                    none => none.insert(Turns::new(in_turn, self.victim, originals)?),
                 };
                 if turns.images().dims() != images.dims() {
                     return Err(Error::failed("a batch was taken up with other images"));
                 }
                 if !turns.is_done() {
-                    turns.advance(in_turn, self.target, originals)?;
+                    turns.advance(in_turn, self.victim, originals)?;
                 }
                 if !turns.is_done() {
                     return Ok(false);
@@ -291,7 +297,7 @@ impl<'a> Campaign<'a> {
     ) -> Result<()> {
         let labels = originals.labels;
         let what = format!("what {} made of image", attack.name());
-        let logits = self.target.sound_logits(found, originals.indices, &what)?;
+        let logits = self.victim.sound_logits(found, originals.indices, &what)?;
         let losses = cross_entropy(&logits, labels, Reduction::Sum)?.per_example;
         let answers = predictions(&logits)?;
         let course = self
@@ -323,7 +329,7 @@ impl<'a> Campaign<'a> {
         self.attacks - usize::from(self.course.is_some())
     }
 
-    /// How many examples the attack at that place in the list broke.
+    /// How many examples the attack at that position in the list broke.
     pub fn broken_by(&self, number: usize) -> usize {
         let broken = self
             .fates

@@ -8,13 +8,14 @@ use serde::{Deserialize, Serialize};
 use super::StageContext;
 use super::assemble;
 use crate::attacks::{
-    Attack, AttackSpec, Campaign, Checks, Goal, Kept, Originals, Start, Target, correct, craft,
+    Attack, AttackEvaluation, AttackSpec, Checks, Goal, Kept, Originals, Start, Victim, correct,
+    craft,
 };
-use crate::data::{Dataset, Loader, Placed};
+use crate::data::{Dataset, DeviceDataset, Loader};
 use crate::experiment::ModelUse;
 use crate::nn::loss::{Reduction, cross_entropy};
 use crate::nn::{LinearPlan, Network};
-use crate::run::pace::{Stopwatch, per_second};
+use crate::run::throughput::{Stopwatch, per_second};
 use crate::run::{MetricsRow, interrupt};
 use crate::stage::EvaluateSpec;
 use crate::{Error, Result};
@@ -76,7 +77,7 @@ pub(crate) struct Measured {
     batches: usize,
     /// The next batch of it, where several attacks or restarts are tried on it; begun anew where this is missing.
     #[serde(skip)]
-    pub campaign: Option<Kept>,
+    pub evaluation: Option<Kept>,
 }
 
 /// What happens in an evaluation.
@@ -89,7 +90,7 @@ pub(crate) enum Event<'a> {
 
 /// What an evaluation measures, put together once for a stage.
 pub(crate) struct Evaluation {
-    dataset: Placed,
+    dataset: DeviceDataset,
     batch_size: usize,
     /// The attacks by name: several for an ensemble, none for clean images.
     attacks: Vec<(String, Vec<Box<dyn Attack>>)>,
@@ -121,7 +122,7 @@ impl Evaluation {
         });
         Ok(Self {
             attacks: attacks.collect::<Result<_>>()?,
-            dataset: Placed::new(dataset, ctx.device)?,
+            dataset: DeviceDataset::new(dataset, ctx.device)?,
             batch_size: used.data.eval_batch_size,
             plan: assemble::attack_plan(used, network)?,
             model: assemble::model_name(used.model),
@@ -144,10 +145,10 @@ impl Evaluation {
         measured: &mut Measured,
         mut heard: impl FnMut(Event<'_>, &Measured) -> Result<()>,
     ) -> Result<Vec<(&str, Tally)>> {
-        let target = Target {
+        let victim = Victim {
             name: self.model.clone(),
             check: interrupt::check,
-            ..Target::new(network, self.plan.clone())
+            ..Victim::new(network, self.plan.clone())
         };
         let start = Start {
             seed: self.seed,
@@ -175,7 +176,7 @@ impl Evaluation {
                     indices: &batch.indices,
                     start,
                 };
-                let (images, found) = perturb(attacks, &target, originals, measured, |measured| {
+                let (images, found) = perturb(attacks, &victim, originals, measured, |measured| {
                     measured.tally.seconds = watch.seconds();
                     heard(Event::Part, measured)
                 })?;
@@ -192,7 +193,7 @@ impl Evaluation {
                 }
                 measured.tally.seconds = watch.seconds();
                 measured.batches += 1;
-                measured.campaign = None;
+                measured.evaluation = None;
                 ctx.progress.batch(
                     measured.batches as u64,
                     Some(loss.mean()),
@@ -212,19 +213,19 @@ impl Evaluation {
 /// The images that a batch is measured on. A single attack perturbs every image, those that are wrong before too, as
 /// evaluations of adversarial training do, and its restarts try what is right so far. The members of an ensemble get no
 /// images that were wrong before: what it measures is how many withstand. `part` hears of every part of a batch that a
-/// campaign has done.
+/// evaluation has done.
 fn perturb(
     attacks: &[Box<dyn Attack>],
-    target: &Target<'_>,
+    victim: &Victim<'_>,
     originals: Originals<'_>,
     measured: &mut Measured,
     mut part: impl FnMut(&mut Measured) -> Result<()>,
 ) -> Result<(Tensor, Checks)> {
     match attacks {
         [] => return Ok((originals.images.clone(), Checks::default())),
-        // The campaign below with less to compute: there is nothing to choose between.
+        // The evaluation below with less to compute: there is nothing to choose between.
         [only] if only.restarts() == 1 && only.goal() == Goal::Misclassify => {
-            return craft(only.as_ref(), target, originals);
+            return craft(only.as_ref(), victim, originals);
         }
         _ => {}
     }
@@ -235,22 +236,22 @@ fn perturb(
         images,
         ..originals
     };
-    let mut campaign = match &measured.campaign {
-        Some(kept) => Campaign::resume(target, originals, count, kept)?,
-        None => Campaign::new(target, originals, count)?,
+    let mut evaluation = match &measured.evaluation {
+        Some(kept) => AttackEvaluation::resume(victim, originals, count, kept)?,
+        None => AttackEvaluation::new(victim, originals, count)?,
     };
     let examples: Vec<usize> = match attacks {
         [_] => (0..count).collect(),
-        _ => campaign.right_before()?,
+        _ => evaluation.right_before()?,
     };
-    for attack in attacks.iter().skip(campaign.done()) {
-        while let Some(batch) = campaign.next_batch(attack.as_ref(), &examples)? {
-            campaign.attempt(attack.as_ref(), &batch)?;
-            measured.campaign = Some(campaign.kept()?);
+    for attack in attacks.iter().skip(evaluation.done()) {
+        while let Some(batch) = evaluation.next_batch(attack.as_ref(), &examples)? {
+            evaluation.attempt(attack.as_ref(), &batch)?;
+            measured.evaluation = Some(evaluation.kept()?);
             part(measured)?;
         }
     }
-    Ok((campaign.images().clone(), Checks::default()))
+    Ok((evaluation.images().clone(), Checks::default()))
 }
 
 #[cfg(test)]
@@ -271,7 +272,7 @@ mod tests {
         let labels = [0, 1, 2, 0, 1, 2];
         let right = correct(&network.logits(&images).unwrap(), &labels).unwrap();
         assert!(right < 6, "the test wants images that are wrong before");
-        let target = Target::new(&network, LinearPlan::none());
+        let victim = Victim::new(&network, LinearPlan::none());
         let originals = Originals {
             images: &images,
             labels: &labels,
@@ -290,7 +291,7 @@ mod tests {
             let mut measured = Measured::default();
             let (found, checks) = perturb(
                 &[Box::new(attack)],
-                &target,
+                &victim,
                 originals,
                 &mut measured,
                 |_| Ok(()),

@@ -17,7 +17,7 @@ pub struct Grad {
 }
 
 impl Grad {
-    /// A gradient that nobody else holds.
+    /// A gradient with a single holder.
     pub fn new(tensor: Tensor) -> Self {
         Self {
             tensor,
@@ -50,25 +50,25 @@ pub enum Rule {
     True,
     /// The identity.
     Linear,
-    /// The identity, and the true derivative while a branch is rehearsed.
-    Rehearsed,
+    /// The identity, and the true derivative in the pass for its norm.
+    TrueNorms,
 }
 
 /// Where a backward closure puts the gradients that it computed.
-pub struct Sink {
+pub struct GradientStore {
     values: Vec<Option<Grad>>,
     parameters: Vec<Option<Tensor>>,
-    /// In a rehearsal, the first value that takes part.
-    rehearsal: Option<usize>,
+    /// In a true-norm pass, the first value that takes part.
+    true_norm_pass: Option<usize>,
 }
 
-impl Sink {
-    /// A sink for the gradients of so many values.
+impl GradientStore {
+    /// A store for the gradients of so many values.
     pub(super) fn new(values: usize) -> Self {
         Self {
             values: vec![None; values],
             parameters: Vec::new(),
-            rehearsal: None,
+            true_norm_pass: None,
         }
     }
 
@@ -77,15 +77,15 @@ impl Sink {
         self.values[id].take()
     }
 
-    /// Starts a rehearsal, in which activations have their true derivatives, gradients reach no value before `first`
+    /// Starts a true-norm pass, in which activations have their true derivatives, gradients reach no value before `first`
     /// and no parameter.
-    pub(super) fn start_rehearsal(&mut self, first: usize) {
-        self.rehearsal = Some(first);
+    pub(super) fn start_true_norm_pass(&mut self, first: usize) {
+        self.true_norm_pass = Some(first);
     }
 
-    /// Ends a rehearsal.
-    pub(super) fn end_rehearsal(&mut self) {
-        self.rehearsal = None;
+    /// Ends a true-norm pass.
+    pub(super) fn end_true_norm_pass(&mut self) {
+        self.true_norm_pass = None;
     }
 
     /// The gradients of the parameters.
@@ -98,19 +98,19 @@ impl Sink {
         match rule {
             Rule::True => false,
             Rule::Linear => true,
-            Rule::Rehearsed => self.rehearsal.is_none(),
+            Rule::TrueNorms => self.true_norm_pass.is_none(),
         }
     }
 
     /// Whether gradients of parameters go anywhere, where the pass wants them at all.
     pub fn takes_parameters(&self) -> bool {
-        self.rehearsal.is_none()
+        self.true_norm_pass.is_none()
     }
 
     /// Adds to the gradient of the value with handle `id`. The first gradient is moved in, later ones are added in
-    /// place unless somebody else still holds what is there.
+    /// place unless another holder still needs what is there.
     pub fn add(&mut self, id: Option<usize>, grad: Grad) -> Result<()> {
-        let Some(id) = id.filter(|id| self.rehearsal.is_none_or(|first| *id >= first)) else {
+        let Some(id) = id.filter(|id| self.true_norm_pass.is_none_or(|first| *id >= first)) else {
             return Ok(());
         };
         let slot = &mut self.values[id];

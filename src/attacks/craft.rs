@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 
 use super::objective::rivals;
-use super::{Attack, Checks, Goal, Originals, Target};
+use super::{Attack, Checks, Goal, Originals, Victim};
 use crate::{Error, Result};
 
 pub use crate::ops::running_sums::{correct, predictions};
@@ -12,14 +12,14 @@ pub use crate::ops::running_sums::{correct, predictions};
 /// the attack keeps its books: on the CPU, or where the originals do.
 pub fn craft(
     attack: &dyn Attack,
-    target: &Target<'_>,
+    victim: &Victim<'_>,
     originals: Originals<'_>,
 ) -> Result<(Tensor, Checks)> {
     // That ball holds the original alone, and there is no direction to go.
     if attack.threat().epsilon == 0.0 {
         return Ok((originals.images.clone(), Checks::default()));
     }
-    let images = attack.perturb(target, originals)?;
+    let images = attack.perturb(victim, originals)?;
     let checks = attack
         .threat()
         .check(attack.name(), &images, originals.images)?;

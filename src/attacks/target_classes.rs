@@ -1,11 +1,11 @@
-//! Target classes in turn: how APGD-T and FAB-T go through the likeliest wrong classes.
+//! Victim classes in turn: how APGD-T and FAB-T go through the likeliest wrong classes.
 
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::objective::rivals;
 use super::rows::{copy, put, select};
-use super::{Originals, Start, Target};
+use super::{Originals, Start, Victim};
 use crate::{Error, Result};
 
 /// An attack that has a run of its own towards each of several classes.
@@ -13,12 +13,12 @@ pub trait InTurn {
     /// How many of the likeliest wrong classes it tries.
     fn classes(&self) -> usize;
 
-    /// A run of each example towards its class in `aims`.
+    /// A run of each example towards its class in `target_classes`.
     fn towards(
         &self,
-        target: &Target<'_>,
+        victim: &Victim<'_>,
         originals: Originals<'_>,
-        aims: &[u32],
+        target_classes: &[u32],
     ) -> Result<Towards>;
 }
 
@@ -43,7 +43,7 @@ pub(super) struct Course {
     ranks: Vec<Vec<u32>>,
     /// Classes tried so far.
     tried: usize,
-    /// The places of the examples that none of them has broken.
+    /// The positions of the examples that none of them has broken.
     standing: Vec<usize>,
 }
 
@@ -52,10 +52,10 @@ impl Turns {
     ///
     /// # Errors
     /// More classes to try than there are wrong ones.
-    pub fn new(attack: &dyn InTurn, target: &Target<'_>, originals: Originals<'_>) -> Result<Self> {
+    pub fn new(attack: &dyn InTurn, victim: &Victim<'_>, originals: Originals<'_>) -> Result<Self> {
         let Originals { images, labels, .. } = originals;
         let classes = attack.classes();
-        let rivals = rivals(&target.logits(images)?, labels)?;
+        let rivals = rivals(&victim.logits(images)?, labels)?;
         let wrong = rivals.first().map_or(classes, Vec::len);
         if classes > wrong {
             return Err(Error::failed(format!(
@@ -76,11 +76,12 @@ impl Turns {
     /// A batch taken up again; nothing if the parts do not belong together, or to a model of `classes` classes.
     pub fn resume(images: &Tensor, course: &Course, classes: usize) -> Result<Option<Self>> {
         let count = images.dim(0)?;
-        let sound = |aims: &Vec<u32>| {
-            aims.len() == count && aims.iter().all(|&aim| (aim as usize) < classes)
+        let sound = |target_classes: &Vec<u32>| {
+            target_classes.len() == count
+                && target_classes.iter().all(|&aim| (aim as usize) < classes)
         };
-        let fits =
-            course.ranks.iter().all(sound) && course.standing.iter().all(|&place| place < count);
+        let fits = course.ranks.iter().all(sound)
+            && course.standing.iter().all(|&position| position < count);
         Ok(match fits {
             false => None,
             true => Some(Self {
@@ -109,7 +110,7 @@ impl Turns {
     pub fn advance(
         &mut self,
         attack: &dyn InTurn,
-        target: &Target<'_>,
+        victim: &Victim<'_>,
         originals: Originals<'_>,
     ) -> Result<()> {
         let Course {
@@ -121,7 +122,7 @@ impl Turns {
         let chosen = select(originals.images, standing)?;
         let labels: Vec<u32> = standing.iter().map(|&i| originals.labels[i]).collect();
         let indices: Vec<usize> = standing.iter().map(|&i| originals.indices[i]).collect();
-        let aims: Vec<u32> = standing.iter().map(|&i| ranks[number][i]).collect();
+        let target_classes: Vec<u32> = standing.iter().map(|&i| ranks[number][i]).collect();
         let of_class = Originals {
             images: &chosen,
             labels: &labels,
@@ -131,9 +132,9 @@ impl Turns {
                 ..originals.start
             },
         };
-        let found = attack.towards(target, of_class, &aims)?;
-        let places = standing.iter().copied().enumerate();
-        let taken = places.filter(|&(k, _)| number == 0 || found.broken[k]);
+        let found = attack.towards(victim, of_class, &target_classes)?;
+        let positions = standing.iter().copied().enumerate();
+        let taken = positions.filter(|&(k, _)| number == 0 || found.broken[k]);
         put(&self.images, &found.images, &taken.collect::<Vec<_>>())?;
         let mut broken = found.broken.into_iter();
         standing.retain(|_| !broken.next().unwrap_or(false));
@@ -145,12 +146,12 @@ impl Turns {
 /// All classes in turn.
 pub(super) fn in_turn(
     attack: &dyn InTurn,
-    target: &Target<'_>,
+    victim: &Victim<'_>,
     originals: Originals<'_>,
 ) -> Result<Tensor> {
-    let mut turns = Turns::new(attack, target, originals)?;
+    let mut turns = Turns::new(attack, victim, originals)?;
     while !turns.is_done() {
-        turns.advance(attack, target, originals)?;
+        turns.advance(attack, victim, originals)?;
     }
     Ok(turns.images)
 }

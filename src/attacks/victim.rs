@@ -10,7 +10,7 @@ use crate::ops::real::view;
 use crate::{Error, Result, with_real};
 
 /// A model under attack. White-box attacks differentiate through it, by BP or LinBP as the plan says.
-pub struct Target<'a> {
+pub struct Victim<'a> {
     pub network: &'a Network,
     /// What the model is called in errors: which it is and where its weights are from.
     pub name: String,
@@ -31,10 +31,10 @@ pub struct Ascent {
     pub gradient: Tensor,
 }
 
-impl Target<'_> {
-    /// A target in evaluation mode.
-    pub fn new(network: &Network, plan: LinearPlan) -> Target<'_> {
-        Target {
+impl Victim<'_> {
+    /// A victim in evaluation mode.
+    pub fn new(network: &Network, plan: LinearPlan) -> Victim<'_> {
+        Victim {
             network,
             name: "the model".to_owned(),
             plan,
@@ -51,7 +51,7 @@ impl Target<'_> {
     }
 
     /// Logits that something is counted by, in evaluation mode, of `images`, which `what` says in an error with their
-    /// places `indices` in the data set.
+    /// positions `indices` in the data set.
     ///
     /// # Errors
     /// A logit that is not finite: an answer could be read off it all the same, and would mean nothing.
@@ -63,12 +63,12 @@ impl Target<'_> {
             let values = &*view::<T>(&here)?;
             match values.iter().position(|value| !value.wide().is_finite()) {
                 None => Ok(()),
-                Some(place) => Err(Error::failed(format!(
+                Some(position) => Err(Error::failed(format!(
                     "{}: its logits of {what} {} are not finite ({}): its weights are damaged, or those of a training that \
                      diverged; take others",
                     self.name,
-                    indices[place / classes],
-                    values[place]
+                    indices[position / classes],
+                    values[position]
                 ))),
             }
         })?;
@@ -97,12 +97,12 @@ impl Target<'_> {
         })
     }
 
-    /// The gradient with respect to the images alone, of whatever has the slope that `slope` computes from the logits.
-    /// Logits and slope lie where the images do and have their type; where that is a card, nothing is waited for.
+    /// The gradient with respect to the images alone, of whatever has the gradient with respect to the logits that `logit_gradient` computes from them.
+    /// Logits and their gradient lie where the images do and have their type; where that is a card, nothing is waited for.
     pub fn input_gradient(
         &self,
         images: &Tensor,
-        slope: impl FnOnce(&Tensor) -> Result<Tensor> + Send,
+        logit_gradient: impl FnOnce(&Tensor) -> Result<Tensor> + Send,
     ) -> Result<Tensor> {
         (self.check)()?;
         let (here, there) = (images.device(), self.network.device());
@@ -111,9 +111,9 @@ impl Target<'_> {
             let tape = Tape::new(Pass::attack(self.plan.clone(), self.mode, self.at));
             let logits = self.network.forward(&tape, &tape.input(&x))?;
             let found = logits.tensor();
-            let slope = slope(&found.to_dtype(images.dtype())?.to_device(here)?)?;
-            let slope = slope.to_device(there)?.to_dtype(found.dtype())?;
-            tape.backward(&logits, slope)?.input()
+            let logit_gradient = logit_gradient(&found.to_dtype(images.dtype())?.to_device(here)?)?;
+            let logit_gradient = logit_gradient.to_device(there)?.to_dtype(found.dtype())?;
+            tape.backward(&logits, logit_gradient)?.input()
         })?;
         Ok(gradient.to_device(here)?)
     }

@@ -7,14 +7,14 @@ use crate::run::{Input, RunRecord, RunState, files, split_number};
 
 /// The folder of a run.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Place {
+pub struct RunPath {
     /// Its name under `results/<name>/`.
     pub folder: String,
     /// Why that is a new folder beside one of the same settings, in words.
     pub because: Option<String>,
 }
 
-impl Place {
+impl RunPath {
     fn of(folder: String) -> Self {
         Self {
             folder,
@@ -26,7 +26,7 @@ impl Place {
 /// Where a run lies that reads `inputs`: in the folder whose results came of them. A run whose inputs have changed since it
 /// finished gets a folder of its own, with the first number behind its name that is free. One that is not finished keeps its
 /// folder, and [`crate::run::RunFolder::open`] refuses to mix the results in it.
-pub fn run_folder(named: &Path, run: &PlannedRun, inputs: &[Input]) -> Place {
+pub fn run_folder(named: &Path, run: &PlannedRun, inputs: &[Input]) -> RunPath {
     let first = first_folder(named, run);
     let numbered = |number: usize| match number {
         1 => first.clone(),
@@ -37,10 +37,10 @@ pub fn run_folder(named: &Path, run: &PlannedRun, inputs: &[Input]) -> Place {
         let folder = numbered(number);
         let Ok(Some(record)) = RunRecord::read(&named.join(&folder)) else {
             // Not begun yet, or damaged: whoever opens it will say so.
-            return Place::of(folder);
+            return RunPath::of(folder);
         };
         if record.changes(inputs).is_empty() {
-            return Place::of(folder);
+            return RunPath::of(folder);
         }
         if newest
             .as_ref()
@@ -50,13 +50,13 @@ pub fn run_folder(named: &Path, run: &PlannedRun, inputs: &[Input]) -> Place {
         }
     }
     match newest {
-        None => Place::of(first),
+        None => RunPath::of(first),
         Some((folder, record)) if record.state == RunState::Finished => {
             let free = (1..)
                 .map(numbered)
                 .find(|folder| !named.join(folder).exists());
             let changes = record.changes(inputs).join(", ");
-            Place {
+            RunPath {
                 folder: free.unwrap_or(first),
                 because: Some(format!(
                     "{changes} since the run in {} finished",
@@ -64,7 +64,7 @@ pub fn run_folder(named: &Path, run: &PlannedRun, inputs: &[Input]) -> Place {
                 )),
             }
         }
-        Some((folder, _)) => Place::of(folder),
+        Some((folder, _)) => RunPath::of(folder),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `--fresh`: earlier results step aside under a new name. Nothing is removed.
+//! `--fresh`: earlier results are archived under a new name. Nothing is removed.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::run::{Lock, StageFolder};
 use crate::{Error, Result};
 
-/// In the folder of a name: what stepped aside.
+/// In the folder of a name: what was archived.
 const EARLIER: &str = "earlier";
 
 /// Moves the folders of runs and of the stages that they share to `earlier/`, each with the first number that is free.
@@ -14,7 +14,7 @@ const EARLIER: &str = "earlier";
 ///
 /// # Errors
 /// A folder that another process works on, or that cannot be moved.
-pub(super) fn move_aside(
+pub(super) fn archive(
     named: &Path,
     runs: &[String],
     stages: &BTreeSet<(String, String)>,
@@ -22,21 +22,21 @@ pub(super) fn move_aside(
     if !named.is_dir() {
         return Ok(Vec::new());
     }
-    // One process at a time: between two looks at a folder nobody else may move it.
+    // One process at a time: between two looks at a folder no other may move it.
     let _alone = Lock::wait(named, |_| ())?;
     let mut moved = Vec::new();
     for run in runs {
-        moved.extend(step_aside(&named.join(run), &named.join(EARLIER))?);
+        moved.extend(archive_folder(&named.join(run), &named.join(EARLIER))?);
     }
     for (id, key) in stages {
         let path = StageFolder::shared_path(named, id, key);
         let parent = path.parent().and_then(Path::file_name).unwrap_or_default();
-        moved.extend(step_aside(&path, &named.join(EARLIER).join(parent))?);
+        moved.extend(archive_folder(&path, &named.join(EARLIER).join(parent))?);
     }
     Ok(moved)
 }
 
-fn step_aside(folder: &Path, earlier: &Path) -> Result<Option<PathBuf>> {
+fn archive_folder(folder: &Path, earlier: &Path) -> Result<Option<PathBuf>> {
     if !folder.is_dir() {
         return Ok(None);
     }
@@ -51,8 +51,8 @@ fn step_aside(folder: &Path, earlier: &Path) -> Result<Option<PathBuf>> {
         .map(|number| earlier.join(format!("{name}.{number}")))
         .find(|path| !path.exists());
     let target =
-        free.ok_or_else(|| Error::failed(format!("{}: cannot be moved aside", folder.display())))?;
-    std::fs::rename(folder, &target).map_err(Error::io("move aside", folder))?;
+        free.ok_or_else(|| Error::failed(format!("{}: cannot be archived", folder.display())))?;
+    std::fs::rename(folder, &target).map_err(Error::io("archive", folder))?;
     Ok(Some(target))
 }
 
@@ -67,7 +67,7 @@ mod tests {
         for number in 1..=2 {
             std::fs::create_dir(&run).unwrap();
             std::fs::write(run.join("metrics.csv"), number.to_string()).unwrap();
-            let moved = move_aside(
+            let moved = archive(
                 named.path(),
                 &["ab".into(), "none".into()],
                 &BTreeSet::new(),
@@ -80,7 +80,7 @@ mod tests {
         }
         std::fs::create_dir(&run).unwrap();
         let _owner = Lock::acquire(&run).unwrap();
-        let error = move_aside(named.path(), &["ab".into()], &BTreeSet::new()).unwrap_err();
+        let error = archive(named.path(), &["ab".into()], &BTreeSet::new()).unwrap_err();
         assert!(error.to_string().contains("in use by"), "{error}");
         assert!(run.exists());
     }
