@@ -1,7 +1,7 @@
 //! A config-driven experiment runner for adversarial robustness with linear backpropagation (LinBP).
 //!
 //! The modules, from the top down: [`cli`] parses and dispatches, [`spec`] turns TOML into typed settings,
-//! [`pipeline`] into a graph of stages and executes it, [`stage`] holds one file a task, [`run`] owns the run folder,
+//! [`pipeline`] into a graph of stages and executes it, [`stage`] holds one file per task, [`run`] owns the run folder,
 //! [`report`] draws from the files of a run. Below them the numerical side: [`attacks`] and [`optim`] work on
 //! [`models`], which are written with the layers of [`nn`], whose kernels are in [`ops`]. [`data`] and [`weights`]
 //! read what users bring.

@@ -97,7 +97,7 @@ pub struct Fab {
     pub k: usize,
     /// Runs; from the second on they start from random points.
     pub restarts: usize,
-    /// FAB-T: one run towards each of so many likeliest wrong classes, with one gradient a step. Without, each step takes
+    /// FAB-T: one run towards each of so many likeliest wrong classes, with one gradient per step. Without, each step takes
     /// the nearest of all classes, with as many gradients as there are wrong classes.
     pub target_classes: Option<usize>,
     /// Whether an example is left once it is misclassified within the ball, or the nearest such point is looked for.

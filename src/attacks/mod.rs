@@ -1,4 +1,4 @@
-//! Attacks on trained models: a threat model, a victim that gives gradients, one file an attack, and `craft`.
+//! Attacks on trained models: a threat model, a victim that gives gradients, one file per attack, and `craft`.
 //!
 //! Pixels are in [0, 1], images `(N, C, H, W)`. An attack proposes; `craft` checks that every proposal is inside
 //! the ball and inside the pixel range before a success is counted, and counts by the model's own answer.

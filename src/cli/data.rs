@@ -44,7 +44,7 @@ Examples:
         #[arg(long, value_name = "URL")]
         mirror: Vec<String>,
     },
-    /// What the data of a spec comes to: format, images a class, shape, mean and deviation
+    /// What the data of a spec comes to: format, images per class, shape, mean and deviation
     #[command(after_help = "Example:\n  runner data info experiments/quickstart.toml")]
     Info {
         /// The spec

@@ -1,4 +1,4 @@
-//! The command line: one file a command.
+//! The command line: one file per command.
 
 mod attacks;
 mod check;
@@ -68,7 +68,7 @@ Examples:
     /// The runs under results/: state, progress, last metrics
     #[command(after_help = "Example:\n  runner list quickstart")]
     List(list::ListArgs),
-    /// Figures of all runs of a name, and its tables: summary.csv, a row a run, and results.csv, a row a measurement
+    /// Figures of all runs of a name, and its tables: summary.csv, a row per run, and results.csv, a row per measurement
     #[command(after_help = "Example:\n  runner report quickstart")]
     Report(report::ReportArgs),
     /// Architectures; for one: its activations by name, and which LinBP makes linear by default

@@ -26,7 +26,7 @@ pub enum ImagesRef {
 choices! {
     /// Random changes of training images.
     AugmentKind {
-        /// A window of the image's size, anywhere on the image padded by 4 zero pixels a side.
+        /// A window of the image's size, anywhere on the image padded by 4 zero pixels per side.
         RandomCrop = "random-crop",
         /// Mirrored left to right, every second time.
         HorizontalFlip = "horizontal-flip",
@@ -105,7 +105,7 @@ impl<'de> Deserialize<'de> for Normalize {
         }
         let names: Vec<String> = Self::names().map(|name| format!("\"{name}\", ")).collect();
         Err(de::Error::custom(format!(
-            "one of \"none\", {}or {{ mean = [...], std = [...] }} with one finite number a channel and every std above 0",
+            "one of \"none\", {}or {{ mean = [...], std = [...] }} with one finite number per channel and every std above 0",
             names.concat()
         )))
     }
@@ -127,9 +127,9 @@ section! {
         /// Normalisation inside the model: "none", the customary one of a kind of data by its name, as in "cifar10", or
         /// { mean = [...], std = [...] }; default "none".
         normalize: Normalize [or Normalize::None],
-        /// Images a training step; default 128.
+        /// Images per training step; default 128.
         batch_size: usize [as Count, or BATCH_SIZE] smoke 32,
-        /// Images a batch of evaluation or attack; default `batch_size`.
+        /// Images per batch of evaluation or attack; default `batch_size`.
         eval_batch_size: usize [as Count, or batch_size.unwrap_or(BATCH_SIZE)] smoke 32,
         /// Use only so many training images, balanced over the classes; default all.
         train_limit: Option<usize> [optional as Count],

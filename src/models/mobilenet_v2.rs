@@ -21,7 +21,7 @@ pub(super) const ARCHITECTURES: &[Architecture] = &[Architecture::new(
     define,
 )];
 
-/// Expansion, channels, repeats, stride of the first repeat: one line a stage.
+/// Expansion, channels, repeats, stride of the first repeat: one line per stage.
 const STAGES: [(usize, usize, usize, usize); 7] = [
     (1, 16, 1, 1),
     (6, 24, 2, 1),

@@ -1,4 +1,4 @@
-//! Architectures by name: a record each, one file a family, and the registry that specs refer to.
+//! Architectures by name: one record each, one file per family, and the registry that specs refer to.
 
 mod architecture;
 mod cifar_resnet;

@@ -12,7 +12,7 @@ use crate::spec::{StageRef, TaskKind};
 /// The ways to write a graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// A line a stage, with what it uses.
+    /// A line per stage, with what it uses.
     Text,
     /// For Markdown.
     Mermaid,

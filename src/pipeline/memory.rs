@@ -1,7 +1,7 @@
 //! Whether the memory of this machine can hold what a run asks for: an estimate from below, before anything starts.
 //!
 //! It counts what is there for certain: weights, their gradients and what the optimizer keeps, the images of a batch and
-//! one number a unit or channel. What it refuses would have ended in an abort; what it lets pass may still be too large.
+//! one number per unit or channel. What it refuses would have ended in an abort; what it lets pass may still be too large.
 
 use std::collections::BTreeSet;
 

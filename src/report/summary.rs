@@ -1,4 +1,4 @@
-//! `summary.csv`: one row a run of a name, with what tells the runs apart, how they ended and their last metrics.
+//! `summary.csv`: one row per run of a name, with what tells the runs apart, how they ended and their last metrics.
 
 use std::path::Path;
 

@@ -176,7 +176,7 @@ fn results_are_one_measurement_a_row_with_attacks_as_values() {
     );
 }
 
-/// A row a pair of models and rounding after what the models did without an attack; a row a method of a simulation.
+/// A row per pair of models and rounding after what the models did without an attack; a row per method of a simulation.
 #[test]
 fn results_of_transfers_and_simulations_name_models_and_gradients() {
     let results = tempfile::tempdir().unwrap();

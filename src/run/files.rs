@@ -9,7 +9,7 @@ pub const SPEC: &str = "spec.toml";
 pub const RUN: &str = "run.json";
 /// Key and last metrics of a finished stage, written last.
 pub const STAGE: &str = "stage.json";
-/// One row an evaluation point.
+/// One row per evaluation point.
 pub const METRICS: &str = "metrics.csv";
 /// Distances and losses of a simulation.
 pub const SIMULATION: &str = "simulation.csv";
@@ -45,7 +45,7 @@ pub const LOG: &str = "log.jsonl";
 pub const LOCK: &str = ".lock";
 /// In the folder of a name: the stages that its runs share.
 pub const SHARED_STAGES: &str = "stages";
-/// In the folder of a name: one row a run.
+/// In the folder of a name: one row per run.
 pub const SUMMARY: &str = "summary.csv";
-/// In the folder of a name: one row a measurement.
+/// In the folder of a name: one row per measurement.
 pub const RESULTS: &str = "results.csv";

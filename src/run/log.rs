@@ -73,7 +73,7 @@ fn of_terminal(event: &Metadata<'_>, most: LevelFilter) -> bool {
 
 type Log = Arc<Mutex<File>>;
 
-/// A log and the guards that keep it open: one a thread that works on its run.
+/// A log and the guards that keep it open: one per thread that works on its run.
 struct Open {
     id: u64,
     path: PathBuf,

@@ -1,4 +1,4 @@
-//! `metrics.csv`: one row an evaluation point, and the rule that makes a resumed run end with the same file.
+//! `metrics.csv`: one row per evaluation point, and the rule that makes a resumed run end with the same file.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -21,7 +21,7 @@ pub struct MetricsRow {
     pub split: String,
     /// `none`, or the attack that the examples were under.
     pub attack: String,
-    /// Mean loss an example.
+    /// Mean loss per example.
     pub loss: Option<f64>,
     /// Share of examples classified correctly, from 0 to 1.
     pub accuracy: Option<f64>,

@@ -125,7 +125,7 @@ macro_rules! real {
 }
 
 whole!(
-    /// A number of things of which there is at least one: images a batch, epochs, repeats.
+    /// A number of things of which there is at least one: images per batch, epochs, repeats.
     Count(usize) in 1 ..= 1_000_000_000, "a whole number from 1 to 1000000000"
 );
 whole!(

@@ -46,7 +46,7 @@ impl Tally {
         self.correct as f64 / self.examples.max(1) as f64
     }
 
-    /// Mean loss an example.
+    /// Mean loss per example.
     pub fn mean_loss(&self) -> f64 {
         self.loss / self.examples.max(1) as f64
     }

@@ -1,4 +1,4 @@
-//! Adversarial images as PNG files, one folder a class, named like their originals.
+//! Adversarial images as PNG files, one folder per class, named like their originals.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! What a stage does: one file a task, on top of what the tasks share.
+//! What a stage does: one file per task, on top of what the tasks share.
 
 pub(crate) mod assemble;
 mod attack;

@@ -68,7 +68,7 @@ section! {
         hidden: usize [as Count, or HIDDEN],
         /// Outputs; two-layer-attack only; default 10.
         outputs: usize [as Count, or OUTPUTS],
-        /// Fresh rows a step; one-layer-training only; default 100.
+        /// Fresh rows per step; one-layer-training only; default 100.
         batch: usize [as Count, or BATCH],
         /// Steps between recorded rows, the last always; default 1.
         record_every: usize [as Count, or 1],

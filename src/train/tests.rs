@@ -286,7 +286,7 @@ fn no_room(objective: &dyn Objective, bytes: usize) -> String {
 #[test]
 fn a_batch_that_fits_is_named() {
     on_host(|| {
-        // The first convolution leaves 28 x 28 x 6 numbers an image, the largest weight gradient has 400 x 120.
+        // The first convolution leaves 28 x 28 x 6 numbers per image, the largest weight gradient has 400 x 120.
         for objective in [&Clean {} as &dyn Objective, &Adversarial {}] {
             assert!(no_room(objective, 250_000).ends_with("data.batch_size = 8"));
             assert!(no_room(objective, 320_000).ends_with("data.batch_size = 16"));

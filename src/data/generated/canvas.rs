@@ -11,7 +11,7 @@ pub struct Placement {
 }
 
 impl Placement {
-    /// Scales (by `size` pixels a unit, along x and y), slants (x gains `slant` times y), turns by `angle` radians and
+    /// Scales (by `size` pixels per unit, along x and y), slants (x gains `slant` times y), turns by `angle` radians and
     /// moves the origin to `centre` (in pixels).
     pub fn new(size: Point, slant: f32, angle: f32, centre: Point) -> Self {
         let (sin, cos) = angle.sin_cos();

@@ -34,7 +34,7 @@ fn check(data: &Tensor, windows: &[Window], shape: [usize; 3]) -> Result<()> {
     let (examples, width) = data.dims2()?;
     if width != shape.iter().product::<usize>() {
         return Err(Error::failed(format!(
-            "a data set of {width} values an image does not hold images of {shape:?}"
+            "a data set of {width} values per image does not hold images of {shape:?}"
         )));
     }
     match windows.iter().find(|window| window.index >= examples) {

@@ -15,7 +15,7 @@ use super::activation::Activation;
 use super::device::ops;
 use crate::Result;
 
-/// A layer's parameters and running statistics, each of one value a channel.
+/// A layer's parameters and running statistics, each of one value per channel.
 #[derive(Clone, Copy)]
 pub struct Affine<'a> {
     pub gamma: &'a Tensor,

@@ -1,6 +1,6 @@
 //! Convolution of few channels with stride 1 (the first layers): along image rows instead of channels.
 //!
-//! Vectors of channels would be mostly empty, so images are copied into planes, one a channel, inside a border of zeros.
+//! Vectors of channels would be mostly empty, so images are copied into planes, one per channel, inside a border of zeros.
 //! In a plane the input of tap `(ky, kx)` lies a constant distance behind the output, so that a vector of neighbouring
 //! outputs reads a vector of neighbouring inputs; what is computed between the rows is dropped.
 

@@ -30,7 +30,7 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// A store of two that has seen these scores, one an epoch, and its folder.
+/// A store of two that has seen these scores, one per epoch, and its folder.
 fn store_with(scores: &[Option<f64>]) -> (tempfile::TempDir, CheckpointStore) {
     let folder = tempfile::tempdir().unwrap();
     let store = CheckpointStore::new(folder.path().join("checkpoints"), 2);
