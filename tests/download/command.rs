@@ -50,7 +50,10 @@ fn the_command_says_what_failed_and_what_to_do() {
     );
     let (code, _, err) = runner(&["data", "get", "imagenet"]);
     assert_eq!(code, 2);
-    assert!(err.contains("possible values: cifar10, cifar100, mnist, svhn"), "{err}");
+    assert!(
+        err.contains("possible values: cifar10, cifar100, mnist, svhn"),
+        "{err}"
+    );
 }
 
 /// Real files where a developer has them: MNIST in the form that some mirrors and other tools leave it.
