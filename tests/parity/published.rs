@@ -34,14 +34,15 @@ fn published_resnets_classify_as_in_pytorch() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let unpacked = Command::new("tar")
+    let status = Command::new("tar")
         .arg("xJf")
         .arg(&archive)
         .arg("-C")
         .arg(folder.path())
         .status();
-    assert!(unpacked.unwrap().success(), "tar unpacks the images");
-    let set = load(&Source::new(&CIFAR10, Some(folder.path())), Split::Test).unwrap();
+    assert!(status.unwrap().success(), "tar unpacks the images");
+    let unpacked = folder.path().join("cifar10-exact");
+    let set = load(&Source::new(&CIFAR10, Some(&unpacked)), Split::Test).unwrap();
     let mut pixels = vec![0.0; set.len() * set.image_len()];
     for (index, image) in pixels.chunks_exact_mut(set.image_len()).enumerate() {
         set.image_f32(index, image);
