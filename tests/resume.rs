@@ -140,6 +140,16 @@ fn a_killed_adversarial_training_ends_the_same() {
     compare(MOBILENET, &[300, 700, 1500, 2500, 1900]);
 }
 
+/// Two terms whose sums go on within an epoch.
+#[test]
+fn a_killed_trades_training_ends_the_same() {
+    let spec = LENET.replace("\"train\"", "\"adversarial-train\"").replace(
+        "epochs = 3",
+        "epochs = 2\nobjective = { kind = \"trades\", beta = 3 }",
+    ) + "[attack]\nkind = \"pgd\"\nepsilon = 0.1\nstep_size = 0.05\nk = 2\n";
+    compare(&spec, &[150, 300, 450]);
+}
+
 #[test]
 fn a_killed_training_ends_the_same() {
     compare(LENET, &[60, 120, 250, 400]);

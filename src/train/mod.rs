@@ -23,4 +23,5 @@ pub use step::train_step;
 list::objectives! {
     clean::Clean = "clean",
     adversarial::Adversarial = "adversarial",
+    trades::Trades = "trades",
 }

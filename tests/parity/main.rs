@@ -1,8 +1,9 @@
 //! Numbers against PyTorch's: of ops and layers, from fixtures that tests/parity/make_op_fixtures.py wrote; of whole
-//! models, from a PyTorch that is asked on the fly.
+//! models, attacks and a TRADES step, from a PyTorch that is asked on the fly.
 
 mod attacks;
 mod models;
 mod ops;
 mod published;
 mod pytorch;
+mod trades;

@@ -19,7 +19,7 @@ fn objectives() {
         (
             TRAIN,
             "objective = \"claen\"",
-            "a.toml:10: train.objective: expected one of \"clean\", \"adversarial\", found \"claen\"; did you mean \"clean\"?",
+            "a.toml:10: train.objective: expected one of \"clean\", \"adversarial\", \"trades\", found \"claen\"; did you mean \"clean\"?",
         ),
         (
             TRAIN,
@@ -41,6 +41,26 @@ fn objectives() {
             "objective = { kind = \"clean\", kid = 6 }",
             "a.toml:10: train.objective.kid: unknown key; did you mean \"kind\"?",
         ),
+        (
+            TRAIN,
+            "objective = \"trades\"",
+            "a.toml:10: train.objective: \"trades\" trains on adversarial images, which is task = \"adversarial-train\"",
+        ),
+        (
+            ADVERSARIAL,
+            "objective = { kind = \"adversarial\", beta = 6 }",
+            "a.toml:8: train.objective.beta: \"adversarial\" does not have it, unlike \"trades\"",
+        ),
+        (
+            ADVERSARIAL,
+            "objective = { kind = \"trades\", beta = 0 }",
+            "a.toml:8: train.objective.beta: expected a number above 0, found 0",
+        ),
+        (
+            ADVERSARIAL,
+            "objective = { kind = \"trades\", bta = 1 }",
+            "a.toml:8: train.objective.bta: unknown key; did you mean \"beta\"?",
+        ),
     ] {
         let found = faults(&format!("{base}{line}\n"), &[], &[]);
         assert_eq!(found, [expected], "{line}");
@@ -49,6 +69,8 @@ fn objectives() {
         (TRAIN, "objective = \"clean\""),
         (TRAIN, "objective = { kind = \"clean\" }"),
         (ADVERSARIAL, "objective = \"adversarial\""),
+        (ADVERSARIAL, "objective = \"trades\""),
+        (ADVERSARIAL, "objective = { kind = \"trades\", beta = 0.5 }"),
     ] {
         let found = faults(&format!("{base}{line}\n"), &[], &[]);
         assert_eq!(found, [""; 0], "{line}");
