@@ -11,11 +11,12 @@ use crate::attacks::lists_attacks;
 use crate::models::WeightsRef;
 use crate::ops::precision::Precision;
 use crate::spec::StageRef;
-use crate::spec::fields::{Fields, Surroundings, Table, join, peek};
+use crate::spec::fields::{Fields, join};
 use crate::spec::location::Locate;
 use crate::spec::outcome::{Idle, Outcome};
 use crate::spec::range::Seed;
 use crate::spec::section::{Key, Section, SectionInfo, SectionReader};
+use crate::spec::surroundings::{Surroundings, Table, peek};
 use crate::spec::task::{HEAD, HEAD_NAMES, TaskKind};
 use crate::spec::words::{found, unknown_key};
 

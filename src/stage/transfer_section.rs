@@ -8,8 +8,9 @@ use super::evaluate_section::TWICE;
 use crate::attacks::{AttackKind, Entry, Shared, read_item};
 use crate::models::ModelSpec;
 use crate::models::NO_GRADIENTS;
-use crate::spec::fields::{Fields, Table, join, repeats};
+use crate::spec::fields::{Fields, join, repeats};
 use crate::spec::section::{Section, section};
+use crate::spec::surroundings::Table;
 
 section! {
     /// Models that adversarial images are made on and judged by, each by each.

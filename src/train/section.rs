@@ -1,8 +1,9 @@
 //! `[train]`: how long a model learns, and what it minimises.
 
-use crate::spec::fields::{Fields, Table, join};
+use crate::spec::fields::{Fields, join};
 use crate::spec::range::Count;
 use crate::spec::section::{Key, section};
+use crate::spec::surroundings::Table;
 use crate::spec::task::TaskKind;
 use crate::train::{ChosenObjective, ObjectiveKind};
 

@@ -1,0 +1,120 @@
+//! Sweeps and trial runs: which runs a command asks for, and under which names.
+
+use runner::experiment::{Plan, plan};
+use runner::spec::Request;
+
+use crate::{BASE, Folder, labels};
+
+#[test]
+fn a_sweep_is_a_product_with_pairs_and_exclusions() {
+    let sweep = "[sweep]\n\"linbp.train\" = [false, true]\noptimizer.lr = [0.1, 0.2]\ntrain.epochs = [3, 4]\n\
+                 zip = [[\"optimizer.lr\", \"train.epochs\"]]\nexclude = [{ \"linbp.train\" = true, optimizer.lr = 0.2 }]\n";
+    let folder = Folder::new(&[("a.toml", &format!("{BASE}{sweep}"))]);
+    let plan = folder.plan("a.toml", &[], &[]);
+    assert_eq!(plan.swept, ["linbp.train", "optimizer.lr", "train.epochs"]);
+    assert_eq!(
+        labels(&plan),
+        [
+            "linbp.train=false,optimizer.lr=0.1,train.epochs=3",
+            "linbp.train=false,optimizer.lr=0.2,train.epochs=4",
+            "linbp.train=true,optimizer.lr=0.1,train.epochs=3",
+        ]
+    );
+    let run = &plan.runs[2];
+    assert!(run.spec.stages[0].task.linbp().unwrap().train);
+    assert_eq!(run.folder(), format!("{}-{}", run.label, run.hash));
+    let root = folder.0.path().display();
+    assert_eq!(
+        run.spec.provenance["linbp.train"],
+        format!("sweep {root}/a.toml:15")
+    );
+
+    // The command line fixes a swept key, replaces a list, or adds one.
+    let fixed = folder.plan("a.toml", &["linbp.train=true"], &["seed=5,6"]);
+    assert_eq!(fixed.swept, ["optimizer.lr", "train.epochs", "seed"]);
+}
+
+#[test]
+fn a_run_is_the_same_whatever_else_is_swept() {
+    let folder = Folder::new(&[("a.toml", BASE), ("b/a.toml", BASE)]);
+    let hash = |plan: &Plan, seed: u64| {
+        let run = plan.runs.iter().find(|run| run.spec.stages[0].seed == seed);
+        run.map(|run| run.hash.clone()).unwrap()
+    };
+    let alone = folder.plan("a.toml", &["seed=2"], &[]);
+    let few = folder.plan("a.toml", &[], &["seed=2,3"]);
+    let many = folder.plan("b/a.toml", &[], &["seed=1,2,3", "train.epochs=2"]);
+    assert_eq!(hash(&alone, 2), hash(&few, 2));
+    assert_eq!(hash(&alone, 2), hash(&many, 2));
+    assert_ne!(hash(&few, 2), hash(&few, 3));
+    assert_eq!(alone.runs[0].folder(), alone.runs[0].hash);
+}
+
+#[test]
+fn folders_are_safe_and_bounded() {
+    let folder = Folder::new(&[("a.toml", BASE)]);
+    let long = format!("[\"from:{}\"]", "é/".repeat(200));
+    let plan = folder.plan(
+        "a.toml",
+        &["linbp.train=true"],
+        &[&format!("linbp.layers={long}")],
+    );
+    let name = plan.runs[0].folder();
+    assert!(
+        name.len() <= 150 && name.ends_with(&plan.runs[0].hash),
+        "{name}"
+    );
+    assert!(
+        name.chars()
+            .all(|letter| letter.is_ascii_alphanumeric() || "-_.,=+".contains(letter)),
+        "{name}"
+    );
+}
+
+#[test]
+fn smoke_shrinks_and_stands_apart() {
+    let folder = Folder::new(&[("a.toml", BASE)]);
+    let request = Request {
+        smoke: true,
+        ..folder.request("a.toml")
+    };
+    let plan = plan(&request).unwrap();
+    let stage = &plan.runs[0].spec.stages[0];
+    assert_eq!(plan.name, "a-smoke");
+    let task = stage.task.training().unwrap();
+    assert_eq!(task.train.epochs, 1);
+    let data = &task.data;
+    assert_eq!(
+        (data.train_limit, data.test_limit, data.batch_size),
+        (Some(128), Some(64), 10)
+    );
+    assert_eq!(plan.runs[0].spec.provenance["train.epochs"], "--smoke");
+    // Points that shrinking makes alike are run once.
+    let request = Request {
+        smoke: true,
+        sweeps: vec!["train.epochs=5,6,1".into(), "seed=1,2".into()],
+        ..folder.request("a.toml")
+    };
+    let labels: Vec<String> = runner::experiment::plan(&request)
+        .unwrap()
+        .runs
+        .into_iter()
+        .map(|run| run.label)
+        .collect();
+    assert_eq!(labels, ["train.epochs=5,seed=1", "train.epochs=5,seed=2"]);
+}
+
+#[test]
+fn ten_thousand_runs_are_composed_in_seconds() {
+    let folder = Folder::new(&[("a.toml", BASE)]);
+    let numbers = |count: usize| {
+        (0..count)
+            .map(|number| number.to_string())
+            .collect::<Vec<_>>()
+            .join(",")
+    };
+    let began = std::time::Instant::now();
+    let plan = folder.plan("a.toml", &[], &[&format!("seed={}", numbers(10_000))]);
+    assert_eq!(plan.runs.len(), 10_000);
+    assert!(began.elapsed().as_secs() < 60, "{:?}", began.elapsed());
+}
