@@ -10,14 +10,14 @@ const SPECS: &[(&str, &str, &str)] = &[
     (
         "train",
         "task = \"train\"\ndata.kind = \"digits\"\nmodel.arch = \"lenet5\"\noptimizer.lr = 0.1\ntrain.epochs = 1\n",
-        "",
+        "6182b74d",
     ),
     (
         "adversarial-train",
         "task = \"adversarial-train\"\ndata.kind = \"shapes\"\nmodel.arch = \"resnet18\"\noptimizer = { kind = \"adam\", lr = 0.1 }\n\
          train.epochs = 1\nevaluate.attacks = [\"none\", \"apgd\"]\n\
          attack = { kind = \"pgd\", epsilon = 0.1, step_size = 0.1, k = 1 }\n",
-        "",
+        "744ca287",
     ),
     (
         "evaluate",
@@ -25,28 +25,28 @@ const SPECS: &[(&str, &str, &str)] = &[
          evaluate.attacks = [\"fgsm\", \"apgd\", \"apgd-t\", \"fab\", \"fab-t\", \"square\", \"auto-attack\", \
          { kind = \"i-fgsm\", step_size = 0.1, k = 1 }, { kind = \"mi-fgsm\", step_size = 0.1, k = 1 }, \
          { kind = \"ni-fgsm\", step_size = 0.1, k = 1 }]\n",
-        "",
+        "ebe2a5b4",
     ),
     (
         "attack",
         "task = \"attack\"\ndata.kind = \"digits\"\nmodel.arch = \"mlp\"\nattack = { kind = \"fgsm\", epsilon = 0.1 }\n",
-        "",
+        "dbe2fbad",
     ),
     (
         "transfer",
         "task = \"transfer\"\ndata.kind = \"digits\"\ntransfer.models.a.arch = \"mlp\"\n\
          attack = { kind = \"fgsm\", epsilon = 0.1 }\n",
-        "",
+        "5d49f500",
     ),
     (
         "simulate-attack",
         "task = \"simulate\"\nsimulate.kind = \"two-layer-attack\"\n",
-        "",
+        "b47c5594",
     ),
     (
         "simulate-training",
         "task = \"simulate\"\nsimulate.kind = \"one-layer-training\"\n",
-        "",
+        "d20dbbba",
     ),
 ];
 

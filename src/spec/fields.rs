@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::location::{Locate, Location};
 use super::outcome::{Idle, Outcome};
 use super::section::Key;
-use super::surroundings::{Surroundings, Table};
+use super::surroundings::{Surroundings, Table, peek};
 use super::task::TaskKind;
 use super::words::{expected, mismatch, unknown_key};
 

@@ -202,7 +202,7 @@ impl Locate for Point<'_> {
     }
 
     fn locate_section(&self, path: &str) -> Location {
-        let mut path = path;
+        let mut path = path.split('[').next().unwrap_or(path);
         loop {
             for document in self.layers.documents.iter().rev() {
                 if document.lines.contains_key(path) {

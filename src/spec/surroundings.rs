@@ -2,7 +2,7 @@
 
 use figment::value::{Dict, Value};
 
-use super::section::{Key, SectionInfo};
+use super::section::SectionInfo;
 use super::task::TaskKind;
 
 /// A table that may hold keys of a section: the stage's own, the spec's, or that of a stage referred to.
