@@ -89,7 +89,7 @@ fn a_trades_step_is_that_of_pytorch() {
             mode: Mode::Eval,
         }),
     };
-    let found = Trades::default().evaluate(&step).unwrap();
+    let found = Trades { beta: 6.0 }.evaluate(&step).unwrap();
     let mut worst: f64 = 0.0;
     let mut compare = |name: &str, found: &Tensor| {
         let distance = distance(found, &reference[name]);
