@@ -5,6 +5,7 @@ use candle_core::{Device, Tensor};
 use super::adversarial::Adversarial;
 use super::batch_size::too_large;
 use super::clean::Clean;
+use super::trades::Trades;
 use super::{Adversary, EpochSums, Objective, RunningMetrics, Step, train_step};
 use crate::Error;
 use crate::attacks::{Norm, Steps, Threat, Victim};
@@ -85,7 +86,12 @@ fn steps_of(arch: &str) -> (u64, usize) {
 }
 
 /// What adversarial training leaves: the last adversarial images, the sums, every tensor of the network.
-fn trained(arch: &str, name: &str, linear: bool) -> (Tensor, Sums, Vec<(String, Tensor)>) {
+fn trained(
+    objective: &dyn Objective,
+    arch: &str,
+    name: &str,
+    linear: bool,
+) -> (Tensor, Sums, Vec<(String, Tensor)>) {
     let network = network(arch);
     let plan = match linear {
         true => models::linear_plan(arch, &network, &Layers::Default, LinbpUse::Train).unwrap(),
@@ -116,14 +122,7 @@ fn trained(arch: &str, name: &str, linear: bool) -> (Tensor, Sums, Vec<(String, 
         let (images, checks) = adversary.craft(adversary.attack.as_ref(), &step).unwrap();
         checks.resolve().unwrap();
         crafted = images;
-        train_step(
-            &Adversarial {},
-            &step,
-            optimizer.as_mut(),
-            0.01,
-            &mut running,
-        )
-        .unwrap();
+        train_step(objective, &step, optimizer.as_mut(), 0.01, &mut running).unwrap();
     }
     let (sums, bad) = running.read().unwrap();
     assert_eq!(bad, None);
@@ -144,11 +143,12 @@ fn distance(found: &Tensor, expected: &Tensor) -> f64 {
     length(&(found - expected).unwrap()) / length(expected)
 }
 
-fn agree(arch: &str, optimizer: &str, linear: bool) {
-    let (x, sums, state) = trained(arch, optimizer, linear);
+fn agree(objective: &dyn Objective, arch: &str, optimizer: &str, linear: bool) {
+    let (x, sums, state) = trained(objective, arch, optimizer, linear);
     on_host(|| {
-        let (found_x, found_sums, found_state) =
-            precision::with(Precision::F32, || trained(arch, optimizer, linear));
+        let (found_x, found_sums, found_state) = precision::with(Precision::F32, || {
+            trained(objective, arch, optimizer, linear)
+        });
         // A sign that rounding turns moves a pixel by a whole step: few may.
         let differing = (&found_x - &x).unwrap().abs().unwrap().gt(1e-4).unwrap();
         let differing = differing
@@ -186,22 +186,27 @@ fn agree(arch: &str, optimizer: &str, linear: bool) {
 
 #[test]
 fn lenet5_trains_alike_by_sgd() {
-    agree("lenet5", "sgd", false);
+    agree(&Adversarial {}, "lenet5", "sgd", false);
+}
+
+#[test]
+fn lenet5_trains_alike_by_trades() {
+    agree(&Trades::default(), "lenet5", "sgd", false);
 }
 
 #[test]
 fn an_mlp_trains_alike_by_adamw_and_linbp() {
-    agree("mlp", "adamw", true);
+    agree(&Adversarial {}, "mlp", "adamw", true);
 }
 
 #[test]
 fn resnet18_trains_alike_by_linbp() {
-    agree("resnet18", "sgd", true);
+    agree(&Adversarial {}, "resnet18", "sgd", true);
 }
 
 #[test]
 fn mobilenet_v2_trains_alike() {
-    agree("mobilenet_v2", "sgd", false);
+    agree(&Adversarial {}, "mobilenet_v2", "sgd", false);
 }
 
 #[test]
