@@ -127,9 +127,9 @@ section! {
         /// Normalisation inside the model: "none", the customary one of a kind of data by its name, as in "cifar10", or
         /// { mean = [...], std = [...] }; default "none".
         normalize: Normalize [or Normalize::None],
-        /// Images a training step; default 128.
+        /// Images per training step; default 128.
         batch_size: usize [as Count, or BATCH_SIZE] smoke 32,
-        /// Images a batch of evaluation or attack; default `batch_size`.
+        /// Images per batch of evaluation or attack; default `batch_size`.
         eval_batch_size: usize [as Count, or batch_size.unwrap_or(BATCH_SIZE)] smoke 32,
         /// Use only so many training images, balanced over the classes; default all.
         train_limit: Option<usize> [optional as Count],

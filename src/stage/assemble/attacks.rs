@@ -37,7 +37,10 @@ pub fn check_attacks(task: &Task, classes: usize) -> Result<()> {
     for entry in task.attacks() {
         attacks(spec, &entry, data, classes)?;
     }
-    if let Some(task) = task.training().filter(|task| task.train.objective.attacks()) {
+    if let Some(task) = task
+        .training()
+        .filter(|task| task.train.objective.attacks())
+    {
         super::training_attack(task, classes)?;
     }
     Ok(())
