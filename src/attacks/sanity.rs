@@ -31,7 +31,7 @@ pub enum Warning {
 }
 
 impl Warning {
-    /// The name under which README.md explains it.
+    /// The name under which docs/attacks.md explains it.
     pub fn code(&self) -> &'static str {
         match self {
             Self::ProbabilityOutputs => "probability-outputs",

@@ -89,7 +89,7 @@ impl ExperimentSpec {
 
 impl StageSpec {
     /// The settings that change what the stage computes, as text: neither its id nor how often it writes checkpoints, and
-    /// only those that are not what their key has stood for since it exists ([`Section::identity`](super::Section)).
+    /// only those that are not what their key has stood for since it exists (`Section::identity`).
     ///
     /// # Errors
     /// A value that TOML cannot hold, such as a path that is not UTF-8.

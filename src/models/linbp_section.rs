@@ -80,7 +80,7 @@ section! {
         /// "plain", or "rescaled": branches of ResNets keep the norm of their true gradient; default "plain".
         variant: LinbpVariant [or LinbpVariant::Plain],
         /// The activations made linear: "default" (the published choice), "all", "from:NAME", or a list of globs; or
-        /// { train = ..., attack = ... } with one of these each.
+        /// { train = ..., attack = ... } with one of these each; default "default".
         layers: LayersByUse [by read_layers, or LayersByUse::default()],
     }
     check(fields) {

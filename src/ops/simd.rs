@@ -1,6 +1,6 @@
 //! One source, three machine codes: plain, AVX2 and AVX-512, chosen when the program runs.
 //!
-//! A kernel written inside [`simd!`] is compiled three times. Its loops over channels are plain Rust over slices and
+//! A kernel written inside `simd!` is compiled three times. Its loops over channels are plain Rust over slices and
 //! small arrays, which the compiler turns into vector instructions of whatever the copy may use. Inside, `fma!(a, b,
 //! c)` is `a * b + c`, with one rounding where the processor has the instruction and two where it has not (the
 //! library call that would emulate it is a hundred times slower).

@@ -33,13 +33,13 @@ section! {
         kind: SchedulerKind [or SchedulerKind::Constant],
         /// Epochs at which "step" multiplies the rate, increasing; required for step.
         milestones: Vec<usize> [by read_milestones, or Vec::<usize>::new()],
-        /// Factor of "step" (default 0.1) and "exponential" (required there).
+        /// Factor of "step" and "exponential"; default 0.1, required for exponential.
         gamma: f64 [as Positive, or GAMMA],
         /// Epochs from the highest to the lowest rate of "cosine"; default train.epochs.
         t_max: Option<usize> [optional as Count],
         /// Lowest rate of "cosine"; default 0.
         min_lr: f64 [as NonNegative, or 0.0],
-        /// Highest rate of "one-cycle"; required there.
+        /// Highest rate of "one-cycle"; required for one-cycle.
         max_lr: Option<f64> [optional as Positive],
         /// Share of "one-cycle" spent rising, in (0, 1); default 0.3.
         pct_start: f64 [as InnerShare, or PCT_START],

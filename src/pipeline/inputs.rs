@@ -52,7 +52,7 @@ pub fn of_stage(stage: &StageSpec, contents: &Contents) -> Result<Vec<Input>> {
 /// The inputs of every stage, in the order of the spec.
 ///
 /// # Errors
-/// As [`of_stage`].
+/// As `of_stage`.
 pub fn of_stages(spec: &ExperimentSpec, contents: &Contents) -> Result<Vec<Vec<Input>>> {
     let stages = spec.stages.iter();
     stages.map(|stage| of_stage(stage, contents)).collect()

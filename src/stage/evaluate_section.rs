@@ -89,7 +89,7 @@ fn identity(list: &[EvalAttack]) -> Result<toml::Value, toml::ser::Error> {
 section! {
     /// What is measured, and how often.
     EvaluateSpec {
-        /// Evaluations, each "none" (clean images), an attack, which takes what fits from [attack], or a table with settings
+        /// Evaluations, each "none" (clean images), an attack, which takes what fits from `[attack]`, or a table with settings
         /// of its own, such as { kind = "apgd", k = 20 }; default ["none"].
         attacks: Vec<EvalAttack> [by read_attacks, identity identity] smoke shrink,
         /// Epochs between evaluations during training, the last epoch always; default 1.

@@ -54,7 +54,7 @@ section! {
         steps: usize [as Count, or if is_attack(kind) { 100 } else { 10_000 }] smoke 100,
         /// What a step makes of the gradient: "l2", "sign" or "raw"; two-layer-attack only; default "l2".
         step_rule: StepRule [or StepRule::L2],
-        /// Length of a step (attack; default 0.05 for l2, 0.005 for sign, 0.001 for raw) or learning rate (0.001).
+        /// Length of a step, in one-layer-training the learning rate; default 0.05 for l2, 0.005 for sign, 0.001 otherwise.
         step_size: f64 [as Positive, or if is_attack(kind) {
             step_rule.unwrap_or(StepRule::L2).default_step_size()
         } else {

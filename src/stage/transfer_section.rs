@@ -15,12 +15,12 @@ use crate::spec::surroundings::Table;
 section! {
     /// Models that adversarial images are made on and judged by, each by each.
     TransferSpec {
-        /// The attacks, each a name, which takes what fits from [attack], or a table with settings of its own; default the
-        /// attack of [attack] alone.
+        /// The attacks, each a name, which takes what fits from `[attack]`, or a table with settings of its own; default the
+        /// attack of `[attack]` alone.
         attacks: Vec<Entry> [by read_attacks, identity identity] smoke shrink,
         /// LinBP in the attacks: [false] without, [true] with, or both; default [false, true].
         linbp: Vec<bool> [or vec![false, true]],
-        /// The models, each a table with the keys of [model] under its name: transfer.models.NAME.arch and so on; required.
+        /// The models, each a table with the keys of `[model]` under its name: transfer.models.NAME.arch and so on; required.
         models: BTreeMap<String, ModelSpec> [by read_models, identity models_identity],
     }
     check(fields) {

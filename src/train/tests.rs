@@ -191,7 +191,7 @@ fn lenet5_trains_alike_by_sgd() {
 
 #[test]
 fn lenet5_trains_alike_by_trades() {
-    agree(&Trades::default(), "lenet5", "sgd", false);
+    agree(&Trades { beta: 6.0 }, "lenet5", "sgd", false);
 }
 
 #[test]

@@ -91,7 +91,7 @@ pub(super) fn load(path: &Path, spec: &ModelSpec, network: &Network) -> Result<(
 }
 
 /// Whether the file of weights that a model names, if it names one, is there and has tensors of the names and
-/// shapes that [`load`] will ask for. `image` and `classes`: those of the data. No tensor is read.
+/// shapes that `load` will ask for. `image` and `classes`: those of the data. No tensor is read.
 ///
 /// # Errors
 /// As a run of the stage fails.

@@ -1,0 +1,340 @@
+//! The documentation says what the program does: its tables are written from the sections, attacks, objectives, models and
+//! data sets themselves, its specs are sound, and its links lead somewhere.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use runner::attacks::AttackKind;
+use runner::data::{Images, KINDS};
+use runner::models;
+use runner::experiment::{plan, sections};
+use runner::spec::{Key, Request};
+use runner::train::ObjectiveKind;
+
+/// README.md, CONTRIBUTING.md and everything in `docs/`.
+fn pages() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let docs = fs::read_dir(root.join("docs")).unwrap();
+    let docs = docs.map(|entry| entry.unwrap().path());
+    let mut pages = vec![root.join("README.md"), root.join("CONTRIBUTING.md")];
+    pages.extend(docs.filter(|path| path.extension().is_some_and(|end| end == "md")));
+    pages.sort();
+    pages
+}
+
+/// A table: its heading, and its rows.
+fn table(heading: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+    let heading: Vec<String> = heading.iter().map(ToString::to_string).collect();
+    let mut text = line(&heading);
+    writeln!(text, "|{}", "---|".repeat(heading.len())).unwrap();
+    for row in rows {
+        let row: Vec<String> = row
+            .iter()
+            .map(|cell| cell.replace('|', "\\|").replace('<', "&lt;"))
+            .collect();
+        text += &line(&row);
+    }
+    text
+}
+
+fn code(name: &str) -> String {
+    format!("`{name}`")
+}
+
+fn codes<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let names: Vec<String> = names.into_iter().map(code).collect();
+    names.join(", ")
+}
+
+/// What a key means, and its default or that it is required.
+fn meaning(doc: &str) -> [String; 2] {
+    let words: Vec<&str> = doc.split_whitespace().collect();
+    let text = words.join(" ");
+    let text = text.trim_end_matches('.');
+    let whole = |part: &str| part.matches('(').count() == part.matches(')').count();
+    for mark in ["; default", "; required"] {
+        if let Some((before, after)) = text.rsplit_once(mark)
+            && whole(after)
+        {
+            let after = after.trim_start_matches(':').trim();
+            let after = match mark {
+                "; default" => after.to_owned(),
+                _ => format!(
+                    "required{}{after}",
+                    if after.is_empty() || after.starts_with(',') {
+                        ""
+                    } else {
+                        " "
+                    }
+                ),
+            };
+            return [before.to_owned(), after];
+        }
+    }
+    [text.to_owned(), String::new()]
+}
+
+fn keys<'a>(keys: impl IntoIterator<Item = &'a Key>) -> String {
+    let rows = keys.into_iter().map(|key| {
+        let [meaning, default] = meaning(key.doc);
+        vec![code(key.name), meaning, default]
+    });
+    table(&["key", "meaning", "default"], rows)
+}
+
+/// The settings that attacks have of their own, those of the same meaning in one row.
+fn attack_settings() -> String {
+    let mut rows: Vec<(&Key, Vec<&str>)> = Vec::new();
+    for attack in AttackKind::ALL.iter().map(|kind| kind.description()) {
+        for key in attack.keys {
+            let same = |(known, _): &&mut (&Key, _)| (known.name, known.doc) == (key.name, key.doc);
+            match rows.iter_mut().find(same) {
+                Some((_, attacks)) => attacks.push(attack.name),
+                None => rows.push((key, vec![attack.name])),
+            }
+        }
+    }
+    // Settings of one name beside each other, in the order in which the names come first.
+    let names: Vec<&str> = rows.iter().map(|(key, _)| key.name).collect();
+    rows.sort_by_key(|(key, _)| names.iter().position(|name| *name == key.name));
+    let rows = rows.iter().map(|(key, attacks)| {
+        let [meaning, default] = meaning(key.doc);
+        vec![
+            code(key.name),
+            codes(attacks.iter().copied()),
+            meaning,
+            default,
+        ]
+    });
+    table(&["key", "attacks", "meaning", "default"], rows)
+}
+
+fn attacks() -> String {
+    let rows = AttackKind::ALL.iter().map(|kind| {
+        let attack = kind.description();
+        let variants = attack.variants.iter();
+        let variants = variants.map(|v| format!("`{}` ({} = \"{}\")", v.name, v.key, v.value));
+        vec![
+            code(attack.name),
+            attack.about.to_owned(),
+            attack.paper.to_owned(),
+            codes(attack.keys.iter().map(|key| key.name)),
+            variants.collect::<Vec<_>>().join(", "),
+        ]
+    });
+    let heading = [
+        "attack",
+        "what it does",
+        "paper",
+        "its settings",
+        "other names in lists",
+    ];
+    table(&heading, rows)
+}
+
+fn objectives() -> String {
+    let rows = ObjectiveKind::NAMES.iter().map(|name| {
+        let kind = ObjectiveKind::from_name(name).unwrap();
+        let settings = kind.keys().iter().map(|key| {
+            let [meaning, default] = meaning(key.doc);
+            format!("`{}`: {meaning}; default {default}", key.name)
+        });
+        vec![code(name), settings.collect::<Vec<_>>().join(". ")]
+    });
+    table(&["objective", "its settings"], rows)
+}
+
+/// The architectures that one line describes in one row.
+fn architectures() -> String {
+    let records = models::all().map(|a| (a.name, [a.about, a.paper], a.image));
+    let patterns = models::all().filter_map(|a| Some((a, a.pattern?)));
+    let patterns = patterns.map(|(a, p)| (p.name, [p.about, a.paper], a.image));
+    let mut rows: Vec<(Vec<&str>, [&str; 2], [usize; 3])> = Vec::new();
+    for (name, words, image) in records.chain(patterns) {
+        match rows.iter_mut().find(|row| (row.1, row.2) == (words, image)) {
+            Some(row) => row.0.push(name),
+            None => rows.push((vec![name], words, image)),
+        }
+    }
+    let rows = rows.into_iter().map(|(names, [about, paper], image)| {
+        let image = image.map(|length| length.to_string()).join("x");
+        vec![codes(names), about.to_owned(), paper.to_owned(), image]
+    });
+    table(
+        &[
+            "`model.arch`",
+            "what it is",
+            "published",
+            "made for images of",
+        ],
+        rows,
+    )
+}
+
+fn data() -> String {
+    let numbers = |numbers: &[f64]| {
+        let numbers: Vec<String> = numbers.iter().map(f64::to_string).collect();
+        numbers.join(", ")
+    };
+    let rows = KINDS.iter().map(|kind| {
+        let formats = match &kind.images {
+            Images::Files { formats, .. } => {
+                let names: Vec<&str> = formats.iter().map(|format| format.name()).collect();
+                names.join(", ")
+            }
+            Images::Drawn(_) => "none: drawn by the program".to_owned(),
+        };
+        let get = kind.downloads.map(|_| format!("`runner data get {kind}`"));
+        let statistics = kind
+            .statistics
+            .map(|s| format!("mean {}; std {}", numbers(s.mean), numbers(s.std)));
+        vec![
+            code(kind.name),
+            kind.about.to_owned(),
+            formats,
+            statistics.unwrap_or_default(),
+            get.unwrap_or_default(),
+        ]
+    });
+    let heading = [
+        "`data.kind`",
+        "what it is",
+        "files",
+        "`normalize` by its name",
+        "fetched by",
+    ];
+    table(&heading, rows)
+}
+
+/// Every generated part by the name in its marker.
+fn parts() -> BTreeMap<String, String> {
+    let mut parts = BTreeMap::from([
+        ("attacks".to_owned(), attacks()),
+        ("settings of attacks".to_owned(), attack_settings()),
+        ("objectives".to_owned(), objectives()),
+        ("architectures".to_owned(), architectures()),
+        ("data sets".to_owned(), data()),
+    ]);
+    let of_attacks = AttackKind::all_keys();
+    for section in sections() {
+        // Those of the attacks have a table of their own.
+        let own = section.keys.iter().filter(|key| {
+            section.name != "attack" || of_attacks.iter().all(|other| other.name != key.name)
+        });
+        parts.insert(format!("section {}", section.name), keys(own));
+    }
+    parts
+}
+
+const BEGIN: &str = "<!-- generated: ";
+const END: &str = "<!-- end -->";
+
+/// A page with what stands between its markers written anew; `used` takes the names of the parts.
+fn regenerated(page: &str, parts: &BTreeMap<String, String>, used: &mut Vec<String>) -> String {
+    let mut text = String::new();
+    let mut rest = page;
+    while let Some((before, after)) = rest.split_once(BEGIN) {
+        let (name, after) = after.split_once(" -->").expect("a marker ends");
+        let (_, after) = after.split_once(END).expect("a generated part ends");
+        let part = parts.get(name);
+        let part = part.unwrap_or_else(|| panic!("nothing generates \"{name}\""));
+        write!(text, "{before}{BEGIN}{name} -->\n{part}{END}").unwrap();
+        used.push(name.to_owned());
+        rest = after;
+    }
+    text + rest
+}
+
+/// `RUNNER_WRITE_DOCS=1 cargo test --release --test docs` writes the tables anew.
+#[test]
+fn tables_are_what_the_program_says() {
+    let parts = parts();
+    let mut used = Vec::new();
+    for page in pages() {
+        let text = fs::read_to_string(&page).unwrap();
+        let expected = regenerated(&text, &parts, &mut used);
+        if std::env::var_os("RUNNER_WRITE_DOCS").is_some() {
+            fs::write(&page, &expected).unwrap();
+        } else if let Some((found, expected)) =
+            text.lines().zip(expected.lines()).find(|(a, b)| a != b)
+        {
+            panic!(
+                "{}: a table is stale (RUNNER_WRITE_DOCS=1 writes it anew)\n  it has {found}\n  and not {expected}",
+                page.display()
+            );
+        } else {
+            assert_eq!(text, expected, "{}", page.display());
+        }
+    }
+    used.sort();
+    let all: Vec<String> = parts.into_keys().collect();
+    assert_eq!(used, all, "each part stands in one page");
+}
+
+/// The code blocks of a page in a language.
+fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
+    let start = format!("\n```{language}\n");
+    let parts = page.split(start.as_str()).skip(1);
+    parts
+        .map(|part| part.split("\n```").next().unwrap_or(part))
+        .collect()
+}
+
+#[test]
+fn specs_that_are_shown_whole_are_sound() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut seen = 0;
+    for page in pages() {
+        let text = fs::read_to_string(&page).unwrap();
+        let whole = blocks(&text, "toml").into_iter();
+        for block in whole.filter(|block| block.starts_with("name = ")) {
+            let spec = folder.path().join("shown.toml");
+            fs::write(&spec, block).unwrap();
+            let plan = plan(&Request {
+                spec,
+                ..Request::default()
+            });
+            let plan = plan.unwrap_or_else(|error| panic!("{}: {error}", page.display()));
+            let warnings = plan.runs.iter().flat_map(|run| &run.spec.warnings);
+            let warnings: BTreeSet<&String> = warnings.collect();
+            assert!(warnings.is_empty(), "{}: {warnings:?}", page.display());
+            seen += 1;
+        }
+    }
+    assert!(seen >= 2, "README.md and docs/spec.md show specs");
+}
+
+/// The heading's anchor as forges make it.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim_start_matches('#').trim().chars();
+    let kept = kept.filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+    kept.collect::<String>().to_lowercase().replace(' ', "-")
+}
+
+#[test]
+fn links_lead_somewhere() {
+    for page in pages() {
+        let text = fs::read_to_string(&page).unwrap();
+        for link in text.split("](").skip(1) {
+            let link = link.split(')').next().unwrap_or(link);
+            if link.starts_with("https://") {
+                continue;
+            }
+            let (path, fragment) = link.split_once('#').unwrap_or((link, ""));
+            let target = match path {
+                "" => page.clone(),
+                path => page.parent().unwrap().join(path),
+            };
+            assert!(target.exists(), "{}: {link}", page.display());
+            if !fragment.is_empty() {
+                let text = fs::read_to_string(&target).unwrap();
+                let mut headings = text.lines().filter(|line| line.starts_with('#'));
+                let found = headings.any(|heading| anchor(heading) == fragment);
+                assert!(found, "{}: {link}", page.display());
+            }
+        }
+    }
+}
