@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use runner::attacks::AttackKind;
 use runner::data::{Images, KINDS};
-use runner::models;
 use runner::experiment::{plan, sections};
+use runner::models;
 use runner::spec::{Key, Request};
 use runner::train::ObjectiveKind;
 

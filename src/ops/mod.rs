@@ -33,6 +33,7 @@ pub mod random_start;
 pub mod real;
 pub mod rescale;
 pub mod running_sums;
+pub mod same;
 pub mod sgd;
 pub mod simd;
 mod tile;

@@ -11,7 +11,16 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::Real;
-use super::elementwise::add_into;
+use crate::simd;
+
+simd! {
+    /// `y += x`, one thread.
+    pub(in crate::ops) fn add_into<T>(x: &[T], y: &mut [T]) {
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y += x;
+        }
+    }
+}
 
 /// Splits `0..len` into at most `parts` ranges of nearly equal length, none of them empty.
 pub fn ranges(len: usize, parts: usize) -> Vec<Range<usize>> {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device};
 
-use super::StageContext;
+use super::context::StageContext;
 use crate::attacks::{Attack, ModelMode};
 use crate::data::{self, Augmentation, Dataset, Expected, Source, Split, image_folder};
 use crate::data::{AugmentKind, DataSpec, ImagesRef};

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 
 use self::attack_run::{AfterAttack, AttackRun};
-use super::StageContext;
 use super::assemble;
+use super::context::StageContext;
 use super::evaluation::Tally;
 use super::examples::Examples;
 use super::images;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::StageContext;
 use super::assemble;
+use super::context::StageContext;
 use super::evaluation::{Evaluation, Event, Measured};
 use crate::attacks::{Kept, KeptState};
 use crate::data::Split;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::StageContext;
 use super::assemble;
+use super::context::StageContext;
 use crate::attacks::{
     Attack, AttackEvaluation, AttackSpec, Checks, Goal, Kept, Originals, Start, Victim, correct,
     craft,

@@ -15,7 +15,7 @@ use std::thread;
 use rayon::prelude::*;
 
 use self::normals::Normals;
-use super::{StageContext, StageSummary};
+use super::context::{StageContext, StageSummary};
 use crate::error::{Error, Result};
 use crate::experiment::SimulateTask;
 use crate::rng::{Purpose, stream};

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::StageContext;
 use super::assemble;
+use super::context::StageContext;
 use super::examples::Examples;
 use crate::Result;
 use crate::attacks::{

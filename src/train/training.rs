@@ -17,8 +17,8 @@ use crate::optim::SchedulerKind;
 use crate::optim::{Optimizer, Position, Schedule};
 use crate::run::Interval;
 use crate::run::{Best, CheckpointStore, Metrics, MetricsRow, MetricsWriter, Stamp, interrupt};
-use crate::stage::StageContext;
 use crate::stage::assemble;
+use crate::stage::context::StageContext;
 use crate::stage::evaluation::{Evaluation, Event, Measured, Tally};
 use crate::{Error, Result};
 

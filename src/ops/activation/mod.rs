@@ -8,8 +8,9 @@ pub(in crate::ops) mod cpu;
 
 use candle_core::Tensor;
 
-use super::card::{constant, same};
+use super::card::constant;
 use super::device::ops;
+use super::same::same;
 use crate::Result;
 
 /// An activation function.

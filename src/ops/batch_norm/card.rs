@@ -5,7 +5,8 @@ use candle_core::{D, DType, Tensor};
 use super::{Affine, Gradients};
 use crate::ops::activation::Activation;
 use crate::ops::card::columns::{Columns, FOLDED, Parts, pack};
-use crate::ops::card::{Call, Card, constant, expect, same, suffix};
+use crate::ops::card::{Call, Card, constant, expect, suffix};
+use crate::ops::same::same;
 use crate::{Error, Result};
 
 const MODULE: &str = "batch_norm";

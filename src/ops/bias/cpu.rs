@@ -3,7 +3,7 @@
 use candle_core::{D, Tensor};
 
 use crate::ops::Real;
-use crate::ops::elementwise::add_into;
+use crate::ops::parallel::add_into;
 use crate::ops::parallel::{chunks_mut, rows_per_task, sum_parts};
 use crate::ops::real::{tensor, view};
 use crate::ops::tile::{repeats, tiled};

@@ -12,7 +12,7 @@ use rand::Rng;
 
 use super::{Arg, Call, Card, Direction, ON_HOST, Product};
 use crate::ops::conv;
-use crate::ops::conv::{Geometry, Sizes};
+use crate::ops::conv::geometry::{Geometry, Sizes};
 use crate::rng::{Purpose, stream};
 use crate::{Error, Result};
 

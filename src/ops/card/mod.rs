@@ -30,7 +30,7 @@ use std::rc::Rc;
 
 use candle_core::{DType, Device, Tensor};
 
-use super::conv::Sizes;
+use super::conv::geometry::Sizes;
 use crate::{Error, Result};
 
 /// Something that runs kernels on tensors: a card, or the host in tests. All work goes to one queue, in order.
@@ -187,18 +187,4 @@ pub fn suffix(dtype: DType) -> Result<&'static str> {
             "tensors of type {other:?} cannot be computed with on a card: expected f32 or bf16"
         ))),
     }
-}
-
-/// The same shape and type, or an error that names both.
-pub fn same(what: &str, a: &Tensor, b: &Tensor) -> Result<()> {
-    if a.dims() == b.dims() && a.dtype() == b.dtype() {
-        return Ok(());
-    }
-    Err(Error::failed(format!(
-        "{what}: tensors of {:?} {:?} and {:?} {:?} must agree",
-        a.dtype(),
-        a.dims(),
-        b.dtype(),
-        b.dims()
-    )))
 }

@@ -8,7 +8,7 @@ pub(in crate::ops) mod card;
 pub(in crate::ops) mod cpu;
 mod depthwise;
 mod filters;
-mod geometry;
+pub mod geometry;
 mod patches;
 mod planes;
 mod pointwise;

@@ -2,18 +2,9 @@
 
 use candle_core::Tensor;
 
-use crate::ops::parallel::{GRAIN, chunk, chunks_mut};
+use crate::ops::parallel::{GRAIN, add_into, chunk, chunks_mut};
 use crate::ops::real::{scratch, tensor, view, with_mut};
 use crate::{Result, simd, with_real};
-
-simd! {
-    /// `y += x`, one thread.
-    pub fn add_into<T>(x: &[T], y: &mut [T]) {
-        for (y, &x) in y.iter_mut().zip(x) {
-            *y += x;
-        }
-    }
-}
 
 simd! {
     fn sum<T>(a: &[T], b: &[T], y: &mut [T]) {

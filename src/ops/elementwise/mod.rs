@@ -5,9 +5,8 @@ mod cpu;
 
 use candle_core::Tensor;
 
-pub(in crate::ops) use self::cpu::add_into;
-use super::card::same;
 use super::device::ops;
+use super::same::same;
 use crate::Result;
 
 ops! {

@@ -8,8 +8,9 @@ mod cpu;
 
 use candle_core::Tensor;
 
-use super::card::{expect, same};
+use super::card::expect;
 use super::device::ops;
+use super::same::same;
 use crate::{Error, Result};
 
 /// The norm that bounds a perturbation.

@@ -5,8 +5,8 @@ mod cpu;
 
 use candle_core::Tensor;
 
-use super::card::same;
 use super::device::ops;
+use super::same::same;
 use crate::Result;
 
 ops! {

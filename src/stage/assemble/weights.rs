@@ -13,7 +13,7 @@ use crate::nn::Network;
 use crate::run::{
     best_checkpoint, final_weights, inspect_weights, last_checkpoint, read_weights, weights_file,
 };
-use crate::stage::StageContext;
+use crate::stage::context::StageContext;
 use crate::weights;
 use crate::{Error, Result};
 

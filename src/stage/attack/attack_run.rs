@@ -3,8 +3,8 @@
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::super::StageContext;
 use super::super::assemble;
+use super::super::context::StageContext;
 use super::super::evaluation::Tally;
 use super::super::examples::Examples;
 use crate::Result;

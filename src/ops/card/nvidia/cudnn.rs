@@ -14,7 +14,7 @@ use candle_core::{DType, Tensor};
 use self::descriptors::Descriptors;
 use super::{Nvidia, failed};
 use crate::ops::card::{Card, Direction};
-use crate::ops::conv::Sizes;
+use crate::ops::conv::geometry::Sizes;
 use crate::ops::precision::{self, Precision};
 use crate::{Error, Result};
 

@@ -22,7 +22,7 @@ use candle_core::{CudaDevice, DType, Device, Storage, Tensor};
 
 use self::cudnn::Cudnn;
 use super::{Arg, Call, Card, CardInfo, Direction, Product};
-use crate::ops::conv::Sizes;
+use crate::ops::conv::geometry::Sizes;
 use crate::ops::precision::{self, Precision};
 use crate::{Error, Result};
 

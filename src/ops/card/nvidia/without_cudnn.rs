@@ -7,7 +7,7 @@ use candle_core::cuda::cudarc::driver::CudaStream;
 
 use super::Nvidia;
 use crate::ops::card::Direction;
-use crate::ops::conv::Sizes;
+use crate::ops::conv::geometry::Sizes;
 use crate::{Error, Result};
 
 pub struct Cudnn;

@@ -4,7 +4,7 @@ use candle_core::DType;
 use candle_core::cuda::cudarc::cudnn::{result, sys};
 
 use super::super::failed;
-use crate::ops::conv::Sizes;
+use crate::ops::conv::geometry::Sizes;
 use crate::{Error, Result};
 
 /// The descriptors of one convolution, freed together.
