@@ -157,6 +157,14 @@ impl<'a> Fields<'a> {
             .is_some_and(|(value, _)| value.as_dict().is_some())
     }
 
+    /// Notes that the table which a key holds is read key by key.
+    pub fn opens(&mut self, key: &str) {
+        if self.used {
+            let written = self.find(key).map(|(_, written)| written);
+            self.outcome.effective_here.extend(written);
+        }
+    }
+
     /// Reads a part that may be missing from the table that a key holds.
     pub fn optional_part<T: for<'de> Deserialize<'de>>(
         &mut self,
@@ -169,9 +177,7 @@ impl<'a> Fields<'a> {
         };
         if self.used {
             self.outcome.provenance.insert(full, location.provenance());
-            self.outcome
-                .effective_here
-                .extend(self.find(key).map(|(_, written)| written));
+            self.opens(key);
             self.outcome.effective_here.insert(written.clone());
         }
         match value.deserialize() {

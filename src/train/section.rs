@@ -56,6 +56,7 @@ fn read_objective(fields: &mut Fields, key: &'static str) -> Option<ChosenObject
     let written = match tables.is_empty() {
         true => fields.optional(key)?,
         false => {
+            fields.opens(key);
             let mut head = fields.part(path.clone(), HEAD, tables.clone());
             Some(head.required("kind")?)
         }

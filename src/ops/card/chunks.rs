@@ -2,7 +2,8 @@
 
 use candle_core::{DType, Tensor};
 
-use super::{Call, Card, constant, expect, same};
+use super::{Call, Card, constant, expect};
+use crate::ops::same::same;
 use crate::{Error, Result};
 
 /// Elements of a chunk.
