@@ -185,9 +185,8 @@ fn lists_of_attacks() {
             "a.toml:14: attack.k: no attack takes it: those of the list have settings of their own",
         ),
     ] {
-        let expected: Vec<&str> = std::iter::once(expected)
-            .filter(|line| !line.is_empty())
-            .collect();
+        let expected = std::iter::once(expected).filter(|line| !line.is_empty());
+        let expected: Vec<String> = expected.map(filled).collect();
         assert_eq!(evaluated(list, lines), expected, "{list}");
     }
 }
