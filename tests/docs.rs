@@ -140,7 +140,11 @@ fn objectives() -> String {
         let kind = ObjectiveKind::from_name(name).unwrap();
         let settings = kind.keys().iter().map(|key| {
             let [meaning, default] = meaning(key.doc);
-            format!("`{}`: {meaning}; default {default}", key.name)
+            let default = match default.starts_with("required") {
+                true => default,
+                false => format!("default {default}"),
+            };
+            format!("`{}`: {meaning}; {default}", key.name)
         });
         vec![code(name), settings.collect::<Vec<_>>().join(". ")]
     });
