@@ -55,7 +55,7 @@ fn identity(members: &[Entry]) -> Result<toml::Value, toml::ser::Error> {
     Ok(members?.into())
 }
 
-fn shrink(members: &mut Vec<Entry>) -> bool {
+fn shrink(members: &mut [Entry]) -> bool {
     members
         .iter_mut()
         .fold(false, |any, entry| any | entry.shrink())

@@ -105,7 +105,7 @@ impl RepeatLines {
             repeat,
             text: table::lines::<SimulationRow>(Path::new(files::SIMULATION), rows)?,
             last: pairs()
-                .last()
+                .next_back()
                 .map_or_else(Default::default, |(bp, linbp)| [*bp, *linbp]),
         })
     }

@@ -67,7 +67,7 @@ fn read_attacks(fields: &mut Fields, key: &'static str) -> Option<Vec<EvalAttack
     Some(list)
 }
 
-fn shrink(list: &mut Vec<EvalAttack>) -> bool {
+fn shrink(list: &mut [EvalAttack]) -> bool {
     let changes = list.iter_mut().map(|item| match item {
         EvalAttack::None => false,
         EvalAttack::Attack(entry) => entry.shrink(),

@@ -65,7 +65,7 @@ fn identity(list: &[Entry]) -> Result<toml::Value, toml::ser::Error> {
     Ok(list.collect::<Result<Vec<_>, _>>()?.into())
 }
 
-fn shrink(list: &mut Vec<Entry>) -> bool {
+fn shrink(list: &mut [Entry]) -> bool {
     list.iter_mut()
         .fold(false, |any, entry| any | entry.shrink())
 }
