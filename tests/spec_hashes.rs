@@ -97,6 +97,17 @@ fn defaults_are_those_that_the_hashes_stand_for() {
 }
 
 #[test]
+fn resolved_specs_read_back_to_themselves() {
+    for (name, text, _) in SPECS {
+        let run = planned(name, text, &[]);
+        let again = planned(name, &run.text, &[]);
+        assert_eq!((&again.text, &again.hash), (&run.text, &run.hash));
+        let (before, after) = (&run.spec.warnings, &again.spec.warnings);
+        assert!(after.len() <= before.len(), "{before:?} {after:?}");
+    }
+}
+
+#[test]
 fn what_is_written_and_holds_anyway_changes_no_hash() {
     let (name, text, _) = SPECS[1];
     let hash = |overrides: &[&str]| planned(name, text, overrides).hash;

@@ -5,7 +5,7 @@ mod sweeps;
 use std::path::PathBuf;
 
 use proptest::prelude::*;
-use runner::experiment::{Plan, Task, plan};
+use runner::experiment::{Plan, Task, plan, sections};
 use runner::models::{Moment, WeightsRef};
 use runner::pipeline::{Graph, stage_keys};
 use runner::spec::Request;
@@ -254,6 +254,44 @@ fn again(text: &str) -> Plan {
     folder.plan("spec.toml", &[], &[])
 }
 
+/// Values of every type, at the ends of ranges and beyond.
+const VALUES: &[&str] = &[
+    "true",
+    "0",
+    "-1",
+    "1",
+    "9223372036854775807",
+    "0.0",
+    "-0.5",
+    "1e308",
+    "nan",
+    "inf",
+    "\"\"",
+    "\"none\"",
+    "\"@a\"",
+    "\"@\"",
+    "\"8/0\"",
+    "\"1/255\"",
+    "[]",
+    "[1]",
+    "[-1]",
+    "[true, 3]",
+    "[\"none\"]",
+    "[\"pgd\", \"auto-attack\"]",
+    "[\"auto-attack\"]",
+    "[{ kind = \"pgd\" }]",
+    "[{ kind = \"auto-attack\", attacks = [[]] }]",
+    "[[[]]]",
+    "{}",
+    "{ a = 1 }",
+    "{ kind = 3 }",
+    "{ kind = \"trades\", beta = -1 }",
+    "{ mean = [], std = [0] }",
+    "{ train = [], attack = 1 }",
+    "{ a = { arch = \"mlp\", widths = [0] } }",
+    "\"\\u0000\"",
+];
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -309,16 +347,35 @@ proptest! {
     }
 
     #[test]
-    fn no_text_makes_the_reader_panic(text in "\\PC{0,200}", key in "[a-z.]{1,20}", value in "\\PC{1,20}") {
-        let folder = Folder::new(&[("a.toml", &text), ("b.toml", BASE)]);
-        let refused = plan(&folder.request("a.toml"));
-        prop_assert!(refused.is_err(), "no text but a spec is one");
+    fn no_value_makes_the_reader_panic(
+        number: usize,
+        value in prop::sample::select(VALUES),
+        task in prop::sample::select(&["train", "adversarial-train", "attack", "evaluate", "transfer", "simulate"][..]),
+    ) {
+        let sections = sections();
+        let keys = sections.iter().flat_map(|section| {
+            section.keys.iter().map(|key| format!("{}.{}", section.name, key.name))
+        });
+        let keys: Vec<String> = keys.collect();
+        let key = &keys[number % keys.len()];
+        let folder = Folder::new(&[("a.toml", BASE)]);
         let request = Request {
-            overrides: vec![format!("{key}={value}")],
-            sweeps: vec![format!("{key}={value}")],
-            ..folder.request("b.toml")
+            overrides: vec![
+                format!("task={task}"),
+                "attack={ kind = \"auto-attack\", epsilon = 0.1 }".to_owned(),
+                format!("{key}={value}"),
+            ],
+            ..folder.request("a.toml")
         };
-        prop_assert!(plan(&request).is_err(), "a key is either set or swept");
+        match plan(&request) {
+            Ok(plan) => prop_assert!(!plan.runs.is_empty()),
+            Err(error) => {
+                prop_assert_eq!(error.exit_code(), 2, "{}", error);
+                for line in error.to_string().lines() {
+                    prop_assert!(line.contains(": "), "{line:?} names no place");
+                }
+            }
+        }
     }
 }
 
