@@ -86,10 +86,9 @@ fn read_members(fields: &mut Fields, key: &'static str) -> Option<Vec<Entry>> {
         fields.fault(key, "an ensemble cannot be a member of an ensemble");
         return None;
     }
-    let names: Vec<&str> = members.iter().map(|member| member.name.as_str()).collect();
     if members.is_empty() {
         fields.fault(key, "expected at least one attack");
-    } else if repeats(&names) {
+    } else if repeats(&members) {
         fields.fault(key, "expected each attack at most once");
     }
     Some(members)

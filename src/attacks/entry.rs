@@ -239,16 +239,17 @@ pub(crate) fn read_item(
         Value::String(_, name) if AttackKind::of_entry(name).is_some() => {
             let named = AttackKind::of_entry(name)?;
             let around = fields.around;
-            let (path, tables) = match shared {
+            let (path, tables, name) = match shared {
                 Shared::Section => {
                     let path = fields.path.rsplit_once('.').map_or("", |(stage, _)| stage);
-                    (join(path, "attack"), around.tables("attack"))
+                    (join(path, "attack"), around.tables("attack"), name.as_str())
                 }
-                Shared::Beside => (fields.path.clone(), fields.tables.clone()),
+                // A member is known by its kind and settings.
+                Shared::Beside => (fields.path.clone(), fields.tables.clone(), named.0.name()),
             };
             let settings = read_named(fields, &path, &tables, named)?;
             Some(Entry {
-                name: name.clone(),
+                name: name.to_owned(),
                 settings,
             })
         }
