@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::output::out;
 use crate::attacks::{AttackKind, AttackSpec};
-use crate::choice::one_of;
+use crate::choice::{nearest, one_of};
 use crate::spec::{Key, Section};
 use crate::{Error, Result};
 
@@ -24,10 +24,14 @@ pub fn attacks(args: AttacksArgs) -> Result<()> {
         None => out(&list()),
         Some(name) => match AttackKind::from_name(&name) {
             Some(kind) => out(&settings(kind)),
-            None => Err(Error::spec(format!(
-                "expected {}, found \"{name}\"",
-                one_of(AttackKind::NAMES)
-            ))),
+            None => {
+                let near = nearest(&name, AttackKind::NAMES.iter().copied());
+                let hint = near.map_or(String::new(), |near| format!("; did you mean \"{near}\"?"));
+                let names = one_of(AttackKind::NAMES);
+                Err(Error::spec(format!(
+                    "expected {names}, found \"{name}\"{hint}"
+                )))
+            }
         },
     }
 }

@@ -1,6 +1,34 @@
 //! The commands that look into models, weights and data.
 
+use runner::attacks::AttackKind;
+
 use crate::program::{repository, run, simulation};
+
+#[test]
+fn attacks_are_listed_with_their_settings() {
+    let (code, out, _) = run(&repository(), &["attacks"]);
+    assert_eq!(code, 0);
+    let names: Vec<&str> = out
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert_eq!(names, AttackKind::NAMES);
+    let (code, out, _) = run(&repository(), &["attacks", "apgd"]);
+    assert_eq!(code, 0);
+    for expected in [
+        "in lists also apgd-dlr: loss = \"dlr\"",
+        "  k         Number of steps; default 100.",
+        "  epsilon ",
+    ] {
+        assert!(out.lines().any(|line| line.starts_with(expected)), "{out}");
+    }
+    let (code, _, err) = run(&repository(), &["attacks", "agpd"]);
+    assert_eq!(code, 2);
+    assert!(
+        err.ends_with("found \"agpd\"; did you mean \"apgd\"?\n"),
+        "{err}"
+    );
+}
 
 #[test]
 fn models_are_listed_with_their_activations() {
