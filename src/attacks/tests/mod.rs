@@ -154,7 +154,6 @@ fn all(threat: Threat) -> Vec<Box<dyn Attack>> {
     attacks.collect()
 }
 
-/// The fates and images that a series of attacks ends with.
 /// What an attack makes of a set, checked.
 fn crafted(attack: &dyn Attack, victim: &Victim<'_>, set: &Set) -> Tensor {
     let (images, checks) = craft(attack, victim, set.originals()).unwrap();
@@ -162,6 +161,7 @@ fn crafted(attack: &dyn Attack, victim: &Victim<'_>, set: &Set) -> Tensor {
     images
 }
 
+/// The fates and images that a series of attacks ends with.
 fn run(
     network: &Network,
     set: &Set,
