@@ -1,6 +1,6 @@
 //! How a [`Source`] becomes a [`Dataset`].
 
-use super::sets::KINDS;
+use super::KINDS;
 use super::source::{Images, Source, Split};
 use super::{Dataset, generated};
 use crate::{Error, Result};

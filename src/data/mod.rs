@@ -1,6 +1,6 @@
 //! Data sets, augmentation and batches.
 //!
-//! What a spec can name is a [`DataKind`], one record each, listed in `sets.rs`. [`load`] turns a [`Source`] into a
+//! What a spec can name is a [`DataKind`], one record each, listed below. [`load`] turns a [`Source`] into a
 //! [`Dataset`] that lies in memory as a whole: from files in one of the kind's formats, or drawn by the program itself.
 //! [`Loader`] deals a set out in batches. All files are treated as hostile: nothing is allocated on the word of a header
 //! alone.
@@ -8,8 +8,6 @@
 pub mod adversarial;
 pub mod augment;
 mod cifar;
-mod cifar10;
-mod cifar100;
 mod cifar_binary;
 mod cifar_pickle;
 mod class_folders;
@@ -20,30 +18,41 @@ pub mod download;
 mod generated;
 mod idx;
 mod image_file;
-pub mod image_folder;
 mod load;
 pub mod loader;
 mod matlab;
-mod mnist;
 pub mod png;
 mod section;
 mod sets;
 mod source;
-mod svhn;
+
+/// The list of the kinds of data: the file of each and the record in it; then those that the program draws.
+macro_rules! kinds {
+    ($(mod $file:ident::$record:ident,)+ $(use $drawn:ident::$inner:ident::$name:ident,)+) => {
+        $(pub mod $file; pub use $file::$record;)+
+        $(pub use $drawn::$inner::$name;)+
+
+        /// All kinds, in the order in which they are listed.
+        pub static KINDS: &[&DataKind] = &[$(&$record,)+ $(&$name,)+];
+    };
+}
+
+kinds! {
+    mod cifar10::CIFAR10,
+    mod cifar100::CIFAR100,
+    mod mnist::MNIST,
+    mod svhn::SVHN,
+    mod image_folder::IMAGE_FOLDER,
+    use generated::shapes::SHAPES,
+    use generated::digits::DIGITS,
+}
 
 pub use adversarial::{Expected, read_adversarial};
 pub use augment::Augmentation;
-pub use cifar10::CIFAR10;
-pub use cifar100::CIFAR100;
 pub use dataset::{Dataset, Pixels};
 pub use description::Description;
 pub use device_dataset::DeviceDataset;
-pub use generated::{digits::DIGITS, shapes::SHAPES};
-pub use image_folder::IMAGE_FOLDER;
 pub use load::{files, load};
 pub use loader::{Batch, Loader};
-pub use mnist::MNIST;
 pub use section::{AugmentKind, DataSpec, ImagesRef, Normalize};
-pub use sets::KINDS;
 pub use source::{DataKind, Drawing, Format, Images, Source, Split, Statistics};
-pub use svhn::SVHN;

@@ -1,20 +1,10 @@
 //! The kinds of data that a spec can name.
 
+use super::KINDS;
 use super::source::DataKind;
 use serde::de::{Deserialize, Deserializer, Error};
 use serde::{Serialize, Serializer};
 use std::sync::LazyLock;
-
-/// All kinds, in the order in which they are listed.
-pub static KINDS: &[&DataKind] = &[
-    &super::cifar10::CIFAR10,
-    &super::cifar100::CIFAR100,
-    &super::mnist::MNIST,
-    &super::svhn::SVHN,
-    &super::image_folder::IMAGE_FOLDER,
-    &super::generated::shapes::SHAPES,
-    &super::generated::digits::DIGITS,
-];
 
 impl DataKind {
     /// The names of all kinds.

@@ -1,25 +1,38 @@
 //! Architectures by name: one record each, one file per family, and the registry that specs refer to.
 
 mod architecture;
-mod cifar_resnet;
-mod densenet;
 mod describe;
 mod layers;
-mod lenet5;
 mod linbp;
 mod linbp_section;
-mod mlp;
-mod mobilenet_v2;
 mod origin;
-mod preact_resnet;
 mod preset;
 mod registry;
-mod resnet;
 mod section;
-mod squeezenet;
 mod stem;
-mod vgg;
-mod wide_resnet;
+
+/// The list of the families: a name of a file each, which exports its records.
+macro_rules! families {
+    ($($family:ident,)+) => {
+        $(mod $family;)+
+
+        /// The families, in the order in which they are listed.
+        const FAMILIES: &[&[Architecture]] = &[$($family::ARCHITECTURES),+];
+    };
+}
+
+families! {
+    mlp,
+    lenet5,
+    mobilenet_v2,
+    squeezenet,
+    vgg,
+    resnet,
+    densenet,
+    wide_resnet,
+    cifar_resnet,
+    preact_resnet,
+}
 
 pub use architecture::{Architecture, ModelConfig, Pattern};
 pub use describe::{Description, describe};

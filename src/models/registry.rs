@@ -9,23 +9,9 @@ use super::architecture::{Architecture, ModelConfig};
 use crate::nn::{Builder, Module, Network};
 use crate::{Error, Result};
 
-/// The families, in the order in which they are listed.
-const FAMILIES: &[&[Architecture]] = &[
-    super::mlp::ARCHITECTURES,
-    super::lenet5::ARCHITECTURES,
-    super::mobilenet_v2::ARCHITECTURES,
-    super::squeezenet::ARCHITECTURES,
-    super::vgg::ARCHITECTURES,
-    super::resnet::ARCHITECTURES,
-    super::densenet::ARCHITECTURES,
-    super::wide_resnet::ARCHITECTURES,
-    super::cifar_resnet::ARCHITECTURES,
-    super::preact_resnet::ARCHITECTURES,
-];
-
 /// All architectures that have a record; [`Arch::find`] knows others by their [`Pattern`](super::Pattern).
 pub fn all() -> impl Iterator<Item = &'static Architecture> {
-    FAMILIES.iter().copied().flatten()
+    super::FAMILIES.iter().copied().flatten()
 }
 
 /// The names of all architectures that have a record.
