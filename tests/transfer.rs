@@ -146,7 +146,7 @@ fn bad_specs_and_their_words() {
     for (text, expected) in [
         (
             "",
-            "a.toml: transfer.models: missing; The models, each a table with the keys of [model] under its name: \
+            "a.toml: transfer.models: missing; The models, each a table with the keys of `[model]` under its name: \
              transfer.models.NAME.arch and so on",
         ),
         (
