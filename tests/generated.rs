@@ -8,7 +8,7 @@ use runner::data::{DIGITS, DataKind, DeviceDataset, Loader, SHAPES, Source, Spli
 use runner::models::{self, ModelConfig};
 use runner::nn::loss::{Reduction, cross_entropy};
 use runner::nn::{Coordinates, LinearPlan, Network, Pass, Tape};
-use runner::optim::{Adam, AdamConfig, Optimizer};
+use runner::optim::{Adam, Optimizer, OptimizerKind, OptimizerSpec};
 
 const EPOCHS: u64 = 5;
 const TRAIN: usize = 4000;
@@ -34,13 +34,13 @@ fn accuracy(kind: &'static DataKind, network: &Network) -> Result<(f64, [f64; 10
         load(&source, split).map(Arc::new)
     };
     let (train, test) = (set(Split::Train, TRAIN)?, set(Split::Test, TEST)?);
-    let config = AdamConfig {
+    let config = OptimizerSpec {
         betas: [0.9, 0.999],
         eps: 1e-8,
         weight_decay: 0.0,
-        decoupled: false,
+        ..OptimizerSpec::new(OptimizerKind::Adam)
     };
-    let mut optimizer = Adam::new(config, network.parameters())?;
+    let mut optimizer = Adam::new(&config, network.parameters())?;
     for epoch in 0..EPOCHS {
         for batch in Loader::train(
             &DeviceDataset::on_cpu(Arc::clone(&train)),

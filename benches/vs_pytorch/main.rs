@@ -15,7 +15,7 @@ use runner::attacks::{Norm, Threat, Victim};
 use runner::data::Batch;
 use runner::models::{self, ModelConfig};
 use runner::nn::{Coordinates, LinearPlan, Network};
-use runner::optim::{Sgd, SgdConfig};
+use runner::optim::{OptimizerKind, OptimizerSpec, Sgd};
 use runner::train::clean::Clean;
 use runner::train::{Adversary, EpochSums, Objective, RunningMetrics, Step, train_step};
 
@@ -93,12 +93,13 @@ fn images(n: usize, [c, h, w]: [usize; 3]) -> Result<(Tensor, Vec<u32>)> {
 }
 
 fn sgd(network: &Network, momentum: f64) -> Result<Sgd> {
-    let config = SgdConfig {
+    let config = OptimizerSpec {
         momentum,
         nesterov: false,
         weight_decay: if momentum > 0.0 { 5e-4 } else { 0.0 },
+        ..OptimizerSpec::new(OptimizerKind::Sgd)
     };
-    Sgd::new(config, network.parameters())
+    Sgd::new(&config, network.parameters())
 }
 
 /// A training step of `objective` on a batch.

@@ -4,26 +4,15 @@ use std::collections::BTreeMap;
 
 use candle_core::{Device, Tensor};
 
+use super::section::{OptimizerKind, OptimizerSpec};
 use super::{Optimizer, saved, zeros};
 use crate::Result;
 use crate::nn::{Gradients, Param};
 use crate::ops::adam::{self, Factors, Update};
 
-/// Settings of [`Adam`].
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct AdamConfig {
-    /// Decay rates of the averages of the gradient and of its square.
-    pub betas: [f64; 2],
-    /// Added to the denominator.
-    pub eps: f64,
-    pub weight_decay: f64,
-    /// Whether weights decay beside the update (AdamW) instead of through the gradient (Adam).
-    pub decoupled: bool,
-}
-
 /// `m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2; p -= lr (m / (1-b1^t)) / (sqrt(v / (1-b2^t)) + eps)`.
 pub struct Adam {
-    config: AdamConfig,
+    settings: OptimizerSpec,
     parameters: Vec<Param>,
     mean: Vec<Tensor>,
     square: Vec<Tensor>,
@@ -32,10 +21,11 @@ pub struct Adam {
 }
 
 impl Adam {
-    /// An optimizer of the given parameters, at rest.
-    pub fn new(config: AdamConfig, parameters: &[Param]) -> Result<Self> {
+    /// An optimizer of the given parameters, at rest, by the betas, the eps and the weight decay of `settings`, which decays
+    /// weights beside the update in "adamw" and through the gradient otherwise.
+    pub fn new(settings: &OptimizerSpec, parameters: &[Param]) -> Result<Self> {
         Ok(Self {
-            config,
+            settings: settings.clone(),
             parameters: parameters.to_vec(),
             mean: zeros(parameters)?,
             square: zeros(parameters)?,
@@ -45,14 +35,15 @@ impl Adam {
 
     /// The numbers of the step that `self.steps` counts.
     fn factors(&self, learning_rate: f64) -> Factors {
-        let AdamConfig {
+        let OptimizerSpec {
+            kind,
             betas: [beta1, beta2],
             eps,
             weight_decay,
-            decoupled,
-        } = self.config;
+            ..
+        } = self.settings;
         let t = f64::from(self.steps);
-        let (coupled, keep) = match decoupled {
+        let (coupled, keep) = match kind == OptimizerKind::Adamw {
             true => (0.0, 1.0 - learning_rate * weight_decay),
             false => (weight_decay, 1.0),
         };

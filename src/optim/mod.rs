@@ -12,9 +12,9 @@ use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 
-pub use adam::{Adam, AdamConfig};
+pub use adam::Adam;
 pub use schedule::{Position, Schedule, Shape};
-pub use sgd::{Sgd, SgdConfig};
+pub use sgd::Sgd;
 
 use crate::nn::{Gradients, Param};
 use crate::{Error, Result};
@@ -56,4 +56,12 @@ fn zeros(parameters: &[Param]) -> Result<Vec<Tensor>> {
         .iter()
         .map(|p| Ok(p.tensor().zeros_like()?))
         .collect()
+}
+
+/// The optimizer of the given parameters.
+pub fn optimizer(settings: &OptimizerSpec, parameters: &[Param]) -> Result<Box<dyn Optimizer>> {
+    Ok(match settings.kind {
+        OptimizerKind::Sgd => Box::new(Sgd::new(settings, parameters)?),
+        OptimizerKind::Adam | OptimizerKind::Adamw => Box::new(Adam::new(settings, parameters)?),
+    })
 }

@@ -68,6 +68,21 @@ section! {
     }
 }
 
+impl OptimizerSpec {
+    /// The settings of an optimizer where nothing is said.
+    pub fn new(kind: OptimizerKind) -> Self {
+        Self {
+            kind,
+            lr: None,
+            momentum: 0.0,
+            nesterov: false,
+            weight_decay: 0.0,
+            betas: BETAS,
+            eps: EPS,
+        }
+    }
+}
+
 /// The kind of schedule, where it is well formed.
 fn schedule(fields: &Fields) -> Option<SchedulerKind> {
     match fields.peek_at::<Value>("scheduler", "kind") {

@@ -4,39 +4,29 @@ use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 
+use super::section::OptimizerSpec;
 use super::{Optimizer, saved, zeros};
 use crate::Result;
 use crate::nn::{Gradients, Param};
 use crate::ops::sgd::{self, Factors, Update};
 
-/// Settings of [`Sgd`].
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct SgdConfig {
-    /// Share of the last update that the next one keeps, in [0, 1).
-    pub momentum: f64,
-    /// Whether the gradient is taken ahead by one momentum step (Nesterov's form).
-    pub nesterov: bool,
-    /// The l2 penalty's factor, on all parameters.
-    pub weight_decay: f64,
-}
-
 /// `g += wd p; v = mu v + g; p -= lr v`, or `p -= lr (g + mu v)` in Nesterov's form.
 pub struct Sgd {
-    config: SgdConfig,
+    settings: OptimizerSpec,
     parameters: Vec<Param>,
     /// v of each parameter; empty without momentum.
     velocity: Vec<Tensor>,
 }
 
 impl Sgd {
-    /// An optimizer of the given parameters, at rest.
-    pub fn new(config: SgdConfig, parameters: &[Param]) -> Result<Self> {
-        let velocity = match config.momentum {
+    /// An optimizer of the given parameters, at rest, by the momentum and the weight decay of `settings`.
+    pub fn new(settings: &OptimizerSpec, parameters: &[Param]) -> Result<Self> {
+        let velocity = match settings.momentum {
             0.0 => Vec::new(),
             _ => zeros(parameters)?,
         };
         Ok(Self {
-            config,
+            settings: settings.clone(),
             parameters: parameters.to_vec(),
             velocity,
         })
@@ -59,9 +49,9 @@ impl Optimizer for Sgd {
             &updates,
             Factors {
                 rate: learning_rate,
-                decay: self.config.weight_decay,
-                momentum: self.config.momentum,
-                nesterov: self.config.nesterov,
+                decay: self.settings.weight_decay,
+                momentum: self.settings.momentum,
+                nesterov: self.settings.nesterov,
             },
         )
     }

@@ -20,11 +20,11 @@ use crate::data::{AugmentKind, DataSpec, ImagesRef};
 use crate::experiment::{ModelUse, TrainTask};
 use crate::models::{self, LinbpUse, ModelConfig};
 use crate::models::{LinbpSpec, LinbpVariant, ModelSpec, Moment, Rectifier, WeightsRef};
-use crate::nn::{LinearPlan, Mode, Network, Param};
+use crate::nn::{LinearPlan, Mode, Network};
 use crate::ops::activation::Activation;
 use crate::ops::image::Normalize;
-use crate::optim::{Adam, AdamConfig, Optimizer, Schedule, Sgd, SgdConfig, Shape};
-use crate::optim::{OptimizerKind, OptimizerSpec, SchedulerKind};
+use crate::optim::SchedulerKind;
+use crate::optim::{Schedule, Shape};
 use crate::run::adversarial_images;
 use crate::spec::StageRef;
 use crate::train::Adversary;
@@ -231,31 +231,6 @@ fn training_attack(task: &TrainTask, classes: usize) -> Result<(Box<dyn Attack>,
     let objective = &task.train.objective;
     objective.check_attack(attack.as_ref(), mode)?;
     Ok((attack, mode))
-}
-
-/// The optimizer of the given parameters.
-pub(crate) fn optimizer(spec: &OptimizerSpec, parameters: &[Param]) -> Result<Box<dyn Optimizer>> {
-    let adam = |decoupled| {
-        let config = AdamConfig {
-            betas: spec.betas,
-            eps: spec.eps,
-            weight_decay: spec.weight_decay,
-            decoupled,
-        };
-        Adam::new(config, parameters)
-    };
-    Ok(match spec.kind {
-        OptimizerKind::Sgd => {
-            let config = SgdConfig {
-                momentum: spec.momentum,
-                nesterov: spec.nesterov,
-                weight_decay: spec.weight_decay,
-            };
-            Box::new(Sgd::new(config, parameters)?)
-        }
-        OptimizerKind::Adam => Box::new(adam(false)?),
-        OptimizerKind::Adamw => Box::new(adam(true)?),
-    })
 }
 
 /// The learning-rate schedule.

@@ -15,7 +15,7 @@ use crate::nn::{Coordinates, LinearPlan, Mode, Network};
 use crate::ops::card::host::{host, numbers, on_host, with_room, within};
 use crate::ops::precision::{self, Precision};
 use crate::ops::running_sums::Sums;
-use crate::optim::{Adam, AdamConfig, Optimizer, Sgd, SgdConfig};
+use crate::optim::{Adam, Optimizer, OptimizerKind, OptimizerSpec, Sgd};
 
 const THREAT: Threat = Threat {
     norm: Norm::Linf,
@@ -56,21 +56,22 @@ fn optimizer(name: &str, network: &Network) -> Box<dyn Optimizer> {
     let parameters = network.parameters();
     match name {
         "sgd" => {
-            let config = SgdConfig {
+            let config = OptimizerSpec {
                 momentum: 0.9,
                 nesterov: true,
                 weight_decay: 1e-3,
+                ..OptimizerSpec::new(OptimizerKind::Sgd)
             };
-            Box::new(Sgd::new(config, parameters).unwrap())
+            Box::new(Sgd::new(&config, parameters).unwrap())
         }
         _ => {
-            let config = AdamConfig {
+            let config = OptimizerSpec {
                 betas: [0.9, 0.999],
                 eps: 1e-3,
                 weight_decay: 1e-3,
-                decoupled: true,
+                ..OptimizerSpec::new(OptimizerKind::Adamw)
             };
-            Box::new(Adam::new(config, parameters).unwrap())
+            Box::new(Adam::new(&config, parameters).unwrap())
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::experiment::{ModelUse, TrainTask};
 use crate::models::Origin;
 use crate::nn::{Coordinates, LinearPlan, Network};
 use crate::optim::SchedulerKind;
-use crate::optim::{Optimizer, Position, Schedule};
+use crate::optim::{self, Optimizer, Position, Schedule};
 use crate::run::Interval;
 use crate::run::{Best, CheckpointStore, Metrics, MetricsRow, MetricsWriter, Stamp, interrupt};
 use crate::stage::assemble;
@@ -100,7 +100,7 @@ impl<'a> Training<'a> {
             )));
         }
         let network = assemble::network(ctx, &used, &train)?;
-        let optimizer = assemble::optimizer(&task.optimizer, network.parameters())?;
+        let optimizer = optim::optimizer(&task.optimizer, network.parameters())?;
         let (evaluate, attack) = (&task.evaluate, task.attack.as_ref());
         let adversary = match task.train.objective.attacks() {
             true => Some(assemble::adversary(

@@ -6,7 +6,7 @@ use runner::models::{self, Layers, LinbpUse, ModelConfig};
 use runner::nn::loss::{Reduction, cross_entropy};
 use runner::nn::{Coordinates, LinearPlan, Network, Pass, Tape};
 use runner::ops::precision::{self, Precision};
-use runner::optim::{Optimizer, Sgd, SgdConfig};
+use runner::optim::{Optimizer, OptimizerKind, OptimizerSpec, Sgd};
 
 use crate::{agree, card, each_precision, noise};
 
@@ -90,12 +90,13 @@ fn a_training_step() {
             let (images, labels) = batch(arch, 16);
             let trained = |device: &Device| {
                 let network = network(arch, device);
-                let config = SgdConfig {
+                let config = OptimizerSpec {
                     momentum: 0.9,
                     nesterov: false,
                     weight_decay: 5e-4,
+                    ..OptimizerSpec::new(OptimizerKind::Sgd)
                 };
-                let mut optimizer = Sgd::new(config, network.parameters()).unwrap();
+                let mut optimizer = Sgd::new(&config, network.parameters()).unwrap();
                 let x = images.to_device(device).unwrap();
                 for batch in 0..2 {
                     let at = Coordinates {

@@ -13,7 +13,7 @@ use runner::nn::{
 };
 use runner::ops::activation::Activation;
 use runner::ops::image::Normalize;
-use runner::optim::{Adam, AdamConfig, Optimizer, Sgd, SgdConfig};
+use runner::optim::{Adam, Optimizer, OptimizerKind, OptimizerSpec, Sgd};
 use runner::weights::load_tensors;
 
 type Result<T> = runner::Result<T>;
@@ -308,21 +308,25 @@ fn optimizers() {
             let parameters = network.parameters();
             let mut optimizer: Box<dyn Optimizer> = match kind {
                 0 => {
-                    let config = SgdConfig {
+                    let config = OptimizerSpec {
                         momentum,
                         nesterov,
                         weight_decay,
+                        ..OptimizerSpec::new(OptimizerKind::Sgd)
                     };
-                    Box::new(Sgd::new(config, parameters).unwrap())
+                    Box::new(Sgd::new(&config, parameters).unwrap())
                 }
                 _ => {
-                    let config = AdamConfig {
+                    let config = OptimizerSpec {
                         betas: [beta1, beta2],
                         eps,
                         weight_decay,
-                        decoupled: kind == 2,
+                        ..OptimizerSpec::new(match kind == 2 {
+                            true => OptimizerKind::Adamw,
+                            false => OptimizerKind::Adam,
+                        })
                     };
-                    Box::new(Adam::new(config, parameters).unwrap())
+                    Box::new(Adam::new(&config, parameters).unwrap())
                 }
             };
             for (step, rate) in rates.iter().enumerate() {
