@@ -1,5 +1,7 @@
 //! Work on a card: an adversarial training step with five attack steps, and a PGD attack of 20 steps on 10,000 images.
 
+use std::time::Instant;
+
 use candle_core::{Device, Tensor};
 use runner::Result;
 use runner::attacks::{Checks, Norm, Originals, Start, Steps, Threat, Victim, craft};
@@ -81,12 +83,18 @@ fn adversarial(arch: &str, batch: usize, seconds: f64, device: &Device) -> Resul
             &mut running,
         )
     };
+    let mut host = Vec::new();
     let times = super::repeat(seconds, || {
+        let begun = Instant::now();
         for _ in 0..TOGETHER {
             step()?;
         }
+        host.push(begun.elapsed().as_secs_f64());
         Ok(device.synchronize()?)
     })?;
+    // Near 1 the host is what limits: it starts work no faster than the card does it.
+    let share = host[1..].iter().sum::<f64>() / times.iter().sum::<f64>();
+    eprintln!("the host was starting work for {share:.2} of the time");
     Ok(times.into_iter().map(|t| t / TOGETHER as f64).collect())
 }
 

@@ -1,4 +1,4 @@
-"""Runs our side and PyTorch's in turn, A B A B, and prints medians and their ratio, a row a piece of work.
+"""Runs our side and PyTorch's in turn, A B A B, and prints medians and their ratio, a row per piece of work.
 
 compare.py [--rounds 5] [--threads 2] [--seconds 4] [--batch N] [--compile] [--tcmalloc PATH] [WORK ...]
 compare.py --device cuda [--rounds 5] [--seconds 4] [--batch N] [WORK ...]
@@ -27,7 +27,7 @@ WORKS = {
 }
 
 
-ON_CARD = ["adversarial:mobilenet_v2", "adversarial:resnet50", "pgd20:resnet50"]
+ON_CARD = ["adversarial:mobilenet_v2", "adversarial:resnet18", "adversarial:resnet50", "pgd20:resnet18"]
 CARD_BATCHES = [128, 512]
 
 

@@ -2,6 +2,7 @@
 //! models, attacks and a TRADES step, from a PyTorch that is asked on the fly.
 
 mod attacks;
+mod card;
 mod models;
 mod ops;
 mod published;

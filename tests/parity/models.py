@@ -1,6 +1,6 @@
 """What PyTorch computes with each architecture, for the Rust side to compare with.
 
-    python tests/parity/models.py FOLDER
+    python tests/parity/models.py FOLDER [cpu | cuda]
 
 reads names of architectures from standard input, one a line, and answers each with a line "done NAME" once these files
 lie in FOLDER: `weights.pt`, a state dict as torch.save writes it, and `reference.safetensors`:
@@ -29,13 +29,18 @@ from architectures import Block, linear, make, published, set_linear, set_rescal
 BATCH = 3
 
 
+DEVICE = torch.device(sys.argv[2] if len(sys.argv) > 2 else "cpu")
+# What is called f32 here is that, on a card too.
+torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+
+
 def weights(name):
     """A network whose activations are neither dead nor saturated: random scales, statistics of random images.
 
     Residual branches are damped, as training does: a hundred undamped ones amplify rounding errors a thousandfold.
     """
     torch.manual_seed(0)
-    network = make(name)
+    network = make(name).to(DEVICE)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)
@@ -53,7 +58,7 @@ def weights(name):
             if isinstance(module, nn.BatchNorm2d):
                 module.momentum = 0.5
         for _ in range(6):
-            network(torch.rand(8, *shape(name)))
+            network(torch.rand(8, *shape(name)).to(DEVICE))
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.momentum = 0.1
@@ -66,11 +71,12 @@ def shape(name):
 
 def reference(name, folder):
     network = weights(name)
-    state = {key: value.clone() for key, value in network.state_dict().items()}
+    state = {key: value.clone().cpu() for key, value in network.state_dict().items()}
     torch.save(published(name, state), folder / "weights.pt")
     torch.manual_seed(1)
     images, labels = torch.rand(BATCH, *shape(name)), torch.arange(BATCH) * 3 % 10
     out = {"images": images, "labels": labels.to(torch.uint8)}
+    images, labels = images.to(DEVICE), labels.to(DEVICE)
     for dtype, kind in ((torch.float32, "f32"), (torch.float64, "f64")):
         network.to(dtype)
         for variant in ("bp", "linbp"):
@@ -96,7 +102,7 @@ def reference(name, folder):
     for key, buffer in network.named_buffers():
         if "running" in key:
             out[f"running.{key}"] = buffer.float().clone()
-    save_file({key: value.contiguous() for key, value in out.items()}, folder / "reference.safetensors")
+    save_file({key: value.cpu().contiguous() for key, value in out.items()}, folder / "reference.safetensors")
 
 
 def main():

@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 use runner::models::{
     Layers, LinbpUse, ModelConfig, Stem, adapt, build, linear_plan, names, rescaled,
 };
@@ -35,12 +35,13 @@ const FEW: [&str; 8] = [
 const STEMS: [&str; 3] = ["densenet121:3x3", "resnet18:3x3", "resnet50:kuangliu"];
 
 /// The bar for every column of the table.
-const BAR: f64 = 1e-4;
+pub const BAR: f64 = 1e-4;
 
-type Tensors = BTreeMap<String, Tensor>;
+pub type Tensors = BTreeMap<String, Tensor>;
 
-fn numbers(tensor: &Tensor) -> Vec<f64> {
-    let flat = tensor.flatten_all().unwrap();
+pub fn numbers(tensor: &Tensor) -> Vec<f64> {
+    let flat = tensor.to_device(&Device::Cpu).unwrap();
+    let flat = flat.flatten_all().unwrap();
     flat.to_dtype(DType::F64).unwrap().to_vec1().unwrap()
 }
 
@@ -74,7 +75,7 @@ fn relative(found: &Tensor, expected: &Tensor) -> f64 {
 }
 
 /// The largest difference relative to the largest expected number.
-fn largest(found: &Tensor, expected: &Tensor) -> f64 {
+pub fn largest(found: &Tensor, expected: &Tensor) -> f64 {
     let (found, expected) = (numbers(found), numbers(expected));
     let scale = expected.iter().fold(0.0f64, |max, v| max.max(v.abs()));
     let pairs = found.iter().zip(&expected);
@@ -82,7 +83,7 @@ fn largest(found: &Tensor, expected: &Tensor) -> f64 {
 }
 
 /// A model in one element type, with PyTorch's numbers beside it.
-struct Side<'a> {
+pub struct Side<'a> {
     arch: &'a str,
     network: Network,
     images: Tensor,
@@ -92,18 +93,25 @@ struct Side<'a> {
 }
 
 impl<'a> Side<'a> {
-    fn new(name: &'a str, dtype: DType, weights: &'a Tensors, reference: &'a Tensors) -> Self {
+    pub fn new(
+        name: &'a str,
+        (dtype, device): (DType, &Device),
+        weights: &'a Tensors,
+        reference: &'a Tensors,
+    ) -> Self {
         let (arch, stem) = match name.split_once(':') {
             Some((arch, _)) => (arch, Some(Stem::Plain)),
             None => (name, None),
         };
         let images = reference["images"].to_dtype(dtype).unwrap();
+        let images = images.to_device(device).unwrap();
         let labels = numbers(&reference["labels"]);
         let (_, channels, height, width) = images.dims4().unwrap();
         let config = ModelConfig {
             dropout: Some(0.0),
             stem,
             dtype,
+            device: device.clone(),
             ..ModelConfig::new([channels, height, width], 10)
         };
         let network = build(arch, &config).unwrap();
@@ -133,8 +141,8 @@ impl<'a> Side<'a> {
         &self.reference[&format!("f64.{name}")]
     }
 
-    /// Errors of the logits and of the input's gradient.
-    fn input(&self, variant: &str) -> (f64, f64) {
+    /// The logits, and the input's gradient.
+    pub fn gradient(&self, variant: &str) -> (Tensor, Tensor) {
         let plan = self.plan(variant, LinbpUse::Attack);
         let tape = Tape::new(Pass::attack(plan, Mode::Eval, Coordinates::default()));
         let logits = self.network.forward(&tape, &tape.input(&self.images));
@@ -142,12 +150,15 @@ impl<'a> Side<'a> {
         let loss = cross_entropy(logits.tensor(), &self.labels, Reduction::Sum).unwrap();
         let found = logits.tensor().clone();
         let gradients = tape.backward(&logits, loss.gradient).unwrap();
+        (found, gradients.input().unwrap())
+    }
+
+    /// Errors of the logits and of the input's gradient.
+    fn input(&self, variant: &str) -> (f64, f64) {
+        let (logits, gradient) = self.gradient(variant);
         (
-            largest(&found, self.expected("logits")),
-            relative(
-                &gradients.input().unwrap(),
-                self.expected(&format!("input.{variant}")),
-            ),
+            largest(&logits, self.expected("logits")),
+            relative(&gradient, self.expected(&format!("input.{variant}"))),
         )
     }
 
@@ -184,7 +195,7 @@ impl<'a> Side<'a> {
     }
 }
 
-fn chosen() -> Vec<String> {
+pub fn chosen() -> Vec<String> {
     match std::env::var("RUNNER_PARITY") {
         Ok(all) if all == "all" => {
             let all = names().into_iter().chain(STEMS);
@@ -253,7 +264,7 @@ fn models() {
     let Some(python) = interpreter() else {
         return;
     };
-    let mut pytorch = PyTorch::start(&python);
+    let mut pytorch = PyTorch::start(&python, "cpu");
     let heads: Vec<String> = COLUMNS[..6]
         .iter()
         .map(|head| format!("{head} f32"))
@@ -267,7 +278,12 @@ fn models() {
     for arch in chosen() {
         let (mut weights, reference) = pytorch.ask(&arch);
         adapt(arch.split(':').next().unwrap(), &mut weights).unwrap();
-        let of = |dtype| errors(&Side::new(&arch, dtype, &weights, &reference));
+        let of = |dtype| errors(&Side::new(
+                &arch,
+                (dtype, &Device::Cpu),
+                &weights,
+                &reference,
+            ));
         let (double, single) = (of(DType::F64), of(DType::F32));
         let cell = |error: &Option<f64>| error.map_or("-".into(), |error| format!("{error:.0e}"));
         let mut cells = vec![arch.clone()];

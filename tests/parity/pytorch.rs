@@ -45,11 +45,13 @@ pub struct PyTorch {
 }
 
 impl PyTorch {
-    pub fn start(python: &Path) -> Self {
+    /// One that computes on `device`, `cpu` or `cuda`.
+    pub fn start(python: &Path, device: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/models.py");
         let mut child = Command::new(python)
             .args([script.as_os_str(), folder.path().as_os_str()])
+            .arg(device)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# A day on a machine with an NVIDIA card, in parts, each with its own time limit and log:
+#
+#   benches/card_day/day.sh BINARIES LOGS [PART[:SECONDS] ...]
+#
+# BINARIES holds what `cargo build --release --features cuda,cudnn --bins --test cuda --test parity --bench vs_pytorch`
+# made, named runner, cuda, parity, vs_pytorch: such a machine needs no cargo. Parts, in order of value:
+#   devices    what the program sees
+#   cuda       ops, models and runs in three precisions beside the CPU
+#   parity     logits and signs of one attack step of every architecture beside float64 and PyTorch (needs RUNNER_PYTHON)
+#   cifar      a training of ResNet-18 on the CIFAR-10 of DATA, interrupted and resumed (needs DATA)
+#   speed      beside PyTorch, tf32 and bf16 (needs RUNNER_PYTHON)
+#   kernels    where the time of a step goes (needs ncu)
+#   sanitizer  the op tests under compute-sanitizer
+# A part that fails or runs out of time is said so, and the next one begins.
+set -uo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+root=$here/../..
+[[ $# -ge 2 ]] || { sed -n '2,16s/^# \{0,1\}//p' "$0"; exit 2; }
+bin=$(cd "$1" && pwd); logs=$2; shift 2
+mkdir -p "$logs"
+python=${RUNNER_PYTHON:-python3}
+export RUNNER_PYTHON=$python
+works=(${WORKS:-adversarial:mobilenet_v2 adversarial:resnet18 adversarial:resnet50 pgd20:resnet18})
+
+devices() { nvidia-smi -L; "$bin/runner" devices; }
+cuda() { "$bin/cuda" --test-threads "${TEST_THREADS:-4}"; }
+parity() { RUNNER_PARITY=${RUNNER_PARITY:-all} "$bin/parity" card --nocapture; }
+speed() {
+  "$python" "$here/../vs_pytorch/compare.py" --device cuda --ours "$bin/vs_pytorch" \
+    --rounds "${ROUNDS:-3}" --seconds "${SECONDS_EACH:-2}" "${works[@]}"
+}
+# Kernels by the time that they take, over about one step.
+kernels() {
+  for work in "${works[@]}"; do
+    for precision in ${PRECISIONS:-tf32 bf16}; do
+      echo "== $work, batch 128, $precision"
+      ncu --clock-control none --metrics gpu__time_duration.sum --csv --launch-skip 4000 --launch-count 2000 \
+        "$bin/vs_pytorch" "$work" 128 2 0 cuda "$precision" > "$logs/ncu.csv" 2> "$logs/ncu.err" || tail -3 "$logs/ncu.err"
+      "$python" "$here/kernels.py" "$logs/ncu.csv"
+    done
+  done
+}
+sanitizer() {
+  compute-sanitizer --tool memcheck --error-exitcode 9 "$bin/cuda" ops --test-threads 1 2>&1 | tail -25
+}
+cifar() {
+  local results=$logs/results spec="$root/experiments/adv_train_cifar10.toml"
+  local settings=(model.arch=resnet18 train.epochs=3 data.path="${DATA:?the folder of CIFAR-10}")
+  "$bin/runner" "$spec" "${settings[@]}" --device cuda --results "$results" --fresh &
+  local run=$!
+  sleep "${KILL_AFTER:-15}"; kill -9 "$run"; wait "$run" 2> /dev/null
+  "$bin/runner" "$spec" "${settings[@]}" --device cuda --results "$results"
+}
+
+parts=("$@")
+[[ ${#parts[@]} -gt 0 ]] || parts=(devices:30 cuda:200 parity:200 cifar:300 speed:900 kernels:300 sanitizer:300)
+export -f devices cuda parity speed kernels sanitizer cifar
+export bin logs root here python
+for part in "${parts[@]}"; do
+  name=${part%%:*} limit=${part#*:}
+  [[ $limit != "$part" ]] || limit=600
+  begun=$(date +%s)
+  timeout "$limit" bash -c "$(declare -p works); $name" > "$logs/$name.log" 2>&1
+  code=$?
+  echo "##### $name: exit $code after $(($(date +%s) - begun)) s"
+  tail -n "${TAIL:-40}" "$logs/$name.log"
+done
