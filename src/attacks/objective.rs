@@ -49,6 +49,19 @@ impl Objective {
         )))
     }
 
+    /// The labels whose cross-entropies, times a weight, this objective adds up; none where it is another function.
+    pub fn cross_entropy<'a>(
+        self,
+        labels: &'a [u32],
+        target_classes: Option<&'a [u32]>,
+    ) -> Option<(&'a [u32], f64)> {
+        match (self, target_classes) {
+            (Self::CrossEntropy, None) => Some((labels, 1.0)),
+            (Self::CrossEntropy, Some(targets)) => Some((targets, -1.0)),
+            _ => None,
+        }
+    }
+
     /// The gradient alone of what [`Self::evaluate`] computes. The cross-entropy of logits on a card waits for nothing;
     /// the other losses are computed on the CPU.
     pub fn logit_gradient(
@@ -58,9 +71,8 @@ impl Objective {
         target_classes: Option<&[u32]>,
     ) -> Result<Tensor> {
         self.check(logits.dim(1)?)?;
-        if self == Self::CrossEntropy {
-            let weight = if target_classes.is_some() { -1.0 } else { 1.0 };
-            return cross_entropy_gradient_of(logits, target_classes.unwrap_or(labels), weight);
+        if let Some((labels, weight)) = self.cross_entropy(labels, target_classes) {
+            return cross_entropy_gradient_of(logits, labels, weight);
         }
         let loss = self.evaluate(&logits.to_device(&Device::Cpu)?, labels, target_classes)?;
         Ok(loss.gradient.to_device(logits.device())?)

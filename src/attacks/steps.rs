@@ -55,22 +55,20 @@ impl Steps {
         x: Tensor,
         gradient: impl Fn(&Tensor) -> Result<Tensor> + Sync,
     ) -> Result<Tensor> {
-        let mut direction = self.direction();
-        self.walk(victim, originals, x, gradient, &mut direction)
+        let gradient_at = |x: &Tensor| victim.input_gradient(x, |logits| gradient(logits));
+        self.walk(originals, x, &gradient_at, &mut self.direction())
     }
 
     /// As [`Self::ascend`], along what `direction` makes of each point.
     fn walk(
         &self,
-        victim: &Victim<'_>,
         originals: &Tensor,
         mut x: Tensor,
-        gradient: impl Fn(&Tensor) -> Result<Tensor> + Sync,
+        gradient_at: &GradientAt<'_>,
         direction: &mut dyn FnMut(&Tensor, &GradientAt<'_>) -> Result<Tensor>,
     ) -> Result<Tensor> {
-        let gradient_at = |x: &Tensor| victim.input_gradient(x, |logits| gradient(logits));
         for _ in 0..self.k {
-            let along = direction(&x, &gradient_at)?;
+            let along = direction(&x, gradient_at)?;
             x = self.threat.step(&x, originals, &along, self.step_size)?;
         }
         Ok(x)
@@ -115,11 +113,9 @@ impl Steps {
         } else {
             moved.clone()
         };
-        let gradient = |logits: &Tensor| {
-            self.objective
-                .logit_gradient(logits, labels, target_classes)
-        };
-        let x = self.walk(victim, &moved, x, gradient, direction)?;
+        let gradient_at =
+            |x: &Tensor| victim.objective_gradient(x, self.objective, labels, target_classes);
+        let x = self.walk(&moved, x, &gradient_at, direction)?;
         Ok(x.to_device(images.device())?)
     }
 }

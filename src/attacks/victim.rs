@@ -2,8 +2,9 @@
 
 use candle_core::{Device, Tensor};
 
+use super::Objective;
 use crate::nn::loss::{Loss, Reduction, cross_entropy};
-use crate::nn::{Coordinates, LinearPlan, Mode, Network, Pass, Tape};
+use crate::nn::{Coordinates, LinearPlan, Mode, Network, Pass, Tape, replay};
 use crate::ops::Real;
 use crate::ops::device::{bring, enter_for};
 use crate::ops::real::view;
@@ -116,6 +117,33 @@ impl Victim<'_> {
             tape.backward(&logits, logit_gradient)?.input()
         })?;
         Ok(gradient.to_device(here)?)
+    }
+
+    /// The gradient of an objective's sum with respect to the images, which an attack ascends.
+    pub(super) fn objective_gradient(
+        &self,
+        images: &Tensor,
+        objective: Objective,
+        labels: &[u32],
+        target_classes: Option<&[u32]>,
+    ) -> Result<Tensor> {
+        // What a card repeats most is recorded there.
+        let is_here = images.device().same_device(self.network.device());
+        if let (true, Mode::Eval, Some((labels, weight))) = (
+            is_here,
+            self.mode,
+            objective.cross_entropy(labels, target_classes),
+        ) {
+            (self.check)()?;
+            let (network, plan) = (self.network, &self.plan);
+            let found = replay::cross_entropy_gradient(network, plan, images, labels, weight)?;
+            if let Some(gradient) = found {
+                return Ok(gradient);
+            }
+        }
+        self.input_gradient(images, |logits| {
+            objective.logit_gradient(logits, labels, target_classes)
+        })
     }
 
     /// The gradient of the cross-entropy with the true labels, which an untargeted attack ascends.

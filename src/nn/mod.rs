@@ -13,6 +13,7 @@ pub mod network;
 pub mod param;
 pub mod pass;
 pub mod pool;
+pub mod replay;
 pub mod structure;
 pub mod tape;
 

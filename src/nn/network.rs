@@ -1,12 +1,14 @@
 //! A whole classifier: images with pixels in [0, 1] in, logits out.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 
 use super::builder::Builder;
 use super::param::Param;
 use super::pass::Pass;
+use super::replay;
 use super::structure::enter;
 use super::tape::{Tape, Var};
 use crate::ops::device::{bring, enter_for};
@@ -24,13 +26,32 @@ pub trait Module: Send + Sync {
 
 /// A model with its tensors and the names of its activations.
 pub struct Network {
-    body: Box<dyn Module>,
-    normalize: Option<Normalize>,
+    function: Arc<Function>,
     parameters: Vec<Param>,
     buffers: Vec<Param>,
     activations: Vec<String>,
     dropout: Option<f64>,
     device: Device,
+}
+
+/// The part of a network that a pass runs through.
+pub(super) struct Function {
+    body: Box<dyn Module>,
+    normalize: Option<Normalize>,
+}
+
+impl Function {
+    pub fn forward(&self, tape: &Tape, images: &Var) -> Result<Var> {
+        let x = enter(tape, images, self.normalize.as_ref())?;
+        self.body.forward(tape, &x)
+    }
+
+    /// The logits of images, in their type, without a gradient.
+    pub fn logits(&self, images: &Tensor) -> Result<Tensor> {
+        let tape = Tape::new(Pass::inference());
+        let logits = self.forward(&tape, &tape.input(images))?;
+        Ok(logits.tensor().to_dtype(images.dtype())?)
+    }
 }
 
 impl Network {
@@ -58,8 +79,7 @@ impl Network {
         let body = define(&builder)?;
         let parts = builder.finish();
         Ok(Self {
-            body,
-            normalize,
+            function: Arc::new(Function { body, normalize }),
             parameters: parts.parameters,
             buffers: parts.buffers,
             activations: parts.activations,
@@ -70,17 +90,22 @@ impl Network {
 
     /// Logits `(N, classes)` of images `(N, C, H, W)`.
     pub fn forward(&self, tape: &Tape, images: &Var) -> Result<Var> {
-        let x = enter(tape, images, self.normalize.as_ref())?;
-        self.body.forward(tape, &x)
+        self.function.forward(tape, images)
+    }
+
+    /// What it computes, without its weights' names.
+    pub(super) fn function(&self) -> &Arc<Function> {
+        &self.function
     }
 
     /// Logits in evaluation mode, without a tape.
     pub fn logits(&self, images: &Tensor) -> Result<Tensor> {
         let x = bring(images, &self.device)?;
+        if let Some(logits) = replay::logits(self, &x)? {
+            return Ok(logits.to_device(images.device())?);
+        }
         enter_for(&self.device, || {
-            let tape = Tape::new(Pass::inference());
-            let logits = self.forward(&tape, &tape.input(&x))?;
-            let logits = logits.tensor().to_dtype(images.dtype())?;
+            let logits = self.function.logits(&x)?;
             Ok(logits.to_device(images.device())?)
         })
     }

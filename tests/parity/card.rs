@@ -4,7 +4,7 @@
 //! `RUNNER_PARITY=all cargo test --release --features cuda,cudnn --test parity card` prints the table. A gradient near zero
 //! has the sign that rounding gives it, whoever rounds: so ours are held to what PyTorch's are.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 use runner::ops::card::cards;
 use runner::ops::precision::{self, Precision};
 use runner::pipeline::DeviceChoice;

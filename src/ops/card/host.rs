@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use candle_core::{CpuStorage, DType, Device, Storage, Tensor};
 use rand::Rng;
 
-use super::{Arg, Call, Card, Direction, ON_HOST, Product};
+use super::{Arg, Call, Card, Direction, ON_HOST, Product, Recording};
 use crate::ops::conv;
 use crate::ops::conv::geometry::{Geometry, Sizes};
 use crate::rng::{Purpose, stream};
@@ -183,6 +183,17 @@ impl Card for Host {
             _ => return Err(Error::failed("no kernel takes this type")),
         };
         Ok(address + (start * size) as u64)
+    }
+
+    /// A replay does the work anew: on the same tensors that is the same.
+    fn record(&self, work: Box<dyn Fn() -> Result<()>>) -> Result<Box<dyn Recording>> {
+        struct Again(Box<dyn Fn() -> Result<()>>);
+        impl Recording for Again {
+            fn replay(&self) -> Result<()> {
+                (self.0)()
+            }
+        }
+        Ok(Box::new(Again(work)))
     }
 
     fn multiply(&self, product: &Product<'_>) -> Result<()> {

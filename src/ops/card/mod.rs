@@ -63,11 +63,22 @@ pub trait Card {
         y: &Tensor,
     ) -> Result<()>;
 
+    /// Records what `work` starts, which is then not done before [`Recording::replay`]. `work` makes all tensors that it
+    /// writes to and drops them again, except those that it holds; it reads nothing back, brings nothing in from the CPU,
+    /// and has run once before.
+    fn record(&self, work: Box<dyn Fn() -> Result<()>>) -> Result<Box<dyn Recording>>;
+
     /// A tensor whose content is unspecified, for results that are written from end to end.
     fn scratch(&self, shape: &[usize], dtype: DType) -> Result<Tensor> {
         // SAFETY: every kernel here writes each element of its results before any read.
         Ok(unsafe { Tensor::empty(shape, dtype, self.device())? })
     }
+}
+
+/// Recorded work of a card: one start for all of its kernels, at the addresses that the recording saw.
+pub trait Recording {
+    /// Starts the work once more.
+    fn replay(&self) -> Result<()>;
 }
 
 impl dyn Card + '_ {

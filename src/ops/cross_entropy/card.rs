@@ -16,12 +16,13 @@ pub fn queue(
     weight: f64,
 ) -> Result<(Losses, Tensor)> {
     let labels = Tensor::from_slice(labels, labels.len(), card.device())?;
-    let (losses, gradient) = forward_backward(card, logits, &labels, weight)?;
+    let (losses, gradient) = queue_for(card, logits, &labels, weight)?;
     Ok((Losses::Queued { losses, labels }, gradient))
 }
 
 /// With labels, u32 `(N)`, that were checked where they came from: each is a class.
-fn forward_backward(
+/// The same for labels that are on the card, u32 `(N)`; the losses are float64 `(N)`.
+pub fn queue_for(
     card: &dyn Card,
     logits: &Tensor,
     labels: &Tensor,
@@ -76,8 +77,7 @@ mod tests {
                 let on_card = Tensor::from_slice(&labels, n, card.device()).unwrap();
                 for logits in [values, numbers(&[n, classes], 2, 3.0)] {
                     let logits = card.tensor(&logits, &[n, classes], dtype);
-                    let (losses, gradient) =
-                        forward_backward(card, &logits, &on_card, 0.25).unwrap();
+                    let (losses, gradient) = queue_for(card, &logits, &on_card, 0.25).unwrap();
                     let (expected, wanted) =
                         cpu::queue(&card.wide(&logits), &labels, 0.25).unwrap();
                     let expected = Tensor::new(expected.read().unwrap(), card.device()).unwrap();
@@ -97,7 +97,7 @@ mod tests {
                 values[40 + 7] = bad;
                 let logits = card.tensor(&values, &[3, 40], dtype);
                 let labels = Tensor::new(&[0u32, 7, 39], card.device()).unwrap();
-                let (losses, _) = forward_backward(card, &logits, &labels, 1.0).unwrap();
+                let (losses, _) = queue_for(card, &logits, &labels, 1.0).unwrap();
                 let finite: Vec<bool> = losses
                     .to_vec1::<f64>()
                     .unwrap()
@@ -114,7 +114,7 @@ mod tests {
         each_type(|card, dtype| {
             let logits = card.tensor(&numbers(&[3, 4], 4, 1.0), &[3, 4], dtype);
             let labels = Tensor::new(&[0u32, 1], card.device()).unwrap();
-            assert!(forward_backward(card, &logits, &labels, 1.0).is_err());
+            assert!(queue_for(card, &logits, &labels, 1.0).is_err());
         });
     }
 }

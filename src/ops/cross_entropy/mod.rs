@@ -5,6 +5,7 @@ mod cpu;
 
 use candle_core::{Device, Tensor};
 
+use super::card::card_of;
 use super::device::ops;
 use crate::{Error, Result};
 
@@ -65,6 +66,13 @@ ops! {
     pub fn queue(logits: &Tensor, labels: &[u32], weight: f64) -> Result<(Losses, Tensor)> {
         check(logits, labels)
     }
+}
+
+/// What [`queue`] computes of labels that are on the logits' card already, u32 `(N)`; they have been checked.
+pub fn queue_for(logits: &Tensor, labels: &Tensor, weight: f64) -> Result<(Tensor, Tensor)> {
+    let card =
+        card_of(logits)?.ok_or_else(|| Error::failed("labels on a card meet logits elsewhere"))?;
+    card::queue_for(&*card, logits, labels, weight)
 }
 
 /// Losses of each example and the gradient of their sum with respect to the logits `(N, classes)`, times `weight`.

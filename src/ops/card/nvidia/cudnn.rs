@@ -53,11 +53,10 @@ struct Choice {
     repeats: bool,
 }
 
-/// A handle, the choices made so far, and one piece of memory to work in.
+/// A handle and the choices made so far.
 pub(super) struct Cudnn {
     handle: sys::cudnnHandle_t,
     choices: RefCell<HashMap<Key, Choice>>,
-    workspace: RefCell<Option<CudaSlice<u8>>>,
     stream: Arc<CudaStream>,
 }
 
@@ -107,7 +106,6 @@ impl Cudnn {
         let made = Self {
             handle,
             choices: RefCell::default(),
-            workspace: RefCell::default(),
             stream: Arc::clone(stream),
         };
         // SAFETY: handle and stream are alive; both libraries name the same type.
@@ -115,23 +113,16 @@ impl Cudnn {
         Ok(made)
     }
 
-    /// The address of at least so many bytes, the same for all convolutions of the queue.
-    fn workspace(&self, bytes: usize) -> Result<*mut c_void> {
-        let mut held = self.workspace.borrow_mut();
-        if held.as_ref().is_none_or(|slice| slice.len() < bytes.max(1)) {
-            *held = None;
-            // SAFETY: nothing reads what an algorithm has not written.
-            *held = Some(unsafe { self.stream.alloc::<u8>(bytes.max(1)) }.map_err(|error| {
-                Error::NoMemory(format!(
-                    "the card has no {} MiB left for a convolution to work in ({error:?}): a smaller data.batch_size \
-                     needs less",
-                    bytes >> 20
-                ))
-            })?);
-        }
-        let slice = held.as_ref().ok_or_else(|| Error::failed("no workspace"))?;
-        let (address, _synchronised) = slice.device_ptr(&self.stream);
-        Ok(address as *mut c_void)
+    /// Memory for an algorithm to work in, as scratch: a recording holds it only while the convolution runs.
+    fn workspace(&self, bytes: usize) -> Result<CudaSlice<u8>> {
+        // SAFETY: nothing reads what an algorithm has not written.
+        unsafe { self.stream.alloc::<u8>(bytes.max(1)) }.map_err(|error| {
+            Error::NoMemory(format!(
+                "the card has no {} MiB left for a convolution to work in ({error:?}): a smaller data.batch_size needs \
+                 less",
+                bytes >> 20
+            ))
+        })
     }
 
     /// See [`Card::convolve`].
@@ -184,8 +175,6 @@ impl Cudnn {
                          twice differs by rounding"
                     );
                 }
-                // The trials wanted much memory, the choice may want little.
-                *self.workspace.borrow_mut() = None;
                 self.choices.borrow_mut().insert(key, choice);
                 choice
             }
@@ -218,6 +207,8 @@ impl Cudnn {
                 Err(_) => room = if room > 1 << 20 { room / 2 } else { 0 },
             }
         };
+        let (space, _synchronised) = space.device_ptr(&self.stream);
+        let space = space as *mut c_void;
         let handle = self.handle;
         let mut found = 0;
         // SAFETY: handle, descriptors and addresses are alive, the addresses hold what the descriptors say, and there
@@ -297,6 +288,8 @@ impl Cudnn {
 
     fn run(&self, d: &Descriptors, [x, w, y]: [*mut c_void; 3], choice: Choice) -> Result<()> {
         let space = self.workspace(choice.memory)?;
+        let (space, _synchronised) = space.device_ptr(&self.stream);
+        let space = space as *mut c_void;
         let (one, zero) = (1f32, 0f32);
         let (one, zero) = (
             (&raw const one).cast::<c_void>(),

@@ -12,22 +12,25 @@ use std::ffi::c_void;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use candle_core::cuda::cudarc::cublas::{result as cublas, sys as blas};
+use candle_core::cuda::cudarc::cublas::{CudaBlas, result as cublas, sys as blas};
 use candle_core::cuda::cudarc::driver::{
-    CudaContext, CudaFunction, CudaModule, CudaSlice, CudaStream, DevicePtr, LaunchConfig,
-    PushKernelArg, result, sys,
+    CudaContext, CudaFunction, CudaGraph, CudaModule, CudaSlice, CudaStream, DevicePtr,
+    LaunchConfig, PushKernelArg, result, sys,
 };
 use candle_core::cuda::{CudaStorageSlice, DeviceId};
 use candle_core::{CudaDevice, DType, Device, Storage, Tensor};
 
 use self::cudnn::Cudnn;
-use super::{Arg, Call, Card, CardInfo, Direction, Product};
+use super::{Arg, Call, Card, CardInfo, Direction, Product, Recording};
 use crate::ops::conv::geometry::Sizes;
 use crate::ops::precision::{self, Precision};
 use crate::{Error, Result};
 
 /// Kernel files and their PTX.
 const KERNELS: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/kernels.rs"));
+
+/// Bytes that a product works in: what cuBLAS takes for itself on cards of compute capability 9.0.
+const PRODUCT_WORKSPACE: usize = 32 << 20;
 
 thread_local! {
     // Library handles belong to the thread that made them.
@@ -121,7 +124,10 @@ fn keep_memory(device: &CudaDevice) -> Result<()> {
 /// One card, for one thread.
 pub struct Nvidia {
     device: Device,
-    cuda: CudaDevice,
+    /// cuBLAS
+    products: CudaBlas,
+    /// What products work in.
+    _workspace: CudaSlice<u8>,
     stream: Arc<CudaStream>,
     modules: RefCell<HashMap<&'static str, Arc<CudaModule>>>,
     functions: RefCell<HashMap<(&'static str, &'static str), CudaFunction>>,
@@ -130,10 +136,26 @@ pub struct Nvidia {
 
 impl Nvidia {
     fn new(device: &CudaDevice) -> Result<Self> {
+        let stream = device.cuda_stream();
+        let products = CudaBlas::new(Arc::clone(&stream)).map_err(failed)?;
+        // Memory of its own to work in: what the library takes for itself during a recording would be in the graph.
+        // SAFETY: nothing reads what a product has not written.
+        let workspace = unsafe { stream.alloc::<u8>(PRODUCT_WORKSPACE) }.map_err(failed)?;
+        // SAFETY: the handle is alive, and is dropped before its memory.
+        unsafe {
+            blas::cublasSetWorkspace_v2(
+                *products.handle(),
+                base(&workspace, &stream) as *mut c_void,
+                PRODUCT_WORKSPACE,
+            )
+        }
+        .result()
+        .map_err(failed)?;
         Ok(Self {
             device: Device::Cuda(device.clone()),
-            stream: device.cuda_stream(),
-            cuda: device.clone(),
+            products,
+            _workspace: workspace,
+            stream,
             modules: RefCell::default(),
             functions: RefCell::default(),
             cudnn: OnceCell::new(),
@@ -248,6 +270,20 @@ impl Card for Nvidia {
         Ok(base + (start * tensor.dtype().size_in_bytes()) as u64)
     }
 
+    fn record(&self, work: Box<dyn Fn() -> Result<()>>) -> Result<Box<dyn Recording>> {
+        let begin = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
+        self.stream.begin_capture(begin).map_err(failed)?;
+        let done = work();
+        let graph = self.stream.end_capture(sys::CUgraphInstantiate_flags(0));
+        // What a recording that failed left in the driver's state is reported here, not by whatever comes next.
+        let left = self.stream.context().check_err();
+        done?;
+        left.map_err(failed)?;
+        let graph = graph.map_err(failed)?;
+        let graph = graph.ok_or_else(|| Error::failed("CUDA: an empty recording"))?;
+        Ok(Box::new(Graph { graph, _work: work }))
+    }
+
     fn multiply(&self, product: &Product<'_>) -> Result<()> {
         let &Product {
             m,
@@ -275,12 +311,11 @@ impl Card for Nvidia {
             _ => blas::cublasComputeType_t::CUBLAS_COMPUTE_32F,
         };
         let (one, zero) = (1f32, 0f32);
-        let handle = self.cuda.cublas_handle();
         // The library thinks in columns: what it is given is c^T = b^T a^T.
         // SAFETY: the three matrices hold m k, k n and m n elements of the types named, on this card.
         unsafe {
             cublas::gemm_ex(
-                *handle.handle(),
+                *self.products.handle(),
                 operation(b_turned),
                 operation(a_turned),
                 columns,
@@ -319,6 +354,18 @@ impl Card for Nvidia {
         let cudnn = self.cudnn.get();
         let cudnn = cudnn.ok_or_else(|| Error::failed("cuDNN did not start"))?;
         cudnn.convolve(self, direction, sizes, x, w, y)
+    }
+}
+
+/// A CUDA graph, and the work that holds the tensors at its addresses.
+struct Graph {
+    graph: CudaGraph,
+    _work: Box<dyn Fn() -> Result<()>>,
+}
+
+impl Recording for Graph {
+    fn replay(&self) -> Result<()> {
+        self.graph.launch().map_err(failed)
     }
 }
 
