@@ -5,7 +5,8 @@ mod ops;
 mod runs;
 
 use std::io::Write;
-use std::sync::Once;
+use std::ops::Deref;
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 use candle_core::{DType, Device, Tensor};
 use rand::Rng;
@@ -14,13 +15,29 @@ use runner::ops::precision::{self, Precision};
 use runner::pipeline::DeviceChoice;
 use runner::rng::{Purpose, stream};
 
+/// A test's turn on the card.
+struct Turn {
+    card: Device,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Deref for Turn {
+    type Target = Device;
+
+    fn deref(&self) -> &Device {
+        &self.card
+    }
+}
+
 /// The first card of this machine. None where the build or the machine has no card; a card that does not open is a
-/// failed test.
-fn card() -> Option<Device> {
+/// failed test. One test has it at a time: while one thread records, others may not open it.
+fn card() -> Option<Turn> {
+    static TURN: Mutex<()> = Mutex::new(());
     let why = match cards() {
         Ok(cards) if !cards.is_empty() => {
-            let (device, _) = DeviceChoice::Cuda(0).open().expect("the card opens");
-            return Some(device);
+            let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+            let (card, _) = DeviceChoice::Cuda(0).open().expect("the card opens");
+            return Some(Turn { card, _turn: turn });
         }
         Ok(_) => "no card in this machine".to_owned(),
         Err(why) => why.to_string(),

@@ -23,7 +23,9 @@ typedef __nv_bfloat16 bf16;
 #define EACH_THREAD(t) for (int t = threadIdx.x, once = 1; once; once = 0, __syncthreads())
 #define ELEMENTS(i, n)                                                                                                 \
     for (size_t i = blockIdx.x * (size_t)blockDim.x + threadIdx.x; i < (n); i += gridDim.x * (size_t)blockDim.x)
-#define KERNEL(name, ...) extern "C" __global__ void name(__VA_ARGS__)
+// What the compiler is told of a kernel's blocks; a file defines it anew around the kernels that it concerns.
+#define BOUNDS
+#define KERNEL(name, ...) extern "C" __global__ void BOUNDS name(__VA_ARGS__)
 
 DEVICE float number(float value) { return value; }
 DEVICE float number(bf16 value) { return __bfloat162float(value); }

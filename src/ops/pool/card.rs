@@ -4,7 +4,11 @@ use candle_core::{DType, Tensor};
 
 use super::{Average, Window, channels_last};
 use crate::Result;
-use crate::ops::card::{Call, Card, expect, suffix};
+use crate::ops::card::columns::pack;
+use crate::ops::card::{Call, Card, constant, expect, suffix};
+
+/// Channels that a thread has, where they are a multiple of it.
+const PACKED: usize = constant(include_str!("kernel.cu"), "PACKED");
 
 pub fn max_forward(card: &dyn Card, x: &Tensor, window: Window) -> Result<(Tensor, Tensor)> {
     let (n, h, w, c) = x.dims4()?;
@@ -13,8 +17,9 @@ pub fn max_forward(card: &dyn Card, x: &Tensor, window: Window) -> Result<(Tenso
     expect::indexable("pooling", &[n, oh, ow, c])?;
     let y = card.scratch(&[n, oh, ow, c], x.dtype())?;
     let taps = card.scratch(&[n, oh, ow, c], DType::U8)?;
+    let pack = pack(card, c, PACKED, &[x, &y, &taps])?;
     card.launch(
-        &Call::rows("pool", "pool_max_forward", n * oh, ow * c)
+        &Call::rows("pool", "pool_max_forward", n * oh, ow * c / pack)
             .of(suffix(x.dtype())?)
             .tensor(x)
             .tensor(&y)
@@ -26,7 +31,8 @@ pub fn max_forward(card: &dyn Card, x: &Tensor, window: Window) -> Result<(Tenso
             .int(ow)
             .int(window.kernel)
             .int(window.stride)
-            .int(window.padding),
+            .int(window.padding)
+            .int(pack),
     )?;
     Ok((y, taps))
 }
@@ -45,8 +51,9 @@ pub fn max_backward(
     expect::tensor("pooling's gradient", dy, &[n, oh, ow, c], dy.dtype())?;
     expect::tensor("pooling's taps", taps, &[n, oh, ow, c], DType::U8)?;
     let dx = card.scratch(input, dy.dtype())?;
+    let pack = pack(card, c, PACKED, &[dy, taps, &dx])?;
     card.launch(
-        &Call::rows("pool", "pool_max_backward", n * h, w * c)
+        &Call::rows("pool", "pool_max_backward", n * h, w * c / pack)
             .of(suffix(dy.dtype())?)
             .tensor(dy)
             .tensor(taps)
@@ -58,7 +65,8 @@ pub fn max_backward(
             .int(ow)
             .int(window.kernel)
             .int(window.stride)
-            .int(window.padding),
+            .int(window.padding)
+            .int(pack),
     )?;
     Ok(dx)
 }
@@ -71,8 +79,9 @@ pub fn average_forward(card: &dyn Card, x: &Tensor, average: Average) -> Result<
     expect::indexable("pooling", &[n, oh, ow, c])?;
     let y = card.scratch(&[n, oh, ow, c], x.dtype())?;
     let (kernel, stride) = steps(average);
+    let pack = pack(card, c, PACKED, &[x, &y])?;
     card.launch(
-        &Call::rows("pool", "pool_average_forward", n * oh, ow * c)
+        &Call::rows("pool", "pool_average_forward", n * oh, ow * c / pack)
             .of(suffix(x.dtype())?)
             .tensor(x)
             .tensor(&y)
@@ -82,7 +91,8 @@ pub fn average_forward(card: &dyn Card, x: &Tensor, average: Average) -> Result<
             .int(oh)
             .int(ow)
             .int(kernel)
-            .int(stride),
+            .int(stride)
+            .int(pack),
     )?;
     Ok(y)
 }
@@ -101,8 +111,9 @@ pub fn average_backward(
     expect::tensor("pooling's gradient", dy, &[n, oh, ow, c], dy.dtype())?;
     let dx = card.scratch(input, dy.dtype())?;
     let (kernel, stride) = steps(average);
+    let pack = pack(card, c, PACKED, &[dy, &dx])?;
     card.launch(
-        &Call::rows("pool", "pool_average_backward", n * h, w * c)
+        &Call::rows("pool", "pool_average_backward", n * h, w * c / pack)
             .of(suffix(dy.dtype())?)
             .tensor(dy)
             .tensor(&dx)
@@ -112,7 +123,8 @@ pub fn average_backward(
             .int(oh)
             .int(ow)
             .int(kernel)
-            .int(stride),
+            .int(stride)
+            .int(pack),
     )?;
     Ok(dx)
 }

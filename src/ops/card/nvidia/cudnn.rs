@@ -160,8 +160,11 @@ impl Cudnn {
             Some(choice) => choice,
             None => {
                 descriptors.set_math(math(x.dtype()))?;
+                // The driver loads a kernel when it is first run, which takes longer than the kernel: the first trials
+                // say nothing of times.
                 let choice = self
                     .search(direction, &descriptors, addresses)
+                    .and_then(|_| self.search(direction, &descriptors, addresses))
                     .map_err(|error| {
                         Error::failed(format!(
                             "cuDNN, {direction:?} of a convolution {sizes:?}: {error}"

@@ -12,8 +12,9 @@ const MODULE: &str = "depthwise";
 /// Outputs that a thread makes at once along x and y.
 const WIDE: usize = constant(include_str!("kernel.cu"), "WIDE");
 const TALL: usize = constant(include_str!("kernel.cu"), "TALL");
-/// Channels that a thread reads at once.
+/// Channels that a thread reads at once, and of bfloat16 where it has registers for more.
 const PACKED: usize = constant(include_str!("kernel.cu"), "PACKED");
+const PACKED_HALF: usize = constant(include_str!("kernel.cu"), "PACKED_HALF");
 /// Numbers of a block's filters.
 const FILTERS: usize = constant(include_str!("kernel.cu"), "FILTERS");
 /// Tiles that a thread adds up in float32 before sums go on in float64.
@@ -32,11 +33,12 @@ struct Work {
 }
 
 impl Work {
-    /// Tiles of images of `rows` x `columns`.
+    /// Tiles of images of `rows` x `columns`, in packs of `most` channels where that is possible.
     fn new(
         card: &dyn Card,
         sizes: Sizes,
         (rows, columns): (usize, usize),
+        most: usize,
         tensors: &[&Tensor],
     ) -> Result<Work> {
         let taps = sizes.kh * sizes.kw;
@@ -59,9 +61,9 @@ impl Work {
                 "depthwise convolution: images are not empty, filters at most 64 x 64",
             ));
         }
-        let packed = match 2 * taps > FILTERS {
+        let packed = match most * taps > FILTERS {
             true => 1,
-            false => pack(card, sizes.c_in, PACKED, tensors)?,
+            false => pack(card, sizes.c_in, most, tensors)?,
         };
         Ok(Self {
             sizes,
@@ -122,11 +124,12 @@ impl Work {
 pub fn forward(card: &dyn Card, sizes: &Sizes, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
     check_filters(weight)?;
     let y = card.scratch(&sizes.output(), x.dtype())?;
-    let work = Work::new(card, *sizes, (sizes.oh, sizes.ow), &[x, &y])?;
-    let kernel = match (sizes.kh, sizes.stride) {
-        (3, 1 | 2) => "depthwise_correlate_3",
-        _ => "depthwise_correlate",
+    let (kernel, most) = match (sizes.kh, sizes.stride) {
+        (3, 1) => ("depthwise_correlate_3", packed(x)),
+        (3, 2) => ("depthwise_correlate_3", PACKED),
+        _ => ("depthwise_correlate", packed(x)),
     };
+    let work = Work::new(card, *sizes, (sizes.oh, sizes.ow), most, &[x, &y])?;
     work.launch(card, kernel, (x, weight, &y))?;
     Ok(y)
 }
@@ -141,7 +144,7 @@ pub fn backward_input(
     let dx = card.scratch(&sizes.input(), dy.dtype())?;
     if sizes.turns_round() {
         let turned = sizes.turned_round();
-        let mut work = Work::new(card, turned, (sizes.h, sizes.w), &[dy, &dx])?;
+        let mut work = Work::new(card, turned, (sizes.h, sizes.w), packed(dy), &[dy, &dx])?;
         work.flip = true;
         let kernel = match sizes.kh {
             3 => "depthwise_correlate_3",
@@ -164,7 +167,7 @@ pub fn backward_input(
         _ => ("depthwise_gather", 0),
     };
     let tiled = (sizes.h + shift, sizes.w + shift);
-    let work = Work::new(card, gathered, tiled, &[dy, &dx])?;
+    let work = Work::new(card, gathered, tiled, packed(dy), &[dy, &dx])?;
     work.launch(card, kernel, (dy, weight, &dx))?;
     Ok(dx)
 }
@@ -183,7 +186,7 @@ pub fn backward_weight(
         x.dtype(),
     )?;
     let dw = card.scratch(weight, DType::F32)?;
-    let mut work = Work::new(card, *sizes, (sizes.oh, sizes.ow), &[x, dy])?;
+    let mut work = Work::new(card, *sizes, (sizes.oh, sizes.ow), PACKED, &[x, dy])?;
     // Nothing of this kernel's is bound by the filters' size.
     work.columns = Columns::new(sizes.c_in, work.columns.pack, usize::MAX);
     let parts = work.columns.parts(work.tiles(), SUMMED);
@@ -214,6 +217,13 @@ pub fn backward_weight(
             .tensor(&dw),
     )?;
     Ok(dw)
+}
+
+fn packed(x: &Tensor) -> usize {
+    match x.dtype() {
+        DType::BF16 => PACKED_HALF,
+        _ => PACKED,
+    }
 }
 
 /// Filters are read in float32.

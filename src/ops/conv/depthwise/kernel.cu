@@ -8,11 +8,13 @@
 
 enum { WIDE = 4, TALL = 2 };
 
-// Channels that one instruction reads where that is possible.
-enum { PACKED = 2 };
+// Channels that one instruction reads where that is possible: 8 bytes, with which enough is on its way to and from memory.
+// With a stride and for the filters' gradient a thread has more to keep in registers and stays with PACKED.
+enum { PACKED = 2, PACKED_HALF = 4 };
+template <class T> constexpr int PACKED_OF = sizeof(T) == 2 ? PACKED_HALF : PACKED;
 
 // Numbers of a block's filters, for filters of 3 x 3 and for others.
-enum { FILTERS_3 = 9 * 64, FILTERS = 4096 };
+enum { FILTERS_3 = 9 * 128, FILTERS = 4096 };
 
 // An image that is read (h, w), one that is written (oh, ow) and what lies between. The tiles of an image are
 // (rows, columns) of those that make up what is written, or for the weights' gradient what dy covers.
@@ -148,8 +150,8 @@ template <class T> DEVICE void correlate_3(PARAMETERS(T)) {
     Sizes s = GIVE_SIZES;
     s.kernel = 3;
     copy_filters(weight, filters, width * pack, s);
-    if (pack == PACKED && stride == 1)
-        tiles_3<T, PACKED, Correlate3<T, PACKED, 1>>(from, filters, to, s);
+    if (pack == PACKED_OF<T> && stride == 1)
+        tiles_3<T, PACKED_OF<T>, Correlate3<T, PACKED_OF<T>, 1>>(from, filters, to, s);
     else if (pack == PACKED)
         tiles_3<T, PACKED, Correlate3<T, PACKED, 2>>(from, filters, to, s);
     else if (stride == 1)
@@ -157,15 +159,21 @@ template <class T> DEVICE void correlate_3(PARAMETERS(T)) {
     else
         tiles_3<T, 1, Correlate3<T, 1, 2>>(from, filters, to, s);
 }
+// Two blocks at once: one alone would wait for memory most of the time.
+#undef BOUNDS
+#define BOUNDS __launch_bounds__(THREADS, 2)
 FOR_BOTH_TYPES(depthwise_correlate_3, correlate_3, PARAMETERS, (from, weight, to, PASS_SIZES))
+#undef BOUNDS
+#define BOUNDS
 
 template <class T> DEVICE void gather_3(PARAMETERS(T)) {
     SHARED(float, filters, FILTERS_3);
+    constexpr int V = PACKED_OF<T>;
     Sizes s = GIVE_SIZES;
     s.kernel = 3;
     copy_filters(weight, filters, width * pack, s);
-    if (pack == PACKED)
-        tiles_3<T, PACKED, Gather3<T, PACKED>>(from, filters, to, s);
+    if (pack == V)
+        tiles_3<T, V, Gather3<T, V>>(from, filters, to, s);
     else
         tiles_3<T, 1, Gather3<T, 1>>(from, filters, to, s);
 }
@@ -214,10 +222,11 @@ DEVICE void tiles_any(const T *__restrict__ all, const float *filters, T *__rest
 
 template <class T> DEVICE void correlate(PARAMETERS(T)) {
     SHARED(float, filters, FILTERS);
+    constexpr int V = PACKED_OF<T>;
     Sizes s = GIVE_SIZES;
     copy_filters(weight, filters, width * pack, s);
-    if (pack == PACKED)
-        tiles_any<T, PACKED, false>(from, filters, to, s);
+    if (pack == V)
+        tiles_any<T, V, false>(from, filters, to, s);
     else
         tiles_any<T, 1, false>(from, filters, to, s);
 }
@@ -225,10 +234,11 @@ FOR_BOTH_TYPES(depthwise_correlate, correlate, PARAMETERS, (from, weight, to, PA
 
 template <class T> DEVICE void gather(PARAMETERS(T)) {
     SHARED(float, filters, FILTERS);
+    constexpr int V = PACKED_OF<T>;
     Sizes s = GIVE_SIZES;
     copy_filters(weight, filters, width * pack, s);
-    if (pack == PACKED)
-        tiles_any<T, PACKED, true>(from, filters, to, s);
+    if (pack == V)
+        tiles_any<T, V, true>(from, filters, to, s);
     else
         tiles_any<T, 1, true>(from, filters, to, s);
 }
