@@ -43,10 +43,11 @@ impl Dropout {
             layer: self.layer,
             p: self.p,
         };
-        let y = op::apply(x.tensor(), mask)?;
+        let told = tape.coordinates().cloned();
+        let y = op::apply(x.tensor(), mask, told.as_ref())?;
         let id = x.id();
         Ok(tape.record(y, id.is_some(), move |dy, gradients| {
-            gradients.add(id, Grad::new(op::apply(dy.tensor(), mask)?))
+            gradients.add(id, Grad::new(op::apply(dy.tensor(), mask, told.as_ref())?))
         }))
     }
 }

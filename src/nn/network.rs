@@ -11,6 +11,7 @@ use super::pass::Pass;
 use super::replay;
 use super::structure::enter;
 use super::tape::{Tape, Var};
+use crate::ops::card::prepared;
 use crate::ops::device::{bring, enter_for};
 use crate::ops::image::Normalize;
 use crate::{Error, Result};
@@ -38,6 +39,12 @@ pub struct Network {
 pub(super) struct Function {
     body: Box<dyn Module>,
     normalize: Option<Normalize>,
+}
+
+impl Drop for Function {
+    fn drop(&mut self) {
+        prepared::forget();
+    }
 }
 
 impl Function {

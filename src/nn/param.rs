@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
+use crate::ops::card::prepared::{Of, changed};
 use crate::{Error, Result};
 
 /// A parameter or a buffer. Copies of it are the same tensor, which is changed in place.
@@ -56,7 +57,9 @@ impl Param {
             .to_dtype(target.dtype())?
             .to_device(target.device())?
             .contiguous()?;
-        Ok(target.slice_set(&values, 0, 0)?)
+        target.slice_set(&values, 0, 0)?;
+        changed(Of::Weights);
+        Ok(())
     }
 
     /// A copy of the numbers that later changes do not reach.

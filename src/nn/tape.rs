@@ -11,7 +11,7 @@ use candle_core::Tensor;
 
 use super::gradients::{Grad, GradientStore, Rule};
 use super::param::Param;
-use super::pass::Pass;
+use super::pass::{Coordinates, LinearPlan, Pass};
 use crate::ops::rescale::to_norms_of;
 use crate::{Error, Result};
 
@@ -68,6 +68,19 @@ pub struct Gradients {
 }
 
 impl Gradients {
+    /// The gradients of all parameters, in their order; none where a parameter had no part in the result.
+    pub(super) fn of_parameters(parameters: Vec<Option<Tensor>>) -> Self {
+        Self {
+            parameters,
+            input: None,
+        }
+    }
+
+    /// What [`Self::of_parameters`] is made of.
+    pub(super) fn into_parameters(self) -> Vec<Option<Tensor>> {
+        self.parameters
+    }
+
     /// The gradient of a parameter; none where the parameter had no part in the result.
     pub fn parameter(&self, parameter: &Param) -> Option<&Tensor> {
         self.parameters.get(parameter.index())?.as_ref()
@@ -99,6 +112,7 @@ impl Gradients {
 /// The record of one forward pass.
 pub struct Tape {
     pass: Pass,
+    coordinates: Option<Tensor>,
     nodes: RefCell<Vec<Node>>,
     values: Cell<usize>,
     input: Cell<Option<usize>>,
@@ -112,12 +126,27 @@ impl Tape {
     pub fn new(pass: Pass) -> Self {
         Self {
             pass,
+            coordinates: None,
             nodes: RefCell::default(),
             values: Cell::default(),
             input: Cell::default(),
             branches: RefCell::default(),
             inside: Cell::default(),
         }
+    }
+
+    /// An empty tape for a training pass that is recorded: its coordinates are in `coordinates`, int64 `(3)`, when it is
+    /// replayed.
+    pub(super) fn recorded(plan: LinearPlan, coordinates: Tensor) -> Self {
+        Self {
+            coordinates: Some(coordinates),
+            ..Self::new(Pass::training(plan, Coordinates::default()))
+        }
+    }
+
+    /// Where the coordinates of a recorded pass are.
+    pub(super) fn coordinates(&self) -> Option<&Tensor> {
+        self.coordinates.as_ref()
     }
 
     /// What the pass is for.

@@ -8,7 +8,7 @@ use runner::nn::{Coordinates, LinearPlan, Network, Pass, Tape};
 use runner::ops::precision::{self, Precision};
 use runner::optim::{Optimizer, OptimizerKind, OptimizerSpec, Sgd};
 
-use crate::{agree, card, each_precision, noise};
+use crate::{agree, card, each_precision, flat, noise};
 
 const ARCHITECTURES: [&str; 8] = [
     "mlp",
@@ -114,6 +114,13 @@ fn a_training_step() {
             };
             let (here, there) = (trained(&Device::Cpu), trained(card));
             for (name, expected) in &here {
+                // The bias of a batch norm that another follows has no gradient but rounding.
+                let size =
+                    |tensor: &Tensor| flat(tensor).iter().map(|v| v.abs()).fold(0.0, f64::max);
+                if size(expected) < 1e-6 {
+                    assert!(size(&there[name]) < 1e-6, "{arch} {name}");
+                    continue;
+                }
                 agree(
                     &format!("{arch} {precision:?} {name}"),
                     &there[name],

@@ -13,8 +13,9 @@ use crate::models::{BAR, Side, Tensors, chosen, largest, numbers};
 use crate::pytorch::{PyTorch, interpreter, say};
 use runner::models::adapt;
 
-/// Shares of differing signs below this are those of a few pixels.
-const FEW: f64 = 2e-3;
+/// One activation that rounding passes over its kink turns the gradient of all that depends on it. On one H200 PyTorch's own
+/// share came to 5.6e-3 (ResNet-101): below this nobody is better than another.
+const FEW: f64 = 6e-3;
 
 /// The share of pixels that a step moves the other way.
 fn other_signs(found: &Tensor, expected: &Tensor) -> f64 {
@@ -47,7 +48,9 @@ fn models_on_a_card() {
     };
     let (card, _) = DeviceChoice::Cuda(0).open().expect("the card opens");
     let mut pytorch = PyTorch::start(&python, "cuda");
-    say("| architecture | logits (PyTorch) | other signs BP (PyTorch) | other signs LinBP (PyTorch) |");
+    say(
+        "| architecture | logits (PyTorch) | other signs BP (PyTorch) | other signs LinBP (PyTorch) |",
+    );
     let mut faults = Vec::new();
     for arch in chosen() {
         let (mut weights, reference) = pytorch.ask(&arch);

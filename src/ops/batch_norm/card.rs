@@ -5,6 +5,7 @@ use candle_core::{D, DType, Tensor};
 use super::{Affine, Gradients};
 use crate::ops::activation::Activation;
 use crate::ops::card::columns::{Columns, FOLDED, Parts, pack};
+use crate::ops::card::prepared::{Of, changed, prepared};
 use crate::ops::card::{Call, Card, constant, expect, suffix};
 use crate::ops::same::same;
 use crate::{Error, Result};
@@ -123,6 +124,7 @@ pub fn train(
             .double(momentum)
             .tensor(&saved),
     )?;
+    changed(Of::Statistics);
     let saved = Saved {
         channels: saved,
         count: rows,
@@ -142,17 +144,28 @@ pub fn evaluate(
 ) -> Result<(Tensor, super::Saved)> {
     let Sizes { rows, channels } = Sizes::of(x)?;
     check(affine, channels)?;
-    let saved = card.scratch(&[4, channels], DType::F32)?;
-    card.launch(
-        &Call::elements(MODULE, "batch_norm_constants", channels)
-            .tensor(affine.gamma)
-            .tensor(affine.beta)
-            .tensor(affine.running_mean)
-            .tensor(affine.running_var)
-            .int(channels)
-            .double(affine.eps)
-            .tensor(&saved),
-    )?;
+    let form = ("batch norm", Of::Statistics);
+    let [gamma, beta, mean, var] = [
+        affine.gamma,
+        affine.beta,
+        affine.running_mean,
+        affine.running_var,
+    ]
+    .map(Tensor::clone);
+    let eps = affine.eps;
+    let shape = (&[4, channels][..], DType::F32);
+    let saved = prepared(card, form, affine.gamma, shape, move |card, saved| {
+        card.launch(
+            &Call::elements(MODULE, "batch_norm_constants", channels)
+                .tensor(&gamma)
+                .tensor(&beta)
+                .tensor(&mean)
+                .tensor(&var)
+                .int(channels)
+                .double(eps)
+                .tensor(saved),
+        )
+    })?;
     let saved = Saved {
         channels: saved,
         count: rows,

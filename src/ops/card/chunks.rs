@@ -2,6 +2,7 @@
 
 use candle_core::{DType, Tensor};
 
+use super::prepared::{Of, changed};
 use super::{Call, Card, constant, expect};
 use crate::ops::same::same;
 use crate::{Error, Result};
@@ -54,7 +55,9 @@ pub fn launch<const N: usize>(
         words.narrow(0, table, length - table)?,
     );
     let call = Call::blocks(name, name, [count as u32, 1, 1]);
-    card.launch(&rest(call.tensor(&rows).tensor(&blocks)))
+    card.launch(&rest(call.tensor(&rows).tensor(&blocks)))?;
+    changed(Of::Weights);
+    Ok(())
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ pub mod host;
 mod nvidia;
 #[cfg(feature = "cuda")]
 mod nvidia;
+pub mod prepared;
 mod source;
 
 pub use call::{Arg, Call};

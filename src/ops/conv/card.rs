@@ -8,7 +8,6 @@ use super::{depthwise, filters};
 use crate::Result;
 use crate::ops::bias;
 use crate::ops::card::{Card, Direction, Product};
-use crate::ops::linear::card::in_type_of;
 
 pub fn forward(
     card: &dyn Card,
@@ -28,7 +27,7 @@ pub fn forward(
                 n: sizes.c_out,
                 a: x,
                 a_turned: false,
-                b: &in_type_of(weight, x)?,
+                b: &filters::card::in_type_of(card, weight, x)?,
                 b_turned: true,
                 c: &y,
             })?;
@@ -63,7 +62,7 @@ pub fn backward_input(
                 n: sizes.c_in,
                 a: dy,
                 a_turned: false,
-                b: &in_type_of(weight, dy)?,
+                b: &filters::card::in_type_of(card, weight, dy)?,
                 b_turned: false,
                 c: &dx,
             })?;

@@ -7,7 +7,7 @@
 pub(in crate::ops) mod card;
 pub(in crate::ops) mod cpu;
 mod depthwise;
-mod filters;
+pub(in crate::ops) mod filters;
 pub mod geometry;
 mod patches;
 mod planes;

@@ -1,15 +1,18 @@
 //! Dropout on a card: the same masks, bit for bit.
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 
 use crate::Result;
-use crate::ops::card::{Call, Card, THREADS, constant, suffix};
+use crate::ops::card::{Call, Card, THREADS, constant, expect, suffix};
 use crate::ops::dropout::Mask;
 
 /// Words of a block of the generator, one for each element.
 const WORDS: usize = constant(include_str!("kernel.cu"), "WORDS");
 
-pub fn apply(card: &dyn Card, x: &Tensor, mask: Mask) -> Result<Tensor> {
+pub fn apply(card: &dyn Card, x: &Tensor, mask: Mask, at: Option<&Tensor>) -> Result<Tensor> {
+    if let Some(at) = at {
+        expect::tensor("a pass's coordinates", at, &[3], DType::I64)?;
+    }
     let y = card.scratch(x.dims(), x.dtype())?;
     let n = x.elem_count();
     let blocks = n.div_ceil(THREADS as usize * WORDS) as u32;
@@ -19,6 +22,7 @@ pub fn apply(card: &dyn Card, x: &Tensor, mask: Mask) -> Result<Tensor> {
             .tensor(x)
             .tensor(&y)
             .size(n)
+            .optional(at)
             .word(mask.seed)
             .word(mask.epoch)
             .word(mask.batch)
@@ -35,7 +39,6 @@ mod tests {
     use super::*;
     use crate::ops::card::host::{close, each_type, within};
     use crate::rng::name_index;
-    use candle_core::DType;
 
     #[test]
     fn masks_are_those_of_the_cpu_bit_for_bit() {
@@ -57,8 +60,18 @@ mod tests {
                     layer: name_index("classifier.1"),
                     p,
                 };
-                let y = apply(card, &x, mask).unwrap();
-                let expected = cpu::apply(&card.wide(&x), mask).unwrap();
+                let y = apply(card, &x, mask, None).unwrap();
+                let at = [mask.seed, mask.epoch, mask.batch].map(|word| word as i64);
+                let at = Tensor::new(&at, card.device()).unwrap();
+                let elsewhere = Mask {
+                    seed: 9,
+                    epoch: 9,
+                    batch: 9,
+                    ..mask
+                };
+                let told = apply(card, &x, elsewhere, Some(&at)).unwrap();
+                within(&told, &y, 0.0);
+                let expected = cpu::apply(&card.wide(&x), mask, None).unwrap();
                 close(&y, &expected, dtype);
                 let zeros = |t: &Tensor| -> Vec<u8> {
                     let t = t.eq(0.0).unwrap().flatten_all().unwrap();
@@ -66,7 +79,7 @@ mod tests {
                 };
                 assert_eq!(zeros(&y), zeros(&expected));
                 if dtype == DType::F32 {
-                    within(&y, &cpu::apply(&x, mask).unwrap(), 0.0);
+                    within(&y, &cpu::apply(&x, mask, None).unwrap(), 0.0);
                 }
             }
         });

@@ -13,7 +13,7 @@ use crate::{Result, with_real};
 /// Elements that share one stretch of the generator's sequence: 16 words make a block of the cipher.
 const STRETCH: usize = 1 << 12;
 
-pub fn apply(x: &Tensor, mask: Mask) -> Result<Tensor> {
+pub fn apply(x: &Tensor, mask: Mask, _: Option<&Tensor>) -> Result<Tensor> {
     let keep = 1.0 / (1.0 - mask.p);
     let threshold = mask.threshold();
     with_real!(x.dtype(), T => {

@@ -28,6 +28,7 @@ impl Mask {
 }
 
 ops! {
-    /// `x` with the mask applied. The same call on the output's gradient gives the input's gradient.
-    pub fn apply(x: &Tensor, mask: Mask) -> Result<Tensor>
+    /// `x` with the mask applied. The same call on the output's gradient gives the input's gradient. On a card, `at` holds
+    /// the mask's seed, epoch and batch instead, int64, where they are known only when a recording is replayed.
+    pub fn apply(x: &Tensor, mask: Mask, at: Option<&Tensor>) -> Result<Tensor>
 }

@@ -6,11 +6,7 @@ use super::sizes;
 use crate::Result;
 use crate::ops::bias;
 use crate::ops::card::{Card, Product};
-
-/// A weight in the type of the activations that it meets.
-pub fn in_type_of(weight: &Tensor, x: &Tensor) -> Result<Tensor> {
-    Ok(weight.to_dtype(x.dtype())?)
-}
+use crate::ops::conv::filters::card::in_type_of;
 
 pub fn forward(
     card: &dyn Card,
@@ -26,7 +22,7 @@ pub fn forward(
         n: out,
         a: x,
         a_turned: false,
-        b: &in_type_of(weight, x)?,
+        b: &in_type_of(card, weight, x)?,
         b_turned: true,
         c: &y,
     })?;
@@ -43,7 +39,7 @@ pub fn backward_input(card: &dyn Card, dy: &Tensor, weight: &Tensor) -> Result<T
         n: features,
         a: dy,
         a_turned: false,
-        b: &in_type_of(weight, dy)?,
+        b: &in_type_of(card, weight, dy)?,
         b_turned: false,
         c: &dx,
     })?;

@@ -108,17 +108,22 @@ fn keep_memory(device: &CudaDevice) -> Result<()> {
     }
     context.bind_to_thread().map_err(failed)?;
     let mut threshold = u64::MAX;
-    // SAFETY: the pool is the device's own, and the attribute is a 64-bit number.
+    // SAFETY: the attribute is a 64-bit number.
     unsafe {
-        let pool = result::device::get_default_mem_pool(context.cu_device()).map_err(failed)?;
         sys::cuMemPoolSetAttribute(
-            pool,
+            pool(&stream)?,
             sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD,
             (&raw mut threshold).cast::<c_void>(),
         )
         .result()
         .map_err(failed)
     }
+}
+
+/// The pool that a queue's memory comes from.
+fn pool(stream: &CudaStream) -> Result<sys::CUmemoryPool> {
+    // SAFETY: the device is open.
+    unsafe { result::device::get_default_mem_pool(stream.context().cu_device()) }.map_err(failed)
 }
 
 /// One card, for one thread.
@@ -281,6 +286,14 @@ impl Card for Nvidia {
         left.map_err(failed)?;
         let graph = graph.map_err(failed)?;
         let graph = graph.ok_or_else(|| Error::failed("CUDA: an empty recording"))?;
+        if self.stream.context().has_async_alloc() {
+            // What its steps took one by one is kept for them; the recording has memory of its own.
+            self.stream.synchronize().map_err(failed)?;
+            // SAFETY: the pool is the device's own.
+            unsafe { sys::cuMemPoolTrimTo(pool(&self.stream)?, 0) }
+                .result()
+                .map_err(failed)?;
+        }
         Ok(Box::new(Graph { graph, _work: work }))
     }
 

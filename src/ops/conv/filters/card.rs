@@ -2,6 +2,7 @@
 
 use candle_core::{DType, Tensor};
 
+use crate::ops::card::prepared::{Of, prepared};
 use crate::ops::card::{Call, Card, constant, expect, suffix};
 use crate::{Error, Result};
 
@@ -14,10 +15,21 @@ const ENOUGH_BLOCKS: usize = 528;
 pub fn to_channels_last(card: &dyn Card, weight: &Tensor, dtype: DType) -> Result<Tensor> {
     let (outputs, inputs, kh, kw) = weight.dims4()?;
     expect::tensor("a filter's weights", weight, weight.dims(), DType::F32)?;
-    let to = card.scratch(&[outputs, kh, kw, inputs], dtype)?;
-    let call = Call::blocks("filters", "filters_to_channels_last", [1; 3]).of(suffix(dtype)?);
-    launch(card, call, (weight, &to), [outputs, inputs, kh, kw])?;
-    Ok(to)
+    let (form, shape) = (("channels last", Of::Weights), [outputs, kh, kw, inputs]);
+    let from = weight.clone();
+    prepared(card, form, weight, (&shape, dtype), move |card, to| {
+        let call = Call::blocks("filters", "filters_to_channels_last", [1; 3]).of(suffix(dtype)?);
+        launch(card, call, (&from, to), [outputs, inputs, kh, kw])
+    })
+}
+
+/// Weights of `(out, in)`, or of `(out, in, 1, 1)`, in the type of the activations that they meet.
+pub fn in_type_of(card: &dyn Card, weight: &Tensor, x: &Tensor) -> Result<Tensor> {
+    if weight.dtype() == x.dtype() {
+        return Ok(weight.clone());
+    }
+    let (outputs, inputs) = (weight.dim(0)?, weight.dim(1)?);
+    to_channels_last(card, &weight.reshape((outputs, inputs, 1, 1))?, x.dtype())
 }
 
 /// A gradient of `(out, kh, kw, in/groups)`, of either type of activations, as `(out, in/groups, kh, kw)` in float32.

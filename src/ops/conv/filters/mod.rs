@@ -1,4 +1,4 @@
 //! A convolution's weights in the orders that its algorithms take.
 
-pub(super) mod card;
+pub(in crate::ops) mod card;
 pub(super) mod cpu;
