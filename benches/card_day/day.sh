@@ -8,7 +8,7 @@
 #   devices    what the program sees
 #   cuda       ops, models and runs in three precisions beside the CPU
 #   parity     logits and signs of one attack step of every architecture beside float64 and PyTorch (needs RUNNER_PYTHON)
-#   cifar      a training of ResNet-18 on the CIFAR-10 of DATA, interrupted and resumed (needs DATA)
+#   cifar      an adversarial training on the CIFAR-10 of DATA, killed and resumed (needs DATA)
 #   speed      beside PyTorch, tf32 and bf16 (needs RUNNER_PYTHON)
 #   kernels    where the time of a step goes (needs ncu)
 #   sanitizer  the op tests under compute-sanitizer
@@ -24,7 +24,7 @@ export RUNNER_PYTHON=$python
 works=(${WORKS:-adversarial:mobilenet_v2 adversarial:resnet18 adversarial:resnet50 pgd20:resnet18})
 
 devices() { nvidia-smi -L; "$bin/runner" devices; }
-cuda() { "$bin/cuda" --test-threads "${TEST_THREADS:-4}"; }
+cuda() { "$bin/cuda"; }
 parity() { RUNNER_PARITY=${RUNNER_PARITY:-all} "$bin/parity" card --nocapture; }
 speed() {
   "$python" "$here/../vs_pytorch/compare.py" --device cuda --ours "$bin/vs_pytorch" \
@@ -44,13 +44,16 @@ kernels() {
 sanitizer() {
   compute-sanitizer --tool memcheck --error-exitcode 9 "$bin/cuda" ops --test-threads 1 2>&1 | tail -25
 }
+# Two epochs in one go, and again with a kill in the first: the same weights.
 cifar() {
-  local results=$logs/results spec="$root/experiments/adv_train_cifar10.toml"
-  local settings=(model.arch=resnet18 train.epochs=3 data.path="${DATA:?the folder of CIFAR-10}")
-  "$bin/runner" "$spec" "${settings[@]}" --device cuda --results "$results" --fresh &
-  local run=$!
-  sleep "${KILL_AFTER:-15}"; kill -9 "$run"; wait "$run" 2> /dev/null
-  "$bin/runner" "$spec" "${settings[@]}" --device cuda --results "$results"
+  local settings=("$root/experiments/adv_train_mnv2.toml" data.dir="${DATA:?the folder of CIFAR-10}" train.epochs=2)
+  local run=("$bin/runner" "${settings[@]}" --device cuda --results)
+  "${run[@]}" "$logs/whole" --fresh
+  "${run[@]}" "$logs/killed" --fresh &
+  sleep "${KILL_AFTER:-16}"; kill -9 $!; wait $! 2> /dev/null
+  "${run[@]}" "$logs/killed"
+  find "$logs/whole" "$logs/killed" -name metrics.csv -exec cat {} +
+  cmp "$(find "$logs/whole" -name final.safetensors)" "$(find "$logs/killed" -name final.safetensors)"
 }
 
 parts=("$@")

@@ -278,12 +278,14 @@ fn models() {
     for arch in chosen() {
         let (mut weights, reference) = pytorch.ask(&arch);
         adapt(arch.split(':').next().unwrap(), &mut weights).unwrap();
-        let of = |dtype| errors(&Side::new(
+        let of = |dtype| {
+            errors(&Side::new(
                 &arch,
                 (dtype, &Device::Cpu),
                 &weights,
                 &reference,
-            ));
+            ))
+        };
         let (double, single) = (of(DType::F64), of(DType::F32));
         let cell = |error: &Option<f64>| error.map_or("-".into(), |error| format!("{error:.0e}"));
         let mut cells = vec![arch.clone()];

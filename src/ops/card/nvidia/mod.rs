@@ -5,6 +5,7 @@ mod cudnn;
 #[cfg(not(feature = "cudnn"))]
 #[path = "without_cudnn.rs"]
 mod cudnn;
+mod graph;
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
@@ -14,8 +15,8 @@ use std::sync::Arc;
 
 use candle_core::cuda::cudarc::cublas::{CudaBlas, result as cublas, sys as blas};
 use candle_core::cuda::cudarc::driver::{
-    CudaContext, CudaFunction, CudaGraph, CudaModule, CudaSlice, CudaStream, DevicePtr,
-    LaunchConfig, PushKernelArg, result, sys,
+    CudaContext, CudaFunction, CudaModule, CudaSlice, CudaStream, DevicePtr, LaunchConfig,
+    PushKernelArg, result, sys,
 };
 use candle_core::cuda::{CudaStorageSlice, DeviceId};
 use candle_core::{CudaDevice, DType, Device, Storage, Tensor};
@@ -276,25 +277,7 @@ impl Card for Nvidia {
     }
 
     fn record(&self, work: Box<dyn Fn() -> Result<()>>) -> Result<Box<dyn Recording>> {
-        let begin = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
-        self.stream.begin_capture(begin).map_err(failed)?;
-        let done = work();
-        let graph = self.stream.end_capture(sys::CUgraphInstantiate_flags(0));
-        // What a recording that failed left in the driver's state is reported here, not by whatever comes next.
-        let left = self.stream.context().check_err();
-        done?;
-        left.map_err(failed)?;
-        let graph = graph.map_err(failed)?;
-        let graph = graph.ok_or_else(|| Error::failed("CUDA: an empty recording"))?;
-        if self.stream.context().has_async_alloc() {
-            // What its steps took one by one is kept for them; the recording has memory of its own.
-            self.stream.synchronize().map_err(failed)?;
-            // SAFETY: the pool is the device's own.
-            unsafe { sys::cuMemPoolTrimTo(pool(&self.stream)?, 0) }
-                .result()
-                .map_err(failed)?;
-        }
-        Ok(Box::new(Graph { graph, _work: work }))
+        graph::record(&self.stream, work)
     }
 
     fn multiply(&self, product: &Product<'_>) -> Result<()> {
@@ -367,18 +350,6 @@ impl Card for Nvidia {
         let cudnn = self.cudnn.get();
         let cudnn = cudnn.ok_or_else(|| Error::failed("cuDNN did not start"))?;
         cudnn.convolve(self, direction, sizes, x, w, y)
-    }
-}
-
-/// A CUDA graph, and the work that holds the tensors at its addresses.
-struct Graph {
-    graph: CudaGraph,
-    _work: Box<dyn Fn() -> Result<()>>,
-}
-
-impl Recording for Graph {
-    fn replay(&self) -> Result<()> {
-        self.graph.launch().map_err(failed)
     }
 }
 

@@ -1,0 +1,146 @@
+use super::*;
+use crate::attacks::Victim;
+use crate::models::{self, ModelConfig};
+use crate::nn::{
+    BatchNorm2d, Builder, Conv2d, ConvConfig, Dropout, Init, Linear, Module, Var, batch_norm2d,
+    conv2d, dropout, linear, structure,
+};
+use crate::ops::card::host::{numbers, on_host};
+use candle_core::{DType, Device};
+
+fn flat(tensor: &Tensor) -> Vec<f32> {
+    tensor.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+fn images(seed: u64, n: usize) -> Tensor {
+    let shape = [n, 1, 28, 28];
+    Tensor::from_vec(numbers(&shape, seed, 1.0), &shape, &Device::Cpu).unwrap()
+}
+
+#[test]
+fn a_replay_computes_what_the_pass_does() {
+    on_host(|| {
+        let network = models::build("lenet5", &ModelConfig::new([1, 28, 28], 10)).unwrap();
+        let all = vec![true; network.activations().len()];
+        let plans = [LinearPlan::none(), LinearPlan::new(all)];
+        for round in 0..4u64 {
+            let x = images(round, 3);
+            let labels = [round as u32, 1, 9];
+            let expected = network.function().logits(&x).unwrap();
+            let found = logits(&network, &x).unwrap();
+            assert_eq!(found.is_some(), round > 0);
+            if let Some(found) = found {
+                assert_eq!(flat(&found), flat(&expected));
+            }
+            for plan in &plans {
+                let gradient =
+                    |weight| cross_entropy_gradient(&network, plan, &x, &labels, weight).unwrap();
+                let victim = Victim::new(&network, plan.clone());
+                let expected = victim.cross_entropy_gradient(&x, &labels).unwrap();
+                let found = gradient(1.0);
+                assert_eq!(found.is_some(), round > 0);
+                if let Some(found) = found {
+                    assert_eq!(flat(&found), flat(&expected));
+                    let negative = gradient(-1.0).map(|g| flat(&g.neg().unwrap()));
+                    assert!(negative.is_none_or(|g| g == flat(&expected)));
+                }
+            }
+            // The weights of later rounds are others.
+            for param in network.parameters() {
+                let moved = (param.tensor() * 0.9).unwrap();
+                param.set(&moved).unwrap();
+            }
+        }
+        let known = |network: &Network| {
+            let at = Arc::as_ptr(network.function());
+            PASSES.with_borrow(|passes| passes.get(&at).map_or(0, |passes| passes.known.len()))
+        };
+        assert_eq!(known(&network), 5);
+        for n in 4..40 {
+            logits(&network, &images(9, n)).unwrap();
+        }
+        assert_eq!(known(&network), MOST);
+        let other = models::build("lenet5", &ModelConfig::new([1, 28, 28], 10)).unwrap();
+        drop(network);
+        assert!(logits(&other, &images(1, 3)).unwrap().is_none());
+        PASSES.with_borrow(|passes| assert_eq!(passes.len(), 1));
+    });
+}
+
+/// One of each layer that a training pass treats otherwise than an evaluation.
+struct Small {
+    conv: Conv2d,
+    norm: BatchNorm2d,
+    dropout: Dropout,
+    linear: Linear,
+}
+
+impl Module for Small {
+    fn forward(&self, tape: &Tape, x: &Var) -> Result<Var> {
+        let x = self.norm.forward(tape, &self.conv.forward(tape, x)?)?;
+        let x = self.dropout.forward(tape, &x)?;
+        self.linear.forward(tape, &structure::flatten(tape, &x)?)
+    }
+}
+
+fn small() -> Network {
+    let define = |b: &Builder| -> Result<Box<dyn Module>> {
+        let config = ConvConfig::same(3, 1, Init::TorchDefault);
+        Ok(Box::new(Small {
+            conv: conv2d(&b.pp("conv"), 2, 3, 3, config)?,
+            norm: batch_norm2d(&b.pp("norm"), 3)?,
+            dropout: dropout(&b.pp("dropout"), 0.3)?,
+            linear: linear(&b.pp("linear"), 3 * 16, 4, Init::TorchDefault)?,
+        }))
+    };
+    Network::build(1, DType::F32, &Device::Cpu, None, define).unwrap()
+}
+
+#[test]
+fn a_recorded_training_is_the_training() {
+    on_host(|| {
+        let (recorded, plain) = (small(), small());
+        for batch in 0..4 {
+            let shape = [5, 2, 4, 4];
+            let x = Tensor::from_vec(numbers(&shape, batch, 1.0), &shape, &Device::Cpu).unwrap();
+            let (labels, plan) = ([0, 1, 2, 3, batch as u32], LinearPlan::none());
+            let at = Coordinates {
+                seed: 3,
+                epoch: 1,
+                batch,
+            };
+            let tape = Tape::new(Pass::training(plan.clone(), at));
+            let logits = plain.forward(&tape, &tape.input(&x)).unwrap();
+            let (losses, gradient) = cross_entropy::queue(logits.tensor(), &labels, 0.2).unwrap();
+            let gradients = tape.backward(&logits, gradient).unwrap();
+            let found = training(&recorded, &plan, &x, &labels, at).unwrap();
+            assert_eq!(found.is_some(), batch > 0);
+            if let Some(found) = found {
+                assert_eq!(flat(&found.logits), flat(logits.tensor()));
+                assert_eq!(found.losses.read().unwrap(), losses.read().unwrap());
+                for param in plain.parameters() {
+                    let of = |gradients: &Gradients| flat(gradients.parameter(param).unwrap());
+                    assert_eq!(of(&found.gradients), of(&gradients), "{}", param.name());
+                }
+            } else {
+                // Its first time the pass is the caller's to compute.
+                let tape = Tape::new(Pass::training(plan, at));
+                recorded.forward(&tape, &tape.input(&x)).unwrap();
+            }
+            let pairs = plain.buffers().iter().zip(recorded.buffers());
+            pairs.for_each(|(a, b)| assert_eq!(flat(a.tensor()), flat(b.tensor())));
+            // An evaluation in between sees the statistics as they are.
+            for network in [&plain, &recorded] {
+                let found = logits_of(network, &x);
+                assert_eq!(found, flat(&network.function().logits(&x).unwrap()));
+                for param in network.parameters() {
+                    param.set(&(param.tensor() * 0.9).unwrap()).unwrap();
+                }
+            }
+        }
+    });
+}
+
+fn logits_of(network: &Network, x: &Tensor) -> Vec<f32> {
+    flat(&network.logits(x).unwrap())
+}
