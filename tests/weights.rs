@@ -1,7 +1,7 @@
 //! Files that PyTorch wrote (tests/parity/make_weight_fixtures.py) and what becomes of them.
 
 use candle_core::{DType, Tensor};
-use runner::weights::{TensorInfo, inspect, load_tensors};
+use runner::weights::{TensorInfo, inspect, inspect_entry, load_entry, load_tensors};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -151,6 +151,23 @@ fn an_inspection_shows_the_types_of_the_file() {
 }
 
 #[test]
+fn one_of_several_entries_can_be_chosen() {
+    let file = fixture("averaged.pt");
+    for (entry, bias) in [
+        (None, [1.0, 2.0]),
+        (Some("ema"), [2.0, 3.0]),
+        (Some("swa"), [2.0, 3.0]),
+    ] {
+        let tensors = load_entry(&file, entry).unwrap();
+        check(&tensors, "conv.bias", DType::F32, &[2], &bias);
+        assert_eq!(inspect_entry(&file, entry).unwrap().len(), tensors.len());
+    }
+    let message = load_entry(&file, Some("best")).unwrap_err().to_string();
+    let expected = "it has no state dict under \"best\"; those of known names: [state_dict, ema]";
+    assert!(message.contains(expected), "{message}");
+}
+
+#[test]
 fn what_is_not_plain_data_is_refused_by_name() {
     let cases = [
         (
@@ -167,8 +184,8 @@ fn what_is_not_plain_data_is_refused_by_name() {
         ),
         (
             "no_tensors.pt",
-            "it holds no tensors, neither by themselves nor under state_dict, model_state_dict, net, model; its keys \
-             begin with [epoch, loss]",
+            "it holds no tensors, neither by themselves nor in an entry such as state_dict, model_state_dict, net, \
+             model; its keys begin with [epoch, loss]",
         ),
     ];
     for (file, expected) in cases {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::output::out;
-use crate::weights::{inspect, load_tensors, save_safetensors};
+use crate::weights::{inspect_entry, load_entry, save_safetensors};
 use crate::{Error, Result};
 
 #[derive(Debug, Args)]
@@ -22,6 +22,9 @@ enum Action {
     Inspect {
         /// The file; nothing in it is executed
         file: PathBuf,
+        /// The entry of a torch file to look into, as in "ema"
+        #[arg(long)]
+        entry: Option<String>,
     },
     /// Write the tensors of any readable file as .safetensors
     #[command(after_help = "Example:\n  runner weights convert resnet18.pt resnet18.safetensors")]
@@ -32,6 +35,9 @@ enum Action {
         /// The file to write; an existing one is not overwritten
         #[arg(value_name = "OUT.safetensors")]
         to: PathBuf,
+        /// The entry of a torch file to take, as in "ema"
+        #[arg(long)]
+        entry: Option<String>,
     },
 }
 
@@ -41,8 +47,8 @@ enum Action {
 /// A file that cannot be read or is damaged, a target that exists or has another ending.
 pub fn weights(args: WeightsArgs) -> Result<()> {
     match args.action {
-        Action::Inspect { file } => {
-            let tensors = inspect(&file)?;
+        Action::Inspect { file, entry } => {
+            let tensors = inspect_entry(&file, entry.as_deref())?;
             let width = tensors
                 .iter()
                 .map(|tensor| tensor.name.len())
@@ -60,7 +66,7 @@ pub fn weights(args: WeightsArgs) -> Result<()> {
             text.push_str(&format!("{} tensors, {numbers} numbers\n", tensors.len()));
             out(&text)
         }
-        Action::Convert { from, to } => {
+        Action::Convert { from, to, entry } => {
             if to.extension().is_none_or(|ending| ending != "safetensors") {
                 return Err(Error::spec(format!(
                     "{}: expected a file that ends in .safetensors",
@@ -73,7 +79,7 @@ pub fn weights(args: WeightsArgs) -> Result<()> {
                     to.display()
                 )));
             }
-            let tensors = load_tensors(&from)?;
+            let tensors = load_entry(&from, entry.as_deref())?;
             save_safetensors(&to, &tensors, HashMap::new())?;
             out(&format!("{}: {} tensors\n", to.display(), tensors.len()))
         }

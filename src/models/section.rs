@@ -1,5 +1,6 @@
 //! `[model]`: the network.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -93,6 +94,11 @@ section! {
         /// Initial weights: a file relative to the working directory, or "@id" of a training stage, "@id.best" for its best
         /// checkpoint, "@id.last" for its newest; default random.
         weights: Option<WeightsRef> [optional],
+        /// The entry of a torch file that holds the weights, as in "ema"; default the first of those that are common.
+        weights_entry: Option<String> [optional],
+        /// New names of the weights' tensors, before they are compared with the network's: { "old.*" = "new.*" }, with one
+        /// `*` for the rest of a name; default none.
+        rename: BTreeMap<String, String> [or BTreeMap::new()],
         /// Stands in for every ReLU and ReLU6: "relu" or "silu"; default the architecture's own.
         activation: Option<Rectifier> [optional],
         /// Stem of ResNets, ResNeXts and DenseNets: "3x3-maxpool" (a 3x3 convolution, then a max-pool of stride 2) or "3x3"
@@ -126,6 +132,20 @@ section! {
             fields.idle("dropout", &mut dropout, None, "only training drops anything");
         } else if dropout == Some(None) {
             dropout = own_dropout.or(Some(None));
+        }
+        if !matches!(weights, Some(Some(WeightsRef::File(_)))) {
+            let why = "weights names no file";
+            fields.idle("weights_entry", &mut weights_entry, None, why);
+            fields.idle("rename", &mut rename, BTreeMap::new(), why);
+        }
+        for (old, new) in rename.iter().flatten() {
+            let stars = |pattern: &str| pattern.matches('*').count();
+            if stars(old) > 1 || stars(new) > stars(old) {
+                fields.fault("rename", &format!(
+                    "expected at most one * in each old name, and none in a new one without, found \"{old}\" = \"{new}\""
+                ));
+                break;
+            }
         }
         if widths.as_ref().is_some_and(|widths| widths.as_ref().is_some_and(Vec::is_empty)) {
             fields.fault("widths", "expected at least one width, found []");

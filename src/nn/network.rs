@@ -11,6 +11,7 @@ use super::pass::Pass;
 use super::replay;
 use super::structure::enter;
 use super::tape::{Tape, Var};
+use crate::choice::nearest;
 use crate::ops::card::prepared;
 use crate::ops::device::{bring, enter_for};
 use crate::ops::image::Normalize;
@@ -167,7 +168,15 @@ impl Network {
         for param in &all {
             let (name, expected) = (param.name(), param.tensor().dims());
             match state.get(name) {
-                None => faults.push(format!("tensor {name} of shape {expected:?} is missing")),
+                None => {
+                    let unused = state.iter().filter(|(other, tensor)| {
+                        tensor.dims() == expected && !all.iter().any(|p| p.name() == other.as_str())
+                    });
+                    let near = nearest(name, unused.map(|(other, _)| other.as_str()));
+                    let near = near.map(|near| format!(" (the weights have {near} of that shape)"));
+                    let near = near.unwrap_or_default();
+                    faults.push(format!("tensor {name} of shape {expected:?} is missing{near}"));
+                }
                 Some(found) if found.dims() != expected => faults.push(format!(
                     "tensor {name}: the model has shape {expected:?}, the weights have {:?}",
                     found.dims()
@@ -185,6 +194,19 @@ impl Network {
             faults.truncate(FAULTS_SHOWN);
             if more > 0 {
                 faults.push(format!("and {more} more"));
+            }
+            let unused = state
+                .iter()
+                .filter(|(name, _)| !all.iter().any(|p| p.name() == *name));
+            let unused = unused.map(|(name, tensor)| format!("{name} {:?}", tensor.dims()));
+            let unused: Vec<String> = unused.collect();
+            if !unused.is_empty() {
+                let shown = &unused[..unused.len().min(FAULTS_SHOWN)];
+                let count = unused.len();
+                faults.push(format!(
+                    "unused of the weights are {count}: {}",
+                    shown.join(", ")
+                ));
             }
             return Err(Error::failed(faults.join("; ")));
         }

@@ -71,6 +71,7 @@ pub fn check_data(runs: &[PlannedRun]) -> Result<()> {
             Some((known_shape(spec)?, classes))
         });
         for used in stage.models() {
+            let entry = used.model.weights_entry.as_deref();
             let Some(WeightsRef::File(path)) = &used.model.weights else {
                 continue;
             };
@@ -80,7 +81,7 @@ pub fn check_data(runs: &[PlannedRun]) -> Result<()> {
             match form {
                 Some((shape, classes)) => faults.note(check_weights(&used, shape, classes)),
                 // What they have to fit is not known: they are there, at least.
-                None => faults.note(inspect_weights(path).map(drop)),
+                None => faults.note(inspect_weights(path, entry).map(drop)),
             };
         }
     }

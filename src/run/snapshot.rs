@@ -10,7 +10,7 @@ use super::files;
 use super::retention::Stamp;
 use super::store::{BEST, LAST};
 use crate::error::Result;
-use crate::weights::{TensorInfo, Tensors, inspect, load_tensors};
+use crate::weights::{TensorInfo, Tensors, inspect_entry, load_entry};
 
 /// What the names of a model's tensors begin with in a checkpoint; the optimizer's stand beside them.
 const MODEL: &str = "model.";
@@ -35,25 +35,25 @@ pub fn weights_file(path: &Path) -> PathBuf {
     }
 }
 
-/// The weights at a path, under the names of the model's tensors.
+/// The weights at a path, under the names of the model's tensors; of a torch file those of its entry `chosen`, where one is.
 ///
 /// # Errors
-/// As [`load_tensors`] and [`Checkpoint::load`].
-pub fn read_weights(path: &Path) -> Result<Tensors> {
+/// As [`load_entry`] and [`Checkpoint::load`].
+pub fn read_weights(path: &Path, chosen: Option<&str>) -> Result<Tensors> {
     let path = weights_file(path);
-    if is_checkpoint(&path, &inspect(&path)?) {
+    if is_checkpoint(&path, &inspect_entry(&path, chosen)?) {
         return Ok(of_model(Checkpoint::load(&path, &Device::Cpu)?));
     }
-    load_tensors(&path)
+    load_entry(&path, chosen)
 }
 
 /// What [`read_weights`] would read, without the tensors' values.
 ///
 /// # Errors
-/// As [`inspect`].
-pub fn inspect_weights(path: &Path) -> Result<Vec<TensorInfo>> {
+/// As [`inspect_entry`].
+pub fn inspect_weights(path: &Path, chosen: Option<&str>) -> Result<Vec<TensorInfo>> {
     let path = weights_file(path);
-    let found = inspect(&path)?;
+    let found = inspect_entry(&path, chosen)?;
     if !found.iter().any(|tensor| tensor.name.starts_with(MODEL)) {
         return Ok(found);
     }
@@ -139,8 +139,12 @@ mod tests {
             ("mine", 1.0),
         ] {
             let path = at.join(name);
-            assert_eq!(bias(&read_weights(&path).unwrap()), expected, "{name}");
-            let infos = inspect_weights(&path).unwrap();
+            assert_eq!(
+                bias(&read_weights(&path, None).unwrap()),
+                expected,
+                "{name}"
+            );
+            let infos = inspect_weights(&path, None).unwrap();
             let names: Vec<&str> = infos.iter().map(|tensor| tensor.name.as_str()).collect();
             assert_eq!(names, ["fc.bias"], "{name}");
         }
@@ -148,6 +152,6 @@ mod tests {
         assert_eq!(last_checkpoint(folder.path()), at.join("last"));
         fs::write(at.join("best"), "../../../etc/passwd\n").unwrap();
         assert_eq!(weights_file(&at.join("best")), at.join("best"));
-        assert!(read_weights(&at.join("best")).is_err());
+        assert!(read_weights(&at.join("best"), None).is_err());
     }
 }

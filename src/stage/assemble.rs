@@ -122,7 +122,7 @@ pub(crate) fn network(
     };
     let network = models::build(&spec.arch, &config)?;
     if let Some(path) = path {
-        weights::load(&path, spec, &network)?;
+        weights::load(&path, spec, &config, &network)?;
     }
     Ok(network)
 }

@@ -7,6 +7,7 @@
 
 mod element;
 mod layout;
+pub mod names;
 pub mod pickle;
 mod safetensors_file;
 mod state_dict;
@@ -43,17 +44,28 @@ enum Format {
 /// Reads all tensors of a `.pt`, `.pth` or `.safetensors` file, on the CPU, in their own types (`i8` comes as `i16`,
 /// `bool` as `u8`).
 ///
-/// In a torch file the tensors may stand alone or under `state_dict`, `model_state_dict`, `net` or `model`, whatever
-/// lies beside them. A prefix `module.` or `model.` that all names share is taken off.
+/// In a torch file the tensors may stand alone or in an entry such as `state_dict`, `model` or `ema`, whatever lies beside
+/// it: the first of the known ones is taken. A prefix such as `module.` that all names share is taken off.
 ///
 /// # Errors
 /// Files that are damaged or of another format, hold no tensors, or refer to any Python object that is not plain data;
 /// the message names the file and what to do.
 pub fn load_tensors(path: &Path) -> Result<Tensors> {
+    load_entry(path, None)
+}
+
+/// As [`load_tensors`], from the entry `chosen` of a torch file where one is.
+///
+/// # Errors
+/// A file without that entry too.
+pub fn load_entry(path: &Path, chosen: Option<&str>) -> Result<Tensors> {
     let tensors = match format(path)? {
-        Format::Safetensors => safetensors_file::read(path)?,
-        Format::TorchZip => torch_zip::read(path)?,
-        Format::TorchLegacy => torch_legacy::read(path)?,
+        Format::Safetensors => {
+            refuse_entry(path, chosen)?;
+            safetensors_file::read(path)?
+        }
+        Format::TorchZip => torch_zip::read(path, chosen)?,
+        Format::TorchLegacy => torch_legacy::read(path, chosen)?,
     };
     let prefix = state_dict::common_prefix(tensors.keys().map(String::as_str)).len();
     Ok(tensors
@@ -64,10 +76,18 @@ pub fn load_tensors(path: &Path) -> Result<Tensors> {
 
 /// What [`load_tensors`] would read, without the tensors' values, sorted by name.
 pub fn inspect(path: &Path) -> Result<Vec<TensorInfo>> {
+    inspect_entry(path, None)
+}
+
+/// What [`load_entry`] would read, likewise.
+pub fn inspect_entry(path: &Path, chosen: Option<&str>) -> Result<Vec<TensorInfo>> {
     let mut tensors = match format(path)? {
-        Format::Safetensors => safetensors_file::inspect(path)?,
-        Format::TorchZip => torch_zip::inspect(path)?,
-        Format::TorchLegacy => torch_legacy::inspect(path)?,
+        Format::Safetensors => {
+            refuse_entry(path, chosen)?;
+            safetensors_file::inspect(path)?
+        }
+        Format::TorchZip => torch_zip::inspect(path, chosen)?,
+        Format::TorchLegacy => torch_legacy::inspect(path, chosen)?,
     };
     let prefix = state_dict::common_prefix(tensors.iter().map(|tensor| tensor.name.as_str())).len();
     for tensor in &mut tensors {
@@ -85,6 +105,17 @@ pub fn metadata(path: &Path) -> Result<HashMap<String, String>> {
     match format(path)? {
         Format::Safetensors => safetensors_file::metadata(path),
         Format::TorchZip | Format::TorchLegacy => Ok(HashMap::new()),
+    }
+}
+
+/// A safetensors file has no entries to choose from.
+fn refuse_entry(path: &Path, chosen: Option<&str>) -> Result<()> {
+    match chosen {
+        None => Ok(()),
+        Some(chosen) => Err(Error::failed(format!(
+            "{}: a safetensors file has no entry \"{chosen}\"; remove model.weights_entry",
+            path.display()
+        ))),
     }
 }
 

@@ -8,10 +8,29 @@ use candle_core::Tensor;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// The keys under which training code keeps a state dict, the most specific first.
-const WRAPPERS: [&str; 4] = ["state_dict", "model_state_dict", "net", "model"];
-/// What `DataParallel` and training frameworks put before every name.
-const PREFIXES: [&str; 2] = ["module.", "model."];
+/// The entries in which training code keeps a state dict, the most specific first; averages come after the weights that
+/// they are of.
+const ENTRIES: [&str; 10] = [
+    "state_dict",
+    "model_state_dict",
+    "net",
+    "model",
+    "params",
+    "ema_state_dict",
+    "state_dict_ema",
+    "model_ema",
+    "ema",
+    "params_ema",
+];
+/// What `DataParallel`, `torch.compile` and training code put before every name.
+const PREFIXES: [&str; 6] = [
+    "module.",
+    "model.",
+    "_orig_mod.",
+    "net.",
+    "network.",
+    "backbone.",
+];
 /// How many times its length a file's tensors may take together, for weights that are shared or expanded.
 const MAX_GROWTH: u64 = 4;
 /// Added to that bound, for small files.
@@ -38,9 +57,9 @@ impl StoredTensor {
     }
 }
 
-/// The tensors of a file's pickle. What else lies in the state dict is passed over.
-pub(super) fn tensors(pickle: &Pickle) -> Result<Vec<StoredTensor>, String> {
-    let dict = state_dict(pickle);
+/// The tensors of a file's pickle, of its entry `chosen` where one is. What else lies in the state dict is passed over.
+pub(super) fn tensors(pickle: &Pickle, chosen: Option<&str>) -> Result<Vec<StoredTensor>, String> {
+    let dict = state_dict(pickle, chosen)?;
     let Node::Dict(entries) = pickle.node(dict) else {
         return Err(format!(
             "it holds a {}, a dict of tensors was expected",
@@ -75,8 +94,8 @@ pub(super) fn tensors(pickle: &Pickle) -> Result<Vec<StoredTensor>, String> {
             .filter_map(|&(key, _)| pickle.text(key))
             .collect();
         return Err(format!(
-            "it holds no tensors, neither by themselves nor under {}; its keys begin with [{}]",
-            WRAPPERS.join(", "),
+            "it holds no tensors, neither by themselves nor in an entry such as {}; its keys begin with [{}]",
+            ENTRIES[..4].join(", "),
             keys.join(", ")
                 .chars()
                 .take(200)
@@ -87,15 +106,29 @@ pub(super) fn tensors(pickle: &Pickle) -> Result<Vec<StoredTensor>, String> {
     Ok(tensors.into_values().collect())
 }
 
-fn state_dict(pickle: &Pickle) -> Id {
+/// The dict of the entry `chosen`, else of the first of [`ENTRIES`] that is there, else the whole.
+fn state_dict(pickle: &Pickle, chosen: Option<&str>) -> Result<Id, String> {
     let root = pickle.root();
-    let inner = WRAPPERS
-        .iter()
-        .filter_map(|wrapper| pickle.get(root, wrapper));
-    inner
-        .into_iter()
-        .find(|&value| matches!(pickle.node(value), Node::Dict(_)))
-        .unwrap_or(root)
+    let dict = |entry: &str| {
+        let value = pickle.get(root, entry)?;
+        matches!(pickle.node(value), Node::Dict(_)).then_some(value)
+    };
+    let known = || ENTRIES.iter().filter(|entry| dict(entry).is_some());
+    if let Some(chosen) = chosen {
+        let known: Vec<&str> = known().copied().collect();
+        return dict(chosen).ok_or_else(|| {
+            format!(
+                "it has no state dict under \"{chosen}\"; those of known names: [{}]",
+                known.join(", ")
+            )
+        });
+    }
+    if let (Some(taken), Some(other)) = (known().next(), known().nth(1)) {
+        tracing::info!(
+            "weights: taken from the entry \"{taken}\"; there is \"{other}\" too, see model.weights_entry"
+        );
+    }
+    Ok(known().next().and_then(|entry| dict(entry)).unwrap_or(root))
 }
 
 /// The prefixes that all names share, as one string.

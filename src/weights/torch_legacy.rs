@@ -14,11 +14,11 @@ use std::path::Path;
 const MAGIC: i128 = 0x1950_a86a_20f9_469c_fc6c;
 const VERSION: i128 = 1001;
 
-/// All tensors of the file's state dict, on the CPU.
-pub(super) fn read(path: &Path) -> Result<BTreeMap<String, Tensor>> {
+/// All tensors of the file's state dict, or of its entry `chosen`, on the CPU.
+pub(super) fn read(path: &Path, chosen: Option<&str>) -> Result<BTreeMap<String, Tensor>> {
     let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
     let fault = |fault| refused(path, fault);
-    let parts = Parts::parse(&bytes).map_err(fault)?;
+    let parts = Parts::parse(&bytes, chosen).map_err(fault)?;
     state_dict::materialise(parts.tensors, bytes.len() as u64, |tensor, len| {
         let start = parts.storages.get(tensor.storage.as_str()).copied();
         let content = start.and_then(|start| bytes.get(start..)?.get(..len));
@@ -30,9 +30,9 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<String, Tensor>> {
 }
 
 /// Names, shapes and types of the state dict's tensors.
-pub(super) fn inspect(path: &Path) -> Result<Vec<TensorInfo>> {
+pub(super) fn inspect(path: &Path, chosen: Option<&str>) -> Result<Vec<TensorInfo>> {
     let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
-    let parts = Parts::parse(&bytes).map_err(|fault| refused(path, fault))?;
+    let parts = Parts::parse(&bytes, chosen).map_err(|fault| refused(path, fault))?;
     Ok(parts.tensors.iter().map(StoredTensor::info).collect())
 }
 
@@ -43,7 +43,7 @@ struct Parts {
 }
 
 impl Parts {
-    fn parse(bytes: &[u8]) -> Result<Self, String> {
+    fn parse(bytes: &[u8], chosen: Option<&str>) -> Result<Self, String> {
         let mut at = 0;
         let mut next = || {
             let pickle = Pickle::parse(&bytes[at..])?;
@@ -67,7 +67,7 @@ impl Parts {
         let object = next()?;
         let keys = next()?;
         Ok(Self {
-            tensors: state_dict::tensors(&object)?,
+            tensors: state_dict::tensors(&object, chosen)?,
             storages: storages(bytes, at, &object, &keys)?,
         })
     }

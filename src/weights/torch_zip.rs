@@ -16,11 +16,11 @@ use zip::{CompressionMethod, ZipArchive};
 /// Far more than the pickle of any state dict has: its tensors' bytes lie outside.
 const MAX_PICKLE: usize = 256 << 20;
 
-/// All tensors of the file's state dict, on the CPU.
-pub(super) fn read(path: &Path) -> Result<BTreeMap<String, Tensor>> {
+/// All tensors of the file's state dict, or of its entry `chosen`, on the CPU.
+pub(super) fn read(path: &Path, chosen: Option<&str>) -> Result<BTreeMap<String, Tensor>> {
     let mut archive = Archive::open(path)?;
     let fault = |fault| refused(path, fault);
-    let tensors = archive.tensors().map_err(fault)?;
+    let tensors = archive.tensors(chosen).map_err(fault)?;
     state_dict::materialise(tensors, archive.file_len, |tensor, len| {
         let bytes = archive.entry(&format!("{}/data/{}", archive.folder, tensor.storage), len)?;
         Ok(Cow::Owned(bytes))
@@ -29,9 +29,11 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<String, Tensor>> {
 }
 
 /// Names, shapes and types of the state dict's tensors.
-pub(super) fn inspect(path: &Path) -> Result<Vec<TensorInfo>> {
+pub(super) fn inspect(path: &Path, chosen: Option<&str>) -> Result<Vec<TensorInfo>> {
     let mut archive = Archive::open(path)?;
-    let tensors = archive.tensors().map_err(|fault| refused(path, fault))?;
+    let tensors = archive
+        .tensors(chosen)
+        .map_err(|fault| refused(path, fault))?;
     Ok(tensors.iter().map(StoredTensor::info).collect())
 }
 
@@ -72,7 +74,7 @@ impl Archive {
         })
     }
 
-    fn tensors(&mut self) -> Result<Vec<StoredTensor>, String> {
+    fn tensors(&mut self, chosen: Option<&str>) -> Result<Vec<StoredTensor>, String> {
         let byte_order = format!("{}/byteorder", self.folder);
         if self.zip.index_for_name(&byte_order).is_some()
             && self.entry(&byte_order, 16)? != b"little"
@@ -80,7 +82,7 @@ impl Archive {
             return Err("its numbers are not little-endian".to_string());
         }
         let pickle = self.entry(&format!("{}/data.pkl", self.folder), MAX_PICKLE)?;
-        state_dict::tensors(&Pickle::parse(&pickle)?)
+        state_dict::tensors(&Pickle::parse(&pickle)?, chosen)
     }
 
     /// The bytes of an entry, `at_most` of them. An entry may claim any size; only what the file has is read.

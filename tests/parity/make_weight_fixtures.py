@@ -73,6 +73,11 @@ def main():
     net = torch.nn.Conv2d(1, 1, 1)
     torch.save({"net": state, "optimizer": torch.optim.Adam(net.parameters()).state_dict()}, FOLDER / "optimizer.pt")
 
+    # Behind a compiled and a parallel module, with an average beside it.
+    average = OrderedDict(("_orig_mod.module." + name, value + 1) for name, value in state.items())
+    compiled = OrderedDict(("_orig_mod.module." + name, value) for name, value in state.items())
+    torch.save({"state_dict": compiled, "ema": average, "swa": average}, FOLDER / "averaged.pt")
+
     # What must be refused.
     torch.save({"net": state, "args": types.SimpleNamespace(lr=0.1)}, FOLDER / "namespace.pt")
     torch.save(net, FOLDER / "module.pt")

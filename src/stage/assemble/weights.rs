@@ -10,11 +10,12 @@ use crate::experiment::ModelUse;
 use crate::models::{self, ModelConfig, Origin, Stem, stem_of_weights};
 use crate::models::{ModelSpec, Moment, Rectifier, WeightsRef};
 use crate::nn::Network;
+use crate::ops::image::Normalize;
 use crate::run::{
     best_checkpoint, final_weights, inspect_weights, last_checkpoint, read_weights, weights_file,
 };
 use crate::stage::context::StageContext;
-use crate::weights;
+use crate::weights::{self, Tensors, names};
 use crate::{Error, Result};
 
 /// The file of the weights, or what names it, if the spec names any.
@@ -59,8 +60,13 @@ pub fn origin(ctx: &StageContext<'_>, used: &ModelUse<'_>) -> Result<Origin> {
     Origin::new(&used.model.arch, stem(used, path.as_deref())?, activation)
 }
 
-/// Loads the weights in the file at `path` into the network that `spec` describes.
-pub(super) fn load(path: &Path, spec: &ModelSpec, network: &Network) -> Result<()> {
+/// Loads the weights in the file at `path` into the network of `config` that `spec` describes.
+pub(super) fn load(
+    path: &Path,
+    spec: &ModelSpec,
+    config: &ModelConfig,
+    network: &Network,
+) -> Result<()> {
     let arch = &spec.arch;
     let origin = Origin::read(&weights::metadata(&weights_file(path))?);
     let here = spec.activation.map_or(Origin::OWN, Rectifier::name);
@@ -74,10 +80,13 @@ pub(super) fn load(path: &Path, spec: &ModelSpec, network: &Network) -> Result<(
             path.display(),
         );
     }
-    let mut state = read_weights(path)?;
-    models::adapt(arch, &mut state)?;
+    let tensors = read_weights(path, spec.weights_entry.as_deref())?;
+    let mut tensors = named(path, tensors, spec, network)?;
+    if let Some(saved) = names::take_normalisation(&mut tensors, config.image[0]) {
+        check_normalisation(path, &saved, config.normalize.as_ref())?;
+    }
     let surplus = network
-        .load(&state)
+        .load(&tensors)
         .map_err(|error| unfit(path, arch, &error))?;
     if !surplus.is_empty() {
         tracing::warn!(
@@ -90,6 +99,39 @@ pub(super) fn load(path: &Path, spec: &ModelSpec, network: &Network) -> Result<(
     Ok(())
 }
 
+/// Brings the names of a file's tensors to those of a network.
+fn named(path: &Path, tensors: Tensors, spec: &ModelSpec, network: &Network) -> Result<Tensors> {
+    let at = |error: Error| Error::failed(format!("{}: {error}", path.display()));
+    let all = network.parameters().iter().chain(network.buffers());
+    let expected: Vec<&str> = all.map(|param| param.name()).collect();
+    let mut tensors = names::rename(tensors, &spec.rename).map_err(at)?;
+    let before = names::fit(&expected, &mut tensors).map_err(at)?;
+    models::adapt(&spec.arch, &mut tensors)?;
+    let after = names::fit(&expected, &mut tensors).map_err(at)?;
+    if let Some(wrapper) = before.or(after) {
+        tracing::info!("{}: the network lies under \"{wrapper}\"", path.display());
+    }
+    Ok(tensors)
+}
+
+/// Refuses a normalisation saved in front of a network, unless the spec has the same one.
+fn check_normalisation(path: &Path, saved: &[Tensor; 2], spec: Option<&Normalize>) -> Result<()> {
+    let numbers = |tensor: &Tensor| tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>();
+    let [mean, std] = [numbers(&saved[0])?, numbers(&saved[1])?];
+    let near = |a: &[f64], b: &[f32]| {
+        a.iter()
+            .zip(b)
+            .all(|(a, b)| (a - f64::from(*b)).abs() < 1e-3)
+    };
+    if spec.is_some_and(|spec| near(&spec.mean, &mean) && near(&spec.std, &std)) {
+        return Ok(());
+    }
+    Err(Error::failed(format!(
+        "{}: the network was saved behind a normalisation; set data.normalize = {{ mean = {mean:?}, std = {std:?} }}",
+        path.display()
+    )))
+}
+
 /// Whether the file of weights that a model names, if it names one, is there and has tensors of the names and
 /// shapes that `load` will ask for. `image` and `classes`: those of the data. No tensor is read.
 ///
@@ -100,7 +142,7 @@ pub fn check_weights(used: &ModelUse<'_>, image: [usize; 3], classes: usize) -> 
     let Some(WeightsRef::File(path)) = &spec.weights else {
         return Ok(());
     };
-    let found = inspect_weights(path)?;
+    let found = inspect_weights(path, spec.weights_entry.as_deref())?;
     let config = ModelConfig {
         stem: stem(used, Some(path))?,
         ..model_config(used, image, classes)?
@@ -122,7 +164,7 @@ pub fn check_weights(used: &ModelUse<'_>, image: [usize; 3], classes: usize) -> 
     }
     // A tensor larger than any of the model's does not fit it, and is not to be computed with.
     if adaptable {
-        models::adapt(&spec.arch, &mut state)?;
+        state = named(path, state, spec, &network)?;
     }
     network
         .fit(&state)
