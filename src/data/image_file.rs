@@ -1,7 +1,10 @@
 //! One PNG or JPEG image. Sizes are checked by its header before anything is decoded.
 
 use crate::{Error, Result};
-use image::{DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
+use image::imageops::{self, FilterType};
+use image::{
+    DynamicImage, GrayImage, ImageBuffer, ImageDecoder, ImageFormat, ImageReader, Pixel, RgbImage,
+};
 use std::fs;
 use std::io::Cursor;
 use std::path::Path;
@@ -111,20 +114,60 @@ fn whole_jpeg(bytes: &[u8]) -> Result<DynamicImage, String> {
     image.ok_or_else(|| "it holds fewer pixels than it announces".to_owned())
 }
 
-/// Decodes one image into `out`, channel by channel. The size is checked before anything is decoded.
+/// Height and width of an image once its shorter side is scaled, as torchvision's `Resize` has them.
+fn scaled([height, width]: [u32; 2], shorter: usize) -> [usize; 2] {
+    let (height, width) = (height.max(1) as usize, width.max(1) as usize);
+    match height <= width {
+        true => [shorter, shorter.saturating_mul(width) / height],
+        false => [shorter.saturating_mul(height) / width, shorter],
+    }
+}
+
+/// Scales an image, each pixel of it the mean of all that it covers under a triangle, and cuts out the middle, as
+/// torchvision's `CenterCrop` does.
+fn middle<P>(image: &ImageBuffer<P, Vec<u8>>, to: [usize; 2], size: [usize; 2]) -> Vec<u8>
+where
+    P: Pixel<Subpixel = u8> + 'static,
+{
+    let [height, width] = to.map(|side| side as u32);
+    let scaled = match image.dimensions() == (width, height) {
+        true => image.clone(),
+        false => imageops::resize(image, width, height, FilterType::Triangle),
+    };
+    let start = |whole: usize, part: usize| ((whole - part) as f64 / 2.0).round_ties_even() as u32;
+    let (top, left) = (start(to[0], size[0]), start(to[1], size[1]));
+    imageops::crop_imm(&scaled, left, top, size[1] as u32, size[0] as u32)
+        .to_image()
+        .into_raw()
+}
+
+/// Decodes one image into `out`, channel by channel: one of that size, or the middle of one whose shorter side is first
+/// scaled to `resize`. The size is checked before anything is decoded.
 pub(super) fn decode(
     path: &Path,
     [height, width]: [usize; 2],
+    resize: Option<usize>,
     channels: usize,
     out: &mut [u8],
 ) -> Result<()> {
     let (bytes, format) = read(path)?;
     let decoder = decoder(path, &bytes, format)?;
     let (found_width, found_height) = decoder.dimensions();
-    if (found_height as usize, found_width as usize) != (height, width) {
+    let found = [found_height, found_width];
+    let scaled = resize.map(|shorter| scaled(found, shorter));
+    if let Some([h, w]) = scaled
+        && (height > h || width > w || h.max(w) > MAX_SIDE as usize)
+    {
+        return Err(Error::failed(format!(
+            "{}: the image of {found_width}x{found_height} pixels is {w}x{h} after data.resize, at least {width}x{height} \
+             and at most {MAX_SIDE} a side was expected; change data.resize or data.image_size",
+            path.display(),
+        )));
+    }
+    if scaled.is_none() && (found_height as usize, found_width as usize) != (height, width) {
         return Err(Error::failed(format!(
             "{}: the image is {found_width}x{found_height} pixels, {width}x{height} was expected; all images must \
-             have the same size, scale or remove it",
+             have the same size, set data.resize or remove it",
             path.display(),
         )));
     }
@@ -132,10 +175,11 @@ pub(super) fn decode(
         ImageFormat::Jpeg => whole_jpeg(&bytes).map_err(|error| unreadable(path, &error))?,
         _ => DynamicImage::from_decoder(decoder).map_err(|error| unreadable(path, &error))?,
     };
-    let interleaved = if channels == 1 {
-        image.into_luma8().into_raw()
-    } else {
-        image.into_rgb8().into_raw()
+    let interleaved = match (channels, scaled) {
+        (1, None) => image.into_luma8().into_raw(),
+        (1, Some(to)) => middle(&image.into_luma8(), to, [height, width]),
+        (_, None) => image.into_rgb8().into_raw(),
+        (_, Some(to)) => middle(&image.into_rgb8(), to, [height, width]),
     };
     let plane = height * width;
     for (position, pixel) in interleaved.chunks_exact(channels).enumerate() {
@@ -144,4 +188,32 @@ pub(super) fn decode(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// tests/fixtures/resize: a picture of 61x47 pixels, and what torchvision makes of it.
+    #[test]
+    fn images_are_scaled_and_cut_as_torchvision_does() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/resize");
+        for (shorter, size) in [(20, [16, 20]), (47, [33, 40]), (90, [80, 81])] {
+            let expected = format!("{shorter}-{}x{}.png", size[0], size[1]);
+            let mut wanted = vec![0; 3 * size[0] * size[1]];
+            decode(&folder.join(expected), size, None, 3, &mut wanted).unwrap();
+            let mut found = wanted.clone();
+            found.fill(0);
+            let picture = folder.join("picture.png");
+            decode(&picture, size, Some(shorter), 3, &mut found).unwrap();
+            let far = found.iter().zip(&wanted).map(|(a, b)| a.abs_diff(*b)).max();
+            assert!(far <= Some(1), "{shorter}: {far:?} of 255 apart");
+        }
+        let picture = folder.join("picture.png");
+        let error = decode(&picture, [30, 30], Some(20), 3, &mut [0; 2700]).unwrap_err();
+        let expected = "the image of 61x47 pixels is 25x20 after data.resize, at least 30x30";
+        assert!(error.to_string().contains(expected), "{error}");
+        let huge = decode(&picture, [30, 30], Some(8000), 3, &mut [0; 2700]).unwrap_err();
+        assert!(huge.to_string().contains("at most 8192"), "{huge}");
+    }
 }

@@ -105,7 +105,7 @@ fn read(dir: &Path, split: Split, source: &Source) -> Result<Dataset> {
         .par_chunks_mut(image_len.max(1))
         .zip(files.par_iter())
         .find_map_first(|(out, file)| {
-            image_file::decode(&file.path, [height, width], channels, out).err()
+            image_file::decode(&file.path, [height, width], source.resize, channels, out).err()
         });
     if let Some(fault) = fault {
         return Err(fault);
@@ -321,8 +321,8 @@ mod tests {
         write(root, "train/c/1.png", [4, 4], [0; 3]);
         assert_eq!(
             message(root, Split::Train, &any()),
-            "train/a/2.png: the image is 4x5 pixels, 4x4 was expected; all images must have the same size, scale or \
-             remove it"
+            "train/a/2.png: the image is 4x5 pixels, 4x4 was expected; all images must have the same size, set \
+             data.resize or remove it"
         );
         let sized = Source {
             image_size: Some([5, 4]),

@@ -122,6 +122,9 @@ section! {
         dir: Option<PathBuf> [optional],
         /// Height and width of the images of an image-folder; default: the size of its first image.
         image_size: Option<[usize; 2]> [optional as Pair<Count>],
+        /// Length that the shorter side of each image of an image-folder is scaled to, as by torchvision's Resize; the middle of
+        /// `image_size` is then cut out of it, as by CenterCrop; default: images have their size already.
+        resize: Option<usize> [optional as Count],
         /// Random changes of training images, any of "random-crop", "horizontal-flip"; default none.
         augment: Vec<AugmentKind> [or Vec::new()],
         /// Normalisation inside the model: "none", the customary one of a kind of data by its name, as in "cifar10", or
@@ -158,6 +161,9 @@ section! {
             }
             if kind.shape.is_some() {
                 fields.idle("image_size", &mut image_size, None, "only image-folder uses it");
+                fields.idle("resize", &mut resize, None, "only image-folder uses it");
+            } else if resize.is_some_and(|resize| resize.is_some()) {
+                fields.require_for("image_size", &image_size, "data.resize cuts images to it");
             }
             let statistics = normalize.as_ref().and_then(Normalize::statistics);
             if let (Some([channels, ..]), Some((mean, _))) = (kind.shape, statistics)

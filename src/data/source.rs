@@ -188,6 +188,9 @@ pub struct Source {
     pub limit: Option<usize>,
     /// Height and width that all images must have, in place of the kind's own (or of the first image's).
     pub image_size: Option<[usize; 2]>,
+    /// Length that the shorter side of each image is scaled to before the middle of `image_size` is cut out; none: images
+    /// have their size already.
+    pub resize: Option<usize>,
 }
 
 impl Source {
@@ -202,6 +205,7 @@ impl Source {
             seed: Self::DATA_SEED,
             limit: None,
             image_size: None,
+            resize: None,
         }
     }
 

@@ -24,7 +24,14 @@ use crate::spec::words::{found, unknown_key};
 const FROM_MODEL: &[&str] = &["arch", "activation", "stem", "dropout", "widths"];
 
 /// What a stage that judges on another one's images takes over from its data, where it does not say so itself.
-const FROM_DATA: &[&str] = &["kind", "dir", "image_size", "normalize", "test_limit"];
+const FROM_DATA: &[&str] = &[
+    "kind",
+    "dir",
+    "image_size",
+    "resize",
+    "normalize",
+    "test_limit",
+];
 
 /// A stage as far as it could be read.
 pub(crate) struct ReadStage {

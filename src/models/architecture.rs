@@ -27,7 +27,7 @@ pub struct Architecture {
     pub image: [usize; 3],
     /// The other architectures of its kind that have no record of their own.
     pub pattern: Option<Pattern>,
-    /// Whether `model.stem` chooses between two.
+    /// Whether `model.stem` chooses between several.
     pub stems: bool,
     /// The hidden widths unless `model.widths` gives others, where that has an effect.
     pub widths: Option<&'static [usize]>,
@@ -108,7 +108,7 @@ pub struct ModelConfig {
     pub widths: Option<Vec<usize>>,
     /// Stands in for every ReLU and ReLU6; none: the architecture's own.
     pub activation: Option<Activation>,
-    /// The stem, where the family has two; none: the default one.
+    /// The stem, where the family has several; none: the default one.
     pub stem: Option<Stem>,
     pub normalize: Option<Normalize>,
     /// Seed of the initial weights.

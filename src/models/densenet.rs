@@ -31,7 +31,7 @@ const fn densenet(name: &'static str, define: Define) -> Architecture {
         ]),
         ..Architecture::new(
             name,
-            "densely connected network in its CIFAR variant: stem 3x3 with stride 1, then a max-pool or none (model.stem)",
+            "densely connected network: stem 3x3 with stride 1, then a max-pool or none, or torchvision's for large images (model.stem)",
             "arXiv 1608.06993",
             // The last block and the final ReLU.
             Preset::Globs(&["features.denseblock4.*", "features.relu5"]),
@@ -117,6 +117,7 @@ fn define(
     let (halvings, least) = match pool {
         Stem::Pooled => ("four", 15),
         Stem::Plain => ("three", 8),
+        Stem::ImageNet => ("five", 29),
     };
     if height < least || width < least {
         return Err(Error::spec(format!(
@@ -125,8 +126,10 @@ fn define(
         )));
     }
     let path = b.pp("features");
+    let (kernel, stride) = pool.convolution();
+    let first = ConvConfig::same(kernel, stride, Init::KaimingFanIn);
     let stem = (
-        conv(&path.pp("conv0"), c_in, 2 * growth, 3)?,
+        conv2d(&path.pp("conv0"), c_in, 2 * growth, kernel, first)?,
         batch_norm2d(&path.pp("norm0"), 2 * growth)?,
         path.activation("relu0", Activation::Relu),
     );

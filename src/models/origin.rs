@@ -88,11 +88,13 @@ pub fn stem_of_weights(
             "these weights were trained with the stem \"{stored}\", and {key}.stem is \"{written}\""
         ))),
         (None, None) => Err(Error::failed(format!(
-            "{arch} has two stems whose weights look alike, and the file does not say which it was trained with; set \
-             {key}.stem to \"{}\" (3x3 convolution and max-pool, as in huyvnphan/PyTorch_CIFAR10) or to \"{}\" (no \
-             max-pool, as in kuangliu/pytorch-cifar, or torchvision's with maxpool = Identity)",
+            "{arch} has stems whose weights look alike, and the file does not say which it was trained with; set \
+             {key}.stem to \"{}\" (3x3 convolution and max-pool, as in huyvnphan/PyTorch_CIFAR10), to \"{}\" (no \
+             max-pool, as in kuangliu/pytorch-cifar, or torchvision's with maxpool = Identity) or to \"{}\" \
+             (torchvision's own, for large images)",
             Stem::Pooled,
-            Stem::Plain
+            Stem::Plain,
+            Stem::ImageNet
         ))),
         (written, stored) => Ok(written.or(stored)),
     }

@@ -43,7 +43,7 @@ const fn basic(name: &'static str, define: Define) -> Architecture {
         adapt,
         ..Architecture::new(
             name,
-            "residual network in its CIFAR variant: stem 3x3 with stride 1, then a max-pool or none (model.stem)",
+            "residual network: stem 3x3 with stride 1, then a max-pool or none, or torchvision's for large images (model.stem)",
             "arXiv 1512.03385",
             // Every ReLU of the last stage, the ones after the addition included.
             Preset::Globs(&["layer4.*"]),
@@ -207,8 +207,9 @@ fn define(
     blocks: [usize; 4],
     block: Block,
 ) -> Result<Box<dyn Module>> {
-    let shape = [config.image[0], 64, 3, 1, 1];
-    let stem = ConvNorm::numbered(b, 1, shape)?;
+    let pool = config.stem.unwrap_or_default();
+    let (kernel, stride) = pool.convolution();
+    let stem = ConvNorm::numbered(b, 1, [config.image[0], 64, kernel, stride, 1])?;
     let relu = b.activation("relu", Activation::Relu);
     let expansion = match block {
         Block::Basic => 1,
@@ -228,7 +229,7 @@ fn define(
     Ok(Box::new(ResNet {
         stem,
         relu,
-        pool: config.stem.unwrap_or_default(),
+        pool,
         blocks: layers,
         fc: linear(&b.pp("fc"), c_in, config.classes, Init::TorchDefault)?,
     }))

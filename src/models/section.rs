@@ -101,8 +101,9 @@ section! {
         rename: BTreeMap<String, String> [or BTreeMap::new()],
         /// Stands in for every ReLU and ReLU6: "relu" or "silu"; default the architecture's own.
         activation: Option<Rectifier> [optional],
-        /// Stem of ResNets, ResNeXts and DenseNets: "3x3-maxpool" (a 3x3 convolution, then a max-pool of stride 2) or "3x3"
-        /// (the convolution alone); default what the weights say, "3x3-maxpool" where there are none.
+        /// Stem of ResNets, ResNeXts and DenseNets: "3x3-maxpool" (a 3x3 convolution, then a max-pool of stride 2), "3x3"
+        /// (the convolution alone) or torchvision's "7x7-maxpool" (7x7 of stride 2, then the max-pool, for images of
+        /// 224x224); default what the weights say, "3x3-maxpool" where there are none.
         stem: Option<Stem> [optional],
         /// Dropout rate in [0, 1), where the architecture has dropout; default the architecture's own.
         dropout: Option<f64> [optional as Share],

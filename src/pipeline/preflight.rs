@@ -41,8 +41,8 @@ pub fn check_data(runs: &[PlannedRun]) -> Result<()> {
         let is_read = spec.adversarial.is_none() && !spec.kind.is_generated();
         let form = if is_read {
             let same = |other: &&DataSpec| {
-                (other.kind, &other.dir, other.image_size)
-                    == (spec.kind, &spec.dir, spec.image_size)
+                (other.kind, &other.dir, other.image_size, other.resize)
+                    == (spec.kind, &spec.dir, spec.image_size, spec.resize)
             };
             let known = seen.iter().find(|(other, _)| same(other));
             let form = match known {
@@ -51,6 +51,7 @@ pub fn check_data(runs: &[PlannedRun]) -> Result<()> {
                     let source = Source {
                         limit: Some(1),
                         image_size: spec.image_size,
+                        resize: spec.resize,
                         ..Source::new(spec.kind, spec.dir.as_deref())
                     };
                     let one = data::load(&source, Split::Test);

@@ -87,6 +87,7 @@ pub fn data_source(spec: &DataSpec, split: Split) -> Source {
             Split::Test => spec.test_limit,
         },
         image_size: spec.image_size,
+        resize: spec.resize,
         ..Source::new(spec.kind, spec.dir.as_deref())
     }
 }

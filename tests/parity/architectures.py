@@ -1,6 +1,6 @@
 """Plain PyTorch definitions of every architecture in its CIFAR variant, with activations that can be linear backwards.
 
-`make(name)` builds a network; a name such as `resnet18:3x3` is the network without the max-pool of its stem,
+`make(name)` builds a network; a name such as `resnet18:3x3` is the network without the max-pool of its stem, `resnet18:7x7` with torchvision's,
 `resnet18:kuangliu` the same by the names of kuangliu/pytorch-cifar. `linear(name, network, use)` names the activations that the published choice of linear
 backpropagation makes linear. Both are written down here independently of the Rust code, from the papers and from what
 torchvision and published CIFAR weights call their tensors.
@@ -462,6 +462,11 @@ def published(name, state):
 
 def make(name):
     name, _, stem = name.partition(":")
+    if stem == "7x7":
+        network = make(name)
+        parent, part = (network.features, "conv0") if name.startswith("densenet") else (network, "conv1")
+        setattr(parent, part, nn.Conv2d(3, getattr(parent, part).out_channels, 7, 2, 3, bias=False))
+        return network
     if stem:
         network = make(name)
         if name.startswith("densenet"):

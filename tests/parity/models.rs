@@ -20,19 +20,27 @@ use runner::nn::{Coordinates, LinearPlan, Mode, Network, Pass, Tape};
 use crate::pytorch::{PyTorch, interpreter, say};
 
 /// Enough for every run of the tests; the others take minutes, mostly PyTorch's.
-const FEW: [&str; 8] = [
+const FEW: [&str; 9] = [
     "mlp",
     "lenet5",
     "mobilenet_v2",
     "resnet18",
     "resnet18:3x3",
     "resnet18:kuangliu",
+    "resnet18:7x7",
     "resnet20",
     "preact_resnet18",
 ];
 
-/// Networks beside the named ones: stems without a max-pool, the second one under the names of kuangliu/pytorch-cifar.
-const STEMS: [&str; 3] = ["densenet121:3x3", "resnet18:3x3", "resnet50:kuangliu"];
+/// Networks beside the named ones: stems without a max-pool, one of them under the names of kuangliu/pytorch-cifar, and
+/// torchvision's for large images.
+const STEMS: [&str; 5] = [
+    "densenet121:3x3",
+    "resnet18:3x3",
+    "resnet50:kuangliu",
+    "resnet18:7x7",
+    "densenet121:7x7",
+];
 
 /// The bar for every column of the table.
 pub const BAR: f64 = 1e-4;
@@ -100,6 +108,7 @@ impl<'a> Side<'a> {
         reference: &'a Tensors,
     ) -> Self {
         let (arch, stem) = match name.split_once(':') {
+            Some((arch, "7x7")) => (arch, Some(Stem::ImageNet)),
             Some((arch, _)) => (arch, Some(Stem::Plain)),
             None => (name, None),
         };
