@@ -54,7 +54,7 @@ enum Known {
     /// It came once. Most last batches of a data set never come again.
     Once,
     Recorded(Rc<Recorded>),
-    /// The card has no room for a recording.
+    /// The card has no room for a recording, or for its memory.
     Refused,
 }
 
@@ -198,7 +198,11 @@ fn replayed(
             for prepared in &recorded.prepared {
                 prepared.refresh(&*card)?;
             }
-            recorded.recording.replay()?;
+            if let Err(error) = recorded.recording.replay() {
+                tracing::debug!(%error, "a recorded pass does not start, and is computed in steps");
+                remember(function, key, Known::Refused);
+                return Ok(None);
+            }
             Ok(Some(recorded.outputs.clone()))
         }
         Some(Known::Once) => {
