@@ -5,6 +5,7 @@
 
 mod adversary;
 mod batch_size;
+mod divergence;
 mod list;
 mod objective;
 mod running_metrics;
@@ -24,4 +25,5 @@ list::objectives! {
     clean::Clean = "clean",
     adversarial::Adversarial = "adversarial",
     trades::Trades = "trades",
+    mart::Mart = "mart",
 }

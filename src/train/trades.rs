@@ -8,8 +8,9 @@
 //! masks are those of `x'`, and in l2 `x'` takes the attack's steps too.
 
 use candle_core::{DType, Tensor};
-use candle_nn::ops::{log_softmax, softmax};
+use candle_nn::ops::softmax;
 
+use super::divergence::divergence;
 use super::{Evaluated, Objective, Step};
 use crate::attacks::{Attack, Goal, Originals, Steps, Threat, Victim};
 use crate::nn::Mode;
@@ -86,28 +87,6 @@ impl Objective for Trades {
             checks,
         })
     }
-}
-
-/// `KL(softmax clean || softmax robust)` of each row of logits `(N, classes)`, and the gradients of their sum; all float64.
-struct Divergence {
-    /// `(N)`.
-    values: Tensor,
-    /// With respect to the clean logits.
-    clean: Tensor,
-    /// With respect to the others.
-    robust: Tensor,
-}
-
-fn divergence(clean: &Tensor, robust: &Tensor) -> Result<Divergence> {
-    let [p, q] = [clean, robust].map(|logits| log_softmax(&logits.to_dtype(DType::F64)?, 1));
-    let (log_p, log_q) = (p?, q?);
-    let (p, ratio) = (log_p.exp()?, (&log_p - &log_q)?);
-    let values = (&p * &ratio)?.sum_keepdim(1)?;
-    Ok(Divergence {
-        clean: (&p * ratio.broadcast_sub(&values)?)?,
-        robust: (log_q.exp()? - p)?,
-        values: values.squeeze(1)?,
-    })
 }
 
 /// The inner maximisation: an attack's steps up the divergence.

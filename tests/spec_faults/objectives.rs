@@ -19,7 +19,7 @@ fn objectives() {
         (
             TRAIN,
             "objective = \"claen\"",
-            "a.toml:10: train.objective: expected one of \"clean\", \"adversarial\", \"trades\", found \"claen\"; did you mean \"clean\"?",
+            "a.toml:10: train.objective: expected one of \"clean\", \"adversarial\", \"trades\", \"mart\", found \"claen\"; did you mean \"clean\"?",
         ),
         (
             TRAIN,
@@ -49,7 +49,7 @@ fn objectives() {
         (
             ADVERSARIAL,
             "objective = { kind = \"adversarial\", beta = 6 }",
-            "a.toml:8: train.objective.beta: \"adversarial\" does not have it, unlike \"trades\"",
+            "a.toml:8: train.objective.beta: \"adversarial\" does not have it, unlike \"trades\", \"mart\"",
         ),
         (
             ADVERSARIAL,

@@ -1,5 +1,5 @@
-//! A TRADES step against the authors' formulas in PyTorch, in f64: five steps up the divergence from the same start, the
-//! loss, the gradients of the weights, the running statistics.
+//! Training steps by TRADES and MART against the authors' formulas in PyTorch, in f64: five attack steps from the same start,
+//! the loss's parts, the gradients of the weights, the running statistics.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -10,6 +10,7 @@ use runner::attacks::{Norm, Start, Steps, Threat};
 use runner::data::Batch;
 use runner::models::{ModelConfig, build};
 use runner::nn::{Coordinates, LinearPlan, Mode};
+use runner::train::mart::Mart;
 use runner::train::trades::Trades;
 use runner::train::{Adversary, Objective, Step};
 use runner::weights::load_tensors;
@@ -42,7 +43,7 @@ fn distance(found: &Tensor, expected: &Tensor) -> f64 {
 }
 
 #[test]
-fn a_trades_step_is_that_of_pytorch() {
+fn steps_of_objectives_are_those_of_pytorch() {
     let Some(python) = interpreter() else { return };
     let folder = tempfile::tempdir().unwrap();
     let pixels = (0..N * 3072).map(|i| (i * 7919 % 1009) as f64 / 1008.0);
@@ -57,17 +58,19 @@ fn a_trades_step_is_that_of_pytorch() {
         epoch: AT.epoch,
         ..Start::default()
     };
-    let start = THREAT.normal_start(&batch.images, &batch.indices, drawn, 0.001);
+    let normal = THREAT.normal_start(&batch.images, &batch.indices, drawn, 0.001);
+    let uniform = THREAT.random_start(&batch.images, &batch.indices, drawn);
     let labels = Tensor::new(batch.label_values.clone(), &Device::Cpu).unwrap();
     let question = HashMap::from([
         ("images", batch.images.clone()),
-        ("start", start.unwrap()),
+        ("trades.start", normal.unwrap()),
+        ("mart.start", uniform.unwrap()),
         ("labels", labels.to_dtype(DType::I64).unwrap()),
     ]);
     candle_core::safetensors::save(&question, folder.path().join("question.safetensors")).unwrap();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/trades.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/objectives.py");
     let status = Command::new(python).arg(script).arg(folder.path()).status();
-    assert!(status.unwrap().success(), "trades.py failed");
+    assert!(status.unwrap().success(), "objectives.py failed");
     let read = |name: &str| load_tensors(&folder.path().join(name)).unwrap();
     let reference = read("reference.safetensors");
 
@@ -77,7 +80,6 @@ fn a_trades_step_is_that_of_pytorch() {
         ..ModelConfig::new([3, 32, 32], 10)
     };
     let network = build("wide_resnet10_1", &config).unwrap();
-    network.load(&read("weights.pt")).unwrap();
     let step = Step {
         network: &network,
         plan: &LinearPlan::none(),
@@ -89,27 +91,32 @@ fn a_trades_step_is_that_of_pytorch() {
             mode: Mode::Eval,
         }),
     };
-    let found = Trades { beta: 6.0 }.evaluate(&step).unwrap();
-    let mut worst: f64 = 0.0;
-    let mut compare = |name: &str, found: &Tensor| {
-        let distance = distance(found, &reference[name]);
-        assert!(distance < 1e-6, "{name}: {distance:.1e}");
-        worst = worst.max(distance);
-    };
-    for (name, sum) in &found.parts {
-        compare(name, &(sum / N as f64).unwrap());
+    let objectives: [(&str, &dyn Objective); 2] = [
+        ("trades", &Trades { beta: 6.0 }),
+        ("mart", &Mart { beta: 6.0 }),
+    ];
+    for (objective, evaluated) in objectives {
+        network.load(&read("weights.pt")).unwrap();
+        let found = evaluated.evaluate(&step).unwrap();
+        let mut worst: f64 = 0.0;
+        let mut compare = |name: &str, found: &Tensor| {
+            let distance = distance(found, &reference[&format!("{objective}.{name}")]);
+            assert!(distance < 1e-6, "{objective} {name}: {distance:.1e}");
+            worst = worst.max(distance);
+        };
+        for (name, sum) in &found.parts {
+            compare(name, &(sum / N as f64).unwrap());
+        }
+        for param in network.parameters() {
+            let gradient = found.gradients.parameter(param);
+            let gradient = gradient.expect("every weight has one");
+            compare(&format!("gradient.{}", param.name()), gradient);
+        }
+        for buffer in network.buffers() {
+            compare(&format!("running.{}", buffer.name()), buffer.tensor());
+        }
+        say(&format!(
+            "{objective}: the largest relative difference from PyTorch is {worst:.1e}"
+        ));
     }
-    for param in network.parameters() {
-        let gradient = found
-            .gradients
-            .parameter(param)
-            .expect("every weight has one");
-        compare(&format!("gradient.{}", param.name()), gradient);
-    }
-    for buffer in network.buffers() {
-        compare(&format!("running.{}", buffer.name()), buffer.tensor());
-    }
-    say(&format!(
-        "TRADES: the largest relative difference from PyTorch is {worst:.1e}"
-    ));
 }
