@@ -25,8 +25,8 @@ pub fn rescaled(arch: &str, network: &Network, plan: LinearPlan) -> Result<Linea
     let record = Arch::find(arch)?;
     if record.in_branch.is_none() {
         return Err(Error::spec(format!(
-            "linbp.variant: \"rescaled\" brings the residual branches of ResNets and ResNeXts to scale, and {arch} is none \
-             of them: choose \"plain\""
+            "linbp.variant: \"rescaled\" brings the residual branches of ResNets, ResNeXts and sequential networks to scale, and \
+             {arch} is none of them: choose \"plain\""
         )));
     }
     let mut names = network.activations().iter().enumerate();

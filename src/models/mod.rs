@@ -23,7 +23,6 @@ macro_rules! families {
 
 families! {
     mlp,
-    sequential,
     lenet5,
     mobilenet_v2,
     squeezenet,
@@ -33,6 +32,7 @@ families! {
     wide_resnet,
     cifar_resnet,
     preact_resnet,
+    sequential,
 }
 
 pub use architecture::{Architecture, ModelConfig, Pattern};

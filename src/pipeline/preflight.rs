@@ -72,14 +72,11 @@ pub fn check_data(runs: &[PlannedRun]) -> Result<()> {
             Some((known_shape(spec)?, classes))
         });
         for used in stage.models() {
-            let model = used.model;
             // Where the number of classes is known without the data it has been compared before.
             if let (Some(_), None, Some((shape, classes))) =
-                (&model.layers, spec.kind.classes, form)
+                (&used.model.layers, spec.kind.classes, form)
             {
-                let outline = model_config(&used, shape, classes)
-                    .and_then(|config| models::outline(&model.arch, &config));
-                if faults.note(outline).is_none() {
+                if faults.note(outline_for(&used, shape, classes)).is_none() {
                     continue;
                 }
             }
@@ -158,8 +155,15 @@ pub(super) fn outline(used: &ModelUse<'_>, shape: [usize; 3]) -> Result<Network>
     // As many as the layers of a spec are made for, until the data is read.
     let layers = used.model.layers.as_deref();
     let made_for = || models::layers_outputs(layers?, shape);
-    let classes = classes.or_else(made_for).unwrap_or(CLASSES);
-    models::outline(&used.model.arch, &model_config(used, shape, classes)?)
+    outline_for(used, shape, classes.or_else(made_for).unwrap_or(CLASSES))
+}
+
+fn outline_for(used: &ModelUse<'_>, shape: [usize; 3], classes: usize) -> Result<Network> {
+    let config = model_config(used, shape, classes)?;
+    let layers = format!("{}.layers", used.key);
+    models::outline(&used.model.arch, &config)
+        // A transfer describes its models elsewhere.
+        .map_err(|error| error.each_line(|line| line.replacen("model.layers", &layers, 1)))
 }
 
 /// The stages of all runs.
