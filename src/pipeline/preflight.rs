@@ -75,10 +75,9 @@ pub fn check_data(runs: &[PlannedRun]) -> Result<()> {
             // Where the number of classes is known without the data it has been compared before.
             if let (Some(_), None, Some((shape, classes))) =
                 (&used.model.layers, spec.kind.classes, form)
+                && faults.note(outline_for(&used, shape, classes)).is_none()
             {
-                if faults.note(outline_for(&used, shape, classes)).is_none() {
-                    continue;
-                }
+                continue;
             }
             let Some(WeightsRef::File(path)) = &used.model.weights else {
                 continue;

@@ -17,6 +17,7 @@ impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Image([c, h, w]) => write!(f, "{c}x{h}x{w}"),
+            Self::Flat(1) => f.write_str("1 number"),
             Self::Flat(count) => write!(f, "{count} numbers"),
         }
     }
