@@ -153,20 +153,24 @@ fn objectives() -> String {
 
 /// The architectures that one line describes in one row.
 fn architectures() -> String {
-    let image = |a: &models::Architecture| (!a.layers).then_some(a.image);
+    let image = |a: &models::Architecture| match a.layers {
+        true => "any size".to_owned(),
+        false => a.image.map(|length| length.to_string()).join("x"),
+    };
     let records = models::all().map(|a| (a.name, [a.about, a.paper], image(a)));
     let patterns = models::all().filter_map(|a| Some((a, a.pattern?)));
     let patterns = patterns.map(|(a, p)| (p.name, [p.about, a.paper], image(a)));
-    let mut rows: Vec<(Vec<&str>, [&str; 2], Option<[usize; 3]>)> = Vec::new();
+    let mut rows: Vec<(Vec<&str>, [&str; 2], String)> = Vec::new();
     for (name, words, image) in records.chain(patterns) {
-        match rows.iter_mut().find(|row| (row.1, row.2) == (words, image)) {
+        match rows
+            .iter_mut()
+            .find(|row| (row.1, &row.2) == (words, &image))
+        {
             Some(row) => row.0.push(name),
             None => rows.push((vec![name], words, image)),
         }
     }
     let rows = rows.into_iter().map(|(names, [about, paper], image)| {
-        let sides = image.map(|image| image.map(|length| length.to_string()).join("x"));
-        let image = sides.unwrap_or_else(|| "any size".to_owned());
         vec![codes(names), about.to_owned(), paper.to_owned(), image]
     });
     table(
