@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::output::out;
-use crate::models::{self, Arch};
+use crate::models::{self, Arch, LAYER_KINDS};
 use crate::{Error, Result};
 
 #[derive(Debug, Args)]
@@ -20,7 +20,14 @@ model.stem of ResNets, ResNeXts and DenseNets: what follows the 3x3 convolution
 The tensors of both look alike: weights from outside need the right one.
 ";
 
-/// Lists the architectures, or the activations of one.
+const BLOCKS: &str = "\
+{ residual = [...], shortcut = [...] }: the sum of two lists of layers, the second one none unless it is given
+
+model.layers is a list of these. An activation is named by the position of its layer, from 0: \"2\"; in a residual
+block \"4.body.0\" or \"4.shortcut.0\".
+";
+
+/// Lists the architectures, the activations of one, or the layers that a spec can write down.
 ///
 /// # Errors
 /// An architecture that is not known.
@@ -46,10 +53,23 @@ fn list() -> String {
     lines.collect()
 }
 
+/// A kind of layer a line.
+fn layers() -> String {
+    let width = LAYER_KINDS.iter().map(|kind| kind.usage.len()).max();
+    let width = width.unwrap_or(0);
+    let lines = LAYER_KINDS
+        .iter()
+        .map(|kind| format!("{:width$}  {}\n", kind.usage, kind.about));
+    format!("{}{BLOCKS}", lines.collect::<String>())
+}
+
 /// An activation a line, and where LinBP makes it linear by default.
 fn activations(arch: &str) -> Result<String> {
-    Arch::find(arch)
+    let found = Arch::find(arch)
         .map_err(|error| Error::spec(error.to_string().replacen("model.arch: ", "", 1)))?;
+    if found.layers {
+        return Ok(layers());
+    }
     let activations = models::describe(arch)?.activations;
     let width = activations.iter().map(|(name, ..)| name.len()).max();
     let width = width.unwrap_or(0);

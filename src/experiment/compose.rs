@@ -6,7 +6,7 @@ use super::experiment::{ExperimentSpec, StageSpec};
 use super::references::{self, Link};
 use super::sections::sections;
 use super::stages::{StageReader, first_leaf, refuse_unknown};
-use crate::models::WeightsRef;
+use crate::models::{Layer, ModelSpec, WeightsRef, layers_as_text};
 use crate::spec::fields::join;
 use crate::spec::layers::Point;
 use crate::spec::location::{Locate, Location};
@@ -165,12 +165,16 @@ fn compare_with_sources(specs: &[StageSpec], links: &[Link], outcome: &mut Outco
         if !is_source || !link.key.ends_with("weights") || user.task.kind() == TaskKind::Transfer {
             continue;
         }
-        if (&model.arch, &model.widths) != (&trained.arch, &trained.widths) {
+        let layers = match (&model.layers, &trained.layers) {
+            (Some(these), Some(those)) => Layer::agree(these, those),
+            (these, those) => these == those,
+        };
+        if (&model.arch, &model.widths) != (&trained.arch, &trained.widths) || !layers {
             let message = format!(
                 "the weights of \"@{}\" are those of {}, and the model here is {}",
                 source.id,
-                words(&trained.arch, &trained.widths),
-                words(&model.arch, &model.widths)
+                words(trained),
+                words(model)
             );
             outcome.fault(&link.location, &link.key, &message);
         }
@@ -190,10 +194,12 @@ fn compare_with_sources(specs: &[StageSpec], links: &[Link], outcome: &mut Outco
     }
 }
 
-fn words(arch: &str, widths: &Option<Vec<usize>>) -> String {
-    match widths {
-        Some(widths) => format!("{arch} with widths {widths:?}"),
-        None => arch.to_owned(),
+fn words(model: &ModelSpec) -> String {
+    let arch = &model.arch;
+    match (&model.widths, &model.layers) {
+        (Some(widths), _) => format!("{arch} with widths {widths:?}"),
+        (_, Some(layers)) => format!("{arch} with layers {}", layers_as_text(layers)),
+        (None, None) => arch.clone(),
     }
 }
 

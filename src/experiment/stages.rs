@@ -21,7 +21,7 @@ use crate::spec::task::{HEAD, HEAD_NAMES, TaskKind};
 use crate::spec::words::{found, unknown_key};
 
 /// What a stage that refers to another one's weights takes over from its model, where it does not say so itself.
-const FROM_MODEL: &[&str] = &["arch", "activation", "stem", "dropout", "widths"];
+const FROM_MODEL: &[&str] = &["arch", "activation", "stem", "dropout", "widths", "layers"];
 
 /// What a stage that judges on another one's images takes over from its data, where it does not say so itself.
 const FROM_DATA: &[&str] = &[

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Device, Tensor};
 
 use super::preset::{LinbpUse, Preset};
+use super::sequential::Layer;
 use super::stem::Stem;
 use crate::Result;
 use crate::nn::{Builder, Module};
@@ -35,9 +36,10 @@ pub struct Architecture {
     pub(super) linbp_train: Preset,
     /// The same in attacks.
     pub(super) linbp_attack: Preset,
-    /// How the names of those activations of a `layer` end that follow a residual addition; none where residual branches
-    /// cannot be rescaled.
-    pub(super) after_addition: Option<&'static str>,
+    /// Whether `model.layers` says what it is made of.
+    pub layers: bool,
+    /// Whether the activation of a name lies inside a residual branch; none where branches cannot be rescaled.
+    pub(super) in_branch: Option<fn(&str) -> bool>,
     /// Brings weights that are published in another form to the architecture's own; others stay as they are.
     pub(super) adapt: fn(&mut BTreeMap<String, Tensor>) -> Result<()>,
     pub(super) define: Define,
@@ -75,7 +77,8 @@ impl Architecture {
             widths: None,
             linbp_train: linbp,
             linbp_attack: linbp,
-            after_addition: None,
+            layers: false,
+            in_branch: None,
             adapt: |_| Ok(()),
             define,
         }
@@ -91,8 +94,7 @@ impl Architecture {
 
     /// Whether the activation of this name lies inside a residual branch that can be rescaled.
     pub(super) fn is_in_branch(&self, activation: &str) -> bool {
-        let within = |after| activation.starts_with("layer") && !activation.ends_with(after);
-        self.after_addition.is_some_and(within)
+        self.in_branch.is_some_and(|within| within(activation))
     }
 }
 
@@ -106,6 +108,8 @@ pub struct ModelConfig {
     pub dropout: Option<f64>,
     /// Hidden widths of the MLP; none: its default.
     pub widths: Option<Vec<usize>>,
+    /// The layers of a sequential network, which has no others.
+    pub layers: Option<Vec<Layer>>,
     /// Stands in for every ReLU and ReLU6; none: the architecture's own.
     pub activation: Option<Activation>,
     /// The stem, where the family has several; none: the default one.
@@ -126,6 +130,7 @@ impl ModelConfig {
             classes,
             dropout: None,
             widths: None,
+            layers: None,
             activation: None,
             stem: None,
             normalize: None,

@@ -6,6 +6,7 @@ use candle_core::Tensor;
 
 use super::architecture::{Architecture, Define, ModelConfig};
 use super::preset::Preset;
+use super::resnet::is_before_addition;
 use crate::Result;
 use crate::nn::pool::{adaptive_average_pool, average_pool};
 use crate::nn::structure::{concatenate, flatten};
@@ -25,7 +26,7 @@ pub(super) const ARCHITECTURES: &[Architecture] = &[
 
 const fn resnet(name: &'static str, define: Define) -> Architecture {
     Architecture {
-        after_addition: Some(".relu2"),
+        in_branch: Some(|name| is_before_addition(name, ".relu2")),
         ..Architecture::new(
             name,
             "residual network for CIFAR with 16, 32 and 64 channels, shortcuts without parameters",

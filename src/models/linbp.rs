@@ -23,10 +23,10 @@ pub fn linear_plan(
 /// `layer3.1`: for a ResNet-50 the layers `["layer3.[1-9].relu[12]", "layer4.*.relu[12]"]`.
 pub fn rescaled(arch: &str, network: &Network, plan: LinearPlan) -> Result<LinearPlan> {
     let record = Arch::find(arch)?;
-    if record.after_addition.is_none() {
+    if record.in_branch.is_none() {
         return Err(Error::spec(format!(
-            "linbp.variant: \"rescaled\" brings the residual branches of ResNets and ResNeXts to scale, and {arch} is none \
-             of them: choose \"plain\""
+            "linbp.variant: \"rescaled\" brings the residual branches of ResNets, ResNeXts and sequential networks to scale, and \
+             {arch} is none of them: choose \"plain\""
         )));
     }
     let mut names = network.activations().iter().enumerate();

@@ -32,6 +32,7 @@ families! {
     wide_resnet,
     cifar_resnet,
     preact_resnet,
+    sequential,
 }
 
 pub use architecture::{Architecture, ModelConfig, Pattern};
@@ -40,8 +41,9 @@ pub use layers::Layers;
 pub use linbp::{linear_plan, rescaled};
 pub(crate) use linbp_section::NO_GRADIENTS;
 pub use linbp_section::{LayersByUse, LinbpSpec, LinbpVariant};
-pub use origin::{Origin, stem_of_weights};
+pub use origin::{Origin, check_layers, stem_of_weights};
 pub use preset::LinbpUse;
 pub use registry::{Arch, adapt, all, build, dropout, names, outline};
 pub use section::{ModelSpec, Moment, Rectifier, WeightsRef};
+pub use sequential::{LAYER_KINDS, Layer, LayerKind, layers_as_text, layers_outputs};
 pub use stem::Stem;

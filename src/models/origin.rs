@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::registry::Arch;
+use super::sequential::Layer;
 use super::stem::Stem;
 use crate::{Error, Result};
 
 /// What a file of weights says of its network: what names and shapes of tensors leave open.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Origin {
     pub arch: String,
     /// Where the architecture has more than one.
@@ -19,6 +20,9 @@ pub struct Origin {
     /// What stood in for its ReLUs, [`Self::OWN`] for nothing; none: the file does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activation: Option<String>,
+    /// Those of a sequential network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layers: Option<Vec<Layer>>,
 }
 
 impl Origin {
@@ -40,7 +44,13 @@ impl Origin {
             arch: arch.to_owned(),
             stem: stems.then(|| stem.unwrap_or_default()),
             activation: Some(activation.unwrap_or(Self::OWN).to_owned()),
+            layers: None,
         })
+    }
+
+    /// The same with the layers of a sequential network.
+    pub fn with_layers(self, layers: Option<Vec<Layer>>) -> Self {
+        Self { layers, ..self }
     }
 
     /// What the metadata of a file says; nothing where another program wrote it.
@@ -100,6 +110,32 @@ pub fn stem_of_weights(
     }
 }
 
+/// Whether weights that say which layers they were trained with fit the layers that the spec names under `key`.
+///
+/// # Errors
+/// The first layer that is another.
+pub fn check_layers(key: &str, written: Option<&[Layer]>, origin: Option<&Origin>) -> Result<()> {
+    let (Some(written), Some(stored)) = (written, origin.and_then(|origin| origin.layers.as_ref()))
+    else {
+        return Ok(());
+    };
+    let agree = |at: usize| match (written.get(at), stored.get(at)) {
+        (Some(here), Some(there)) => {
+            Layer::agree(std::slice::from_ref(here), std::slice::from_ref(there))
+        }
+        _ => false,
+    };
+    let Some(at) = (0..written.len().max(stored.len())).find(|&at| !agree(at)) else {
+        return Ok(());
+    };
+    let words = |layers: &[Layer]| layers.get(at).map_or("nothing".into(), Layer::to_string);
+    Err(Error::failed(format!(
+        "these weights were trained with other layers: {key}.layers[{at}] was {} and is {} here",
+        words(stored),
+        words(written)
+    )))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,6 +176,40 @@ mod tests {
             "these are the weights of resnet18, and model.arch is \"resnet34\""
         );
         assert_eq!(ask("vgg11", None, None), Ok(None));
+    }
+
+    #[test]
+    fn weights_of_other_layers_are_refused() {
+        let layers = |text: &str| serde_json::from_str::<Vec<Layer>>(text).unwrap();
+        let own = layers(r#"["max-pool 2","dropout 0.5","flatten","linear 10"]"#);
+        let origin = Origin::new("sequential", None, None).unwrap();
+        let origin = origin.with_layers(Some(own.clone()));
+        let origin = Origin::read(&origin.metadata()).unwrap();
+        let ask = |layers: &[Layer]| {
+            let asked = check_layers("model", Some(layers), Some(&origin));
+            asked.err().map(|error| error.to_string())
+        };
+        assert_eq!(ask(&own), None);
+        assert_eq!(
+            ask(&layers(
+                r#"["max-pool 2","dropout 0","flatten","linear 10"]"#
+            )),
+            None
+        );
+        for (text, expected) in [
+            (
+                r#"["avg-pool 2","flatten","linear 10"]"#,
+                "[0] was max-pool 2 and is avg-pool 2 here",
+            ),
+            (
+                r#"["max-pool 2","dropout 0.5","flatten"]"#,
+                "[3] was linear 10 and is nothing here",
+            ),
+        ] {
+            let fault = ask(&layers(text)).unwrap();
+            assert!(fault.ends_with(expected), "{fault}");
+        }
+        assert!(check_layers("model", Some(&own), None).is_ok());
     }
 
     #[test]

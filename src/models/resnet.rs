@@ -36,10 +36,15 @@ pub(super) const ARCHITECTURES: &[Architecture] = &[
     }),
 ];
 
+/// Whether an activation lies in a block and is not the one after its addition, whose name ends so.
+pub(super) fn is_before_addition(activation: &str, after: &str) -> bool {
+    activation.starts_with("layer") && !activation.ends_with(after)
+}
+
 const fn basic(name: &'static str, define: Define) -> Architecture {
     Architecture {
         stems: true,
-        after_addition: Some(".relu2"),
+        in_branch: Some(|name| is_before_addition(name, ".relu2")),
         adapt,
         ..Architecture::new(
             name,
@@ -54,7 +59,7 @@ const fn basic(name: &'static str, define: Define) -> Architecture {
 
 const fn bottleneck(name: &'static str, define: Define) -> Architecture {
     Architecture {
-        after_addition: Some(".relu3"),
+        in_branch: Some(|name| is_before_addition(name, ".relu3")),
         ..basic(name, define)
     }
 }

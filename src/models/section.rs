@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde::de::{self, Deserialize, Deserializer};
 use serde::{Serialize, Serializer};
 
+use super::sequential::{self, Layer, read_layers};
 use crate::choice::{choices, nearest};
 use crate::models::{self, Arch, Stem};
 use crate::spec::fields::Fields;
@@ -89,7 +90,8 @@ choices! {
 section! {
     /// The network.
     ModelSpec {
-        /// Architecture, a name that `runner models` lists; required, or taken from the stage that `weights` names.
+        /// Architecture, a name that `runner models` lists; required, or taken from the stage that `weights` names, or
+        /// "sequential" where there are `layers`.
         arch: String [by read_arch],
         /// Initial weights: a file relative to the working directory, or "@id" of a training stage, "@id.best" for its best
         /// checkpoint, "@id.last" for its newest; default random.
@@ -109,6 +111,9 @@ section! {
         dropout: Option<f64> [optional as Share],
         /// Widths of the hidden layers of an mlp; default [400, 200, 100].
         widths: Option<Vec<usize>> [by read_widths, optional],
+        /// Layers of a sequential network, such as ["conv 32 3x3 pad=1", "relu", "flatten", "linear 10"]; required where
+        /// `arch` is "sequential".
+        layers: Option<Vec<Layer>> [by read_layers, optional],
     }
     check(fields) {
         if let Some(record) = arch.as_ref().and_then(|arch| Arch::find(arch).ok()) {
@@ -120,6 +125,12 @@ section! {
                     let why = format!("only the architecture {} uses it", with_widths.join(", "));
                     fields.idle("widths", &mut widths, None, &why);
                 }
+            }
+            if record.layers {
+                fields.require_for("layers", &layers, "sequential is made of them");
+                fields.idle("dropout", &mut dropout, None, "each dropout of model.layers says its own rate");
+            } else {
+                fields.idle("layers", &mut layers, None, "only the architecture sequential uses it");
             }
             if !record.stems {
                 fields.idle("stem", &mut stem, None, &format!("{} has no choice of stems", record.name));
@@ -164,6 +175,11 @@ fn read_widths(fields: &mut Fields, key: &'static str) -> Option<Option<Vec<usiz
 
 /// Reads the architecture against the list of those that are built.
 fn read_arch(fields: &mut Fields, key: &'static str) -> Option<String> {
+    if !fields.is_written(key) && fields.is_written("layers") {
+        // Notes where the value comes from.
+        fields.optional::<String>(key)?;
+        return Some(sequential::NAME.into());
+    }
     fields.required_by(key, |value| {
         let name = value.as_str().unwrap_or_default();
         if Arch::find(name).is_ok() {

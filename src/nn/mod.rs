@@ -23,7 +23,7 @@ pub use builder::Builder;
 pub use conv::{Conv2d, ConvConfig, conv2d};
 pub use dropout::{Dropout, dropout};
 pub use init::Init;
-pub use linear::{Linear, linear};
+pub use linear::{Linear, linear, linear_with};
 pub use network::{Module, Network};
 pub use param::Param;
 pub use pass::{Coordinates, LinearPlan, Mode, Pass};

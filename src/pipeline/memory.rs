@@ -5,12 +5,11 @@
 
 use std::collections::BTreeSet;
 
-use super::preflight::{CLASSES, Faults, known_shape, stages};
+use super::preflight::{Faults, known_shape, outline, stages};
 use crate::data::Split;
 use crate::experiment::{ModelUse, PlannedRun, Task, TrainTask};
-use crate::models;
 use crate::optim::OptimizerKind;
-use crate::stage::{check_simulation, model_config, simulation_bytes};
+use crate::stage::{check_simulation, simulation_bytes};
 use crate::{Error, Result};
 
 /// Checks every stage against the memory of this machine. `on_cpu`: gradients and batches lie there too.
@@ -71,7 +70,7 @@ fn model_bytes(
     let Some(shape) = known_shape(data) else {
         return Ok(Vec::new());
     };
-    let network = models::outline(&model.arch, &model_config(used, shape, CLASSES)?)?;
+    let network = outline(used, shape)?;
     let (mut weights, mut units) = (0u128, 0u128);
     for parameter in network.parameters() {
         let dims = parameter.tensor().dims();
@@ -88,9 +87,10 @@ fn model_bytes(
             OptimizerKind::Adam | OptimizerKind::Adamw => 4,
         },
     };
-    let key = match model.widths {
-        Some(_) => "model.widths",
-        None => "model.arch",
+    let key = match (&model.widths, &model.layers) {
+        (Some(_), _) => "model.widths",
+        (_, Some(_)) => "model.layers",
+        (None, None) => "model.arch",
     };
     let mut parts = vec![(key, 4 * copies * weights)];
     if on_cpu {

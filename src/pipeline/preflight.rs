@@ -5,15 +5,16 @@ use std::collections::BTreeSet;
 
 use crate::data::{self, Source, Split};
 use crate::data::{DataSpec, ImagesRef};
-use crate::experiment::{PlannedRun, StageSpec};
+use crate::experiment::{ModelUse, PlannedRun, StageSpec};
 use crate::models::WeightsRef;
 use crate::models::{self, LinbpUse};
+use crate::nn::Network;
 use crate::run::inspect_weights;
 use crate::stage::{check_attacks, check_weights, linbp_plan, made_before, model_config};
 use crate::{Error, Result};
 
-/// The classes of a model that is built only to be looked at.
-pub(super) const CLASSES: usize = 10;
+/// The classes of a model that is built only to be looked at, where the data does not say.
+const CLASSES: usize = 10;
 
 /// The shape of a data set's images (channels, height, width), and the number of its classes.
 type Form = ([usize; 3], usize);
@@ -72,6 +73,13 @@ pub fn check_data(runs: &[PlannedRun]) -> Result<()> {
             Some((known_shape(spec)?, classes))
         });
         for used in stage.models() {
+            // Where the number of classes is known without the data it has been compared before.
+            if let (Some(_), None, Some((shape, classes))) =
+                (&used.model.layers, spec.kind.classes, form)
+                && faults.note(outline_for(&used, shape, classes)).is_none()
+            {
+                continue;
+            }
             let entry = used.model.weights_entry.as_deref();
             let Some(WeightsRef::File(path)) = &used.model.weights else {
                 continue;
@@ -123,15 +131,13 @@ pub fn check_models(runs: &[PlannedRun]) -> Result<()> {
             let uses = uses.into_iter().filter(|(on, _)| *on);
             let uses: Vec<LinbpUse> = uses.map(|(_, r#use)| r#use).collect();
             let words = format!(
-                "{} {:?} {shape:?} {linbp:?} {uses:?}",
-                model.arch, model.widths
+                "{} {:?} {:?} {shape:?} {linbp:?} {uses:?}",
+                model.arch, model.widths, model.layers
             );
             if !seen.insert(words) {
                 continue;
             }
-            let outline = model_config(&used, shape, CLASSES)
-                .and_then(|config| models::outline(&model.arch, &config));
-            if let Some(network) = faults.note(outline) {
+            if let Some(network) = faults.note(outline(&used, shape)) {
                 for r#use in uses {
                     faults.note(linbp_plan(&model.arch, &network, linbp, r#use));
                 }
@@ -139,6 +145,26 @@ pub fn check_models(runs: &[PlannedRun]) -> Result<()> {
         }
     }
     faults.end(Error::Spec)
+}
+
+/// A model to be looked at, for images of that shape.
+///
+/// # Errors
+/// An architecture that does not take them, layers that do not fit.
+pub(super) fn outline(used: &ModelUse<'_>, shape: [usize; 3]) -> Result<Network> {
+    let classes = used.data.kind.classes.map(<[_]>::len);
+    // As many as the layers of a spec are made for, until the data is read.
+    let layers = used.model.layers.as_deref();
+    let made_for = || models::layers_outputs(layers?, shape);
+    outline_for(used, shape, classes.or_else(made_for).unwrap_or(CLASSES))
+}
+
+fn outline_for(used: &ModelUse<'_>, shape: [usize; 3], classes: usize) -> Result<Network> {
+    let config = model_config(used, shape, classes)?;
+    let layers = format!("{}.layers", used.key);
+    models::outline(&used.model.arch, &config)
+        // A transfer describes its models elsewhere.
+        .map_err(|error| error.each_line(|line| line.replacen("model.layers", &layers, 1)))
 }
 
 /// The stages of all runs.

@@ -77,6 +77,14 @@ impl<'a> Fields<'a> {
         read.into_iter().collect::<Option<_>>().map(Some)
     }
 
+    /// Notes that a value inside a list, at a dotted path, is not what was expected.
+    pub fn refuse_item<T>(&mut self, path: &str, item: &Value, expected: &str) -> Option<T> {
+        let location = self.locations.locate(path, item.tag());
+        self.outcome
+            .fault(&location, path, &mismatch(expected, item));
+        None
+    }
+
     /// The value of a key and the path under which it was written.
     fn find(&self, key: &str) -> Option<(&'a Value, String)> {
         let mut tables = self.tables.iter().filter(|table| table.counts(key));

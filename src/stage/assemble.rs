@@ -140,6 +140,7 @@ pub fn model_config(used: &ModelUse<'_>, image: [usize; 3], classes: usize) -> R
         classes,
         dropout: spec.dropout,
         widths: spec.widths.clone(),
+        layers: spec.layers.clone(),
         activation: spec.activation.map(|rectifier| match rectifier {
             Rectifier::Relu => Activation::Relu,
             Rectifier::Silu => Activation::Silu,

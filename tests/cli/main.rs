@@ -3,6 +3,7 @@
 mod again;
 mod inputs;
 mod inspection;
+mod networks;
 mod outside;
 mod preflight;
 mod program;

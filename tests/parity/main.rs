@@ -1,8 +1,9 @@
-//! Numbers against PyTorch's: of ops and layers, from fixtures that tests/parity/make_op_fixtures.py wrote; of whole
+//! Numbers against PyTorch's: of ops, and of a spec's layers, from fixtures that tests/parity/make_*_fixtures.py wrote; of whole
 //! models, attacks and objectives of training, from a PyTorch that is asked on the fly.
 
 mod attacks;
 mod card;
+mod layers;
 mod models;
 mod objectives;
 mod ops;

@@ -5,5 +5,6 @@ mod harness;
 mod idle;
 mod keys;
 mod layers;
+mod networks;
 mod objectives;
 mod stages;

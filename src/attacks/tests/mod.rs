@@ -28,6 +28,7 @@ fn network(arch: &str, widths: Option<Vec<usize>>) -> Network {
         classes: CLASSES,
         dropout: None,
         widths,
+        layers: None,
         activation: None,
         stem: None,
         normalize: None,

@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Tensor};
 
 use super::{input, model_config};
 use crate::experiment::ModelUse;
-use crate::models::{self, ModelConfig, Origin, Stem, stem_of_weights};
+use crate::models::{self, ModelConfig, Origin, Stem, check_layers, stem_of_weights};
 use crate::models::{ModelSpec, Moment, Rectifier, WeightsRef};
 use crate::nn::Network;
 use crate::ops::image::Normalize;
@@ -50,6 +50,9 @@ pub fn stem(used: &ModelUse<'_>, weights: Option<&Path>) -> Result<Option<Stem>>
         return Ok(spec.stem);
     }
     stem_of_weights(&spec.arch, &used.key, spec.stem, origin.as_ref())
+        .and_then(|stem| {
+            check_layers(&used.key, spec.layers.as_deref(), origin.as_ref()).map(|()| stem)
+        })
         .map_err(|error| Error::failed(format!("{}: {error}", path.display())))
 }
 
@@ -57,7 +60,8 @@ pub fn stem(used: &ModelUse<'_>, weights: Option<&Path>) -> Result<Option<Stem>>
 pub fn origin(ctx: &StageContext<'_>, used: &ModelUse<'_>) -> Result<Origin> {
     let path = path(ctx, used.model)?;
     let activation = used.model.activation.map(Rectifier::name);
-    Origin::new(&used.model.arch, stem(used, path.as_deref())?, activation)
+    let origin = Origin::new(&used.model.arch, stem(used, path.as_deref())?, activation)?;
+    Ok(origin.with_layers(used.model.layers.clone()))
 }
 
 /// Loads the weights in the file at `path` into the network of `config` that `spec` describes.
