@@ -100,7 +100,7 @@ section! {
         stem: Option<Stem> [optional],
         /// Dropout rate in [0, 1), where the architecture has dropout; default the architecture's own.
         dropout: Option<f64> [optional as Share],
-        /// Widths of the hidden layers of an mlp; default [400, 200, 100].
+        /// Widths of the hidden layers of an mlp, [] for a linear model; default [400, 200, 100].
         widths: Option<Vec<usize>> [by read_widths, optional],
     }
     check(fields) {
@@ -126,9 +126,6 @@ section! {
             fields.idle("dropout", &mut dropout, None, "only training drops anything");
         } else if dropout == Some(None) {
             dropout = own_dropout.or(Some(None));
-        }
-        if widths.as_ref().is_some_and(|widths| widths.as_ref().is_some_and(Vec::is_empty)) {
-            fields.fault("widths", "expected at least one width, found []");
         }
         if weights == Some(None) && fields.task_is(&[TaskKind::Attack, TaskKind::Evaluate, TaskKind::Transfer]) {
             fields.warn("weights", "not set: the model is random, which is hardly worth an attack or an evaluation");

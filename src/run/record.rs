@@ -134,6 +134,22 @@ impl RunRecord {
         read(&folder.join(files::RUN))
     }
 
+    /// The last metrics of its stages, named after their stage where there are several: `judge.test_accuracy`.
+    pub fn last_metrics(&self) -> Metrics {
+        let several = self.stages.len() > 1;
+        let stages = self.stages.iter();
+        let all = stages.flat_map(|stage| {
+            stage.metrics.iter().map(move |(name, value)| {
+                let name = match several {
+                    true => format!("{}.{name}", stage.id),
+                    false => name.clone(),
+                };
+                (name, *value)
+            })
+        });
+        all.collect()
+    }
+
     /// The inputs that were others when the run began, in words. A record that does not name its inputs has none.
     pub fn changes(&self, inputs: &[Input]) -> Vec<String> {
         Input::changes(self.inputs.as_deref().unwrap_or_default(), inputs)

@@ -1,0 +1,155 @@
+//! A file of claims, read and checked before anything runs.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use figment::value::Tag;
+
+use super::claim::ClaimSpec;
+use crate::experiment::{Plan, plan, plan_document};
+use crate::pipeline::check_models;
+use crate::spec::document::Document;
+use crate::spec::listing::{Listed, read_listing};
+use crate::spec::location::Locate;
+use crate::spec::outcome::Outcome;
+use crate::spec::{Fields, Location, Request, Section, SectionInfo, Surroundings, Table, TaskKind};
+use crate::{Error, Result};
+
+/// The tables of the list, and what faults call the layer.
+const CLAIM: &str = "claim";
+/// What a claim's runs may differ in.
+const SEED: &str = "seed";
+
+/// A claim and the runs that it is about.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// What is claimed.
+    pub spec: ClaimSpec,
+    /// One run, or one for each seed.
+    pub plan: Plan,
+}
+
+/// Reads a file of claims. `overrides`: `KEY=VALUE` over the specs of all of them. What the environment sets is left
+/// aside: a claim is about what its file says.
+///
+/// # Errors
+/// Every fault of every claim and its spec, one line each.
+pub fn read_claims(path: &Path, overrides: &[String]) -> Result<Vec<Claim>> {
+    let mut outcome = Outcome::default();
+    let listed = read_listing(path, CLAIM, &mut outcome).unwrap_or_default();
+    let mut claims = Vec::new();
+    let mut names = BTreeSet::new();
+    let mut faults = Vec::new();
+    for one in listed {
+        let Some(spec) = read_claim(&one.table, &mut outcome) else {
+            continue;
+        };
+        let at = |key: &str| one.table.location(key, CLAIM);
+        if !names.insert(spec.name.clone()) {
+            let message = format!("{:?} is the name of two claims", spec.name);
+            outcome.fault(&at("name"), "name", &message);
+        }
+        match planned(path, &spec, one, overrides) {
+            Ok(plan) => claims.push(Claim { spec, plan }),
+            Err(error) => faults.push(error.to_string()),
+        }
+    }
+    let mut lines = outcome.faults();
+    for line in faults.iter().flat_map(|fault| fault.lines()) {
+        // A fault of what specs have in common is one of each.
+        if !lines.iter().any(|known| known == line) {
+            lines.push(line.to_owned());
+        }
+    }
+    match lines.is_empty() {
+        true => Ok(claims),
+        false => Err(Error::spec(lines.join("\n"))),
+    }
+}
+
+fn read_claim(table: &Document, outcome: &mut Outcome) -> Option<ClaimSpec> {
+    ClaimSpec::read(Fields {
+        path: String::new(),
+        keys: ClaimSpec::KEYS,
+        tables: vec![Table::all_of(String::new(), &table.dict)],
+        used: true,
+        shared: false,
+        around: &Alone,
+        locations: &Within(table),
+        outcome,
+    })
+}
+
+/// The runs of a claim.
+fn planned(path: &Path, claim: &ClaimSpec, listed: Listed, overrides: &[String]) -> Result<Plan> {
+    let own = listed.table.location("spec", CLAIM);
+    let seeds: Vec<String> = claim.seeds.iter().map(u64::to_string).collect();
+    let mut request = Request {
+        overrides: overrides.to_vec(),
+        sweeps: match seeds.is_empty() {
+            true => Vec::new(),
+            false => vec![format!("{SEED}={}", seeds.join(","))],
+        },
+        ..Request::default()
+    };
+    let plan = match (&claim.spec, listed.spec) {
+        (Some(file), _) => {
+            request.spec = path.parent().unwrap_or(Path::new("")).join(file);
+            plan(&request)
+                .map_err(|error| error.each_line(|line| format!("{own}: spec: {line}")))?
+        }
+        (None, Some(document)) => plan_document(document, &request)?,
+        (None, None) => return Err(Error::spec(format!("{own}: spec: missing"))),
+    };
+    let is_ours = |key: &str| key == SEED && !seeds.is_empty();
+    if let Some(other) = plan.swept.iter().find(|key| !is_ours(key)) {
+        return Err(Error::spec(format!(
+            "{own}: spec: sweeps {other}; expected one run, or one for each of the claim's `seeds`"
+        )));
+    }
+    check_models(&plan.runs)
+        .map_err(|error| error.each_line(|line| format!("{own}: spec: {line}")))?;
+    Ok(plan)
+}
+
+/// Where the values of a claim stand.
+struct Within<'a>(&'a Document);
+
+impl Locate for Within<'_> {
+    fn locate(&self, path: &str, _: Tag) -> Location {
+        self.0.location(path, CLAIM)
+    }
+
+    fn locate_section(&self, path: &str) -> Location {
+        self.0.location(path, CLAIM)
+    }
+}
+
+/// What stands around a claim: no stage.
+struct Alone;
+
+impl Surroundings for Alone {
+    fn task(&self) -> Option<TaskKind> {
+        None
+    }
+
+    fn tables(&self, _: &str) -> Vec<Table<'_>> {
+        Vec::new()
+    }
+
+    fn sections(&self) -> &[SectionInfo] {
+        &[]
+    }
+
+    fn may_use(&self, _: &str) -> bool {
+        false
+    }
+
+    fn attacks_by_itself(&self) -> bool {
+        false
+    }
+
+    fn stages(&self) -> &[String] {
+        &[]
+    }
+}
