@@ -71,7 +71,10 @@ Examples:
     #[command(after_help = "Example:\n  runner list quickstart")]
     List(list::ListArgs),
     /// Figures of all runs of a name, and its tables: summary.csv, a row per run, and results.csv, a row per measurement
-    #[command(after_help = "Example:\n  runner report quickstart")]
+    #[command(after_help = "\
+Examples:
+  runner report quickstart
+  runner report quickstart --provenance > appendix.txt")]
     Report(report::ReportArgs),
     /// Hold figures that a file claims against what runs measure
     #[command(after_help = verify::HELP)]

@@ -73,6 +73,9 @@ pub struct StageRecord {
     pub id: String,
     /// Task, as the spec names it.
     pub task: String,
+    /// The seed of its random numbers; missing in records of early versions.
+    #[serde(default)]
+    pub seed: Option<u64>,
     /// Hash of the stage's resolved settings, of what it reads, its inputs' keys and the format version.
     pub key: String,
     /// Its folder, relative to the run's.
