@@ -153,3 +153,134 @@ impl Surroundings for Alone {
         &[]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SPEC: &str =
+        "[spec]\ntask = \"evaluate\"\ndata.kind = \"digits\"\nmodel.arch = \"lenet5\"\n";
+
+    /// What is wrong with a file of these lines after [`SPEC`], line numbers counted from theirs.
+    fn faults(lines: &str) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.toml");
+        std::fs::write(&path, format!("{SPEC}{lines}")).unwrap();
+        let shown = format!("{}/", folder.path().display());
+        match read_claims(&path, &[]) {
+            Ok(_) => Vec::new(),
+            Err(error) => {
+                assert_eq!(error.exit_code(), 2);
+                let text = error.to_string().replace(&shown, "");
+                text.lines().map(str::to_owned).collect()
+            }
+        }
+    }
+
+    const SOUND: &str = "[[claim]]\nname = \"a\"\nspec = {}\nmetric = \"test_accuracy\"\nat_least = 0\nsource = \"x\"\n";
+
+    #[test]
+    fn claims_have_a_run_for_every_seed() {
+        assert_eq!(faults(SOUND), [""; 0]);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.toml");
+        let seeds = format!("{SPEC}{SOUND}seeds = [4, 5]\n");
+        std::fs::write(&path, seeds).unwrap();
+        let claims = read_claims(&path, &["data.test_limit=20".to_owned()]).unwrap();
+        let runs = &claims[0].plan.runs;
+        let seeds: Vec<u64> = runs.iter().map(|run| run.spec.stages[0].seed).collect();
+        assert_eq!((claims.len(), seeds), (1, vec![4, 5]));
+        let data = runs[0].spec.stages[0].task.data().unwrap();
+        assert_eq!(data.test_limit, Some(20));
+        assert_eq!(claims[0].plan.name, "a");
+    }
+
+    #[test]
+    fn each_fault_is_one_line_that_says_where() {
+        for (change, line) in [
+            (
+                ("at_least = 0\n", ""),
+                "a.toml:5: expected: missing; expected the figure claimed",
+            ),
+            (
+                ("at_least = 0", "expected = 1"),
+                "a.toml:5: tolerance: missing; ",
+            ),
+            (
+                ("at_least = 0", "at_least = 0\nexpected = 1\ntolerance = 1"),
+                "a.toml:10: expected: stands beside",
+            ),
+            (
+                ("at_least = 0", "at_least = 0\ntolerance = 1"),
+                "a.toml:10: tolerance: has no effect",
+            ),
+            (
+                ("at_least = 0", "at_least = 2\nat_most = 1"),
+                "a.toml:9: at_least: expected at most at_most, 1, found 2",
+            ),
+            (
+                ("at_least = 0", "at_least = nan"),
+                "a.toml:9: at_least: expected a finite number",
+            ),
+            (
+                ("at_least = 0", "at_lest = 0\nat_most = 1"),
+                "a.toml:9: at_lest: unknown key; did you mean \"at_least\"?",
+            ),
+            (
+                ("\"a\"", "3"),
+                "a.toml:6: name: expected a line of text in quotes, found 3",
+            ),
+            (("source = \"x\"\n", ""), "a.toml:5: source: missing; "),
+            (
+                ("spec = {}", "spec = 3"),
+                "a.toml:7: spec: expected a table of the keys of a spec, or",
+            ),
+            (
+                ("spec = {}", "spec = \"b.toml\""),
+                "a.toml:7: spec: b.toml: cannot read",
+            ),
+            (
+                ("spec = {}", "spec = { attack.k = 0 }"),
+                "a.toml:7: attack.k: ",
+            ),
+            (
+                ("spec = {}", "spec = { sweep = { seed = [1, 2] } }"),
+                "a.toml:7: spec: sweeps seed; expected one run",
+            ),
+            (
+                ("at_least", "seeds = [1, 1]\nat_least"),
+                "a.toml:9: seeds: expected at least one seed, and none twice",
+            ),
+            (
+                ("at_least", "seeds = [-1]\nat_least"),
+                "a.toml:9: seeds: expected",
+            ),
+        ] {
+            let text = SOUND.replace(change.0, change.1);
+            assert_ne!(text, SOUND);
+            let found = faults(&text);
+            assert!(
+                found.len() == 1 && found[0].starts_with(line),
+                "{text}: {found:?}, expected {line}"
+            );
+        }
+    }
+
+    #[test]
+    fn faults_of_all_claims_are_told_at_once() {
+        let other = SOUND.replace("spec = {}", "spec = { data.kind = \"digit\" }");
+        let found = faults(&format!("{SOUND}{SOUND}{other}"));
+        let starts = [
+            "a.toml:12: name: \"a\" is the name of two claims",
+            "a.toml:18: name: ",
+            "a.toml:19: data.kind: ",
+        ];
+        for start in starts {
+            assert!(
+                found.iter().any(|line| line.starts_with(start)),
+                "{start}: {found:?}"
+            );
+        }
+        assert_eq!(found.len(), 3, "{found:?}");
+    }
+}

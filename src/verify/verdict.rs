@@ -54,3 +54,45 @@ impl ClaimSpec {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claim(expected: Option<(f64, f64)>, bounds: [Option<f64>; 2]) -> ClaimSpec {
+        ClaimSpec {
+            name: "a".into(),
+            spec: None,
+            metric: "test_accuracy".into(),
+            expected: expected.map(|(expected, _)| expected),
+            tolerance: expected.map(|(_, tolerance)| tolerance),
+            at_least: bounds[0],
+            at_most: bounds[1],
+            seeds: Vec::new(),
+            source: "b".into(),
+        }
+    }
+
+    #[test]
+    fn bounds_and_tolerances_count_as_they_are_written() {
+        let near = claim(Some((0.915, 0.001)), [None, None]);
+        assert!(near.allows(0.916) && near.allows(0.914), "decimals");
+        assert!(!near.allows(0.9161) && !near.allows(0.9139));
+        assert!((near.difference(0.92) - 0.005).abs() < 1e-12);
+        let exact = claim(Some((0.24, 0.0)), [None, None]);
+        assert!(exact.allows(120.0 / 500.0) && !exact.allows(121.0 / 500.0));
+        let range = claim(None, [Some(0.4), Some(0.5)]);
+        assert!(range.allows(0.4) && range.allows(0.5) && !range.allows(0.51));
+        assert_eq!(range.difference(0.45), 0.0);
+        assert!((range.difference(0.3) + 0.1).abs() < 1e-12);
+        let least = claim(None, [Some(0.4), None]);
+        assert!(least.allows(7.0) && !least.allows(0.39));
+    }
+
+    #[test]
+    fn a_claim_holds_if_it_holds_for_every_run() {
+        let range = claim(None, [Some(0.4), Some(0.5)]);
+        assert_eq!(range.judge(&[0.4, 0.45]), Verdict::Holds);
+        assert_eq!(range.judge(&[0.4, 0.55]), Verdict::Fails);
+    }
+}

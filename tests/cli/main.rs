@@ -10,3 +10,4 @@ mod runs;
 mod specs;
 mod tables;
 mod usage;
+mod verify;
