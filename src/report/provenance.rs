@@ -31,7 +31,9 @@ fn lines(record: &RunRecord, folder: &Path) -> Vec<(&'static str, String)> {
     let libraries = code.libraries.iter();
     let libraries: Vec<String> = libraries.map(|(name, v)| format!("{name} {v}")).collect();
     let mut lines = vec![("program", program(code))];
-    for earlier in &record.programs {
+    // One is the program above.
+    let several = record.programs.iter().filter(|_| record.programs.len() > 1);
+    for earlier in several {
         let commit = earlier.commit.as_deref().unwrap_or("unknown");
         let words = format!(
             "{} commit {commit}, from {}",
@@ -63,10 +65,13 @@ fn lines(record: &RunRecord, folder: &Path) -> Vec<(&'static str, String)> {
         (
             "time",
             format!(
-                "{} to {}, {} starts",
+                "{} to {}, started {}",
                 record.created,
                 record.ended.as_deref().unwrap_or("now"),
-                record.attempts
+                match record.attempts {
+                    1 => "once".to_owned(),
+                    attempts => format!("{attempts} times"),
+                }
             ),
         ),
         ("settings", folder.join(files::SPEC).display().to_string()),

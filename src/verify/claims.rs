@@ -240,8 +240,8 @@ mod tests {
                 "a.toml:7: spec: b.toml: cannot read",
             ),
             (
-                ("spec = {}", "spec = { attack.k = 0 }"),
-                "a.toml:7: attack.k: ",
+                ("spec = {}", "spec = { data.test_limit = 0 }"),
+                "a.toml:7: data.test_limit: ",
             ),
             (
                 ("spec = {}", "spec = { sweep = { seed = [1, 2] } }"),
