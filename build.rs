@@ -1,8 +1,10 @@
-//! Says which commit the program is built from, and compiles the card's kernels to PTX where the feature `cuda` is on;
+//! Says which commit and which libraries the program is built from, and compiles the card's kernels to PTX where the feature `cuda` is on;
 //! the driver turns it into the card's own code.
 
 #[path = "build/commit.rs"]
 mod commit;
+#[path = "build/libraries.rs"]
+mod libraries;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,6 +16,7 @@ const OPS: &str = "src/ops";
 
 fn main() {
     commit::name();
+    libraries::name();
     println!("cargo::rerun-if-changed={OPS}");
     println!("cargo::rerun-if-env-changed=NVCC");
     println!("cargo::rerun-if-env-changed=CUDA_HOME");

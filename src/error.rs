@@ -14,6 +14,9 @@ pub enum Error {
     /// A run could not start or go on. The text names what failed and what to do.
     #[error("{0}")]
     Failed(String),
+    /// Claims could not be checked, and none fails. The text says how many.
+    #[error("{0}")]
+    Unchecked(String),
     /// A card has no room for a tensor. The text names the need and what is free.
     #[error("{0}")]
     NoMemory(String),
@@ -64,10 +67,10 @@ impl Error {
         }
     }
 
-    /// The process's exit code: 1 failed, 2 bad usage or spec, 130 interrupted.
+    /// The process's exit code: 1 failed, 2 bad usage or spec or claims that could not be checked, 130 interrupted.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Spec(_) => 2,
+            Self::Spec(_) | Self::Unchecked(_) => 2,
             Self::Interrupted => 130,
             Self::Failed(_) | Self::NoMemory(_) | Self::Io { .. } | Self::Tensor(_) => 1,
         }

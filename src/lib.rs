@@ -1,11 +1,11 @@
 //! A config-driven experiment runner for adversarial robustness with linear backpropagation (LinBP).
 //!
-//! The modules, from the top down: [`cli`] parses and dispatches, [`pipeline`] orders and runs the stages of an
-//! [`experiment`], which [`spec`], the language, reads from TOML; [`stage`] holds one file per task and [`train`] the
-//! training loop with its objectives; [`run`] owns the run folder, [`report`] draws from the files of a run. Below them
-//! the numerical side: [`attacks`] and [`optim`] work on [`models`], which are written with the layers of [`nn`], whose
-//! kernels are in [`ops`]. [`data`] and [`weights`] read what users bring. Every section of a spec stands beside what it
-//! configures.
+//! The modules, from the top down: [`cli`] parses and dispatches, [`verify`] compares runs with what others claim,
+//! [`pipeline`] orders and runs the stages of an [`experiment`], which [`spec`], the language, reads from TOML; [`stage`]
+//! holds one file per task and [`train`] the training loop with its objectives; [`run`] owns the run folder, [`report`]
+//! draws from the files of a run. Below them the numerical side: [`attacks`] and [`optim`] work on [`models`], which are
+//! written with the layers of [`nn`], whose kernels are in [`ops`]. [`data`] and [`weights`] read what users bring. Every
+//! section of a spec stands beside what it configures.
 
 pub mod atomic;
 pub mod attacks;
@@ -25,6 +25,7 @@ pub mod run;
 pub mod spec;
 pub mod stage;
 pub mod train;
+pub mod verify;
 pub mod weights;
 
 pub use error::{Error, Result};

@@ -12,6 +12,7 @@ use runner::experiment::{plan, sections};
 use runner::models;
 use runner::spec::{Key, Request};
 use runner::train::ObjectiveKind;
+use runner::verify;
 
 /// README.md, CONTRIBUTING.md and everything in `docs/`.
 fn pages() -> Vec<PathBuf> {
@@ -235,6 +236,7 @@ fn parts() -> BTreeMap<String, String> {
         ("architectures".to_owned(), architectures()),
         ("layers".to_owned(), layers()),
         ("data sets".to_owned(), data()),
+        ("section claim".to_owned(), keys(verify::KEYS)),
     ]);
     let of_attacks = AttackKind::all_keys();
     for section in sections() {

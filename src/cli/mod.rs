@@ -12,6 +12,7 @@ mod output;
 mod report;
 mod request;
 mod run;
+mod verify;
 mod weights;
 
 use clap::{Args, Parser, Subcommand};
@@ -26,6 +27,7 @@ Examples:
   runner a.toml --smoke                            shrink any spec to seconds
   runner a.toml --dry-run                          check everything, show what would run
   runner check experiments/*.toml                  every fault of a spec at once
+  runner verify experiments/verify/closed_form.toml   claimed figures against measured ones
   runner data get mnist                            fetch and verify a data set, into data/mnist
 
 Layers of a spec, weakest first: defaults, the file it extends, the spec, RUNNER_ATTACK__K=10 in the
@@ -69,8 +71,14 @@ Examples:
     #[command(after_help = "Example:\n  runner list quickstart")]
     List(list::ListArgs),
     /// Figures of all runs of a name, and its tables: summary.csv, a row per run, and results.csv, a row per measurement
-    #[command(after_help = "Example:\n  runner report quickstart")]
+    #[command(after_help = "\
+Examples:
+  runner report quickstart
+  runner report quickstart --provenance > appendix.txt")]
     Report(report::ReportArgs),
+    /// Hold figures that a file claims against what runs measure
+    #[command(after_help = verify::HELP)]
+    Verify(verify::VerifyArgs),
     /// Architectures; for one: its activations by name, and which LinBP makes linear by default
     #[command(after_help = "Example:\n  runner models resnet18")]
     Models(models::ModelsArgs),
@@ -117,6 +125,7 @@ pub fn main() -> Result<()> {
         Some(Command::Graph(args)) => graph::graph(args),
         Some(Command::List(args)) => list::list(args),
         Some(Command::Report(args)) => report::report(args),
+        Some(Command::Verify(args)) => verify::verify(args),
         Some(Command::Models(args)) => models::models(args),
         Some(Command::Attacks(args)) => attacks::attacks(args),
         Some(Command::Devices(args)) => devices::devices(args),

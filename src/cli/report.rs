@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::output::out;
+use crate::run::ListedRun;
 use crate::{Error, Result, report, run};
 
 #[derive(Debug, Args)]
@@ -16,6 +17,10 @@ pub struct ReportArgs {
     /// The folder of all results
     #[arg(long, value_name = "DIR", default_value = "results")]
     results: PathBuf,
+    /// Say where the figures of each run come from, in place of drawing them: program, libraries, device, inputs with their
+    /// hashes, seeds
+    #[arg(long)]
+    provenance: bool,
 }
 
 /// Draws the figures of all runs of a name, or of all names, and writes each name's `summary.csv` and `results.csv`. A run
@@ -25,6 +30,9 @@ pub struct ReportArgs {
 /// A name without runs; the faults of all runs that could not be drawn.
 pub fn report(args: ReportArgs) -> Result<()> {
     let runs = run::runs(&args.results, args.name.as_deref())?;
+    if args.provenance {
+        return provenance(runs);
+    }
     let names: BTreeSet<String> = runs.iter().map(|run| run.name.clone()).collect();
     let mut faults = Vec::new();
     let figures = runs.iter().map(|run| report::figures(&run.folder));
@@ -45,5 +53,20 @@ pub fn report(args: ReportArgs) -> Result<()> {
         Ok(())
     } else {
         Err(Error::Failed(faults.join("\n")))
+    }
+}
+
+/// Says where the figures of runs come from.
+fn provenance(runs: Vec<ListedRun>) -> Result<()> {
+    let mut faults = Vec::new();
+    for run in runs {
+        match report::provenance(run) {
+            Ok(text) => out(&format!("{text}\n"))?,
+            Err(error) => faults.push(error.to_string()),
+        }
+    }
+    match faults.is_empty() {
+        true => Ok(()),
+        false => Err(Error::Failed(faults.join("\n"))),
     }
 }

@@ -12,6 +12,7 @@ mod stages;
 mod tasks;
 
 pub use experiment::{ExperimentSpec, ModelUse, StageSpec};
+pub(crate) use plan::plan_document;
 pub use plan::{Plan, PlannedRun, plan};
 pub use resolved::{FORMAT_VERSION, short_hash};
 pub use sections::sections;

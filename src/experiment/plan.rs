@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::compose::compose;
 use super::experiment::ExperimentSpec;
 use super::smoke;
+use crate::spec::document::Document;
 use crate::spec::layers::{Layers, Request, SWEEP};
 use crate::spec::location::Location;
 use crate::spec::outcome::Outcome;
@@ -66,7 +67,23 @@ impl PlannedRun {
 /// Every fault of every point, one line each.
 pub fn plan(request: &Request) -> Result<Plan> {
     let mut outcome = Outcome::default();
-    let Some(layers) = Layers::read(request, &mut outcome) else {
+    let layers = Layers::read(request, &mut outcome);
+    expand(layers, request, outcome)
+}
+
+/// The same of a spec that was read before, which takes the place of the request's file.
+///
+/// # Errors
+/// As [`plan`].
+pub(crate) fn plan_document(spec: Document, request: &Request) -> Result<Plan> {
+    let mut outcome = Outcome::default();
+    let layers = Layers::over(spec, request, &mut outcome);
+    expand(layers, request, outcome)
+}
+
+/// Every run of what the layers ask for.
+fn expand(layers: Option<Layers>, request: &Request, mut outcome: Outcome) -> Result<Plan> {
+    let Some(layers) = layers else {
         return Err(Error::spec(outcome.faults().join("\n")));
     };
     let plain = layers.at_point(Vec::new());

@@ -109,7 +109,7 @@ section! {
         stem: Option<Stem> [optional],
         /// Dropout rate in [0, 1), where the architecture has dropout; default the architecture's own.
         dropout: Option<f64> [optional as Share],
-        /// Widths of the hidden layers of an mlp; default [400, 200, 100].
+        /// Widths of the hidden layers of an mlp, [] for a linear model; default [400, 200, 100].
         widths: Option<Vec<usize>> [by read_widths, optional],
         /// Layers of a sequential network, such as ["conv 32 3x3 pad=1", "relu", "flatten", "linear 10"]; required where
         /// `arch` is "sequential".
@@ -158,9 +158,6 @@ section! {
                 ));
                 break;
             }
-        }
-        if widths.as_ref().is_some_and(|widths| widths.as_ref().is_some_and(Vec::is_empty)) {
-            fields.fault("widths", "expected at least one width, found []");
         }
         if weights == Some(None) && fields.task_is(&[TaskKind::Attack, TaskKind::Evaluate, TaskKind::Transfer]) {
             fields.warn("weights", "not set: the model is random, which is hardly worth an attack or an evaluation");

@@ -169,6 +169,7 @@ fn records(run: &PlannedRun, named: &Path, keys: &[String], folder: &Path) -> Ve
     let records = stages.map(|(stage, key)| StageRecord {
         id: stage.id.clone(),
         task: stage.task.kind().name().to_owned(),
+        seed: Some(stage.seed),
         key: key.clone(),
         folder: match run.spec.staged {
             true => relative(&StageFolder::shared_path(named, &stage.id, key), folder),

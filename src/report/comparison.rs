@@ -6,7 +6,7 @@ use std::path::Path;
 use super::settings::{self, Settings, distinguishing};
 use crate::error::Result;
 use crate::run::{
-    ListedRun, Metrics, MetricsRow, RunRecord, RunState, StageRecord, TransferRow, files, table,
+    ListedRun, Metrics, MetricsRow, RunState, StageRecord, TransferRow, files, table,
 };
 use crate::spec::TaskKind;
 
@@ -62,7 +62,7 @@ impl Comparison {
             runs.push(match read {
                 Ok((record, settings, stages)) => {
                     let error = record.error.as_deref().map(one_line);
-                    let metrics = last_metrics(&record);
+                    let metrics = record.last_metrics();
                     records.push((record, settings.clone()));
                     ComparedRun {
                         run,
@@ -149,22 +149,6 @@ fn stages(run: &Path, records: &[StageRecord]) -> Result<Vec<ComparedStage>> {
         })
     });
     stages.collect()
-}
-
-/// The last metrics of a run, named after their stage where there are several.
-fn last_metrics(record: &RunRecord) -> Metrics {
-    let several = record.stages.len() > 1;
-    let mut all = Metrics::new();
-    for stage in &record.stages {
-        for (name, value) in &stage.metrics {
-            let name = match several {
-                true => format!("{}.{name}", stage.id),
-                false => name.clone(),
-            };
-            all.insert(name, *value);
-        }
-    }
-    all
 }
 
 /// Several lines as one.

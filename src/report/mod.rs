@@ -8,6 +8,7 @@ mod data_uri;
 mod grid;
 mod heatmap;
 mod palette;
+mod provenance;
 mod results;
 mod settings;
 mod simulations;
@@ -22,6 +23,8 @@ use crate::error::{Error, Result};
 use crate::run::{MetricsRow, RunRecord, TransferRow, files, runs, table};
 use comparison::Comparison;
 use simulations::Sums;
+
+pub use provenance::provenance;
 
 /// Draws what the run in `folder` has to show into its `figures/`: accuracy and loss curves, simulation curves, a grid
 /// of adversarial images, heat maps of transfer. Gives the files written; figures of a run with several stages are named after the stage.

@@ -9,6 +9,7 @@ fn stage(id: &str, folder: &str) -> StageRecord {
     StageRecord {
         id: id.to_owned(),
         task: "train".to_owned(),
+        seed: None,
         key: "k".to_owned(),
         folder: folder.to_owned(),
         state: RunState::Pending,

@@ -252,6 +252,7 @@ mod tests {
                 .map(|id| StageRecord {
                     id: (*id).to_owned(),
                     task: "train".to_owned(),
+                    seed: None,
                     key: "k".to_owned(),
                     folder: ".".to_owned(),
                     state: RunState::Pending,

@@ -1,5 +1,7 @@
 //! Where a result came from: the code and the host, as `run.json` records them.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// The program that ran.
@@ -12,6 +14,13 @@ pub struct Code {
     pub commit: Option<String>,
     /// Cargo features of the build.
     pub features: Vec<String>,
+    /// The compiler; missing in records of early versions.
+    #[serde(default)]
+    pub compiler: Option<String>,
+    /// The libraries that compute, draw random numbers or read images and weights, with their versions; empty in records
+    /// of early versions.
+    #[serde(default)]
+    pub libraries: BTreeMap<String, String>,
 }
 
 impl Code {
@@ -21,6 +30,8 @@ impl Code {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             commit: option_env!("SOURCE_COMMIT").map(str::to_owned),
             features: crate::ops::card::features(),
+            compiler: option_env!("SOURCE_COMPILER").map(str::to_owned),
+            libraries: libraries(),
         }
     }
 
@@ -36,6 +47,13 @@ impl Code {
             None => format!("runner {} of an unknown commit", self.version),
         }
     }
+}
+
+fn libraries() -> BTreeMap<String, String> {
+    let named = option_env!("SOURCE_LIBRARIES").unwrap_or_default();
+    let pairs = named.split(',').filter_map(|pair| pair.split_once(' '));
+    let pairs = pairs.map(|(name, version)| (name.to_owned(), version.to_owned()));
+    pairs.collect()
 }
 
 /// As many digits of a commit as people read, and whether it was dirty.
@@ -114,4 +132,31 @@ fn cpu_model() -> Option<String> {
     let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
     let line = text.lines().find(|line| line.starts_with("model name"))?;
     Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_program_names_its_compiler_and_the_libraries_of_the_lock_file() {
+        let code = Code::current();
+        assert!(
+            code.compiler
+                .is_some_and(|words| words.starts_with("rustc "))
+        );
+        let lock = include_str!("../../Cargo.lock");
+        for name in ["candle-core", "candle-nn", "gemm", "rand", "safetensors"] {
+            let version = &code.libraries[name];
+            let listed = format!("name = \"{name}\"\nversion = \"{version}\"\n");
+            assert!(lock.contains(&listed), "{name} {version}");
+        }
+    }
+
+    #[test]
+    fn records_of_early_versions_are_read() {
+        let early = r#"{"version": "0.1.0", "commit": null, "features": []}"#;
+        let code: Code = serde_json::from_str(early).unwrap();
+        assert!(code.compiler.is_none() && code.libraries.is_empty());
+    }
 }

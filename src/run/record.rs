@@ -73,6 +73,9 @@ pub struct StageRecord {
     pub id: String,
     /// Task, as the spec names it.
     pub task: String,
+    /// The seed of its random numbers; missing in records of early versions.
+    #[serde(default)]
+    pub seed: Option<u64>,
     /// Hash of the stage's resolved settings, of what it reads, its inputs' keys and the format version.
     pub key: String,
     /// Its folder, relative to the run's.
@@ -132,6 +135,22 @@ impl RunRecord {
     /// The record of the run in `folder`; `None` if it has none yet.
     pub fn read(folder: &Path) -> Result<Option<Self>> {
         read(&folder.join(files::RUN))
+    }
+
+    /// The last metrics of its stages, named after their stage where there are several: `judge.test_accuracy`.
+    pub fn last_metrics(&self) -> Metrics {
+        let several = self.stages.len() > 1;
+        let stages = self.stages.iter();
+        let all = stages.flat_map(|stage| {
+            stage.metrics.iter().map(move |(name, value)| {
+                let name = match several {
+                    true => format!("{}.{name}", stage.id),
+                    false => name.clone(),
+                };
+                (name, *value)
+            })
+        });
+        all.collect()
     }
 
     /// The inputs that were others when the run began, in words. A record that does not name its inputs has none.

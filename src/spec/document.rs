@@ -35,66 +35,47 @@ pub(crate) struct Document {
 impl Document {
     /// Reads a file. Returned is why it cannot be read; faults of its text are noted, and it is nothing without sound TOML.
     pub fn read(path: &Path, layer: &str, outcome: &mut Outcome) -> Result<Option<Self>, String> {
-        let unreadable = |error: std::io::Error| format!("cannot read: {error}");
-        let kind = std::fs::metadata(path).map_err(unreadable)?.file_type();
-        if !kind.is_file() {
-            // To open a pipe may wait for ever, and what it gave cannot be read again to resume.
-            let what = if kind.is_dir() {
-                "a folder"
-            } else {
-                "no plain file"
-            };
-            return Err(format!("is {what}; expected a spec, a TOML file"));
-        }
-        let file = File::open(path).map_err(unreadable)?;
-        let mut bytes = Vec::new();
-        // A file may grow meanwhile: what is read is bounded.
-        file.take(MAX_BYTES + 1)
-            .read_to_end(&mut bytes)
-            .map_err(unreadable)?;
-        if bytes.len() as u64 > MAX_BYTES {
-            return Err(format!(
-                "a spec has at most {MAX_BYTES} bytes, this file has more"
-            ));
-        }
-        let text = String::from_utf8(bytes).map_err(|error| {
-            format!("not UTF-8 text (byte {})", error.utf8_error().valid_up_to())
-        })?;
+        let text = read_text(path)?;
         Ok(Self::parse(path, &text, layer, outcome))
     }
 
     /// Parses the text of a file; faults are noted, and it is nothing without sound TOML.
     pub fn parse(path: &Path, text: &str, layer: &str, outcome: &mut Outcome) -> Option<Self> {
+        let parsed = parse_toml(path, text, layer, outcome)?;
         let lines = Lines::new(text);
-        let parsed = match ImDocument::parse(text) {
-            Ok(parsed) => parsed,
-            Err(error) => {
-                let line = error.span().map(|span| lines.of(span.start));
-                let location = Location {
-                    layer: layer.to_owned(),
-                    file: Some((path.to_path_buf(), line)),
-                };
-                let message = error.message().trim().replace('\n', "; ");
-                outcome.fault(&location, "", &format!("not valid TOML: {message}"));
-                return None;
-            }
-        };
+        Some(Self::of_table(
+            path,
+            parsed.as_table(),
+            &lines,
+            layer,
+            outcome,
+        ))
+    }
+
+    /// The spec that a table of a file holds, which may be the whole file; faults are noted.
+    pub(super) fn of_table(
+        path: &Path,
+        table: &dyn TableLike,
+        lines: &Lines,
+        layer: &str,
+        outcome: &mut Outcome,
+    ) -> Self {
         let mut document = Self {
             path: path.to_path_buf(),
             ..Self::default()
         };
-        for (key, item) in parsed.as_table().iter() {
+        for (key, item) in table.iter() {
             match key {
-                "stage" => document.read_stages(item, &lines, layer, outcome),
+                "stage" => document.read_stages(item, lines, layer, outcome),
                 _ => {
-                    document.note_line(key, parsed.as_table(), key, &lines);
-                    if let Some(value) = document.convert(item, key, &lines) {
+                    document.note_line(key, table, key, lines);
+                    if let Some(value) = document.convert(item, key, lines) {
                         document.dict.insert(key.to_owned(), value);
                     }
                 }
             }
         }
-        document.swept = match parsed.get("sweep").and_then(Item::as_table_like) {
+        document.swept = match table.get("sweep").and_then(Item::as_table_like) {
             Some(sweep) => leaves(sweep, ""),
             None => Vec::new(),
         };
@@ -109,7 +90,7 @@ impl Document {
                 outcome.fault(&document.location("extends", layer), "extends", &message);
             }
         }
-        Some(document)
+        document
     }
 
     /// Where the value at a dotted path stands in this file; what is in a list stands where the list does.
@@ -224,6 +205,56 @@ impl Document {
     }
 }
 
+/// The text of a TOML file. Returned is why it cannot be read.
+pub(super) fn read_text(path: &Path) -> Result<String, String> {
+    let unreadable = |error: std::io::Error| format!("cannot read: {error}");
+    let kind = std::fs::metadata(path).map_err(unreadable)?.file_type();
+    if !kind.is_file() {
+        // To open a pipe may wait for ever, and what it gave cannot be read again to resume.
+        let what = if kind.is_dir() {
+            "a folder"
+        } else {
+            "no plain file"
+        };
+        return Err(format!("is {what}; expected a spec, a TOML file"));
+    }
+    let file = File::open(path).map_err(unreadable)?;
+    let mut bytes = Vec::new();
+    // A file may grow meanwhile: what is read is bounded.
+    file.take(MAX_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(format!(
+            "a spec has at most {MAX_BYTES} bytes, this file has more"
+        ));
+    }
+    String::from_utf8(bytes)
+        .map_err(|error| format!("not UTF-8 text (byte {})", error.utf8_error().valid_up_to()))
+}
+
+/// The TOML of a text, where it is sound; a fault is noted.
+pub(super) fn parse_toml<'a>(
+    path: &Path,
+    text: &'a str,
+    layer: &str,
+    outcome: &mut Outcome,
+) -> Option<ImDocument<&'a str>> {
+    match ImDocument::parse(text) {
+        Ok(parsed) => Some(parsed),
+        Err(error) => {
+            let line = error.span().map(|span| Lines::new(text).of(span.start));
+            let location = Location {
+                layer: layer.to_owned(),
+                file: Some((path.to_path_buf(), line)),
+            };
+            let message = error.message().trim().replace('\n', "; ");
+            outcome.fault(&location, "", &format!("not valid TOML: {message}"));
+            None
+        }
+    }
+}
+
 /// A TOML value as figment holds it. A date is kept as its text: no setting is a date.
 pub(crate) fn convert_value(value: &toml_edit::Value) -> Value {
     match value {
@@ -278,14 +309,14 @@ fn line_of(table: &dyn TableLike, key: &str, lines: &Lines) -> Option<usize> {
 }
 
 /// Finds the line of a byte offset.
-struct Lines(Vec<usize>);
+pub(super) struct Lines(Vec<usize>);
 
 impl Lines {
-    fn new(text: &str) -> Self {
+    pub(super) fn new(text: &str) -> Self {
         Self(text.match_indices('\n').map(|(offset, _)| offset).collect())
     }
 
-    fn of(&self, offset: usize) -> usize {
+    pub(super) fn of(&self, offset: usize) -> usize {
         self.0.partition_point(|&end| end < offset) + 1
     }
 }

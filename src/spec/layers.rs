@@ -13,6 +13,8 @@ use super::location::{Locate, Location};
 use super::outcome::Outcome;
 use super::overrides;
 
+const SPEC: &str = "spec";
+const EXTENDS: &str = "extends";
 const ENVIRONMENT: &str = "environment";
 const COMMAND_LINE: &str = "command line";
 pub(crate) const SWEEP: &str = "sweep";
@@ -54,14 +56,26 @@ pub(crate) struct Layers {
 impl Layers {
     /// Reads all layers. Nothing where the spec cannot be read at all; every fault is noted.
     pub fn read(request: &Request, outcome: &mut Outcome) -> Option<Self> {
-        let documents = read_chain(&request.spec, outcome)?;
+        let path = &request.spec;
+        match Document::read(path, SPEC, outcome) {
+            Ok(document) => Self::over(document?, request, outcome),
+            Err(message) => {
+                outcome.fault(&in_words(&path.display().to_string()), "", &message);
+                None
+            }
+        }
+    }
+
+    /// The layers over a spec that was read before, which takes the place of the request's file.
+    pub fn over(spec: Document, request: &Request, outcome: &mut Outcome) -> Option<Self> {
+        let documents = read_chain(spec, outcome)?;
         let mut figment = Figment::new();
         let (mut stages, mut swept) = (Vec::new(), Vec::new());
         for (number, document) in documents.iter().enumerate() {
             let words = if number + 1 == documents.len() {
-                "spec"
+                SPEC
             } else {
-                "extends"
+                EXTENDS
             };
             let metadata = Metadata::from(words, Source::File(document.path.clone()));
             figment = figment.merge(Layer::new(metadata, document.dict.clone()));
@@ -222,46 +236,35 @@ impl Locate for Point<'_> {
 }
 
 /// A spec and the files it extends, weakest first.
-fn read_chain(spec: &Path, outcome: &mut Outcome) -> Option<Vec<Document>> {
-    let mut documents: Vec<Document> = Vec::new();
-    let mut seen: Vec<PathBuf> = Vec::new();
-    let mut next = Some(spec.to_path_buf());
-    while let Some(path) = next.take() {
-        // The location of a fault: the line that names the file, or the file itself.
-        let named = documents
-            .last()
-            .map(|document| document.location("extends", "spec"));
-        let refuse = |outcome: &mut Outcome, message: String| match &named {
-            Some(location) => outcome.fault(
-                location,
-                "extends",
-                &format!("{}: {message}", path.display()),
-            ),
-            None => outcome.fault(&in_words(&path.display().to_string()), "", &message),
+fn read_chain(spec: Document, outcome: &mut Outcome) -> Option<Vec<Document>> {
+    let whole = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    let mut seen = vec![whole(&spec.path)];
+    let mut documents = vec![spec];
+    while let Some((document, base)) = documents
+        .last()
+        .and_then(|document| Some((document, document.extends.as_ref()?)))
+    {
+        let folder = document.path.parent().unwrap_or(Path::new(""));
+        let path = folder.join(base);
+        // A fault is at the line that names the file.
+        let named = document.location(EXTENDS, SPEC);
+        let refuse = |outcome: &mut Outcome, message: &str| {
+            let message = format!("{}: {message}", path.display());
+            outcome.fault(&named, EXTENDS, &message);
         };
-        let whole = path.canonicalize().unwrap_or_else(|_| path.clone());
-        if seen.contains(&whole) {
-            refuse(outcome, "extends itself in a circle".into());
+        if seen.contains(&whole(&path)) {
+            refuse(outcome, "extends itself in a circle");
             return None;
         }
-        seen.push(whole);
-        let words = if documents.is_empty() {
-            "spec"
-        } else {
-            "extends"
-        };
-        let document = match Document::read(&path, words, outcome) {
-            Ok(document) => document?,
+        seen.push(whole(&path));
+        let read = Document::read(&path, EXTENDS, outcome);
+        match read {
+            Ok(document) => documents.push(document?),
             Err(message) => {
-                refuse(outcome, message);
+                refuse(outcome, &message);
                 return None;
             }
-        };
-        if let Some(base) = &document.extends {
-            let folder = path.parent().unwrap_or(Path::new(""));
-            next = Some(folder.join(base));
         }
-        documents.push(document);
     }
     documents.reverse();
     Some(documents)

@@ -6,6 +6,7 @@
 pub(crate) mod document;
 pub(crate) mod fields;
 pub(crate) mod layers;
+pub(crate) mod listing;
 pub(crate) mod location;
 pub(crate) mod norm;
 pub(crate) mod outcome;

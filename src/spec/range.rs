@@ -147,6 +147,10 @@ whole!(
 );
 
 real!(
+    /// Any number.
+    Finite, |_| true, "a finite number"
+);
+real!(
     /// A number above zero, such as a learning rate.
     Positive, |value| value > 0.0, "a number above 0"
 );

@@ -11,3 +11,4 @@ mod runs;
 mod specs;
 mod tables;
 mod usage;
+mod verify;

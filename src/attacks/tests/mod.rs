@@ -3,6 +3,7 @@
 mod accounting;
 mod every;
 mod exact;
+mod proven;
 mod settings;
 mod warnings;
 
@@ -23,6 +24,11 @@ const CLASSES: usize = 5;
 const N: usize = 13;
 
 fn network(arch: &str, widths: Option<Vec<usize>>) -> Network {
+    seeded(arch, widths, 3)
+}
+
+/// A network with the random weights of a seed.
+fn seeded(arch: &str, widths: Option<Vec<usize>>, seed: u64) -> Network {
     let config = ModelConfig {
         image: IMAGE,
         classes: CLASSES,
@@ -32,7 +38,7 @@ fn network(arch: &str, widths: Option<Vec<usize>>) -> Network {
         activation: None,
         stem: None,
         normalize: None,
-        seed: 3,
+        seed,
         device: Device::Cpu,
         dtype: DType::F32,
     };

@@ -15,6 +15,7 @@ fn start<'a>(results: &'a Path, spec: &'a str) -> RunStart<'a> {
         stages: vec![StageRecord {
             id: "main".to_owned(),
             task: "train".to_owned(),
+            seed: None,
             key: "abc".to_owned(),
             folder: ".".to_owned(),
             state: RunState::Pending,
@@ -126,6 +127,7 @@ fn rows_of_stages_are_collected_in_the_order_of_the_spec() {
     let stages = ["a", "b", "c"].map(|id| StageRecord {
         id: id.to_owned(),
         task: "train".to_owned(),
+        seed: None,
         key: "k".to_owned(),
         folder: format!("../stages/{id}-k"),
         state: RunState::Pending,
