@@ -13,12 +13,6 @@ const SPECS: &[(&str, &str, &str)] = &[
         "6182b74d",
     ),
     (
-        "train-layers",
-        "task = \"train\"\ndata.kind = \"digits\"\noptimizer.lr = 0.1\ntrain.epochs = 1\n\
-         model.layers = [\"conv 4 3x3\", { residual = [\"conv 4 1x1\"] }, \"flatten\", \"linear 10\"]\n",
-        "0504a08f",
-    ),
-    (
         "adversarial-train",
         "task = \"adversarial-train\"\ndata.kind = \"shapes\"\nmodel.arch = \"resnet18\"\noptimizer = { kind = \"adam\", lr = 0.1 }\n\
          train.epochs = 1\nevaluate.attacks = [\"none\", \"apgd\"]\n\
@@ -53,6 +47,12 @@ const SPECS: &[(&str, &str, &str)] = &[
         "simulate-training",
         "task = \"simulate\"\nsimulate.kind = \"one-layer-training\"\n",
         "d20dbbba",
+    ),
+    (
+        "train-layers",
+        "task = \"train\"\ndata.kind = \"digits\"\noptimizer.lr = 0.1\ntrain.epochs = 1\n\
+         model.layers = [\"conv 4 3x3\", { residual = [\"conv 4 1x1\"] }, \"flatten\", \"linear 10\"]\n",
+        "0504a08f",
     ),
 ];
 
