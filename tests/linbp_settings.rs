@@ -109,8 +109,8 @@ fn architectures_without_known_branches_refuse_to_rescale() {
     assert_eq!(fault.exit_code(), 2);
     assert_eq!(
         fault.to_string(),
-        "linbp.variant: \"rescaled\" brings the residual branches of ResNets and ResNeXts to scale, and lenet5 is none \
-         of them: choose \"plain\""
+        "linbp.variant: \"rescaled\" brings the residual branches of ResNets, ResNeXts and sequential networks to scale, and \
+         lenet5 is none of them: choose \"plain\""
     );
 }
 
