@@ -154,7 +154,7 @@ fn objectives() -> String {
 /// The architectures that one line describes in one row.
 fn architectures() -> String {
     let records = models::all().map(|a| (a.name, [a.about, a.paper], a.image));
-    let patterns = models::all().filter_map(|a| Some((a, a.pattern?)));
+    let patterns = models::patterns();
     let patterns = patterns.map(|(a, p)| (p.name, [p.about, a.paper], a.image));
     let mut rows: Vec<(Vec<&str>, [&str; 2], [usize; 3])> = Vec::new();
     for (name, words, image) in records.chain(patterns) {

@@ -32,6 +32,7 @@ families! {
     wide_resnet,
     cifar_resnet,
     preact_resnet,
+    onnx,
 }
 
 pub use architecture::{Architecture, ModelConfig, Pattern};
@@ -42,6 +43,6 @@ pub(crate) use linbp_section::NO_GRADIENTS;
 pub use linbp_section::{LayersByUse, LinbpSpec, LinbpVariant};
 pub use origin::{Origin, stem_of_weights};
 pub use preset::LinbpUse;
-pub use registry::{Arch, adapt, all, build, dropout, names, outline};
+pub use registry::{Arch, adapt, all, build, dropout, names, outline, patterns};
 pub use section::{ModelSpec, Moment, Rectifier, WeightsRef};
 pub use stem::Stem;

@@ -11,8 +11,8 @@ use crate::ops::{bias, linear as op};
 /// `y = x W^T + b` for `x` of `(N, in)`.
 #[derive(Clone, Debug)]
 pub struct Linear {
-    weight: Param,
-    bias: Param,
+    pub weight: Param,
+    pub bias: Option<Param>,
 }
 
 /// A linear layer whose weights follow `init`. With torch's default the bias follows it too, else it starts at zero.
@@ -25,13 +25,17 @@ pub fn linear(b: &Builder, features: usize, out: usize, init: Init) -> Result<Li
         _ => Init::Constant(0.0),
     };
     let bias = b.parameter("bias", &[out], bias_init)?;
-    Ok(Linear { weight, bias })
+    Ok(Linear {
+        weight,
+        bias: Some(bias),
+    })
 }
 
 impl Linear {
     /// The layer's output, `(N, out)`.
     pub fn forward(&self, tape: &Tape, x: &Var) -> Result<Var> {
-        let y = op::forward(x.tensor(), self.weight.tensor(), Some(self.bias.tensor()))?;
+        let bias = self.bias.as_ref().map(Param::tensor);
+        let y = op::forward(x.tensor(), self.weight.tensor(), bias)?;
         let wants_parameters = tape.wants_parameters();
         let saved = wants_parameters.then(|| x.tensor().clone());
         let (id, layer) = (x.id(), self.clone());
@@ -40,7 +44,9 @@ impl Linear {
                 let dy = dy.tensor();
                 if let (Some(x), true) = (&saved, gradients.takes_parameters()) {
                     gradients.parameter(&layer.weight, op::backward_weight(x, dy)?)?;
-                    gradients.parameter(&layer.bias, bias::gradient(dy)?)?;
+                    if let Some(bias) = &layer.bias {
+                        gradients.parameter(bias, bias::gradient(dy)?)?;
+                    }
                 }
                 if id.is_some() {
                     let dx = op::backward_input(dy, layer.weight.tensor())?;

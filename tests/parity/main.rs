@@ -4,6 +4,7 @@
 mod attacks;
 mod card;
 mod models;
+mod onnx;
 mod ops;
 mod published;
 mod pytorch;
