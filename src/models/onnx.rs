@@ -36,16 +36,11 @@ fn path(name: &str) -> &Path {
 }
 
 fn check(name: &str) -> Result<()> {
-    let path = path(name);
-    match std::fs::metadata(path) {
-        Ok(about) if about.is_file() => Ok(()),
-        Ok(_) => Err(Error::spec(format!(
-            "model.arch: {} is no plain file, an ONNX file was expected",
-            path.display()
-        ))),
-        Err(error) => Err(Error::spec(format!(
-            "model.arch: {}: cannot read: {error}; expected onnx:FILE, relative to the working directory",
-            path.display()
+    match path(name).is_file() {
+        true => Ok(()),
+        false => Err(Error::spec(format!(
+            "model.arch: \"onnx:FILE\" with an ONNX file, relative to the working directory, and {} is none",
+            path(name).display()
         ))),
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::preflight::{CLASSES, Faults, known_shape, stages};
+use super::preflight::{Faults, known_classes, known_shape, stages};
 use crate::data::Split;
 use crate::experiment::{ModelUse, PlannedRun, Task, TrainTask};
 use crate::models;
@@ -71,7 +71,8 @@ fn model_bytes(
     let Some(shape) = known_shape(data) else {
         return Ok(Vec::new());
     };
-    let network = models::outline(&model.arch, &model_config(used, shape, CLASSES)?)?;
+    let config = model_config(used, shape, known_classes(used)?)?;
+    let network = models::outline(&model.arch, &config)?;
     let (mut weights, mut units) = (0u128, 0u128);
     for parameter in network.parameters() {
         let dims = parameter.tensor().dims();

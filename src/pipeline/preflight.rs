@@ -5,15 +5,12 @@ use std::collections::BTreeSet;
 
 use crate::data::{self, Source, Split};
 use crate::data::{DataSpec, ImagesRef};
-use crate::experiment::{PlannedRun, StageSpec};
-use crate::models::WeightsRef;
+use crate::experiment::{ModelUse, PlannedRun, StageSpec};
+use crate::models::{Arch, WeightsRef};
 use crate::models::{self, LinbpUse};
 use crate::run::inspect_weights;
 use crate::stage::{check_attacks, check_weights, linbp_plan, made_before, model_config};
 use crate::{Error, Result};
-
-/// The classes of a model that is built only to be looked at.
-pub(super) const CLASSES: usize = 10;
 
 /// The shape of a data set's images (channels, height, width), and the number of its classes.
 type Form = ([usize; 3], usize);
@@ -96,6 +93,17 @@ pub(super) fn known_shape(data: &DataSpec) -> Option<[usize; 3]> {
     }
 }
 
+/// The classes that the kind of the data says there are; where it does not, those that the model is described for.
+///
+/// # Errors
+/// A model in a file that cannot be read.
+pub(super) fn known_classes(used: &ModelUse<'_>) -> Result<usize> {
+    match used.data.kind.classes {
+        Some(classes) => Ok(classes.len()),
+        None => Ok(Arch::find(&used.model.arch)?.form()?.1),
+    }
+}
+
 /// Builds each model once, to see that it takes the images and that `linbp.layers` names activations that it has; and each
 /// attack, to see that it can do with as many classes as there are.
 ///
@@ -120,14 +128,16 @@ pub fn check_models(runs: &[PlannedRun]) -> Result<()> {
             ];
             let uses = uses.into_iter().filter(|(on, _)| *on);
             let uses: Vec<LinbpUse> = uses.map(|(_, r#use)| r#use).collect();
+            let kind = used.data.kind.name;
             let words = format!(
-                "{} {:?} {shape:?} {linbp:?} {uses:?}",
+                "{} {:?} {kind} {shape:?} {linbp:?} {uses:?}",
                 model.arch, model.widths
             );
             if !seen.insert(words) {
                 continue;
             }
-            let outline = model_config(&used, shape, CLASSES)
+            let outline = known_classes(&used)
+                .and_then(|classes| model_config(&used, shape, classes))
                 .and_then(|config| models::outline(&model.arch, &config));
             if let Some(network) = faults.note(outline) {
                 for r#use in uses {

@@ -6,7 +6,7 @@ reads names of architectures from standard input, one a line, and answers each w
 `weights.pt` and a file `WAY.onnx` for each way of exporting that works lie in FOLDER:
 
 - `traced`, `traced_apart`: torch.onnx.export(dynamo=False), batch norms folded into convolutions and left as they are;
-- `dynamo`, `dynamo_apart`: the same with dynamo=True, with and without its optimisation.
+- `dynamo`: torch.onnx.export(dynamo=True), which folds them too.
 """
 
 import contextlib
@@ -36,14 +36,9 @@ def export(network, images, path, way):
     options = {
         "traced": {"dynamo": False, "opset_version": 13},
         "traced_apart": {"dynamo": False, "opset_version": 17, "training": torch.onnx.TrainingMode.PRESERVE},
-        "dynamo": {"dynamo": True},
-        "dynamo_apart": {"dynamo": True, "optimize": False},
+        # With the batch left free and the numbers in a file beside it.
+        "dynamo": {"dynamo": True, "verbose": False, "dynamic_shapes": ({0: torch.export.Dim("batch")},)},
     }[way]
-    if options["dynamo"]:
-        options |= {"external_data": way == "dynamo", "verbose": False}
-        # One way leaves the batch free.
-        if way == "dynamo":
-            options["dynamic_shapes"] = ({0: torch.export.Dim("batch")},)
     torch.onnx.export(network, (images,), path, input_names=["images"], output_names=["logits"], **options)
 
 
@@ -56,7 +51,7 @@ def main():
         if name.startswith("vgg"):
             network.avgpool = Spread()
         done = []
-        for way in ("traced", "traced_apart", "dynamo", "dynamo_apart"):
+        for way in ("traced", "traced_apart", "dynamo"):
             # What the exporters say is not for the one who asked.
             with open(os.devnull, "w") as null, contextlib.redirect_stdout(null):
                 export(network, torch.rand(2, *shape(name)), str(folder / f"{way}.onnx"), way)

@@ -331,7 +331,7 @@ impl<'a> Lowering<'a> {
             Some(Value::Gate(_)) => Err("a Sigmoid is taken where its input is multiplied by it alone".into()),
             Some(Value::Unknown) => Err(Refusal::Follows),
             Some(Value::Constant(_)) | None => {
-                Err(format!("\"{name}\" is expected to depend on the images").into())
+                Err("of constants, where what depends on the images was expected".into())
             }
         }
     }
