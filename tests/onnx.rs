@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use candle_core::Tensor;
+use candle_core::{DType, Device, Tensor};
 use prost::Message;
 use prost::bytes::{BufMut, Bytes};
 use rand::{Rng, SeedableRng};
@@ -186,6 +187,7 @@ fn damaged_files_are_read_or_refused() {
     let rounds: usize = rounds.unwrap_or(3000);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("net.onnx");
+    let images = Tensor::zeros((2, 3, 16, 16), DType::F32, &Device::Cpu).unwrap();
     let mut refused = BTreeMap::new();
     for name in ["apart.onnx", "dynamo.onnx", "refused.onnx"] {
         let original = std::fs::read(fixture(name)).unwrap();
@@ -214,7 +216,10 @@ fn damaged_files_are_read_or_refused() {
             std::fs::write(&file, &bytes).unwrap();
             let config = ModelConfig::new(IMAGE, 10);
             match build(&arch(&file), &config) {
-                Ok(network) => drop(network.state().unwrap()),
+                // What is read can be run.
+                Ok(network) => {
+                    let _ = network.logits(&images);
+                }
                 Err(error) => {
                     assert!(!error.to_string().contains('\n'), "{error}");
                     *refused.entry(name).or_insert(0) += 1;
@@ -270,4 +275,59 @@ fn lies_about_sizes_are_found() {
         let error = fault(&file);
         assert!(error.contains("tensor large: its shape"), "{dims:?}: {error}");
     }
+}
+
+/// From the file to figures, by the program: the content of the file counts, not its name.
+#[test]
+fn an_evaluation_belongs_to_the_content_of_the_network() {
+    let folder = tempfile::tempdir().unwrap();
+    let net = folder.path().join("net.onnx");
+    std::fs::copy(fixture("digits.onnx"), &net).unwrap();
+    let spec = r#"
+        name = "own"
+        task = "evaluate"
+        data = { kind = "digits", test_limit = 20, normalize = "mnist" }
+        model = { arch = "onnx:net.onnx" }
+        linbp = { attack = true, layers = ["*Relu"] }
+        attack = { epsilon = 0.1, step_size = 0.05, k = 2 }
+        evaluate = { attacks = ["none", "pgd"] }
+    "#;
+    std::fs::write(folder.path().join("own.toml"), spec).unwrap();
+    let run = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_runner"))
+            .current_dir(folder.path())
+            .args(arguments)
+            .output()
+            .unwrap();
+        let words = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&words).into_owned())
+    };
+    let (code, words) = run(&["own.toml"]);
+    assert_eq!(code, Some(0), "{words}");
+    assert!(!words.contains("the model is random"), "{words}");
+    assert!(words.contains("data.normalize"), "{words}");
+    let runs = || {
+        let runs = std::fs::read_dir(folder.path().join("results/own")).unwrap();
+        let records = runs.filter_map(|run| std::fs::read_to_string(run.unwrap().path().join("run.json")).ok());
+        records.collect::<Vec<String>>()
+    };
+    let first = runs();
+    assert_eq!(first.len(), 1);
+    assert!(first[0].contains("\"network\"") && first[0].contains("net.onnx"), "{}", first[0]);
+    // The same again is found; with another last weight it is computed anew.
+    assert_eq!(run(&["own.toml"]).0, Some(0));
+    assert_eq!(runs().len(), 1);
+    let mut bytes = std::fs::read(&net).unwrap();
+    let at = bytes.windows(11).position(|name| name == b"conv.weight").unwrap();
+    let at = (at + 20..bytes.len()).find(|&at| bytes[at] == 0x4a).unwrap();
+    bytes[at + 8] ^= 1;
+    std::fs::write(&net, bytes).unwrap();
+    let (code, words) = run(&["own.toml"]);
+    assert_eq!(code, Some(0), "{words}");
+    assert_eq!(runs().len(), 2, "{words}");
+    let (code, words) = run(&["models", "onnx:net.onnx"]);
+    assert_eq!((code, words.as_str()), (Some(0), "/Relu\n"));
+    let (code, words) = run(&["check", "own.toml", "model.arch=onnx:gone.onnx"]);
+    assert_eq!(code, Some(2));
+    assert!(words.contains("gone.onnx") && words.contains("model.arch"), "{words}");
 }

@@ -72,8 +72,16 @@ pub fn files(path: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// An error of the file, in one line whatever the names in it are.
 fn fault(path: &Path, why: &str) -> Error {
-    Error::failed(format!("{}: {why}", path.display()))
+    let mut line = format!("{}: ", path.display());
+    for c in why.chars() {
+        match c.is_control() {
+            true => line.extend(c.escape_debug()),
+            false => line.push(c),
+        }
+    }
+    Error::failed(line)
 }
 
 impl Graph {

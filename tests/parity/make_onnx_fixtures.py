@@ -58,6 +58,18 @@ class Refused(nn.Module):
         return self.fc(x.mean((2, 3)))
 
 
+class Digits(nn.Module):
+    """A network for digits, with random weights, that standardises its images."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 5, stride=3)
+        self.fc = nn.Linear(4 * 8 * 8, 10)
+
+    def forward(self, x):
+        return self.fc(F.relu(self.conv((x - 0.13) / 0.31)).flatten(1))
+
+
 def strip(path):
     """Takes out what an exporter tells about the program that called it."""
     model = onnx.load(path, load_external_data=False)
@@ -91,6 +103,8 @@ def main():
     torch.onnx.export(network, example, FOLDER / "external.onnx", dynamo=True, external_data=True, **names)
     torch.onnx.export(Refused().eval(), example, FOLDER / "refused.onnx", opset_version=17, **traced)
 
+    digit = (torch.rand(1, 1, 28, 28),)
+    torch.onnx.export(Digits().eval(), digit, FOLDER / "digits.onnx", opset_version=17, **traced)
     for path in FOLDER.glob("*.onnx"):
         strip(path)
 

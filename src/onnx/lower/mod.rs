@@ -16,7 +16,7 @@ use crate::Result;
 use crate::nn::{Builder, Param};
 
 /// Numbers of one image at most, in any value: far above what fits in memory for a batch.
-const LARGEST: usize = 1 << 28;
+const LARGEST: usize = 1 << 26;
 
 /// A network made of a graph.
 pub struct Lowered {
