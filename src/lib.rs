@@ -16,6 +16,7 @@ pub mod error;
 pub mod experiment;
 pub mod models;
 pub mod nn;
+pub mod onnx;
 pub mod ops;
 pub mod optim;
 pub mod pipeline;

@@ -159,7 +159,7 @@ fn architectures() -> String {
         false => a.image.map(|length| length.to_string()).join("x"),
     };
     let records = models::all().map(|a| (a.name, [a.about, a.paper], image(a)));
-    let patterns = models::all().filter_map(|a| Some((a, a.pattern?)));
+    let patterns = models::patterns();
     let patterns = patterns.map(|(a, p)| (p.name, [p.about, a.paper], image(a)));
     let mut rows: Vec<(Vec<&str>, [&str; 2], String)> = Vec::new();
     for (name, words, image) in records.chain(patterns) {

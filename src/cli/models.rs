@@ -42,7 +42,7 @@ pub fn models(args: ModelsArgs) -> Result<()> {
 fn list() -> String {
     let records =
         models::all().map(|record| (record.name, format!("{}, {}", record.about, record.paper)));
-    let patterns = models::all().filter_map(|record| record.pattern);
+    let patterns = models::patterns().map(|(_, pattern)| pattern);
     let lines: Vec<(&str, String)> = records
         .chain(patterns.map(|pattern| (pattern.name, pattern.about.to_owned())))
         .collect();

@@ -1,6 +1,7 @@
 //! What the program knows of an architecture: one record, which its family's file fills in.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use candle_core::{DType, Device, Tensor};
 
@@ -28,6 +29,8 @@ pub struct Architecture {
     pub image: [usize; 3],
     /// The other architectures of its kind that have no record of their own.
     pub pattern: Option<Pattern>,
+    /// Where the names are those of files, what is asked of these.
+    pub(super) file: Option<FromFile>,
     /// Whether `model.stem` chooses between several.
     pub stems: bool,
     /// The hidden widths unless `model.widths` gives others, where that has an effect.
@@ -58,6 +61,15 @@ pub struct Pattern {
     pub(super) check: fn(&str) -> Result<()>,
 }
 
+/// What there is to ask of an architecture that is described by a file, which holds its initial weights too.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FromFile {
+    /// The shape of its images and the number of its classes.
+    pub form: fn(&str) -> Result<([usize; 3], usize)>,
+    /// All files that it is read from.
+    pub files: fn(&str) -> Result<Vec<PathBuf>>,
+}
+
 impl Architecture {
     /// An architecture for 32x32 colour images without anything special.
     pub(super) const fn new(
@@ -73,6 +85,7 @@ impl Architecture {
             paper,
             image: [3, 32, 32],
             pattern: None,
+            file: None,
             stems: false,
             widths: None,
             linbp_train: linbp,

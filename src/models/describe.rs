@@ -1,8 +1,6 @@
 //! What there is to know about an architecture without building it.
 
 use super::architecture::ModelConfig;
-use super::layers::Layers;
-use super::linbp::linear_activations;
 use super::preset::LinbpUse;
 use super::registry::{Arch, outline};
 use crate::Result;
@@ -17,12 +15,13 @@ pub struct Description {
     pub activations: Vec<(String, bool, bool)>,
 }
 
-/// Describes an architecture for its usual images and 10 classes.
-pub fn describe(arch: &str) -> Result<Description> {
-    let network = outline(arch, &ModelConfig::new(Arch::find(arch)?.image, 10))?;
-    let arch = Arch::find(arch)?;
+/// Describes an architecture for its usual images and 10 classes, or for those of its file.
+pub fn describe(name: &str) -> Result<Description> {
+    let arch = Arch::find(name)?;
+    let (image, classes) = arch.form()?;
+    let network = outline(name, &ModelConfig::new(image, classes))?;
     let names = network.activations();
-    let linear = |r#use| linear_activations(&arch, names, &Layers::Default, r#use);
+    let linear = |r#use| arch.preset(r#use).linear(names);
     let (train, attack) = (linear(LinbpUse::Train)?, linear(LinbpUse::Attack)?);
     let activations = names.iter().cloned().zip(train).zip(attack);
     let sizes = network.parameters().iter().map(|p| p.tensor().elem_count());

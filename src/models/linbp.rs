@@ -62,6 +62,12 @@ pub(super) fn linear_activations(
             if linear.contains(&true) {
                 return Ok(linear);
             }
+            if arch.has_weights() {
+                return Err(Error::spec(
+                    "linbp.layers: there is no published choice of activations for a network of one's own: name some \
+                     (`runner models ARCH` lists them), or choose \"all\"",
+                ));
+            }
             Err(Error::spec(format!(
                 "linbp.layers: \"default\" makes none of this {}'s activations linear ({}): name some",
                 arch.name,

@@ -33,6 +33,7 @@ families! {
     cifar_resnet,
     preact_resnet,
     sequential,
+    onnx,
 }
 
 pub use architecture::{Architecture, ModelConfig, Pattern};
@@ -43,7 +44,7 @@ pub(crate) use linbp_section::NO_GRADIENTS;
 pub use linbp_section::{LayersByUse, LinbpSpec, LinbpVariant};
 pub use origin::{Origin, check_layers, stem_of_weights};
 pub use preset::LinbpUse;
-pub use registry::{Arch, adapt, all, build, dropout, names, outline};
+pub use registry::{Arch, adapt, all, build, dropout, names, outline, patterns};
 pub use section::{ModelSpec, Moment, Rectifier, WeightsRef};
 pub use sequential::{LAYER_KINDS, Layer, LayerKind, layers_as_text, layers_outputs};
 pub use stem::Stem;

@@ -2,15 +2,28 @@
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
+use std::path::PathBuf;
 
 use candle_core::Tensor;
 
-use super::architecture::{Architecture, ModelConfig};
+use super::architecture::{Architecture, ModelConfig, Pattern};
 use crate::nn::{Builder, Module, Network};
 use crate::{Error, Result};
 
-/// All architectures that have a record; [`Arch::find`] knows others by their [`Pattern`](super::Pattern).
+/// The classes that an architecture is described for.
+const CLASSES: usize = 10;
+
+/// All architectures that have a name of their own; [`Arch::find`] knows others by their [`Pattern`].
 pub fn all() -> impl Iterator<Item = &'static Architecture> {
+    records().filter(|record| record.file.is_none())
+}
+
+/// The patterns of names, with the record of the architectures that they stand for.
+pub fn patterns() -> impl Iterator<Item = (&'static Architecture, Pattern)> {
+    records().filter_map(|record| Some((record, record.pattern?)))
+}
+
+fn records() -> impl Iterator<Item = &'static Architecture> {
     super::FAMILIES.iter().copied().flatten()
 }
 
@@ -37,7 +50,6 @@ impl Deref for Arch {
 impl Arch {
     /// The architecture called `name`; an error says which there are.
     pub fn find(name: &str) -> Result<Self> {
-        let patterns = || all().filter_map(|record| Some((record, record.pattern?)));
         let record = match all().find(|record| record.name == name) {
             Some(record) => record,
             None => match patterns().find(|(_, pattern)| name.starts_with(pattern.prefix)) {
@@ -48,7 +60,7 @@ impl Arch {
                 None => {
                     let others: Vec<&str> = patterns().map(|(_, pattern)| pattern.name).collect();
                     return Err(Error::spec(format!(
-                        "model.arch: unknown architecture \"{name}\"; known: {}, and {} of other depths and widths",
+                        "model.arch: unknown architecture \"{name}\"; known: {}, and what {} stand for",
                         names().join(", "),
                         others.join(", ")
                     )));
@@ -59,6 +71,30 @@ impl Arch {
             name: name.to_string(),
             record,
         })
+    }
+
+    /// The shape of the images (channels, height, width) and the number of classes that it is described for; a file's own.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or that leaves them open.
+    pub fn form(&self) -> Result<([usize; 3], usize)> {
+        match self.record.file {
+            Some(file) => (file.form)(&self.name),
+            None => Ok((self.record.image, CLASSES)),
+        }
+    }
+
+    /// The files that it is read from: none for an architecture of the program.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn files(&self) -> Result<Vec<PathBuf>> {
+        self.record.file.map_or(Ok(Vec::new()), |file| (file.files)(&self.name))
+    }
+
+    /// Whether it comes with weights.
+    pub fn has_weights(&self) -> bool {
+        self.record.file.is_some()
     }
 
     fn define(&self, b: &Builder, config: &ModelConfig) -> Result<Box<dyn Module>> {
@@ -89,8 +125,8 @@ pub fn outline(arch: &str, config: &ModelConfig) -> Result<Network> {
 
 /// The rate of the architecture's dropout layers where none is given; none: it has no such layers.
 pub fn dropout(arch: &str) -> Result<Option<f64>> {
-    let image = Arch::find(arch)?.image;
-    Ok(outline(arch, &ModelConfig::new(image, 10))?.dropout())
+    let (image, classes) = Arch::find(arch)?.form()?;
+    Ok(outline(arch, &ModelConfig::new(image, classes))?.dropout())
 }
 
 /// Brings weights that are published in another form than the architecture's to that form; others stay as they are.

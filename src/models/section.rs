@@ -90,8 +90,8 @@ choices! {
 section! {
     /// The network.
     ModelSpec {
-        /// Architecture, a name that `runner models` lists; required, or taken from the stage that `weights` names, or
-        /// "sequential" where there are `layers`.
+        /// Architecture, a name that `runner models` lists, or "onnx:FILE" for a network of one's own; required, or taken from
+        /// the stage that `weights` names, or "sequential" where there are `layers`.
         arch: String [by read_arch],
         /// Initial weights: a file relative to the working directory, or "@id" of a training stage, "@id.best" for its best
         /// checkpoint, "@id.last" for its newest; default random.
@@ -116,7 +116,8 @@ section! {
         layers: Option<Vec<Layer>> [by read_layers, optional],
     }
     check(fields) {
-        if let Some(record) = arch.as_ref().and_then(|arch| Arch::find(arch).ok()) {
+        let record = arch.as_ref().and_then(|arch| Arch::find(arch).ok());
+        if let Some(record) = &record {
             match record.widths {
                 Some(own) if widths == Some(None) => widths = Some(Some(own.to_vec())),
                 Some(_) => {}
@@ -159,7 +160,8 @@ section! {
                 break;
             }
         }
-        if weights == Some(None) && fields.task_is(&[TaskKind::Attack, TaskKind::Evaluate, TaskKind::Transfer]) {
+        let random = weights == Some(None) && !record.as_ref().is_some_and(Arch::has_weights);
+        if random && fields.task_is(&[TaskKind::Attack, TaskKind::Evaluate, TaskKind::Transfer]) {
             fields.warn("weights", "not set: the model is random, which is hardly worth an attack or an evaluation");
         }
     }
@@ -179,8 +181,13 @@ fn read_arch(fields: &mut Fields, key: &'static str) -> Option<String> {
     }
     fields.required_by(key, |value| {
         let name = value.as_str().unwrap_or_default();
-        if Arch::find(name).is_ok() {
-            return Ok(name.to_owned());
+        match Arch::find(name) {
+            Ok(_) => return Ok(name.to_owned()),
+            // What a file is missing says more than a list of names.
+            Err(error) if name.contains(':') => {
+                return Err(error.to_string().replacen("model.arch: ", "", 1));
+            }
+            Err(_) => {}
         }
         let hint = match nearest(name, models::names()) {
             Some(near) => format!("; did you mean \"{near}\"?"),

@@ -11,18 +11,21 @@ use crate::Result;
 use crate::ops::activation::{self, Activation};
 use crate::ops::batch_norm::{self as op, Affine};
 
-/// torch's defaults, which every network here uses.
+/// torch's defaults, which every architecture here uses; networks from outside may have others.
 const EPS: f64 = 1e-5;
 const MOMENTUM: f64 = 0.1;
 
-/// Batch normalisation over channels. Running statistics move by `0.1 * (batch - running)` in training mode, the
+/// Batch normalisation over channels. Running statistics move by `momentum * (batch - running)` in training mode, the
 /// variance's unbiased; the forward pass itself uses the biased one.
 #[derive(Clone, Debug)]
 pub struct BatchNorm2d {
-    weight: Param,
-    bias: Param,
-    running_mean: Param,
-    running_var: Param,
+    pub weight: Param,
+    pub bias: Param,
+    pub running_mean: Param,
+    pub running_var: Param,
+    /// Added to the variance.
+    pub eps: f64,
+    pub momentum: f64,
 }
 
 /// A batch normalisation of `channels` channels.
@@ -32,6 +35,8 @@ pub fn batch_norm2d(b: &Builder, channels: usize) -> Result<BatchNorm2d> {
         bias: b.parameter("bias", &[channels], Init::Constant(0.0))?,
         running_mean: b.buffer("running_mean", &[channels], 0.0)?,
         running_var: b.buffer("running_var", &[channels], 1.0)?,
+        eps: EPS,
+        momentum: MOMENTUM,
     })
 }
 
@@ -62,7 +67,7 @@ impl BatchNorm2d {
             beta: self.bias.tensor(),
             running_mean: self.running_mean.tensor(),
             running_var: self.running_var.tensor(),
-            eps: EPS,
+            eps: self.eps,
         };
         let kind = act.map_or(Activation::Identity, Act::kind);
         let rule = act.map_or(Rule::True, |act| act.rule(tape));
@@ -73,7 +78,7 @@ impl BatchNorm2d {
         let fused = if apart { Activation::Identity } else { kind };
         let sum = residual.map(Var::tensor);
         let (z, saved) = match tape.pass().mode {
-            Mode::Train => op::train(x.tensor(), &affine, MOMENTUM, sum, fused)?,
+            Mode::Train => op::train(x.tensor(), &affine, self.momentum, sum, fused)?,
             Mode::Eval => op::evaluate(x.tensor(), &affine, sum, fused)?,
         };
         let y = if apart {

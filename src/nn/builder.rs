@@ -91,34 +91,83 @@ impl Builder {
         &self.path
     }
 
-    fn tensor(&self, name: &str, shape: &[usize], init: Init, index: usize) -> Result<Param> {
-        let name = self.child(name);
-        let (seed, dtype, device) = {
+    /// The tensor that `values` gives on the CPU for a type: the same numbers wherever the network computes.
+    fn tensor(
+        &self,
+        shape: &[usize],
+        values: impl FnOnce(DType) -> Result<Tensor>,
+    ) -> Result<Tensor> {
+        let (dtype, device) = {
             let parts = self.parts.borrow();
-            (parts.seed, parts.dtype, parts.device.clone())
+            (parts.dtype, parts.device.clone())
         };
-        let tensor = match dtype {
-            // Drawn on the CPU: the same numbers wherever the network computes.
-            Some(dtype) => init.tensor(shape, &name, seed, dtype)?.to_device(&device)?,
+        Ok(match dtype {
+            Some(dtype) => values(dtype)?.to_device(&device)?,
             None => Tensor::zeros((), DType::F32, &Device::Cpu)?.broadcast_as(shape)?,
-        };
-        Ok(Param::new(name, index, tensor))
+        })
+    }
+
+    fn drawn(&self, name: &str, shape: &[usize], init: Init) -> Result<Tensor> {
+        let seed = self.parts.borrow().seed;
+        self.tensor(shape, |dtype| init.tensor(shape, &self.child(name), seed, dtype))
+    }
+
+    fn add_parameter(&self, name: &str, tensor: Tensor) -> Param {
+        let parameters = &mut self.parts.borrow_mut().parameters;
+        let param = Param::new(self.child(name), parameters.len(), tensor);
+        parameters.push(param.clone());
+        param
+    }
+
+    fn add_buffer(&self, name: &str, tensor: Tensor) -> Param {
+        let buffers = &mut self.parts.borrow_mut().buffers;
+        let buffer = Param::new(self.child(name), buffers.len(), tensor);
+        buffers.push(buffer.clone());
+        buffer
     }
 
     /// A parameter of this part, for the optimizer to move.
     pub fn parameter(&self, name: &str, shape: &[usize], init: Init) -> Result<Param> {
-        let index = self.parts.borrow().parameters.len();
-        let param = self.tensor(name, shape, init, index)?;
-        self.parts.borrow_mut().parameters.push(param.clone());
-        Ok(param)
+        Ok(self.add_parameter(name, self.drawn(name, shape, init)?))
     }
 
     /// A buffer of this part: saved with the weights, moved by its layer.
     pub fn buffer(&self, name: &str, shape: &[usize], value: f64) -> Result<Param> {
-        let index = self.parts.borrow().buffers.len();
-        let buffer = self.tensor(name, shape, Init::Constant(value), index)?;
-        self.parts.borrow_mut().buffers.push(buffer.clone());
-        Ok(buffer)
+        Ok(self.add_buffer(name, self.drawn(name, shape, Init::Constant(value))?))
+    }
+
+    /// A parameter that starts with the numbers that `values` gives, of that shape and any type.
+    pub fn given_parameter(
+        &self,
+        name: &str,
+        shape: &[usize],
+        values: impl FnOnce() -> Result<Tensor>,
+    ) -> Result<Param> {
+        Ok(self.add_parameter(name, self.given(shape, values)?))
+    }
+
+    /// The same for a buffer.
+    pub fn given_buffer(
+        &self,
+        name: &str,
+        shape: &[usize],
+        values: impl FnOnce() -> Result<Tensor>,
+    ) -> Result<Param> {
+        Ok(self.add_buffer(name, self.given(shape, values)?))
+    }
+
+    /// Numbers that are part of a layer and no part of the network's state.
+    pub fn given(
+        &self,
+        shape: &[usize],
+        values: impl FnOnce() -> Result<Tensor>,
+    ) -> Result<Tensor> {
+        self.tensor(shape, |dtype| Ok(values()?.to_dtype(dtype)?))
+    }
+
+    /// Whether shapes alone matter.
+    pub fn is_outline(&self) -> bool {
+        self.parts.borrow().dtype.is_none()
     }
 
     /// An activation of this part. Its name is what a LinBP plan refers to; torch's modules often share one ReLU

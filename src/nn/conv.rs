@@ -47,9 +47,9 @@ impl ConvConfig {
 /// A convolution over `(N, H, W, C)` with weights `(out, in/groups, k, k)`.
 #[derive(Clone, Debug)]
 pub struct Conv2d {
-    weight: Param,
-    bias: Option<Param>,
-    geometry: Geometry,
+    pub weight: Param,
+    pub bias: Option<Param>,
+    pub geometry: Geometry,
 }
 
 /// A convolution from `c_in` to `c_out` channels with a square kernel.

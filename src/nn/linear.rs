@@ -11,8 +11,8 @@ use crate::ops::{bias, linear as op};
 /// `y = x W^T + b` for `x` of `(N, in)`.
 #[derive(Clone, Debug)]
 pub struct Linear {
-    weight: Param,
-    bias: Option<Param>,
+    pub weight: Param,
+    pub bias: Option<Param>,
 }
 
 /// A linear layer whose weights follow `init`. With torch's default the bias follows it too, else it starts at zero.

@@ -4,7 +4,7 @@ use super::contents::Contents;
 use crate::data::ImagesRef;
 use crate::data::{self, Split};
 use crate::experiment::{ExperimentSpec, StageSpec};
-use crate::models::WeightsRef;
+use crate::models::{Arch, WeightsRef};
 use crate::run::{Input, weights_file};
 use crate::stage::data_source;
 use crate::{Error, Result};
@@ -17,6 +17,10 @@ use crate::{Error, Result};
 pub fn of_stage(stage: &StageSpec, contents: &Contents) -> Result<Vec<Input>> {
     let mut inputs = Vec::new();
     for (_, model) in stage.task.models() {
+        for path in Arch::find(&model.arch)?.files()? {
+            let hash = contents.of_file(&path)?;
+            inputs.push(Input::new("network", &path, hash));
+        }
         if let Some(WeightsRef::File(path)) = &model.weights {
             let hash = contents.of_file(&weights_file(path))?;
             inputs.push(Input::new("weights", path, hash));

@@ -6,15 +6,12 @@ use std::collections::BTreeSet;
 use crate::data::{self, Source, Split};
 use crate::data::{DataSpec, ImagesRef};
 use crate::experiment::{ModelUse, PlannedRun, StageSpec};
-use crate::models::WeightsRef;
+use crate::models::{Arch, WeightsRef};
 use crate::models::{self, LinbpUse};
 use crate::nn::Network;
 use crate::run::inspect_weights;
 use crate::stage::{check_attacks, check_weights, linbp_plan, made_before, model_config};
 use crate::{Error, Result};
-
-/// The classes of a model that is built only to be looked at, where the data does not say.
-const CLASSES: usize = 10;
 
 /// The shape of a data set's images (channels, height, width), and the number of its classes.
 type Form = ([usize; 3], usize);
@@ -130,8 +127,9 @@ pub fn check_models(runs: &[PlannedRun]) -> Result<()> {
             ];
             let uses = uses.into_iter().filter(|(on, _)| *on);
             let uses: Vec<LinbpUse> = uses.map(|(_, r#use)| r#use).collect();
+            let kind = used.data.kind.name;
             let words = format!(
-                "{} {:?} {:?} {shape:?} {linbp:?} {uses:?}",
+                "{} {:?} {:?} {kind} {shape:?} {linbp:?} {uses:?}",
                 model.arch, model.widths, model.layers
             );
             if !seen.insert(words) {
@@ -156,7 +154,10 @@ pub(super) fn outline(used: &ModelUse<'_>, shape: [usize; 3]) -> Result<Network>
     // As many as the layers of a spec are made for, until the data is read.
     let layers = used.model.layers.as_deref();
     let made_for = || models::layers_outputs(layers?, shape);
-    outline_for(used, shape, classes.or_else(made_for).unwrap_or(CLASSES))
+    match classes.or_else(made_for) {
+        Some(classes) => outline_for(used, shape, classes),
+        None => outline_for(used, shape, Arch::find(&used.model.arch)?.form()?.1),
+    }
 }
 
 fn outline_for(used: &ModelUse<'_>, shape: [usize; 3], classes: usize) -> Result<Network> {

@@ -10,7 +10,7 @@ const SHOWN: usize = 8;
 /// A file or a set of files that a run reads, and what was in it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Input {
-    /// `weights`, `training images` or `test images`.
+    /// `network`, `weights`, `training images` or `test images`.
     pub what: String,
     /// Where they lie: a file or a folder, as the spec names it.
     pub path: String,

@@ -18,7 +18,7 @@ use crate::attacks::{Attack, ModelMode};
 use crate::data::{self, Augmentation, Dataset, Expected, Source, Split, image_folder};
 use crate::data::{AugmentKind, DataSpec, ImagesRef};
 use crate::experiment::{ModelUse, TrainTask};
-use crate::models::{self, LinbpUse, ModelConfig};
+use crate::models::{self, Arch, LinbpUse, ModelConfig};
 use crate::models::{LinbpSpec, LinbpVariant, ModelSpec, Moment, Rectifier, WeightsRef};
 use crate::nn::{LinearPlan, Mode, Network};
 use crate::ops::activation::Activation;
@@ -159,6 +159,7 @@ pub fn model_config(used: &ModelUse<'_>, image: [usize; 3], classes: usize) -> R
 /// What a model is called in errors: its architecture, and where its weights are from.
 pub(super) fn model_name(spec: &ModelSpec) -> String {
     match &spec.weights {
+        None if Arch::find(&spec.arch).is_ok_and(|arch| arch.has_weights()) => spec.arch.clone(),
         None => format!("{} with random weights", spec.arch),
         Some(WeightsRef::File(path)) => format!("{} with {}", spec.arch, path.display()),
         Some(WeightsRef::Stage(id, Moment::Final)) => {

@@ -6,6 +6,7 @@ mod card;
 mod layers;
 mod models;
 mod objectives;
+mod onnx;
 mod ops;
 mod published;
 mod pytorch;

@@ -1,0 +1,456 @@
+//! From the operators of a graph to layers. Values lose the batch and are channels-last here, so an operator is read for
+//! what it does to an image `(C, H, W)`, or to a row of numbers.
+
+mod layers;
+mod pointwise;
+mod shapes;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::constant::{Constant, Floats};
+use super::fold::fold;
+use super::graph::{Graph, name, title};
+use super::network::{Layer, Scale, Step, Steps};
+use super::proto::Node;
+use crate::Result;
+use crate::nn::{Builder, Param};
+
+/// Numbers of one image at most, in any value: far above what fits in memory for a batch.
+const LARGEST: usize = 1 << 26;
+
+/// A network made of a graph.
+pub struct Lowered {
+    pub steps: Steps,
+    /// The logits of an image.
+    pub classes: usize,
+    /// Whether its first layers standardise the images.
+    pub normalizes: bool,
+    /// The operator at its end that was left out, so that logits come out.
+    pub softmax: Option<String>,
+    /// Whether it has batch norms that are layers of their own.
+    pub norms: bool,
+}
+
+/// What an image has become.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Form {
+    /// Channels, height, width.
+    Map([usize; 3]),
+    /// A row of so many numbers.
+    Flat(usize),
+}
+
+/// A value on the tape.
+#[derive(Clone, Copy, Debug)]
+struct Signal {
+    slot: usize,
+    form: Form,
+}
+
+#[derive(Clone)]
+enum Value {
+    Signal(Signal),
+    /// Scaled and shifted by channel, not yet a layer: further scales join it.
+    Scaled(Signal, Vec<[f64; 2]>),
+    /// With zeros around it, which a convolution takes as its own.
+    Padded(Signal, usize),
+    /// To be taken every so many rows (axis 2) or columns (axis 3).
+    Strided(Signal, usize, usize),
+    /// The sigmoid of a signal, which is to be multiplied by it.
+    Gate(Signal),
+    Constant(Constant),
+    /// What an operator that was refused would give.
+    Unknown,
+}
+
+/// Why an operator becomes no layer.
+enum Refusal {
+    Why(String),
+    /// Only because an earlier one was refused.
+    Follows,
+}
+
+impl From<String> for Refusal {
+    fn from(why: String) -> Self {
+        Self::Why(why)
+    }
+}
+
+impl From<&str> for Refusal {
+    fn from(why: &str) -> Self {
+        Self::Why(why.to_owned())
+    }
+}
+
+impl From<crate::Error> for Refusal {
+    fn from(error: crate::Error) -> Self {
+        Self::Why(error.to_string())
+    }
+}
+
+type Lower<T> = std::result::Result<T, Refusal>;
+
+struct Lowering<'a> {
+    graph: &'a Graph,
+    b: &'a Builder,
+    dropout: Option<f64>,
+    uses: HashMap<&'a str, usize>,
+    values: HashMap<&'a str, Value>,
+    /// None: became a part of a later one.
+    steps: Vec<Option<Step>>,
+    /// By slot, the name of the value that it holds.
+    slots: Vec<&'a str>,
+    /// Parameters and buffers by name, with what they were asked for as.
+    tensors: HashMap<String, (Param, bool, bool)>,
+    activations: HashSet<&'a str>,
+    normalizes: bool,
+    softmax: Option<String>,
+    norms: bool,
+}
+
+/// Makes layers of the graph for images of shape (channels, height, width). Tensors have the names of the file and start
+/// with its numbers. `dropout`: the rate in place of the file's own.
+///
+/// # Errors
+/// All operators that are not computed here, each once for all nodes of which the same is to be said; images of another
+/// shape.
+pub fn lower(
+    graph: &Graph,
+    b: &Builder,
+    image: [usize; 3],
+    dropout: Option<f64>,
+) -> Result<Lowered> {
+    let mut lowering = Lowering {
+        graph,
+        b,
+        dropout,
+        uses: graph.uses(),
+        values: HashMap::new(),
+        steps: Vec::new(),
+        slots: vec![&graph.input],
+        tensors: HashMap::new(),
+        activations: HashSet::new(),
+        normalizes: false,
+        softmax: None,
+        norms: false,
+    };
+    lowering.input(image).map_err(|why| graph.fault(&why))?;
+    let mut faults: BTreeMap<(usize, String), Vec<String>> = BTreeMap::new();
+    let mut order: Vec<String> = Vec::new();
+    for node in &graph.nodes {
+        let value = lowering.node(node).unwrap_or_else(|refusal| {
+            if let Refusal::Why(why) = refusal {
+                let what = format!("{}: {why}", node.op_type);
+                let position = order.iter().position(|known| *known == what);
+                let position = position.unwrap_or_else(|| {
+                    order.push(what.clone());
+                    order.len() - 1
+                });
+                faults.entry((position, why)).or_default().push(title(node));
+            }
+            Value::Unknown
+        });
+        if let Some(output) = node.output.first() {
+            lowering.values.insert(output, value);
+        }
+    }
+    if !faults.is_empty() {
+        return Err(graph.fault(&in_words(faults)));
+    }
+    lowering.finish().map_err(|refusal| match refusal {
+        Refusal::Why(why) => graph.fault(&why),
+        Refusal::Follows => graph.fault("its output is not computed"),
+    })
+}
+
+/// The faults in the order of the graph, with the first node of each and how many more there are.
+fn in_words(faults: BTreeMap<(usize, String), Vec<String>>) -> String {
+    let all: Vec<String> = faults
+        .into_iter()
+        .map(|((_, why), nodes)| match nodes.as_slice() {
+            [only] => format!("{only}: {why}"),
+            [first, more @ ..] => format!("{first} and {} more: {why}", more.len()),
+            [] => why,
+        })
+        .collect();
+    format!(
+        "{} operators of this network are not computed here: {}",
+        all.len(),
+        all.join("; ")
+    )
+}
+
+impl<'a> Lowering<'a> {
+    /// The images, which the file may take as rows.
+    fn input(&mut self, image: [usize; 3]) -> std::result::Result<(), String> {
+        let expected = &self.graph.image;
+        let fits = |(side, expected): (&usize, &Option<usize>)| expected.is_none_or(|e| e == *side);
+        let [channels, height, width] = image;
+        let mut signal = Signal {
+            slot: 0,
+            form: Form::Map(image),
+        };
+        let fitting = match expected.as_slice() {
+            [numbers] => {
+                let count = image.iter().product();
+                signal = Signal {
+                    slot: self.push(Layer::Flatten, vec![0]),
+                    form: Form::Flat(count),
+                };
+                fits((&count, numbers))
+            }
+            sides => image.iter().zip(sides).all(fits),
+        };
+        if !fitting {
+            let sides = expected.iter().map(|side| side.map_or("any".into(), |s| s.to_string()));
+            return Err(format!(
+                "takes images of shape ({}), the data has ({channels}, {height}, {width})",
+                sides.collect::<Vec<_>>().join(", ")
+            ));
+        }
+        self.values.insert(&self.graph.input, Value::Signal(signal));
+        Ok(())
+    }
+
+    fn finish(mut self) -> Lower<Lowered> {
+        let output = &self.graph.output;
+        let mut signal = self.named(output)?;
+        if let Form::Map([channels, 1, 1]) = signal.form {
+            signal = self.signal(Layer::Flatten, &[signal], Form::Flat(channels))?;
+        }
+        let Form::Flat(classes) = signal.form else {
+            return Err(format!(
+                "its output \"{output}\" is expected to be logits of shape (N, classes), and is a map of features"
+            )
+            .into());
+        };
+        let steps = self.steps.into_iter().flatten().collect();
+        Ok(Lowered {
+            steps: Steps::new(steps, self.slots.len(), signal.slot),
+            classes,
+            normalizes: self.normalizes,
+            softmax: self.softmax,
+            norms: self.norms,
+        })
+    }
+
+    fn node(&mut self, node: &'a Node) -> Lower<Value> {
+        if !matches!(node.domain.as_str(), "" | "ai.onnx") {
+            return Err(format!("is an operator of {}", node.domain).into());
+        }
+        let constants = self.constants(node);
+        let all = node.input.iter().zip(&constants).all(|(name, c)| name.is_empty() || c.is_some());
+        if all {
+            let borrowed: Vec<Option<&Constant>> = constants.iter().map(Option::as_ref).collect();
+            if let Some(folded) = fold(node, &borrowed) {
+                return Ok(Value::Constant(folded?));
+            }
+        }
+        let constants: Vec<Option<&Constant>> = constants.iter().map(Option::as_ref).collect();
+        match node.op_type.as_str() {
+            "Conv" => self.conv(node),
+            "BatchNormalization" => self.norm(node),
+            "Gemm" => self.gemm(node),
+            "MatMul" => self.matmul(node),
+            "Add" => self.add(node),
+            "Sub" | "Div" => self.scaled(node),
+            "Mul" => self.mul(node),
+            "Relu" | "Clip" | "Sigmoid" => self.activation(node, &constants),
+            "Concat" => self.concat(node),
+            "MaxPool" => self.max_pool(node),
+            "AveragePool" => self.average_pool(node),
+            "GlobalAveragePool" => self.global_average(node, true),
+            "ReduceMean" => self.reduce_mean(node, &constants),
+            "Flatten" => self.flatten(node),
+            "Reshape" => self.reshape(node, &constants),
+            "Squeeze" => self.squeeze(node, &constants),
+            "Expand" => self.expand(node, &constants),
+            "Pad" => self.pad(node, &constants),
+            "Slice" => self.slice(node, &constants),
+            "Shape" => self.shape(node),
+            "Dropout" => self.drop(node, &constants),
+            "Identity" => self.value(node, 0),
+            "Cast" => match node.int("to", 0) {
+                1 | 10 | 11 | 16 => self.value(node, 0),
+                _ => Err("to whole numbers".into()),
+            },
+            "Softmax" | "LogSoftmax" if node.output.first() == Some(&self.graph.output) => {
+                self.softmax = Some(node.op_type.clone());
+                self.value(node, 0)
+            }
+            "Softmax" | "LogSoftmax" => Err("is computed at the end of a network alone".into()),
+            _ => Err("is not among the operators that are".into()),
+        }
+    }
+
+    /// The inputs of a node that are constants.
+    fn constants(&self, node: &Node) -> Vec<Option<Constant>> {
+        let names = node.input.iter();
+        names.map(|name| self.constant(name).cloned()).collect()
+    }
+
+    fn constant(&self, name: &str) -> Option<&Constant> {
+        match self.values.get(name) {
+            Some(Value::Constant(constant)) => Some(constant),
+            Some(_) => None,
+            None => self.graph.initializers.get(name),
+        }
+    }
+
+    /// The input at this place as it stands.
+    fn value(&self, node: &Node, place: usize) -> Lower<Value> {
+        let name = node.operand(place);
+        let name = name.ok_or_else(|| format!("has no input number {}", place + 1))?;
+        match self.values.get(name) {
+            Some(Value::Unknown) => Err(Refusal::Follows),
+            Some(value) => Ok(value.clone()),
+            None => match self.graph.initializers.get(name) {
+                Some(constant) => Ok(Value::Constant(constant.clone())),
+                None => Err(format!("needs \"{name}\", a further output of another operator").into()),
+            },
+        }
+    }
+
+    /// The input at this place, which depends on the images.
+    fn operand(&mut self, node: &'a Node, place: usize) -> Lower<Signal> {
+        let name = node.operand(place);
+        self.named(name.ok_or_else(|| format!("has no input number {}", place + 1))?)
+    }
+
+    fn named(&mut self, name: &'a str) -> Lower<Signal> {
+        match self.values.get(name) {
+            Some(Value::Signal(signal)) => Ok(*signal),
+            Some(Value::Scaled(signal, scales)) => {
+                let (signal, scales) = (*signal, scales.clone());
+                let signal = self.scale(signal, &scales)?;
+                self.values.insert(name, Value::Signal(signal));
+                Ok(signal)
+            }
+            Some(Value::Padded(..)) => Err("zeros are added around images before a Conv alone".into()),
+            Some(Value::Strided(..)) => Err("rows are left out where as many columns are alone".into()),
+            Some(Value::Gate(_)) => Err("a Sigmoid is taken where its input is multiplied by it alone".into()),
+            Some(Value::Unknown) => Err(Refusal::Follows),
+            Some(Value::Constant(_)) | None => {
+                Err("of constants, where what depends on the images was expected".into())
+            }
+        }
+    }
+
+    /// The input at this place as an image: channels, height, width.
+    fn map(&mut self, node: &'a Node, place: usize) -> Lower<(Signal, [usize; 3])> {
+        let signal = self.operand(node, place)?;
+        match signal.form {
+            Form::Map(sides) => Ok((signal, sides)),
+            Form::Flat(_) => Err("of a row of numbers, where (N, C, H, W) was expected".into()),
+        }
+    }
+
+    /// The input at this place as a row of numbers.
+    fn flat(&mut self, node: &'a Node, place: usize) -> Lower<(Signal, usize)> {
+        let signal = self.operand(node, place)?;
+        match signal.form {
+            Form::Flat(features) => Ok((signal, features)),
+            Form::Map(_) => Err("of a map of features, where (N, numbers) was expected".into()),
+        }
+    }
+
+    /// The input at this place, parameters.
+    fn floats(&self, node: &Node, place: usize) -> Lower<Floats> {
+        match self.value(node, place)? {
+            Value::Constant(Constant::Floats(floats)) => Ok(floats),
+            _ => Err(format!("its input number {} is expected to be parameters", place + 1).into()),
+        }
+    }
+
+    /// A parameter or a buffer with numbers of the file.
+    fn tensor(&mut self, floats: &Floats, dims: &[usize], buffer: bool) -> Lower<Param> {
+        let found = || format!("parameters {} have shape {:?}", floats.name, floats.dims);
+        if floats.dims != dims {
+            return Err(format!("{}, expected {dims:?}", found()).into());
+        }
+        if let Some((param, was_buffer, transposed)) = self.tensors.get(&floats.name) {
+            let same = (*was_buffer, *transposed) == (buffer, floats.transposed);
+            return match same && param.tensor().dims() == dims {
+                true => Ok(param.clone()),
+                false => Err(format!("{}, and are used in two ways", found()).into()),
+            };
+        }
+        let values = || floats.tensor();
+        let param = match buffer {
+            true => self.b.given_buffer(&floats.name, dims, values)?,
+            false => self.b.given_parameter(&floats.name, dims, values)?,
+        };
+        let entry = (param.clone(), buffer, floats.transposed);
+        self.tensors.insert(floats.name.clone(), entry);
+        Ok(param)
+    }
+
+    fn push(&mut self, layer: Layer, inputs: Vec<usize>) -> usize {
+        let output = self.slots.len();
+        self.slots.push("");
+        self.steps.push(Some(Step {
+            layer,
+            inputs,
+            output,
+            last: Vec::new(),
+        }));
+        output
+    }
+
+    /// The signal that a new layer makes of others.
+    fn signal(&mut self, layer: Layer, inputs: &[Signal], form: Form) -> Lower<Signal> {
+        let sides: &[usize] = match &form {
+            Form::Map(sides) => sides,
+            Form::Flat(count) => &[*count],
+        };
+        let count = super::constant::count(sides);
+        if count.is_none_or(|count| count == 0 || count > LARGEST) {
+            return Err(format!("gives a value of shape {sides:?}, which is empty or too large").into());
+        }
+        let slot = self.push(layer, inputs.iter().map(|signal| signal.slot).collect());
+        Ok(Signal { slot, form })
+    }
+
+    /// The same as the value of a node.
+    fn layer(&mut self, node: &'a Node, layer: Layer, inputs: &[Signal], form: Form) -> Lower<Value> {
+        let signal = self.signal(layer, inputs, form)?;
+        self.slots[signal.slot] = node.output.first().map_or("", String::as_str);
+        Ok(Value::Signal(signal))
+    }
+
+    /// The step that made a value which nothing but the present node uses: the two may become one.
+    fn sole_maker(&mut self, name: &str) -> Option<&mut Option<Step>> {
+        let Some(Value::Signal(Signal { slot, .. })) = self.values.get(name) else {
+            return None;
+        };
+        let only = self.uses.get(name) == Some(&1) && self.slots[*slot] == name;
+        // Close by, mostly.
+        let mut steps = self.steps.iter_mut().rev();
+        steps.find(|step| only && step.as_ref().is_some_and(|step| step.output == *slot))
+    }
+
+    fn scale(&mut self, signal: Signal, scales: &[[f64; 2]]) -> Lower<Signal> {
+        self.normalizes = true;
+        let channels = scales.len();
+        let given = |values: Vec<f64>| {
+            self.b.given(&[channels], || {
+                Ok(candle_core::Tensor::new(values, &candle_core::Device::Cpu)?)
+            })
+        };
+        let layer = Layer::Scale(Scale {
+            scale: given(scales.iter().map(|[scale, _]| *scale).collect())?,
+            shift: given(scales.iter().map(|[_, shift]| *shift).collect())?,
+            zero: given(vec![0.0; channels])?,
+            one: given(vec![1.0; channels])?,
+        });
+        self.signal(layer, &[signal], signal.form)
+    }
+
+    /// A name for an activation that no other has.
+    fn activation_name(&mut self, node: &'a Node) -> Lower<&'a str> {
+        let output = node.output.first().map_or("", String::as_str);
+        let names = [name(node), output];
+        let free = names.into_iter().find(|name| self.activations.insert(name));
+        free.ok_or_else(|| "shares its name with another activation".into())
+    }
+}

@@ -1,0 +1,16 @@
+//! Networks in ONNX files: read as files from anywhere are, and made layers on the tape.
+//!
+//! A file is decoded ([`proto`]), its graph and tensors are checked ([`graph`], [`constant`]), what it computes of shapes
+//! alone is computed ([`fold`]), and its operators become layers ([`lower`]), which a [`network`] runs.
+
+mod constant;
+mod external;
+mod fold;
+mod graph;
+mod lower;
+mod network;
+mod node;
+mod proto;
+
+pub use graph::{Graph, files};
+pub use lower::{Lowered, lower};

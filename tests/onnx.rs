@@ -1,0 +1,333 @@
+//! Networks of one's own: ONNX files that tests/parity/make_onnx_fixtures.py wrote, sound, refused and damaged.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use candle_core::{DType, Device, Tensor};
+use prost::Message;
+use prost::bytes::{BufMut, Bytes};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use runner::models::{Arch, Layers, LinbpUse, ModelConfig, build, describe, linear_plan, outline};
+use runner::nn::loss::{Reduction, cross_entropy};
+use runner::nn::{Coordinates, LinearPlan, Mode, Network, Pass, Tape};
+use runner::weights::load_tensors;
+
+const IMAGE: [usize; 3] = [3, 16, 16];
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/onnx").join(name)
+}
+
+fn arch(path: &Path) -> String {
+    format!("onnx:{}", path.display())
+}
+
+fn network(name: &str) -> Network {
+    build(&arch(&fixture(name)), &ModelConfig::new(IMAGE, 10)).unwrap()
+}
+
+fn fault(path: &Path) -> String {
+    let error = build(&arch(path), &ModelConfig::new(IMAGE, 10)).err();
+    let error = error.map_or(String::new(), |error| error.to_string());
+    assert!(!error.contains('\n'), "{error}");
+    error
+}
+
+fn furthest(a: &Tensor, b: &Tensor) -> f32 {
+    let scale = b.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+    let furthest = (a - b).unwrap().abs().unwrap().max_all().unwrap();
+    furthest.to_scalar::<f32>().unwrap() / scale
+}
+
+#[test]
+fn numbers_are_pytorchs() {
+    let expected = load_tensors(&fixture("small.safetensors")).unwrap();
+    for name in ["traced.onnx", "apart.onnx", "dynamo.onnx", "external.onnx"] {
+        let network = network(name);
+        let pass = Pass::attack(LinearPlan::none(), Mode::Eval, Coordinates::default());
+        let tape = Tape::new(pass);
+        let logits = network.forward(&tape, &tape.input(&expected["images"])).unwrap();
+        let loss = cross_entropy(logits.tensor(), &[0, 1, 2, 3], Reduction::Sum).unwrap();
+        let found = logits.tensor().clone();
+        let centred = found.broadcast_sub(&found.mean_keepdim(1).unwrap()).unwrap();
+        let error = furthest(&centred, &expected["logits"]);
+        assert!(error < 1e-5, "{name}: logits off by {error}");
+        let gradient = tape.backward(&logits, loss.gradient).unwrap().input().unwrap();
+        let error = furthest(&gradient, &expected["gradient"]);
+        assert!(error < 1e-4, "{name}: gradient off by {error}");
+    }
+}
+
+#[test]
+fn tensors_and_activations_have_the_files_names() {
+    let network = network("apart.onnx");
+    let names: Vec<&str> = network.parameters().iter().map(|p| p.name()).collect();
+    for name in ["conv1.weight", "conv1.bias", "bn1.weight", "conv2.weight", "fc1.weight"] {
+        assert!(names.contains(&name), "{name} in {names:?}");
+    }
+    let buffers: Vec<&str> = network.buffers().iter().map(|p| p.name()).collect();
+    assert_eq!(buffers.len(), 8);
+    assert!(buffers.contains(&"bn3.running_var"));
+    let described = describe(&arch(&fixture("apart.onnx"))).unwrap();
+    let names: Vec<String> = described.activations.into_iter().map(|(name, ..)| name).collect();
+    assert_eq!(
+        names,
+        ["/Mul", "/relu/Relu", "/Clip", "/relu_1/Relu", "/relu_2/Relu"]
+    );
+    assert_eq!(network.activations(), names);
+    let dynamo = describe(&arch(&fixture("dynamo.onnx"))).unwrap();
+    let names: Vec<String> = dynamo.activations.into_iter().map(|(name, ..)| name).collect();
+    assert_eq!(
+        names,
+        ["node_silu", "node_relu", "node_relu6", "node_relu_1", "node_relu_2"]
+    );
+}
+
+#[test]
+fn linear_layers_are_chosen_by_name() {
+    let name = arch(&fixture("traced.onnx"));
+    let network = outline(&name, &ModelConfig::new(IMAGE, 10)).unwrap();
+    let plan = |layers| linear_plan(&name, &network, &layers, LinbpUse::Attack);
+    let chosen = plan(Layers::Names(vec!["/relu*".into()])).unwrap();
+    assert_eq!((0..5).map(|i| chosen.is_linear(i)).collect::<Vec<_>>(), [false, true, false, true, true]);
+    let error = plan(Layers::Default).unwrap_err().to_string();
+    assert!(error.contains("no published choice") && error.contains("\"all\""), "{error}");
+}
+
+#[test]
+fn training_moves_every_parameter() {
+    let network = network("apart.onnx");
+    let images = load_tensors(&fixture("small.safetensors")).unwrap().remove("images").unwrap();
+    let before = network.state().unwrap();
+    let tape = Tape::new(Pass::training(LinearPlan::none(), Coordinates::default()));
+    let logits = network.forward(&tape, &tape.input(&images)).unwrap();
+    let loss = cross_entropy(logits.tensor(), &[0, 1, 2, 3], Reduction::Mean).unwrap();
+    let gradients = tape.backward(&logits, loss.gradient).unwrap();
+    for parameter in network.parameters() {
+        let gradient = gradients.parameter(parameter);
+        assert!(gradient.is_some(), "{} has no gradient", parameter.name());
+    }
+    for buffer in network.buffers() {
+        let moved = (buffer.tensor() - &before[buffer.name()]).unwrap();
+        assert!(moved.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap() > 0.0);
+    }
+}
+
+#[test]
+fn all_that_is_not_computed_is_said_at_once() {
+    assert_eq!(
+        fault(&fixture("refused.onnx")).split_once(": ").unwrap().1,
+        "3 operators of this network are not computed here: Conv \"/conv1/Conv\" and 1 more: with a dilation of 2; \
+         Tanh \"/Tanh\": is not among the operators that are; HardSwish \"/HardSwish\": is not among the operators that are"
+    );
+}
+
+#[test]
+fn other_data_is_refused() {
+    let name = arch(&fixture("traced.onnx"));
+    let refused = |image, classes| {
+        let error = build(&name, &ModelConfig::new(image, classes)).err().unwrap();
+        error.to_string().split_once(": ").unwrap().1.to_owned()
+    };
+    assert_eq!(refused(IMAGE, 100), "tells 10 classes apart, the data has 100");
+    assert_eq!(
+        refused([1, 28, 28], 10),
+        "takes images of shape (3, 16, 16), the data has (1, 28, 28)"
+    );
+    let missing = Arch::find("onnx:no/such.onnx").unwrap_err().to_string();
+    assert!(missing.contains("no/such.onnx"), "{missing}");
+}
+
+/// Only files in the folder are read, however they are named.
+#[test]
+fn nothing_outside_the_folder_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let outside = folder.path().join("external.onnx.data");
+    std::fs::copy(fixture("external.onnx.data"), &outside).unwrap();
+    let inner = folder.path().join("inner");
+    std::fs::create_dir(&inner).unwrap();
+    let original = std::fs::read(fixture("external.onnx")).unwrap();
+    let file = inner.join("net.onnx");
+    let name = b"external.onnx.data";
+    // As long as the original, so that the message stays whole.
+    for other in ["../ternal.onnx.data", "/tmp/nal.onnx.data", "sub/../../nnx.data"] {
+        let mut bytes = original.clone();
+        let places: Vec<usize> = (0..bytes.len() - name.len())
+            .filter(|&at| bytes[at..].starts_with(name))
+            .collect();
+        for at in places {
+            bytes[at..at + name.len()].copy_from_slice(&other.as_bytes()[..name.len()]);
+        }
+        std::fs::write(&file, bytes).unwrap();
+        let error = fault(&file);
+        assert!(error.contains("only files in the folder"), "{other}: {error}");
+    }
+    std::fs::write(&file, &original).unwrap();
+    assert!(fault(&file).contains("external.onnx.data: cannot read"));
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink(&outside, inner.join("external.onnx.data")).unwrap();
+        assert!(fault(&file).contains("only files in the folder"));
+        std::fs::remove_file(inner.join("external.onnx.data")).unwrap();
+    }
+    let data = std::fs::read(&outside).unwrap();
+    std::fs::write(inner.join("external.onnx.data"), &data[..data.len() / 2]).unwrap();
+    assert!(fault(&file).contains("bytes from"), "{}", fault(&file));
+    std::fs::write(inner.join("external.onnx.data"), &data).unwrap();
+    assert_eq!(fault(&file), "");
+    assert_eq!(Arch::find(&arch(&file)).unwrap().files().unwrap().len(), 2);
+}
+
+/// Thousands of damaged files are read or refused. `RUNNER_MUTATIONS` says how many.
+#[test]
+fn damaged_files_are_read_or_refused() {
+    let rounds = std::env::var("RUNNER_MUTATIONS").ok().and_then(|text| text.parse().ok());
+    let rounds: usize = rounds.unwrap_or(3000);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("net.onnx");
+    let images = Tensor::zeros((2, 3, 16, 16), DType::F32, &Device::Cpu).unwrap();
+    let mut refused = BTreeMap::new();
+    for name in ["apart.onnx", "dynamo.onnx", "refused.onnx"] {
+        let original = std::fs::read(fixture(name)).unwrap();
+        let mut rng = ChaCha8Rng::seed_from_u64(original.len() as u64);
+        for _ in 0..rounds {
+            let mut bytes = original.clone();
+            for _ in 0..rng.random_range(1..4) {
+                let at = rng.random_range(0..bytes.len());
+                match rng.random_range(0..5) {
+                    0 => bytes.truncate(at + 1),
+                    1 => bytes[at] ^= 1 << rng.random_range(0..8),
+                    2 => bytes[at] = rng.random(),
+                    3 => {
+                        let end = (at + 8).min(bytes.len());
+                        bytes[at..end].fill([0x00, 0x7f, 0xff][rng.random_range(0..3)]);
+                    }
+                    _ => {
+                        let from = rng.random_range(0..bytes.len());
+                        let end = (from + rng.random_range(0..60)).min(bytes.len());
+                        let piece = bytes[from..end].to_vec();
+                        bytes.splice(at..at, piece);
+                    }
+                }
+            }
+            let _ = std::fs::remove_file(&file);
+            std::fs::write(&file, &bytes).unwrap();
+            let config = ModelConfig::new(IMAGE, 10);
+            match build(&arch(&file), &config) {
+                // What is read can be run.
+                Ok(network) => {
+                    let _ = network.logits(&images);
+                }
+                Err(error) => {
+                    assert!(!error.to_string().contains('\n'), "{error}");
+                    *refused.entry(name).or_insert(0) += 1;
+                }
+            }
+        }
+    }
+    for (name, count) in refused {
+        assert!(count > rounds / 20, "{name}: only {count} of {rounds} refused");
+    }
+}
+
+/// Claims that no file can keep.
+#[test]
+fn lies_about_sizes_are_found() {
+    #[derive(Clone, PartialEq, Message)]
+    struct Tensor {
+        #[prost(int64, repeated, tag = "1")]
+        dims: Vec<i64>,
+        #[prost(int32, tag = "2")]
+        data_type: i32,
+        #[prost(string, tag = "8")]
+        name: String,
+        #[prost(bytes = "bytes", tag = "9")]
+        raw_data: Bytes,
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("net.onnx");
+    let original = std::fs::read(fixture("traced.onnx")).unwrap();
+    for dims in [
+        vec![i64::MAX],
+        vec![i64::MAX, i64::MAX],
+        vec![-1],
+        vec![0, i64::MAX, i64::MAX, i64::MAX],
+        vec![1 << 40],
+        vec![3],
+    ] {
+        let tensor = Tensor {
+            dims: dims.clone(),
+            data_type: 1,
+            name: "large".into(),
+            raw_data: Bytes::from_static(&[0; 8]),
+        };
+        // A second graph in a message is merged with the first.
+        let mut graph = vec![0x2a];
+        prost::encoding::encode_varint(tensor.encoded_len() as u64, &mut graph);
+        graph.put_slice(&tensor.encode_to_vec());
+        let mut bytes = original.clone();
+        bytes.push(0x3a);
+        prost::encoding::encode_varint(graph.len() as u64, &mut bytes);
+        bytes.extend(graph);
+        std::fs::write(&file, bytes).unwrap();
+        let error = fault(&file);
+        assert!(error.contains("tensor large: its shape"), "{dims:?}: {error}");
+    }
+}
+
+/// From the file to figures, by the program: the content of the file counts, not its name.
+#[test]
+fn an_evaluation_belongs_to_the_content_of_the_network() {
+    let folder = tempfile::tempdir().unwrap();
+    let net = folder.path().join("net.onnx");
+    std::fs::copy(fixture("digits.onnx"), &net).unwrap();
+    let spec = r#"
+        name = "own"
+        task = "evaluate"
+        data = { kind = "digits", test_limit = 20, normalize = "mnist" }
+        model = { arch = "onnx:net.onnx" }
+        linbp = { attack = true, layers = ["*Relu"] }
+        attack = { epsilon = 0.1, step_size = 0.05, k = 2 }
+        evaluate = { attacks = ["none", "pgd"] }
+    "#;
+    std::fs::write(folder.path().join("own.toml"), spec).unwrap();
+    let run = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_runner"))
+            .current_dir(folder.path())
+            .args(arguments)
+            .output()
+            .unwrap();
+        let words = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&words).into_owned())
+    };
+    let (code, words) = run(&["own.toml"]);
+    assert_eq!(code, Some(0), "{words}");
+    assert!(!words.contains("the model is random"), "{words}");
+    assert!(words.contains("data.normalize"), "{words}");
+    let runs = || {
+        let runs = std::fs::read_dir(folder.path().join("results/own")).unwrap();
+        let records = runs.filter_map(|run| std::fs::read_to_string(run.unwrap().path().join("run.json")).ok());
+        records.collect::<Vec<String>>()
+    };
+    let first = runs();
+    assert_eq!(first.len(), 1);
+    assert!(first[0].contains("\"network\"") && first[0].contains("net.onnx"), "{}", first[0]);
+    // The same again is found; with another last weight it is computed anew.
+    assert_eq!(run(&["own.toml"]).0, Some(0));
+    assert_eq!(runs().len(), 1);
+    let mut bytes = std::fs::read(&net).unwrap();
+    let at = bytes.windows(11).position(|name| name == b"conv.weight").unwrap();
+    let at = (at + 20..bytes.len()).find(|&at| bytes[at] == 0x4a).unwrap();
+    bytes[at + 8] ^= 1;
+    std::fs::write(&net, bytes).unwrap();
+    let (code, words) = run(&["own.toml"]);
+    assert_eq!(code, Some(0), "{words}");
+    assert_eq!(runs().len(), 2, "{words}");
+    let (code, words) = run(&["models", "onnx:net.onnx"]);
+    assert_eq!((code, words.as_str()), (Some(0), "/Relu\n"));
+    let (code, words) = run(&["check", "own.toml", "model.arch=onnx:gone.onnx"]);
+    assert_eq!(code, Some(2));
+    assert!(words.contains("gone.onnx") && words.contains("model.arch"), "{words}");
+}

@@ -1,0 +1,121 @@
+"""Writes tests/fixtures/onnx: small networks as PyTorch's exporters write them, and what PyTorch computes with them.
+
+    python tests/parity/make_onnx_fixtures.py        needs torch, onnx, onnxscript, safetensors
+"""
+
+from pathlib import Path
+
+import onnx
+import torch
+from safetensors.torch import save_file
+from torch import nn
+from torch.nn import functional as F
+
+FOLDER = Path(__file__).parents[1] / "fixtures" / "onnx"
+
+
+class Small(nn.Module):
+    """A bit of everything that is read: 10 classes of 3x16x16 images."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", torch.tensor([0.4, 0.5, 0.6]).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor([0.2, 0.25, 0.3]).view(1, 3, 1, 1))
+        self.conv1 = nn.Conv2d(3, 8, 3, stride=2)
+        self.bn1 = nn.BatchNorm2d(8, eps=1e-3, momentum=0.3)
+        self.conv2 = nn.Conv2d(8, 8, 3, padding=1, groups=8, bias=False)
+        self.bn2 = nn.BatchNorm2d(8)
+        self.relu = nn.ReLU()
+        self.conv3 = nn.Conv2d(8, 8, 1)
+        self.bn3 = nn.BatchNorm2d(16)
+        self.fc1 = nn.Linear(64, 12)
+        self.norm = nn.BatchNorm1d(12)
+        self.fc2 = nn.Linear(12, 10, bias=False)
+
+    def forward(self, x):
+        x = F.pad((x - self.mean) / self.std, (1, 1, 1, 1))
+        x = F.silu(self.bn1(self.conv1(x)))
+        x = self.relu(self.bn2(self.conv2(x)) + x)
+        x = torch.cat([x, F.relu6(self.conv3(x))], 1)
+        x = F.max_pool2d(self.relu(self.bn3(x)), 3, stride=2, padding=1)
+        x = F.avg_pool2d(x, 2)
+        x = torch.flatten(x, 1)
+        x = self.relu(self.norm(self.fc1(x)))
+        return F.softmax(self.fc2(x), 1)
+
+
+class Refused(nn.Module):
+    """Three operators that are not computed."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 4, 3, dilation=2)
+        self.conv2 = nn.Conv2d(4, 4, 3, dilation=2)
+        self.fc = nn.Linear(4, 10)
+
+    def forward(self, x):
+        x = F.hardswish(self.conv2(torch.tanh(self.conv1(x))))
+        return self.fc(x.mean((2, 3)))
+
+
+class Digits(nn.Module):
+    """A network for digits, with random weights, that standardises its images."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 5, stride=3)
+        self.fc = nn.Linear(4 * 8 * 8, 10)
+
+    def forward(self, x):
+        return self.fc(F.relu(self.conv((x - 0.13) / 0.31)).flatten(1))
+
+
+def strip(path):
+    """Takes out what an exporter tells about the program that called it."""
+    model = onnx.load(path, load_external_data=False)
+    del model.metadata_props[:], model.graph.metadata_props[:]
+    for part in (*model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    onnx.save(model, path)
+
+
+def main():
+    torch.manual_seed(0)
+    network = Small()
+    for module in network.modules():
+        if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.uniform_(module.bias, -0.5, 0.5)
+    network.train()
+    with torch.no_grad():
+        for _ in range(10):
+            network(torch.rand(16, 3, 16, 16))
+    network.eval()
+    images = torch.rand(4, 3, 16, 16)
+    FOLDER.mkdir(exist_ok=True)
+    example, apart = (images[:1],), torch.onnx.TrainingMode.PRESERVE
+    names = {"input_names": ["images"], "output_names": ["logits"]}
+    traced = {"dynamo": False, **names}
+    torch.onnx.export(network, example, FOLDER / "traced.onnx", opset_version=13, **traced)
+    torch.onnx.export(network, example, FOLDER / "apart.onnx", opset_version=17, training=apart, **traced)
+    torch.onnx.export(network, example, FOLDER / "dynamo.onnx", dynamo=True, external_data=False, **names)
+    torch.onnx.export(network, example, FOLDER / "external.onnx", dynamo=True, external_data=True, **names)
+    torch.onnx.export(Refused().eval(), example, FOLDER / "refused.onnx", opset_version=17, **traced)
+
+    digit = (torch.rand(1, 1, 28, 28),)
+    torch.onnx.export(Digits().eval(), digit, FOLDER / "digits.onnx", opset_version=17, **traced)
+    for path in FOLDER.glob("*.onnx"):
+        strip(path)
+
+    x = images.clone().requires_grad_()
+    # What comes before the softmax.
+    logits = torch.log(network(x))
+    logits = logits - logits.detach().mean(1, keepdim=True)
+    (gradient,) = torch.autograd.grad(F.cross_entropy(logits, torch.arange(4), reduction="sum"), x)
+    found = {"images": images, "logits": logits.detach(), "gradient": gradient}
+    save_file({key: value.contiguous() for key, value in found.items()}, FOLDER / "small.safetensors")
+
+
+if __name__ == "__main__":
+    main()
