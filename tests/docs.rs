@@ -153,18 +153,24 @@ fn objectives() -> String {
 
 /// The architectures that one line describes in one row.
 fn architectures() -> String {
-    let records = models::all().map(|a| (a.name, [a.about, a.paper], a.image));
+    let image = |a: &models::Architecture| match a.has_weights() {
+        true => "those of the file".to_owned(),
+        false => a.image.map(|length| length.to_string()).join("x"),
+    };
+    let records = models::all().map(|a| (a.name, [a.about, a.paper], image(a)));
     let patterns = models::patterns();
-    let patterns = patterns.map(|(a, p)| (p.name, [p.about, a.paper], a.image));
-    let mut rows: Vec<(Vec<&str>, [&str; 2], [usize; 3])> = Vec::new();
+    let patterns = patterns.map(|(a, p)| (p.name, [p.about, a.paper], image(a)));
+    let mut rows: Vec<(Vec<&str>, [&str; 2], String)> = Vec::new();
     for (name, words, image) in records.chain(patterns) {
-        match rows.iter_mut().find(|row| (row.1, row.2) == (words, image)) {
+        match rows
+            .iter_mut()
+            .find(|row| (row.1, &row.2) == (words, &image))
+        {
             Some(row) => row.0.push(name),
             None => rows.push((vec![name], words, image)),
         }
     }
     let rows = rows.into_iter().map(|(names, [about, paper], image)| {
-        let image = image.map(|length| length.to_string()).join("x");
         vec![codes(names), about.to_owned(), paper.to_owned(), image]
     });
     table(

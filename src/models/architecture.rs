@@ -94,6 +94,11 @@ impl Architecture {
         }
     }
 
+    /// Whether it is described by a file, and comes with weights.
+    pub fn has_weights(&self) -> bool {
+        self.file.is_some()
+    }
+
     /// The activations that LinBP makes linear by default in one of its uses.
     pub(super) fn preset(&self, r#use: LinbpUse) -> Preset {
         match r#use {

@@ -15,7 +15,10 @@ pub(super) const ARCHITECTURES: &[Architecture] = &[Architecture {
         prefix: PREFIX,
         check,
     }),
-    file: Some(FromFile { form, files: |name| files(path(name)) }),
+    file: Some(FromFile {
+        form,
+        files: |name| files(path(name)),
+    }),
     ..Architecture::new(
         "onnx:FILE",
         "a network of one's own in an ONNX file, with its weights",
@@ -53,9 +56,16 @@ fn form(name: &str) -> Result<([usize; 3], usize)> {
             [channels, height.unwrap_or(SIDE), width.unwrap_or(SIDE)]
         }
         [Some(numbers)] => [1, 1, numbers],
-        _ => return Err(graph.fault("does not say how many channels its images have; export it with them")),
+        _ => {
+            return Err(
+                graph.fault("does not say how many channels its images have; export it with them")
+            );
+        }
     };
-    Ok((image, lower(&graph, &Builder::outline(), image, None)?.classes))
+    Ok((
+        image,
+        lower(&graph, &Builder::outline(), image, None)?.classes,
+    ))
 }
 
 fn define(b: &Builder, config: &ModelConfig, name: &str) -> Result<Box<dyn Module>> {

@@ -89,12 +89,9 @@ impl Arch {
     /// # Errors
     /// A file that cannot be read.
     pub fn files(&self) -> Result<Vec<PathBuf>> {
-        self.record.file.map_or(Ok(Vec::new()), |file| (file.files)(&self.name))
-    }
-
-    /// Whether it comes with weights.
-    pub fn has_weights(&self) -> bool {
-        self.record.file.is_some()
+        self.record
+            .file
+            .map_or(Ok(Vec::new()), |file| (file.files)(&self.name))
     }
 
     fn define(&self, b: &Builder, config: &ModelConfig) -> Result<Box<dyn Module>> {
