@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::architecture::{Architecture, FromFile, ModelConfig, Pattern};
+use super::architecture::{Architecture, Form, FromFile, ModelConfig, Pattern};
 use super::preset::Preset;
 use crate::nn::{Builder, Module};
 use crate::onnx::{Graph, files, lower};
@@ -49,7 +49,7 @@ fn check(name: &str) -> Result<()> {
 }
 
 /// The images and classes that the file is written for.
-fn form(name: &str) -> Result<([usize; 3], usize)> {
+fn form(name: &str) -> Result<Form> {
     let graph = Graph::read(path(name))?;
     let image = match *graph.image.as_slice() {
         [Some(channels), height, width] => {

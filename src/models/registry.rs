@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use candle_core::Tensor;
 
-use super::architecture::{Architecture, ModelConfig, Pattern};
+use super::architecture::{Architecture, Form, ModelConfig, Pattern};
 use crate::nn::{Builder, Module, Network};
 use crate::{Error, Result};
 
@@ -77,7 +77,7 @@ impl Arch {
     ///
     /// # Errors
     /// A file that cannot be read, or that leaves them open.
-    pub fn form(&self) -> Result<([usize; 3], usize)> {
+    pub fn form(&self) -> Result<Form> {
         match self.record.file {
             Some(file) => (file.form)(&self.name),
             None => Ok((self.record.image, CLASSES)),

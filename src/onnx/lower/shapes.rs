@@ -146,7 +146,7 @@ impl<'a> Lowering<'a> {
         let count: usize = sides.iter().product();
         // The batch is free, whichever number of images the file was written for.
         let free = |side: Option<i64>| match side {
-            None | Some(-1 | 0 | 1) => true,
+            None | Some(-1..=1) => true,
             Some(side) => usize::try_from(side).ok() == self.graph.batch,
         };
         let is = |side: Option<i64>, expected: usize| match side {
