@@ -154,9 +154,10 @@ fn objectives() -> String {
 
 /// The architectures that one line describes in one row.
 fn architectures() -> String {
-    let image = |a: &models::Architecture| match a.layers {
-        true => "any size".to_owned(),
-        false => a.image.map(|length| length.to_string()).join("x"),
+    let image = |a: &models::Architecture| match (a.has_weights(), a.layers) {
+        (true, _) => "those of the file".to_owned(),
+        (_, true) => "any size".to_owned(),
+        _ => a.image.map(|length| length.to_string()).join("x"),
     };
     let records = models::all().map(|a| (a.name, [a.about, a.paper], image(a)));
     let patterns = models::patterns();

@@ -17,7 +17,9 @@ use runner::weights::load_tensors;
 const IMAGE: [usize; 3] = [3, 16, 16];
 
 fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/onnx").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures/onnx")
+        .join(name)
 }
 
 fn arch(path: &Path) -> String {
@@ -36,7 +38,13 @@ fn fault(path: &Path) -> String {
 }
 
 fn furthest(a: &Tensor, b: &Tensor) -> f32 {
-    let scale = b.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+    let scale = b
+        .abs()
+        .unwrap()
+        .max_all()
+        .unwrap()
+        .to_scalar::<f32>()
+        .unwrap();
     let furthest = (a - b).unwrap().abs().unwrap().max_all().unwrap();
     furthest.to_scalar::<f32>().unwrap() / scale
 }
@@ -48,13 +56,21 @@ fn numbers_are_pytorchs() {
         let network = network(name);
         let pass = Pass::attack(LinearPlan::none(), Mode::Eval, Coordinates::default());
         let tape = Tape::new(pass);
-        let logits = network.forward(&tape, &tape.input(&expected["images"])).unwrap();
+        let logits = network
+            .forward(&tape, &tape.input(&expected["images"]))
+            .unwrap();
         let loss = cross_entropy(logits.tensor(), &[0, 1, 2, 3], Reduction::Sum).unwrap();
         let found = logits.tensor().clone();
-        let centred = found.broadcast_sub(&found.mean_keepdim(1).unwrap()).unwrap();
+        let centred = found
+            .broadcast_sub(&found.mean_keepdim(1).unwrap())
+            .unwrap();
         let error = furthest(&centred, &expected["logits"]);
         assert!(error < 1e-5, "{name}: logits off by {error}");
-        let gradient = tape.backward(&logits, loss.gradient).unwrap().input().unwrap();
+        let gradient = tape
+            .backward(&logits, loss.gradient)
+            .unwrap()
+            .input()
+            .unwrap();
         let error = furthest(&gradient, &expected["gradient"]);
         assert!(error < 1e-4, "{name}: gradient off by {error}");
     }
@@ -64,24 +80,50 @@ fn numbers_are_pytorchs() {
 fn tensors_and_activations_have_the_files_names() {
     let network = network("apart.onnx");
     let names: Vec<&str> = network.parameters().iter().map(|p| p.name()).collect();
-    for name in ["conv1.weight", "conv1.bias", "bn1.weight", "conv2.weight", "fc1.weight"] {
+    for name in [
+        "conv1.weight",
+        "conv1.bias",
+        "bn1.weight",
+        "conv2.weight",
+        "fc1.weight",
+    ] {
         assert!(names.contains(&name), "{name} in {names:?}");
     }
     let buffers: Vec<&str> = network.buffers().iter().map(|p| p.name()).collect();
     assert_eq!(buffers.len(), 8);
     assert!(buffers.contains(&"bn3.running_var"));
     let described = describe(&arch(&fixture("apart.onnx"))).unwrap();
-    let names: Vec<String> = described.activations.into_iter().map(|(name, ..)| name).collect();
+    let names: Vec<String> = described
+        .activations
+        .into_iter()
+        .map(|(name, ..)| name)
+        .collect();
     assert_eq!(
         names,
-        ["/Mul", "/relu/Relu", "/Clip", "/relu_1/Relu", "/relu_2/Relu"]
+        [
+            "/Mul",
+            "/relu/Relu",
+            "/Clip",
+            "/relu_1/Relu",
+            "/relu_2/Relu"
+        ]
     );
     assert_eq!(network.activations(), names);
     let dynamo = describe(&arch(&fixture("dynamo.onnx"))).unwrap();
-    let names: Vec<String> = dynamo.activations.into_iter().map(|(name, ..)| name).collect();
+    let names: Vec<String> = dynamo
+        .activations
+        .into_iter()
+        .map(|(name, ..)| name)
+        .collect();
     assert_eq!(
         names,
-        ["node_silu", "node_relu", "node_relu6", "node_relu_1", "node_relu_2"]
+        [
+            "node_silu",
+            "node_relu",
+            "node_relu6",
+            "node_relu_1",
+            "node_relu_2"
+        ]
     );
 }
 
@@ -91,15 +133,24 @@ fn linear_layers_are_chosen_by_name() {
     let network = outline(&name, &ModelConfig::new(IMAGE, 10)).unwrap();
     let plan = |layers| linear_plan(&name, &network, &layers, LinbpUse::Attack);
     let chosen = plan(Layers::Names(vec!["/relu*".into()])).unwrap();
-    assert_eq!((0..5).map(|i| chosen.is_linear(i)).collect::<Vec<_>>(), [false, true, false, true, true]);
+    assert_eq!(
+        (0..5).map(|i| chosen.is_linear(i)).collect::<Vec<_>>(),
+        [false, true, false, true, true]
+    );
     let error = plan(Layers::Default).unwrap_err().to_string();
-    assert!(error.contains("no published choice") && error.contains("\"all\""), "{error}");
+    assert!(
+        error.contains("no published choice") && error.contains("\"all\""),
+        "{error}"
+    );
 }
 
 #[test]
 fn training_moves_every_parameter() {
     let network = network("apart.onnx");
-    let images = load_tensors(&fixture("small.safetensors")).unwrap().remove("images").unwrap();
+    let images = load_tensors(&fixture("small.safetensors"))
+        .unwrap()
+        .remove("images")
+        .unwrap();
     let before = network.state().unwrap();
     let tape = Tape::new(Pass::training(LinearPlan::none(), Coordinates::default()));
     let logits = network.forward(&tape, &tape.input(&images)).unwrap();
@@ -111,7 +162,16 @@ fn training_moves_every_parameter() {
     }
     for buffer in network.buffers() {
         let moved = (buffer.tensor() - &before[buffer.name()]).unwrap();
-        assert!(moved.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap() > 0.0);
+        assert!(
+            moved
+                .abs()
+                .unwrap()
+                .max_all()
+                .unwrap()
+                .to_scalar::<f32>()
+                .unwrap()
+                > 0.0
+        );
     }
 }
 
@@ -128,10 +188,15 @@ fn all_that_is_not_computed_is_said_at_once() {
 fn other_data_is_refused() {
     let name = arch(&fixture("traced.onnx"));
     let refused = |image, classes| {
-        let error = build(&name, &ModelConfig::new(image, classes)).err().unwrap();
+        let error = build(&name, &ModelConfig::new(image, classes))
+            .err()
+            .unwrap();
         error.to_string().split_once(": ").unwrap().1.to_owned()
     };
-    assert_eq!(refused(IMAGE, 100), "tells 10 classes apart, the data has 100");
+    assert_eq!(
+        refused(IMAGE, 100),
+        "tells 10 classes apart, the data has 100"
+    );
     assert_eq!(
         refused([1, 28, 28], 10),
         "takes images of shape (3, 16, 16), the data has (1, 28, 28)"
@@ -152,7 +217,11 @@ fn nothing_outside_the_folder_is_read() {
     let file = inner.join("net.onnx");
     let name = b"external.onnx.data";
     // As long as the original, so that the message stays whole.
-    for other in ["../ternal.onnx.data", "/tmp/nal.onnx.data", "sub/../../nnx.data"] {
+    for other in [
+        "../ternal.onnx.data",
+        "/tmp/nal.onnx.data",
+        "sub/../../nnx.data",
+    ] {
         let mut bytes = original.clone();
         let places: Vec<usize> = (0..bytes.len() - name.len())
             .filter(|&at| bytes[at..].starts_with(name))
@@ -162,7 +231,10 @@ fn nothing_outside_the_folder_is_read() {
         }
         std::fs::write(&file, bytes).unwrap();
         let error = fault(&file);
-        assert!(error.contains("only files in the folder"), "{other}: {error}");
+        assert!(
+            error.contains("only files in the folder"),
+            "{other}: {error}"
+        );
     }
     std::fs::write(&file, &original).unwrap();
     assert!(fault(&file).contains("external.onnx.data: cannot read"));
@@ -183,7 +255,9 @@ fn nothing_outside_the_folder_is_read() {
 /// Thousands of damaged files are read or refused. `RUNNER_MUTATIONS` says how many.
 #[test]
 fn damaged_files_are_read_or_refused() {
-    let rounds = std::env::var("RUNNER_MUTATIONS").ok().and_then(|text| text.parse().ok());
+    let rounds = std::env::var("RUNNER_MUTATIONS")
+        .ok()
+        .and_then(|text| text.parse().ok());
     let rounds: usize = rounds.unwrap_or(3000);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("net.onnx");
@@ -228,7 +302,10 @@ fn damaged_files_are_read_or_refused() {
         }
     }
     for (name, count) in refused {
-        assert!(count > rounds / 20, "{name}: only {count} of {rounds} refused");
+        assert!(
+            count > rounds / 20,
+            "{name}: only {count} of {rounds} refused"
+        );
     }
 }
 
@@ -273,7 +350,10 @@ fn lies_about_sizes_are_found() {
         bytes.extend(graph);
         std::fs::write(&file, bytes).unwrap();
         let error = fault(&file);
-        assert!(error.contains("tensor large: its shape"), "{dims:?}: {error}");
+        assert!(
+            error.contains("tensor large: its shape"),
+            "{dims:?}: {error}"
+        );
     }
 }
 
@@ -300,7 +380,10 @@ fn an_evaluation_belongs_to_the_content_of_the_network() {
             .output()
             .unwrap();
         let words = [output.stdout, output.stderr].concat();
-        (output.status.code(), String::from_utf8_lossy(&words).into_owned())
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&words).into_owned(),
+        )
     };
     let (code, words) = run(&["own.toml"]);
     assert_eq!(code, Some(0), "{words}");
@@ -308,18 +391,28 @@ fn an_evaluation_belongs_to_the_content_of_the_network() {
     assert!(words.contains("data.normalize"), "{words}");
     let runs = || {
         let runs = std::fs::read_dir(folder.path().join("results/own")).unwrap();
-        let records = runs.filter_map(|run| std::fs::read_to_string(run.unwrap().path().join("run.json")).ok());
+        let records = runs
+            .filter_map(|run| std::fs::read_to_string(run.unwrap().path().join("run.json")).ok());
         records.collect::<Vec<String>>()
     };
     let first = runs();
     assert_eq!(first.len(), 1);
-    assert!(first[0].contains("\"network\"") && first[0].contains("net.onnx"), "{}", first[0]);
+    assert!(
+        first[0].contains("\"network\"") && first[0].contains("net.onnx"),
+        "{}",
+        first[0]
+    );
     // The same again is found; with another last weight it is computed anew.
     assert_eq!(run(&["own.toml"]).0, Some(0));
     assert_eq!(runs().len(), 1);
     let mut bytes = std::fs::read(&net).unwrap();
-    let at = bytes.windows(11).position(|name| name == b"conv.weight").unwrap();
-    let at = (at + 20..bytes.len()).find(|&at| bytes[at] == 0x4a).unwrap();
+    let at = bytes
+        .windows(11)
+        .position(|name| name == b"conv.weight")
+        .unwrap();
+    let at = (at + 20..bytes.len())
+        .find(|&at| bytes[at] == 0x4a)
+        .unwrap();
     bytes[at + 8] ^= 1;
     std::fs::write(&net, bytes).unwrap();
     let (code, words) = run(&["own.toml"]);
@@ -329,5 +422,8 @@ fn an_evaluation_belongs_to_the_content_of_the_network() {
     assert_eq!((code, words.as_str()), (Some(0), "/Relu\n"));
     let (code, words) = run(&["check", "own.toml", "model.arch=onnx:gone.onnx"]);
     assert_eq!(code, Some(2));
-    assert!(words.contains("gone.onnx") && words.contains("model.arch"), "{words}");
+    assert!(
+        words.contains("gone.onnx") && words.contains("model.arch"),
+        "{words}"
+    );
 }

@@ -61,11 +61,14 @@ pub struct Pattern {
     pub(super) check: fn(&str) -> Result<()>,
 }
 
+/// The shape of images (channels, height, width) and the number of classes.
+pub type Form = ([usize; 3], usize);
+
 /// What there is to ask of an architecture that is described by a file, which holds its initial weights too.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FromFile {
     /// The shape of its images and the number of its classes.
-    pub form: fn(&str) -> Result<([usize; 3], usize)>,
+    pub form: fn(&str) -> Result<Form>,
     /// All files that it is read from.
     pub files: fn(&str) -> Result<Vec<PathBuf>>,
 }
@@ -95,6 +98,11 @@ impl Architecture {
             adapt: |_| Ok(()),
             define,
         }
+    }
+
+    /// Whether it is described by a file, and comes with weights.
+    pub fn has_weights(&self) -> bool {
+        self.file.is_some()
     }
 
     /// The activations that LinBP makes linear by default in one of its uses.

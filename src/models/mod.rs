@@ -36,7 +36,7 @@ families! {
     onnx,
 }
 
-pub use architecture::{Architecture, ModelConfig, Pattern};
+pub use architecture::{Architecture, Form, ModelConfig, Pattern};
 pub use describe::{Description, describe};
 pub use layers::Layers;
 pub use linbp::{linear_plan, rescaled};

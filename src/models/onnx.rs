@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::architecture::{Architecture, FromFile, ModelConfig, Pattern};
+use super::architecture::{Architecture, Form, FromFile, ModelConfig, Pattern};
 use super::preset::Preset;
 use crate::nn::{Builder, Module};
 use crate::onnx::{Graph, files, lower};
@@ -15,7 +15,10 @@ pub(super) const ARCHITECTURES: &[Architecture] = &[Architecture {
         prefix: PREFIX,
         check,
     }),
-    file: Some(FromFile { form, files: |name| files(path(name)) }),
+    file: Some(FromFile {
+        form,
+        files: |name| files(path(name)),
+    }),
     ..Architecture::new(
         "onnx:FILE",
         "a network of one's own in an ONNX file, with its weights",
@@ -46,16 +49,23 @@ fn check(name: &str) -> Result<()> {
 }
 
 /// The images and classes that the file is written for.
-fn form(name: &str) -> Result<([usize; 3], usize)> {
+fn form(name: &str) -> Result<Form> {
     let graph = Graph::read(path(name))?;
     let image = match *graph.image.as_slice() {
         [Some(channels), height, width] => {
             [channels, height.unwrap_or(SIDE), width.unwrap_or(SIDE)]
         }
         [Some(numbers)] => [1, 1, numbers],
-        _ => return Err(graph.fault("does not say how many channels its images have; export it with them")),
+        _ => {
+            return Err(
+                graph.fault("does not say how many channels its images have; export it with them")
+            );
+        }
     };
-    Ok((image, lower(&graph, &Builder::outline(), image, None)?.classes))
+    Ok((
+        image,
+        lower(&graph, &Builder::outline(), image, None)?.classes,
+    ))
 }
 
 fn define(b: &Builder, config: &ModelConfig, name: &str) -> Result<Box<dyn Module>> {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use candle_core::Tensor;
 
-use super::architecture::{Architecture, ModelConfig, Pattern};
+use super::architecture::{Architecture, Form, ModelConfig, Pattern};
 use crate::nn::{Builder, Module, Network};
 use crate::{Error, Result};
 
@@ -77,7 +77,7 @@ impl Arch {
     ///
     /// # Errors
     /// A file that cannot be read, or that leaves them open.
-    pub fn form(&self) -> Result<([usize; 3], usize)> {
+    pub fn form(&self) -> Result<Form> {
         match self.record.file {
             Some(file) => (file.form)(&self.name),
             None => Ok((self.record.image, CLASSES)),
@@ -89,12 +89,9 @@ impl Arch {
     /// # Errors
     /// A file that cannot be read.
     pub fn files(&self) -> Result<Vec<PathBuf>> {
-        self.record.file.map_or(Ok(Vec::new()), |file| (file.files)(&self.name))
-    }
-
-    /// Whether it comes with weights.
-    pub fn has_weights(&self) -> bool {
-        self.record.file.is_some()
+        self.record
+            .file
+            .map_or(Ok(Vec::new()), |file| (file.files)(&self.name))
     }
 
     fn define(&self, b: &Builder, config: &ModelConfig) -> Result<Box<dyn Module>> {
@@ -166,7 +163,9 @@ mod tests {
         assert_eq!(network.load(&state).unwrap(), [unused]);
         state.remove("fc.bias");
         let fault = network.load(&state).unwrap_err().to_string();
-        assert_eq!(fault, "tensor fc.bias of shape [10] is missing");
+        let expected = "tensor fc.bias of shape [10] is missing; unused of the weights are 1: \
+                        sub_block1.layer.0.bn1.weight [10]";
+        assert_eq!(fault, expected);
     }
 
     #[test]

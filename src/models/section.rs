@@ -160,7 +160,7 @@ section! {
                 break;
             }
         }
-        let random = weights == Some(None) && !record.as_ref().is_some_and(Arch::has_weights);
+        let random = weights == Some(None) && !record.is_some_and(|record| record.has_weights());
         if random && fields.task_is(&[TaskKind::Attack, TaskKind::Evaluate, TaskKind::Transfer]) {
             fields.warn("weights", "not set: the model is random, which is hardly worth an attack or an evaluation");
         }

@@ -109,7 +109,9 @@ impl Builder {
 
     fn drawn(&self, name: &str, shape: &[usize], init: Init) -> Result<Tensor> {
         let seed = self.parts.borrow().seed;
-        self.tensor(shape, |dtype| init.tensor(shape, &self.child(name), seed, dtype))
+        self.tensor(shape, |dtype| {
+            init.tensor(shape, &self.child(name), seed, dtype)
+        })
     }
 
     fn add_parameter(&self, name: &str, tensor: Tensor) -> Param {

@@ -1,6 +1,6 @@
 //! A whole classifier: images with pixels in [0, 1] in, logits out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
@@ -164,14 +164,21 @@ impl Network {
     /// Compares the tensors of `state` with the network's by name and shape, as [`Self::load`] does.
     pub fn fit(&self, state: &BTreeMap<String, Tensor>) -> Result<Vec<String>> {
         let all: Vec<&Param> = self.parameters.iter().chain(&self.buffers).collect();
+        let known: HashSet<&str> = all.iter().map(|param| param.name()).collect();
+        let surplus = || {
+            let unknown = state
+                .iter()
+                .filter(|(name, _)| !known.contains(name.as_str()));
+            // A counter that torch keeps beside running statistics and that changes nothing.
+            unknown.filter(|(name, _)| !name.ends_with("num_batches_tracked"))
+        };
+        let missing = all.iter().any(|param| !state.contains_key(param.name()));
         let mut faults = Vec::new();
         for param in &all {
             let (name, expected) = (param.name(), param.tensor().dims());
             match state.get(name) {
                 None => {
-                    let unused = state.iter().filter(|(other, tensor)| {
-                        tensor.dims() == expected && !all.iter().any(|p| p.name() == other.as_str())
-                    });
+                    let unused = surplus().filter(|(_, tensor)| tensor.dims() == expected);
                     let near = nearest(name, unused.map(|(other, _)| other.as_str()));
                     let near = near.map(|near| format!(" (the weights have {near} of that shape)"));
                     let near = near.unwrap_or_default();
@@ -195,12 +202,9 @@ impl Network {
             if more > 0 {
                 faults.push(format!("and {more} more"));
             }
-            let unused = state
-                .iter()
-                .filter(|(name, _)| !all.iter().any(|p| p.name() == *name));
-            let unused = unused.map(|(name, tensor)| format!("{name} {:?}", tensor.dims()));
+            let unused = surplus().map(|(name, tensor)| format!("{name} {:?}", tensor.dims()));
             let unused: Vec<String> = unused.collect();
-            if !unused.is_empty() {
+            if missing && !unused.is_empty() {
                 let shown = &unused[..unused.len().min(FAULTS_SHOWN)];
                 let count = unused.len();
                 faults.push(format!(
@@ -210,13 +214,6 @@ impl Network {
             }
             return Err(Error::failed(faults.join("; ")));
         }
-        let known: std::collections::HashSet<&str> = all.iter().map(|p| p.name()).collect();
-        Ok(state
-            .keys()
-            .filter(|name| !known.contains(name.as_str()))
-            // A counter that torch keeps beside running statistics and that changes nothing.
-            .filter(|name| !name.ends_with("num_batches_tracked"))
-            .cloned()
-            .collect())
+        Ok(surplus().map(|(name, _)| name.clone()).collect())
     }
 }

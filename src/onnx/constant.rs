@@ -158,7 +158,9 @@ impl Constant {
             }));
         }
         if count > MOST_INTS {
-            return Err(format!("{count} whole numbers, at most {MOST_INTS} are read"));
+            return Err(format!(
+                "{count} whole numbers, at most {MOST_INTS} are read"
+            ));
         }
         let values = data.chunks_exact(element.size()).map(|bytes| {
             let mut wide = [0; 8];
@@ -250,12 +252,27 @@ impl Element {
     fn listed(self, tensor: &proto::Tensor) -> Option<Bytes> {
         let ints = &tensor.int32_data;
         let bytes: Vec<u8> = match self {
-            Self::F32 => tensor.float_data.iter().flat_map(|v| v.to_le_bytes()).collect(),
-            Self::F64 => tensor.double_data.iter().flat_map(|v| v.to_le_bytes()).collect(),
-            Self::I64 => tensor.int64_data.iter().flat_map(|v| v.to_le_bytes()).collect(),
+            Self::F32 => tensor
+                .float_data
+                .iter()
+                .flat_map(|v| v.to_le_bytes())
+                .collect(),
+            Self::F64 => tensor
+                .double_data
+                .iter()
+                .flat_map(|v| v.to_le_bytes())
+                .collect(),
+            Self::I64 => tensor
+                .int64_data
+                .iter()
+                .flat_map(|v| v.to_le_bytes())
+                .collect(),
             Self::I32 => ints.iter().flat_map(|v| v.to_le_bytes()).collect(),
             // The bits of each in the lower part of a whole number.
-            Self::F16 | Self::BF16 => ints.iter().flat_map(|v| (*v as u16).to_le_bytes()).collect(),
+            Self::F16 | Self::BF16 => ints
+                .iter()
+                .flat_map(|v| (*v as u16).to_le_bytes())
+                .collect(),
             Self::Bool => ints.iter().map(|&v| u8::from(v != 0)).collect(),
         };
         (!bytes.is_empty()).then(|| bytes.into())

@@ -78,7 +78,9 @@ impl Folder {
         let taken = all.entry(path.clone()).or_default();
         *taken = taken.saturating_add(length);
         if *taken > size {
-            return Err(fault(&"its tensors ask for more bytes together than it has"));
+            return Err(fault(
+                &"its tensors ask for more bytes together than it has",
+            ));
         }
         let mut bytes = Vec::new();
         file.seek(SeekFrom::Start(offset))

@@ -50,11 +50,12 @@ fn folded_ints(
         "Slice" => slice(node, first, inputs),
         "Transpose" => transposed(node, first),
         "Concat" => joined(&others?),
-        "Reshape" | "Squeeze" | "Unsqueeze" | "Flatten" => reshaped(node, &first.dims, inputs)
-            .map(|dims| Ints {
+        "Reshape" | "Squeeze" | "Unsqueeze" | "Flatten" => {
+            reshaped(node, &first.dims, inputs).map(|dims| Ints {
                 dims,
                 values: first.values.clone(),
-            }),
+            })
+        }
         "Add" => pairs(first, second?, known(i64::checked_add)),
         "Sub" => pairs(first, second?, known(i64::checked_sub)),
         "Mul" => pairs(first, second?, known(i64::checked_mul)),
@@ -62,7 +63,9 @@ fn folded_ints(
         "Equal" => pairs(first, second?, |a, b| Some(Some(i64::from(a == b)))),
         "Where" => {
             let third = inputs.get(2).and_then(|input| ints(*input))?;
-            let chosen = pairs(first, second?, |cond, a| Some((cond? != 0).then_some(a).flatten()));
+            let chosen = pairs(first, second?, |cond, a| {
+                Some((cond? != 0).then_some(a).flatten())
+            });
             chosen.and_then(|chosen| {
                 let values = first.values.iter().zip(&chosen.values).zip(&third.values);
                 let all = chosen.values.len() == third.values.len()
@@ -106,16 +109,20 @@ pub fn numbers(
 }
 
 fn filled(node: &Node, shape: &Ints) -> Result<Constant, String> {
-    let dims = shape.known().ok_or("its shape depends on the number of images")?;
+    let dims = shape
+        .known()
+        .ok_or("its shape depends on the number of images")?;
     let dims: Option<Vec<usize>> = dims.iter().map(|&d| d.try_into().ok()).collect();
     let dims = dims.ok_or("its shape has a negative side")?;
     let count = count(&dims).filter(|&count| count <= MOST_INTS);
     let count = count.ok_or("its shape is too large")?;
     let tensor = node.setting("value").and_then(|setting| setting.t.as_ref());
     let value = match tensor {
-        Some(tensor) if tensor.data_type == 7 && tensor.raw_data.len() == 8 => {
-            tensor.raw_data.iter().rev().fold(0, |n, &byte| (n << 8) | i64::from(byte))
-        }
+        Some(tensor) if tensor.data_type == 7 && tensor.raw_data.len() == 8 => tensor
+            .raw_data
+            .iter()
+            .rev()
+            .fold(0, |n, &byte| (n << 8) | i64::from(byte)),
         Some(tensor) if tensor.data_type == 7 && tensor.int64_data.len() == 1 => {
             tensor.int64_data[0]
         }
@@ -131,7 +138,10 @@ fn transposed_matrix(node: &Node, floats: &Floats) -> Result<Constant, String> {
     let perm = node.ints("perm");
     match (perm, floats.clone().turned()) {
         (None | Some([1, 0]), Some(turned)) => Ok(Constant::Floats(turned)),
-        _ => Err(format!("dimensions {perm:?} of parameters {:?}", floats.dims)),
+        _ => Err(format!(
+            "dimensions {perm:?} of parameters {:?}",
+            floats.dims
+        )),
     }
 }
 
@@ -197,7 +207,9 @@ fn reshaped(
                 true => Some(1),
                 false => old.next().copied(),
             });
-            sides.collect::<Option<_>>().ok_or_else(|| "two axes are the same".into())
+            sides
+                .collect::<Option<_>>()
+                .ok_or_else(|| "two axes are the same".into())
         }
     }
 }
@@ -206,7 +218,10 @@ fn gathered(node: &Node, data: &Ints, indices: &Ints) -> Result<Ints, String> {
     if node.int("axis", 0) != 0 {
         return Err("only along the first dimension".into());
     }
-    let (&rows, rest) = data.dims.split_first().ok_or("a single number has no parts")?;
+    let (&rows, rest) = data
+        .dims
+        .split_first()
+        .ok_or("a single number has no parts")?;
     let width: usize = rest.iter().product();
     let mut values = Values::new();
     for index in indices.known().ok_or("its indices are not known")? {

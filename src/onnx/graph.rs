@@ -125,7 +125,9 @@ impl Graph {
             }
         }
         let mut inputs = graph.input.iter();
-        let mut images = inputs.by_ref().filter(|i| !initializers.contains_key(&i.name));
+        let mut images = inputs
+            .by_ref()
+            .filter(|i| !initializers.contains_key(&i.name));
         let (Some(input), None) = (images.next(), images.next()) else {
             return Err("expected one input, the images, and it has none or several".into());
         };
@@ -237,7 +239,11 @@ fn shape(input: &proto::ValueInfo) -> Result<(Option<usize>, Vec<Option<usize>>)
     let sides: Vec<Option<usize>> = shape
         .dim
         .iter()
-        .map(|dim| dim.dim_value.and_then(|d| usize::try_from(d).ok()).filter(|&d| d > 0))
+        .map(|dim| {
+            dim.dim_value
+                .and_then(|d| usize::try_from(d).ok())
+                .filter(|&d| d > 0)
+        })
         .collect();
     match sides.as_slice() {
         [batch, image @ ..] if matches!(image.len(), 1 | 3) => Ok((*batch, image.to_vec())),

@@ -5,7 +5,9 @@ use super::proto::{Attribute, Node};
 impl Node {
     /// The setting of that name.
     pub fn setting(&self, name: &str) -> Option<&Attribute> {
-        self.attribute.iter().find(|attribute| attribute.name == name)
+        self.attribute
+            .iter()
+            .find(|attribute| attribute.name == name)
     }
 
     /// A whole number, or what stands for it where it is left out.
@@ -38,7 +40,11 @@ impl Node {
 /// The dimension, of `rank`, that a number from the file means, which counts from the end where it is negative.
 pub fn axis(number: i64, rank: usize) -> Result<usize, String> {
     let rank_ = i64::try_from(rank).unwrap_or(i64::MAX);
-    let from_start = if number < 0 { number.saturating_add(rank_) } else { number };
+    let from_start = if number < 0 {
+        number.saturating_add(rank_)
+    } else {
+        number
+    };
     match usize::try_from(from_start) {
         Ok(axis) if axis < rank => Ok(axis),
         _ => Err(format!("axis {number} of a value with {rank} dimensions")),
@@ -74,7 +80,10 @@ mod tests {
         assert_eq!(sliced(4, -1, -i64::MAX, -1).unwrap(), [3, 2, 1, 0]);
         assert_eq!(sliced(4, 1, -1, 1).unwrap(), [1, 2]);
         assert_eq!(sliced(4, 9, i64::MIN, 1).unwrap(), [0usize; 0]);
-        assert_eq!(sliced(0, i64::MIN, i64::MAX, i64::MIN).unwrap(), [0usize; 0]);
+        assert_eq!(
+            sliced(0, i64::MIN, i64::MAX, i64::MIN).unwrap(),
+            [0usize; 0]
+        );
         assert!(sliced(4, 0, 4, 0).is_err());
     }
 

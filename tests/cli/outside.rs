@@ -36,7 +36,7 @@ fn weights_from_outside_are_asked_for_their_stem() {
     fs::write(folder.join("e.toml"), EVALUATE).unwrap();
     let (code, _, said) = run(folder, &["e.toml"]);
     assert_eq!(code, 1, "{said}");
-    let words = "w.safetensors: resnet18 has two stems whose weights look alike, and the file does not say which it was \
+    let words = "w.safetensors: resnet18 has stems whose weights look alike, and the file does not say which it was \
                  trained with; set model.stem to \"3x3-maxpool\"";
     assert!(said.contains(words), "{said}");
     for stem in ["3x3", "3x3-maxpool"] {

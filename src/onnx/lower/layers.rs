@@ -18,7 +18,9 @@ pub(super) fn square(what: &str, numbers: Option<&[i64]>, default: i64) -> Lower
         Some([a, rest @ ..]) if rest.iter().all(|b| a == b) && (0..=LONGEST).contains(a) => {
             Ok(*a as usize)
         }
-        Some(numbers) => Err(format!("with {what} {numbers:?}, which differ between directions").into()),
+        Some(numbers) => {
+            Err(format!("with {what} {numbers:?}, which differ between directions").into())
+        }
     }
 }
 
@@ -55,7 +57,11 @@ impl<'a> Lowering<'a> {
         else {
             return Err("is computed on (N, C, H, W) with four dimensions of weights".into());
         };
-        if stride == 0 || groups == 0 || per_group.checked_mul(groups) != Some(channels) || out % groups != 0 {
+        if stride == 0
+            || groups == 0
+            || per_group.checked_mul(groups) != Some(channels)
+            || out % groups != 0
+        {
             return Err(format!(
                 "of {channels} channels with weights {:?}, {groups} groups and stride {stride}",
                 weight.dims
@@ -64,7 +70,9 @@ impl<'a> Lowering<'a> {
         }
         let side = |side: usize, kernel: usize| match (side + 2 * padding).checked_sub(kernel) {
             Some(room) if kernel > 0 => Ok(room / stride + 1),
-            _ => Err(format!("of {height}x{width} pixels with a kernel of {kernel}")),
+            _ => Err(format!(
+                "of {height}x{width} pixels with a kernel of {kernel}"
+            )),
         };
         let form = Form::Map([out, side(height, kh)?, side(width, kw)?]);
         let conv = Conv2d {
@@ -141,12 +149,7 @@ impl<'a> Lowering<'a> {
         self.layer(node, Layer::Linear(linear), &[signal], form)
     }
 
-    fn linear(
-        &mut self,
-        weight: Floats,
-        bias: Option<Floats>,
-        features: usize,
-    ) -> Lower<Linear> {
+    fn linear(&mut self, weight: Floats, bias: Option<Floats>, features: usize) -> Lower<Linear> {
         let &[out, _] = weight.dims.as_slice() else {
             return Err(format!("with weights of shape {:?}", weight.dims).into());
         };
@@ -160,15 +163,26 @@ impl<'a> Lowering<'a> {
     }
 
     /// A constant that is added to what a MatMul gives is its bias.
-    pub(super) fn bias(&mut self, node: &'a Node, of: &'a str, place: usize) -> Lower<Option<Value>> {
-        let Some(Value::Signal(Signal { slot, form: Form::Flat(out) })) = self.values.get(of) else {
+    pub(super) fn bias(
+        &mut self,
+        node: &'a Node,
+        of: &'a str,
+        place: usize,
+    ) -> Lower<Option<Value>> {
+        let Some(Value::Signal(Signal {
+            slot,
+            form: Form::Flat(out),
+        })) = self.values.get(of)
+        else {
             return Ok(None);
         };
         let (slot, out) = (*slot, *out);
-        let bare = |step: &Step| {
-            matches!(&step.layer, Layer::Linear(linear) if linear.bias.is_none())
-        };
-        if !self.sole_maker(of).is_some_and(|step| step.as_ref().is_some_and(bare)) {
+        let bare =
+            |step: &Step| matches!(&step.layer, Layer::Linear(linear) if linear.bias.is_none());
+        if !self
+            .sole_maker(of)
+            .is_some_and(|step| step.as_ref().is_some_and(bare))
+        {
             return Ok(None);
         }
         let floats = row(self.floats(node, place)?);

@@ -46,7 +46,11 @@ impl<'a> Lowering<'a> {
         }
         let (a, b) = (self.named(names[0])?, self.named(names[1])?);
         if a.form != b.form {
-            return Err(format!("of {:?} and {:?}: shapes that differ are not added", a.form, b.form).into());
+            return Err(format!(
+                "of {:?} and {:?}: shapes that differ are not added",
+                a.form, b.form
+            )
+            .into());
         }
         for (of, other) in [(names[0], b), (names[1], a)] {
             if let Some(place) = self.sole_maker(of)
@@ -106,9 +110,12 @@ impl<'a> Lowering<'a> {
             _ => return Err(only.into()),
         };
         let (signal, mut scales) = match value {
-            Value::Signal(signal @ Signal { slot: 0, form: Form::Map([channels, ..]) }) => {
-                (signal, vec![[1.0, 0.0]; channels])
-            }
+            Value::Signal(
+                signal @ Signal {
+                    slot: 0,
+                    form: Form::Map([channels, ..]),
+                },
+            ) => (signal, vec![[1.0, 0.0]; channels]),
             Value::Scaled(signal, scales) => (signal, scales),
             _ => return Err(only.into()),
         };
@@ -152,6 +159,8 @@ fn clip(node: &Node, constants: &[Option<&Constant>]) -> Lower<Activation> {
         (Some(0.0), Some(6.0)) => Ok(Activation::Relu6),
         (Some(0.0), None) => Ok(Activation::Relu),
         (Some(0.0), Some(most)) if most >= f64::from(f32::MAX) => Ok(Activation::Relu),
-        (least, most) => Err(format!("between {least:?} and {most:?}: only 0 and 6 are taken").into()),
+        (least, most) => {
+            Err(format!("between {least:?} and {most:?}: only 0 and 6 are taken").into())
+        }
     }
 }

@@ -44,7 +44,9 @@ impl<'a> Lowering<'a> {
         for side in &mut sides {
             let rest = *side + 2 * window.padding;
             let given = window.output(*side)?;
-            if node.int("ceil_mode", 0) != 0 && !(rest - window.kernel).is_multiple_of(window.stride) {
+            if node.int("ceil_mode", 0) != 0
+                && !(rest - window.kernel).is_multiple_of(window.stride)
+            {
                 return Err("with ceil_mode, where windows reach over the edge".into());
             }
             *side = given;
@@ -86,9 +88,16 @@ impl<'a> Lowering<'a> {
         self.flattened(node, signal)
     }
 
-    pub(super) fn reduce_mean(&mut self, node: &'a Node, constants: &[Option<&Constant>]) -> Lower<Value> {
+    pub(super) fn reduce_mean(
+        &mut self,
+        node: &'a Node,
+        constants: &[Option<&Constant>],
+    ) -> Lower<Value> {
         let axes = numbers(node, constants, 1, "axes")?.unwrap_or_default();
-        let mut axes = axes.iter().map(|&n| axis(n, RANK)).collect::<Result<Vec<_>, _>>()?;
+        let mut axes = axes
+            .iter()
+            .map(|&n| axis(n, RANK))
+            .collect::<Result<Vec<_>, _>>()?;
         axes.sort_unstable();
         match axes.as_slice() {
             [2, 3] => self.global_average(node, node.int("keepdims", 1) != 0),
@@ -109,14 +118,22 @@ impl<'a> Lowering<'a> {
 
     pub(super) fn flatten(&mut self, node: &'a Node) -> Lower<Value> {
         let signal = self.operand(node, 0)?;
-        let rank = if matches!(signal.form, Form::Flat(_)) { 2 } else { RANK };
+        let rank = if matches!(signal.form, Form::Flat(_)) {
+            2
+        } else {
+            RANK
+        };
         match axis(node.int("axis", 1), rank)? {
             1 => self.flattened(node, signal),
             axis => Err(format!("from dimension {axis} on: only from 1").into()),
         }
     }
 
-    pub(super) fn reshape(&mut self, node: &'a Node, constants: &[Option<&Constant>]) -> Lower<Value> {
+    pub(super) fn reshape(
+        &mut self,
+        node: &'a Node,
+        constants: &[Option<&Constant>],
+    ) -> Lower<Value> {
         let signal = self.operand(node, 0)?;
         let asked = match constants.get(1).copied().flatten() {
             Some(Constant::Ints(asked)) => asked,
@@ -129,7 +146,7 @@ impl<'a> Lowering<'a> {
         let count: usize = sides.iter().product();
         // The batch is free, whichever number of images the file was written for.
         let free = |side: Option<i64>| match side {
-            None | Some(-1 | 0 | 1) => true,
+            None | Some(-1..=1) => true,
             Some(side) => usize::try_from(side).ok() == self.graph.batch,
         };
         let is = |side: Option<i64>, expected: usize| match side {
@@ -142,12 +159,17 @@ impl<'a> Lowering<'a> {
             [batch, rest @ ..]
                 if free(*batch)
                     && rest.len() == sides.len()
-                    && rest.iter().zip(&sides).all(|(side, own)| is(*side, *own) || *side == Some(0)) =>
+                    && rest
+                        .iter()
+                        .zip(&sides)
+                        .all(|(side, own)| is(*side, *own) || *side == Some(0)) =>
             {
                 Ok(Value::Signal(signal))
             }
             asked => {
-                let words = asked.iter().map(|side| side.map_or("N".into(), |side| side.to_string()));
+                let words = asked
+                    .iter()
+                    .map(|side| side.map_or("N".into(), |side| side.to_string()));
                 let words: Vec<String> = words.collect();
                 Err(format!(
                     "of (N, {sides:?}) to ({}): only all numbers of an image into one row",
@@ -158,10 +180,17 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    pub(super) fn squeeze(&mut self, node: &'a Node, constants: &[Option<&Constant>]) -> Lower<Value> {
+    pub(super) fn squeeze(
+        &mut self,
+        node: &'a Node,
+        constants: &[Option<&Constant>],
+    ) -> Lower<Value> {
         let axes = numbers(node, constants, 1, "axes")?.unwrap_or(vec![2, 3]);
         let (signal, sides) = self.map(node, 0)?;
-        let mut axes = axes.iter().map(|&n| axis(n, RANK)).collect::<Result<Vec<_>, _>>()?;
+        let mut axes = axes
+            .iter()
+            .map(|&n| axis(n, RANK))
+            .collect::<Result<Vec<_>, _>>()?;
         axes.sort_unstable();
         match (axes.as_slice(), sides) {
             ([2, 3], [_, 1, 1]) => self.flattened(node, signal),
@@ -169,7 +198,11 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    pub(super) fn expand(&mut self, node: &'a Node, constants: &[Option<&Constant>]) -> Lower<Value> {
+    pub(super) fn expand(
+        &mut self,
+        node: &'a Node,
+        constants: &[Option<&Constant>],
+    ) -> Lower<Value> {
         let (signal, [channels, height, width]) = self.map(node, 0)?;
         let asked = match constants.get(1).copied().flatten() {
             Some(Constant::Ints(asked)) => asked.values.as_slice(),
@@ -206,7 +239,9 @@ impl<'a> Lowering<'a> {
         let axes = numbers(node, constants, 3, "axes")?.unwrap_or(vec![0, 1, 2, 3]);
         let (mut before, mut after) = ([0; RANK], [0; RANK]);
         if pads.len() != 2 * axes.len() {
-            return Err(format!("by {pads:?}, which are not two numbers for each dimension").into());
+            return Err(
+                format!("by {pads:?}, which are not two numbers for each dimension").into(),
+            );
         }
         for (i, &number) in axes.iter().enumerate() {
             let at = axis(number, RANK)?;
@@ -229,7 +264,11 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    pub(super) fn slice(&mut self, node: &'a Node, constants: &[Option<&Constant>]) -> Lower<Value> {
+    pub(super) fn slice(
+        &mut self,
+        node: &'a Node,
+        constants: &[Option<&Constant>],
+    ) -> Lower<Value> {
         let (signal, mut left_out) = match self.value(node, 0)? {
             Value::Strided(signal, axis, step) => (signal, vec![(axis, step)]),
             _ => (self.operand(node, 0)?, Vec::new()),
