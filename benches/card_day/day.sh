@@ -32,6 +32,7 @@ speed() {
 }
 # Kernels by the time that they take, over about one step.
 kernels() {
+  command -v ncu || { echo "ncu is not here"; return 127; }
   for work in "${works[@]}"; do
     for precision in ${PRECISIONS:-tf32 bf16}; do
       echo "== $work, batch 128, $precision"
@@ -42,6 +43,7 @@ kernels() {
   done
 }
 sanitizer() {
+  command -v compute-sanitizer || { echo "compute-sanitizer is not here"; return 127; }
   compute-sanitizer --tool memcheck --error-exitcode 9 "$bin/cuda" ops --test-threads 1 2>&1 | tail -25
 }
 # Two epochs in one go, and again with a kill in the first: the same weights.
@@ -64,7 +66,7 @@ for part in "${parts[@]}"; do
   name=${part%%:*} limit=${part#*:}
   [[ $limit != "$part" ]] || limit=600
   begun=$(date +%s)
-  timeout "$limit" bash -c "$(declare -p works); $name" > "$logs/$name.log" 2>&1
+  timeout "$limit" bash -c "set -o pipefail; $(declare -p works); $name" > "$logs/$name.log" 2>&1
   code=$?
   echo "##### $name: exit $code after $(($(date +%s) - begun)) s"
   tail -n "${TAIL:-40}" "$logs/$name.log"
