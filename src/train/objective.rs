@@ -14,8 +14,22 @@ use crate::{Error, Result};
 ///
 /// The implementing type holds the objective's own settings.
 pub trait Objective: Send + Sync {
-    /// The loss and its gradients on the batch of a step. On a card nothing is waited for.
-    fn evaluate(&self, step: &Step<'_>) -> Result<Evaluated>;
+    /// The images that the loss is taken on, made for the network as it is, and their checks: those of the batch, where
+    /// nothing else is said.
+    fn craft(&self, step: &Step<'_>) -> Result<(Tensor, Checks)> {
+        Ok((step.batch.images.clone(), Checks::default()))
+    }
+
+    /// The loss and its gradients on the batch of a step, whose images of [`Objective::craft`] are `crafted`. On a card
+    /// nothing is waited for.
+    fn loss(&self, step: &Step<'_>, crafted: &Tensor) -> Result<Evaluated>;
+
+    /// One after the other.
+    fn evaluate(&self, step: &Step<'_>) -> Result<Evaluated> {
+        let (crafted, checks) = self.craft(step)?;
+        let found = self.loss(step, &crafted)?;
+        Ok(Evaluated { checks, ..found })
+    }
 
     /// Whether the objective trains on adversarial images, and so needs an attack.
     fn attacks(&self) -> bool {
@@ -52,7 +66,7 @@ pub struct Evaluated {
     /// The parts of an objective that has several, by name: the sum over the examples, float64 `()`, where the network
     /// computes.
     pub parts: Vec<(&'static str, Tensor)>,
-    /// Those of the images that the network was trained on.
+    /// Those of the images that the network was trained on, by [`Objective::evaluate`].
     pub checks: Checks,
 }
 
@@ -65,8 +79,8 @@ impl<'a> Step<'a> {
         Ok((tape, logits))
     }
 
-    /// The mean cross-entropy of images with the labels of the batch, and the checks of those images.
-    pub fn cross_entropy(&self, images: &Tensor, checks: Checks) -> Result<Evaluated> {
+    /// The mean cross-entropy of images with the labels of the batch.
+    pub fn cross_entropy(&self, images: &Tensor) -> Result<Evaluated> {
         let labels = &self.batch.label_values;
         let (network, at) = (self.network, self.at);
         let moved = bring(images, network.device())?;
@@ -76,7 +90,7 @@ impl<'a> Step<'a> {
                 logits: found.logits,
                 losses: found.losses,
                 parts: Vec::new(),
-                checks,
+                checks: Checks::default(),
             });
         }
         let (tape, logits) = self.forward(&moved)?;
@@ -87,8 +101,17 @@ impl<'a> Step<'a> {
             logits: logits.tensor().clone(),
             losses,
             parts: Vec::new(),
-            checks,
+            checks: Checks::default(),
         })
+    }
+
+    /// Images that the stage's attack makes of those of the batch, and their checks.
+    ///
+    /// # Errors
+    /// A training without an attack.
+    pub fn attacked(&self) -> Result<(Tensor, Checks)> {
+        let adversary = self.adversary()?;
+        adversary.craft(adversary.attack.as_ref(), self)
     }
 
     /// What makes the adversarial images.

@@ -117,7 +117,7 @@ impl<'a> Training<'a> {
             adversary,
             plan: assemble::train_plan(&used, &network)?,
             optimizer,
-            schedule: assemble::schedule(task)?,
+            schedule: Schedule::new(&task.scheduler, &task.optimizer)?,
             augment: assemble::augmentations(data),
             batch_size: data.batch_size,
             epochs: task.train.epochs,
