@@ -28,6 +28,8 @@ pub enum Purpose {
     Simulation = 7,
     /// Further random choices of attacks (restarts, search directions); the index is the example's.
     AttackSearch = 8,
+    /// The sample of a sweep's points; the index is the point's.
+    Sweep = 20,
 }
 
 /// The generator at the given coordinates.

@@ -200,16 +200,17 @@ impl IdleKeys {
 
     /// Why two runs are the same: a key in which they differ, and why it has no effect.
     fn difference(&self, runs: &[PlannedRun], one: usize, other: usize) -> String {
-        let differs =
-            |location: &usize| runs[one].values[*location] != runs[other].values[*location];
-        let mut locations = (0..self.keys.len()).filter(differs);
-        locations
-            .find_map(|location| {
-                let why = self.whys.get(other)?[location].as_deref()?;
-                let key = &self.keys[location];
-                Some(format!(": {key} has no effect in the second: {why}"))
-            })
-            .unwrap_or_default()
+        let value = |run: usize, key: &str| {
+            let mut values = runs[run].values.iter();
+            values.find(|(swept, _)| swept == key)
+        };
+        let mut keys = self.keys.iter().enumerate();
+        keys.find_map(|(position, key)| {
+            (value(one, key) != value(other, key)).then_some(())?;
+            let why = self.whys.get(other)?[position].as_deref()?;
+            Some(format!(": {key} has no effect in the second: {why}"))
+        })
+        .unwrap_or_default()
     }
 }
 

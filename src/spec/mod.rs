@@ -16,7 +16,9 @@ pub(crate) mod section;
 pub(crate) mod stage_ref;
 pub(crate) mod surroundings;
 pub(crate) mod sweep;
+mod sweep_range;
 mod sweep_table;
+mod sweep_words;
 pub(crate) mod task;
 pub(crate) mod words;
 
