@@ -9,8 +9,8 @@ use super::output::{out, remark};
 use super::request::request;
 use crate::experiment::{Plan, plan};
 use crate::pipeline::{
-    Contents, DeviceChoice, Graph, Options, Outcome, RunPath, RunResult, check_data, check_memory,
-    check_models, described, execute_all, of_run, of_stages, run_folder,
+    Contents, DeviceChoice, Graph, Only, Options, Outcome, RunPath, RunResult, check_data,
+    check_memory, check_models, described, execute_all, keep_only, of_run, of_stages, run_folder,
 };
 use crate::run::log::{self, Verbosity};
 use crate::run::{Metrics, Progress, RunRecord, file_size, interrupt};
@@ -38,6 +38,12 @@ pub struct RunArgs {
     /// Check everything and show what would run
     #[arg(long)]
     dry_run: bool,
+    /// Of a sweep, only the runs that failed, were never begun, or were interrupted
+    #[arg(long, conflicts_with = "fresh")]
+    only: Option<Only>,
+    /// Start a run that fails again, so many times
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    retry: u32,
     /// Start no further runs of a sweep after one has failed
     #[arg(long)]
     fail_fast: bool,
@@ -59,11 +65,21 @@ pub fn run(args: RunArgs) -> Result<()> {
     };
     let progress = Progress::new(args.quiet);
     log::install(verbosity(&args), &progress);
-    let plan = plan(&request(spec, &args.overrides))?;
+    let mut plan = plan(&request(spec, &args.overrides))?;
     if !args.quiet {
         plan.warnings
             .iter()
             .for_each(|warning| remark("warning", warning));
+    }
+    if let Some(only) = args.only {
+        keep_only(&mut plan, only, &args.results)?;
+        if plan.runs.is_empty() {
+            return out(&format!(
+                "{}: no run is {}\n",
+                plan.name,
+                format!("{only:?}").to_lowercase()
+            ));
+        }
     }
     check_models(&plan.runs)?;
     check_memory(&plan.runs, args.device.is_cpu())?;
@@ -89,6 +105,7 @@ pub fn run(args: RunArgs) -> Result<()> {
         device,
         device_name,
         jobs: args.jobs.into(),
+        retries: args.retry,
         fail_fast: args.fail_fast,
         fresh: args.fresh,
         command: std::env::args_os()

@@ -36,6 +36,8 @@ pub struct Options {
     pub jobs: usize,
     /// Start no further runs after one has failed.
     pub fail_fast: bool,
+    /// How often a run that failed is started again.
+    pub retries: u32,
     /// Begin again: earlier results step aside.
     pub fresh: bool,
     /// The command line, for `run.json`.

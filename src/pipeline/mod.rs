@@ -12,7 +12,9 @@ mod preflight;
 mod run_path;
 mod runs;
 mod schedule;
+mod selection;
 
+pub use archive::archive_runs;
 pub use contents::Contents;
 pub use device::{DeviceChoice, described, precision};
 pub use execute::{Options, Outcome};
@@ -23,3 +25,4 @@ pub use memory::check_memory;
 pub use preflight::{check_data, check_models};
 pub use run_path::{RunPath, run_folder};
 pub use runs::{RunResult, execute_all};
+pub use selection::{Only, keep_only};

@@ -61,7 +61,24 @@ pub fn execute_all(
         if stopped.load(Ordering::SeqCst) || interrupt::requested() {
             return;
         }
-        let result = execute(run, options, &contents, stage_jobs, progress);
+        let mut result = execute(run, options, &contents, stage_jobs, progress);
+        for retry in 1..=options.retries {
+            match &result {
+                Err(error) if !matches!(error, Error::Interrupted) => {
+                    let name = if run.label.is_empty() {
+                        &run.hash
+                    } else {
+                        &run.label
+                    };
+                    progress.line(&format!(
+                        "{name}: failed, again ({retry} of {}): {error}",
+                        options.retries
+                    ));
+                }
+                _ => break,
+            }
+            result = execute(run, options, &contents, stage_jobs, progress);
+        }
         if options.fail_fast && result.is_err() {
             stopped.store(true, Ordering::SeqCst);
         }

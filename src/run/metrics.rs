@@ -67,6 +67,14 @@ impl MetricsRow {
         )
     }
 
+    /// What it measured, as metrics are named: the split, and the attack where there is one.
+    pub fn measured(&self) -> String {
+        match self.attack.as_str() {
+            "none" | "" => self.split.clone(),
+            attack => format!("{}_{attack}", self.split),
+        }
+    }
+
     /// The first column in which `other` was computed differently. Timings are not results.
     fn difference(&self, other: &Self) -> Option<(&'static str, String, String)> {
         let bits = |value: Option<f64>| value.map(f64::to_bits);
