@@ -10,6 +10,7 @@ mod graph;
 mod list;
 mod models;
 mod output;
+mod point;
 mod report;
 mod request;
 mod rm;
@@ -82,6 +83,9 @@ Examples:
     /// Stages that no run needs any more
     #[command(after_help = gc::HELP)]
     Gc(gc::GcArgs),
+    /// Carry out one run that another process planned
+    #[command(hide = true, after_help = point::HELP)]
+    Point(point::PointArgs),
     /// Figures of all runs of a name, and its tables: summary.csv, a row per run, and results.csv, a row per measurement
     #[command(after_help = "\
 Examples:
@@ -136,6 +140,7 @@ pub fn main() -> Result<()> {
         Some(Command::Check(args)) => check::check(args),
         Some(Command::Graph(args)) => graph::graph(args),
         Some(Command::List(args)) => list::list(args),
+        Some(Command::Point(args)) => point::point(args),
         Some(Command::Stop(args)) => stop::stop(args),
         Some(Command::Rm(args)) => rm::rm(args),
         Some(Command::Gc(args)) => gc::gc(args),

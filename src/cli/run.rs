@@ -23,7 +23,7 @@ pub struct RunArgs {
     spec: Option<PathBuf>,
     #[command(flatten)]
     overrides: Overrides,
-    /// Runs of a sweep, or stages of a single run, at the same time
+    /// Runs of a sweep, each in a process of its own, or stages of a single run, at the same time
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: u16,
     /// auto, cpu, cuda or cuda:N
@@ -106,6 +106,7 @@ pub fn run(args: RunArgs) -> Result<()> {
         device_name,
         jobs: args.jobs.into(),
         retries: args.retry,
+        choice: args.device,
         fail_fast: args.fail_fast,
         fresh: args.fresh,
         command: std::env::args_os()

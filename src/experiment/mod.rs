@@ -3,6 +3,7 @@
 mod compose;
 #[expect(clippy::module_inception)]
 mod experiment;
+mod frozen;
 mod plan;
 mod references;
 mod resolved;
@@ -12,6 +13,7 @@ mod stages;
 mod tasks;
 
 pub use experiment::{ExperimentSpec, ModelUse, StageSpec};
+pub use frozen::FrozenRun;
 pub(crate) use plan::plan_document;
 pub use plan::{Plan, PlannedRun, plan};
 pub use resolved::{FORMAT_VERSION, short_hash};

@@ -1,6 +1,7 @@
 //! From a checked spec to files: the graph of its stages, their keys, and what executes them.
 
 mod archive;
+mod child;
 mod contents;
 mod device;
 mod execute;

@@ -153,3 +153,99 @@ fn stages_that_no_run_needs_are_deleted() {
         .count();
     assert_eq!(left, 1);
 }
+
+/// One run that ends at once and two that would take hours, two at a time.
+#[cfg(unix)]
+const LONG: [&str; 7] = [
+    "sim.toml",
+    "simulate.steps=60000",
+    "simulate.record_every=60000",
+    "--sweep",
+    "simulate.repeats=2,100000,100001",
+    "--jobs",
+    "2",
+];
+
+/// The numbers of the processes that work on runs, once there are so many.
+#[cfg(unix)]
+fn processes(folder: &std::path::Path, count: usize) -> Vec<String> {
+    loop {
+        let (_, out, _) = run(folder, &["list", "--where", "state=running", "--wide"]);
+        let names = out
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split_whitespace().nth(1));
+        let owners = names.filter_map(|name| {
+            let lock = folder.join("results/sim").join(name).join(".lock");
+            let text = std::fs::read_to_string(lock).ok()?;
+            Some(text.strip_prefix("process ")?.split(' ').next()?.to_owned())
+        });
+        let owners: Vec<String> = owners.collect();
+        if owners.len() == count {
+            return owners;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
+#[cfg(unix)]
+fn kill(signal: &str, process: &str) {
+    let status = std::process::Command::new("kill")
+        .args([signal, process])
+        .status();
+    assert!(status.unwrap().success());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_that_is_killed_takes_no_other_with_it() {
+    let folder = simulation();
+    let folder = folder.path();
+    let child = runner(folder, &LONG)
+        .stderr(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Both that take hours.
+    let finished = || {
+        let (_, out, _) = run(folder, &["list", "--where", "state=finished"]);
+        out.contains("repeats=2-")
+    };
+    while !finished() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    for process in processes(folder, 2) {
+        assert_ne!(process, child.id().to_string());
+        kill("-9", &process);
+    }
+    let (code, out, err) = words(child.wait_with_output().unwrap());
+    assert_eq!(code, 1, "{err}");
+    assert!(out.contains(": finished\n"), "{out}");
+    assert!(
+        err.contains("2 of 3 runs failed\n") && err.contains("was killed (signal 9)"),
+        "{err}"
+    );
+    let (_, out, _) = run(folder, &["list", "--where", "state=failed", "--wide"]);
+    assert!(
+        out.lines().count() == 3 && out.contains("was killed (signal 9)"),
+        "{out}"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interruption_reaches_every_run_once() {
+    let folder = simulation();
+    let folder = folder.path();
+    let child = runner(folder, &LONG)
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    processes(folder, 2);
+    kill("-INT", &child.id().to_string());
+    let (code, _, err) = words(child.wait_with_output().unwrap());
+    assert_eq!(code, 130, "{err}");
+    let (_, out, _) = run(folder, &["list", "--where", "state=interrupted"]);
+    assert!(out.lines().count() >= 3, "{out}");
+}
