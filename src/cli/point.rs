@@ -26,12 +26,15 @@ pub struct PointArgs {
     /// Stages at the same time
     #[arg(long, value_name = "N", default_value_t = 1)]
     jobs: usize,
+    /// The run, a file; standard input where there is none
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
     /// The command line that asked for the run, for its record
     #[arg(last = true)]
     command: Vec<String>,
 }
 
-/// Carries out the run that standard input describes.
+/// Carries out the run that the file or standard input describes.
 ///
 /// # Errors
 /// The failure of the run.
@@ -41,11 +44,20 @@ pub fn point(args: PointArgs) -> Result<()> {
     interrupt::install(&progress)?;
     file_size::report_limit();
     let mut text = Vec::new();
-    let read = std::io::stdin().read_to_end(&mut text);
-    read.map_err(|error| Error::failed(format!("standard input: {error}")))?;
+    let (name, read) = match &args.file {
+        Some(path) => (
+            path.display().to_string(),
+            std::fs::read(path).map(|read| text = read),
+        ),
+        None => (
+            "standard input".to_owned(),
+            std::io::stdin().read_to_end(&mut text).map(drop),
+        ),
+    };
+    read.map_err(|error| Error::failed(format!("{name}: {error}")))?;
     let frozen: FrozenRun = serde_json::from_slice(&text).map_err(|error| {
         Error::spec(format!(
-            "standard input: expected a run as another process of this program writes it: {error}"
+            "{name}: expected a run as another process of this program writes it: {error}"
         ))
     })?;
     let plan = frozen.plan()?;

@@ -4,6 +4,7 @@ mod compose;
 #[expect(clippy::module_inception)]
 mod experiment;
 mod frozen;
+mod launcher;
 mod plan;
 mod references;
 mod resolved;
@@ -14,6 +15,7 @@ mod tasks;
 
 pub use experiment::{ExperimentSpec, ModelUse, StageSpec};
 pub use frozen::FrozenRun;
+pub use launcher::LauncherSpec;
 pub(crate) use plan::plan_document;
 pub use plan::{Plan, PlannedRun, plan};
 pub use resolved::{FORMAT_VERSION, short_hash};

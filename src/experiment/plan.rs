@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use super::compose::compose;
 use super::experiment::ExperimentSpec;
+use super::launcher::{self, LauncherSpec};
 use super::smoke;
 use crate::spec::document::Document;
 use crate::spec::layers::{Layers, Request, SWEEP};
-use crate::spec::location::Location;
+use crate::spec::location::{Locate, Location};
 use crate::spec::outcome::Outcome;
 use crate::spec::sweep::{Combination, Sweep};
 use crate::{Error, Result};
@@ -23,6 +24,8 @@ pub struct Plan {
     /// The swept keys; empty where the spec is a single run.
     pub swept: Vec<String>,
     pub runs: Vec<PlannedRun>,
+    /// What a cluster is told of them.
+    pub launcher: LauncherSpec,
     /// What every run of the plan remarks, one line each.
     pub warnings: Vec<String>,
 }
@@ -87,6 +90,12 @@ fn expand(layers: Option<Layers>, request: &Request, mut outcome: Outcome) -> Re
         return Err(Error::spec(outcome.faults().join("\n")));
     };
     let plain = layers.at_point(Vec::new());
+    let merged = plain.merged();
+    let launcher = LauncherSpec::read(&merged).unwrap_or_else(|message| {
+        let location = plain.locate("launcher", launcher::tag(&merged));
+        outcome.fault(&location, "launcher", &message);
+        LauncherSpec::default()
+    });
     let sweep = Sweep::read(&layers, &plain, &mut outcome);
     let mut points = sweep.points(&mut outcome);
     if !outcome.is_sound() {
@@ -162,6 +171,7 @@ fn expand(layers: Option<Layers>, request: &Request, mut outcome: Outcome) -> Re
         name,
         swept: sweep.keys(),
         runs,
+        launcher,
         warnings: common,
     })
 }

@@ -14,6 +14,7 @@ mod run_path;
 mod runs;
 mod schedule;
 mod selection;
+mod slurm;
 
 pub use archive::archive_runs;
 pub use contents::Contents;
@@ -27,3 +28,4 @@ pub use preflight::{check_data, check_models};
 pub use run_path::{RunPath, run_folder};
 pub use runs::{RunResult, execute_all};
 pub use selection::{Only, keep_only};
+pub use slurm::{Submission, Submitted, submit};

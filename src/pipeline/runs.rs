@@ -12,8 +12,9 @@ use super::graph::Graph;
 use super::inputs;
 use super::keys::stage_keys;
 use super::run_path::run_folder;
+use super::selection::standing;
 use crate::experiment::{Plan, PlannedRun};
-use crate::run::{Progress, RunRecord, RunState, interrupt};
+use crate::run::{Progress, RunState, interrupt};
 use crate::{Error, Result};
 
 /// A run that was started, by its place in the plan, and how it ended.
@@ -129,11 +130,8 @@ fn apart(
     share: Share,
     progress: &Progress,
 ) -> Result<Outcome> {
-    let named = options.results.join(&plan.name);
-    let read = inputs::of_stages(&run.spec, contents)?;
-    let folder = named.join(run_folder(&named, run, &inputs::of_run(&read)).folder);
-    let record = RunRecord::read(&folder)?;
-    if record.is_some_and(|record| record.state == RunState::Finished) {
+    let (folder, state) = standing(run, &options.results.join(&plan.name), contents)?;
+    if state == Some(RunState::Finished) {
         return execute(run, options, contents, share.stage_jobs, progress);
     }
     execute_apart(plan, run, &folder, options, share, progress)
