@@ -1,8 +1,11 @@
 //! `[launcher]`: what a cluster is told of the runs of a sweep. It decides where runs happen, not what they compute: no hash
 //! covers it.
 
+use figment::error::Kind;
 use figment::value::{Dict, Value};
 use serde::Deserialize;
+
+use crate::spec::words::{expected, found, unknown_key};
 
 /// Settings of the jobs of `--launcher slurm`, each a line of the script that `sbatch` gets.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -40,13 +43,22 @@ impl LauncherSpec {
         let Some(section) = merged.get("launcher") else {
             return Ok(Self::default());
         };
-        let read: Self = section.deserialize().map_err(|error: figment::Error| {
-            let kind = &error.kind;
-            match error.path.last() {
-                Some(key) => format!("{key}: {kind}"),
-                None => kind.to_string(),
-            }
-        })?;
+        let read: Self =
+            section
+                .deserialize()
+                .map_err(|error: figment::Error| match &error.kind {
+                    Kind::UnknownField(key, known) => {
+                        format!("{key}: {}", unknown_key(key, known.iter().copied(), &[]))
+                    }
+                    kind => match error.path.last() {
+                        Some(key) => {
+                            let value = section.as_dict().and_then(|dict| dict.get(key));
+                            let found = value.map_or("nothing".to_owned(), found);
+                            format!("{key}: expected {}, found {found}", expected(kind))
+                        }
+                        None => format!("expected a table, found {}", found(section)),
+                    },
+                })?;
         let options = [
             &read.partition,
             &read.account,

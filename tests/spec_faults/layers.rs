@@ -212,3 +212,27 @@ fn sweeps_are_refused_in_words() {
         ["command line: seed: is both set to one value and swept"]
     );
 }
+
+#[test]
+fn the_launcher_is_checked() {
+    for (text, expected) in [
+        (
+            "partion = \"gpu\"",
+            "a.toml:10: launcher: partion: unknown key; did you mean \"partition\"?",
+        ),
+        (
+            "cpus = \"many\"",
+            "a.toml:10: launcher: cpus: expected a whole number, found \"many\"",
+        ),
+        (
+            "time = \"8 hours\"",
+            "a.toml:10: launcher: expected words without spaces, found \"8 hours\"",
+        ),
+    ] {
+        assert_eq!(
+            faults(&format!("{TRAIN}[launcher]\n{text}\n"), &[], &[]),
+            [expected],
+            "{text}"
+        );
+    }
+}
