@@ -106,7 +106,7 @@ Examples:
     Devices(devices::DevicesArgs),
     /// Fetch a data set, or say what the data of a spec comes to
     Data(data::DataArgs),
-    /// Look into a file of weights, or convert it to .safetensors
+    /// Look into a file of weights, convert it, or write the network of a run for other programs
     Weights(weights::WeightsArgs),
     /// A completion script for a shell
     #[command(

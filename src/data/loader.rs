@@ -1,11 +1,12 @@
 //! Batches of a data set, prepared one step ahead in a background thread.
 
-use super::{Augmentation, Dataset, DeviceDataset, augment};
+use super::{Augmentation, Dataset, DeviceDataset, Pixels, augment};
 use crate::ops::augment::{Window, crop_flip, crop_flip_image};
 use crate::rng::{Purpose, stream};
 use crate::{Error, Result};
 use candle_core::Tensor;
 use rand::seq::SliceRandom;
+use rayon::prelude::*;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
@@ -41,7 +42,7 @@ enum Images {
 ///
 /// Dropping a loader ends its thread.
 pub struct Loader {
-    receiver: Option<Receiver<Prepared>>,
+    receiver: Option<Receiver<Result<Prepared>>>,
     producer: Option<JoinHandle<()>>,
     placed: DeviceDataset,
     padding: usize,
@@ -165,7 +166,11 @@ impl Iterator for Loader {
             )));
         };
         self.next += 1;
-        Some(self.upload(prepared))
+        let batch = prepared.and_then(|prepared| self.upload(prepared));
+        if batch.is_err() {
+            self.next = self.batches;
+        }
+        Some(batch)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -201,16 +206,18 @@ struct Recipe {
 }
 
 impl Recipe {
-    fn produce(&self, first_batch: usize, sender: &SyncSender<Prepared>) {
+    fn produce(&self, first_batch: usize, sender: &SyncSender<Result<Prepared>>) {
         let mut scratch = Vec::new();
         for indices in self.order.chunks(self.batch_size).skip(first_batch) {
-            if sender.send(self.prepare(indices, &mut scratch)).is_err() {
+            let prepared = self.prepare(indices, &mut scratch);
+            let is_last = prepared.is_err();
+            if sender.send(prepared).is_err() || is_last {
                 return;
             }
         }
     }
 
-    fn prepare(&self, indices: &[usize], scratch: &mut Vec<f32>) -> Prepared {
+    fn prepare(&self, indices: &[usize], scratch: &mut Vec<f32>) -> Result<Prepared> {
         let windows = indices.iter().map(|&index| {
             let mut rng = stream(self.seed, Purpose::Augment, self.epoch, 0, index as u64);
             augment::draw(&self.augment, index, &mut rng)
@@ -218,22 +225,38 @@ impl Recipe {
         let images = if self.pixels {
             let size = self.dataset.image_len();
             let mut pixels = vec![0.0; indices.len() * size];
-            for (image, window) in pixels.chunks_exact_mut(size).zip(windows) {
-                self.dataset.image_f32(window.index, image);
+            let fill = |scratch: &mut Vec<f32>, image: &mut [f32], window: Window| {
+                self.dataset.image_f32(window.index, image)?;
                 crop_flip_image(image, self.dataset.shape, window, self.padding, scratch);
+                Ok(())
+            };
+            if matches!(self.dataset.pixels, Pixels::Files(_)) {
+                // Decoding takes long: all threads share it. The first fault in the batch is the one reported.
+                let windows: Vec<Window> = windows.collect();
+                let images = pixels.par_chunks_exact_mut(size).zip(windows);
+                let faults = images.map_init(Vec::new, |scratch, (image, window)| {
+                    fill(scratch, image, window).err()
+                });
+                if let Some(Some(fault)) = faults.find_first(Option::is_some) {
+                    return Err(fault);
+                }
+            } else {
+                for (image, window) in pixels.chunks_exact_mut(size).zip(windows) {
+                    fill(scratch, image, window)?;
+                }
             }
             Images::Pixels(pixels)
         } else {
             Images::Windows(windows.collect())
         };
-        Prepared {
+        Ok(Prepared {
             images,
             labels: indices
                 .iter()
                 .map(|&index| self.dataset.labels[index])
                 .collect(),
             indices: indices.to_vec(),
-        }
+        })
     }
 }
 

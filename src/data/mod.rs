@@ -1,7 +1,8 @@
 //! Data sets, augmentation and batches.
 //!
 //! What a spec can name is a [`DataKind`], one record each, listed below. [`load`] turns a [`Source`] into a
-//! [`Dataset`] that lies in memory as a whole: from files in one of the kind's formats, or drawn by the program itself.
+//! [`Dataset`]: from files in one of the kind's formats, or drawn by the program itself. It lies in memory as a whole, but
+//! for many large images in class folders.
 //! [`Loader`] deals a set out in batches. All files are treated as hostile: nothing is allocated on the word of a header
 //! alone.
 
@@ -18,6 +19,7 @@ pub mod download;
 mod generated;
 mod idx;
 mod image_file;
+mod image_files;
 mod load;
 pub mod loader;
 mod matlab;
@@ -52,7 +54,8 @@ pub use augment::Augmentation;
 pub use dataset::{Dataset, Pixels};
 pub use description::Description;
 pub use device_dataset::DeviceDataset;
-pub use load::{files, load};
+pub use image_files::ImageFiles;
+pub use load::{classes, files, load};
 pub use loader::{Batch, Loader};
 pub use section::{AugmentKind, DataSpec, ImagesRef, Normalize};
 pub use source::{DataKind, Drawing, Format, Images, Source, Split, Statistics};

@@ -31,8 +31,8 @@ pub struct Architecture {
     pub pattern: Option<Pattern>,
     /// Where the names are those of files, what is asked of these.
     pub(super) file: Option<FromFile>,
-    /// Whether `model.stem` chooses between several.
-    pub stems: bool,
+    /// What `model.stem` chooses from, the default first; nothing where there is no choice.
+    pub stems: &'static [Stem],
     /// The hidden widths unless `model.widths` gives others, where that has an effect.
     pub widths: Option<&'static [usize]>,
     /// The activations that LinBP makes linear by default in training: the published choice.
@@ -89,7 +89,7 @@ impl Architecture {
             image: [3, 32, 32],
             pattern: None,
             file: None,
-            stems: false,
+            stems: &[],
             widths: None,
             linbp_train: linbp,
             linbp_attack: linbp,

@@ -16,6 +16,7 @@ pub mod pool;
 pub mod replay;
 pub mod structure;
 pub mod tape;
+pub mod trace;
 
 pub use activation::Act;
 pub use batch_norm::{BatchNorm2d, batch_norm2d};

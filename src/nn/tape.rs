@@ -11,7 +11,8 @@ use candle_core::Tensor;
 
 use super::gradients::{Grad, GradientStore, Rule};
 use super::param::Param;
-use super::pass::{Coordinates, LinearPlan, Pass};
+use super::pass::{Coordinates, LinearPlan, Mode, Pass};
+use super::trace::{Operation, Traced};
 use crate::ops::rescale::to_norms_of;
 use crate::{Error, Result};
 
@@ -119,6 +120,8 @@ pub struct Tape {
     branches: RefCell<Vec<Branch>>,
     /// Inside a branch that may have to be rescaled: whether one of its activations is linear.
     inside: Cell<Option<bool>>,
+    /// What the layers computed, where that is asked for.
+    trace: Option<RefCell<Vec<Traced>>>,
 }
 
 impl Tape {
@@ -132,6 +135,43 @@ impl Tape {
             input: Cell::default(),
             branches: RefCell::default(),
             inside: Cell::default(),
+            trace: None,
+        }
+    }
+
+    /// An empty tape on which layers say what they compute. Every value that depends on the input has its place on it.
+    pub(super) fn traced() -> Self {
+        let pass = Pass::attack(LinearPlan::none(), Mode::Eval, Coordinates::default());
+        Self {
+            trace: Some(RefCell::default()),
+            ..Self::new(pass)
+        }
+    }
+
+    /// What the layers said.
+    pub(super) fn into_trace(self) -> Vec<Traced> {
+        self.trace.map(RefCell::into_inner).unwrap_or_default()
+    }
+
+    /// Says what `y` was computed of and how, where that is asked for.
+    pub fn trace<'a>(
+        &self,
+        y: &Var,
+        inputs: impl IntoIterator<Item = &'a Var>,
+        operations: impl FnOnce() -> Vec<Operation>,
+    ) {
+        let (Some(trace), Some(output)) = (&self.trace, y.id) else {
+            return;
+        };
+        let inputs: Vec<&Var> = inputs.into_iter().collect();
+        let ids: Option<Vec<usize>> = inputs.iter().map(|x| x.id).collect();
+        if let (Some(ids), Some(first)) = (ids, inputs.first()) {
+            trace.borrow_mut().push(Traced {
+                inputs: ids,
+                dims: first.dims().to_vec(),
+                operations: operations(),
+                output,
+            });
         }
     }
 

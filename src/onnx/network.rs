@@ -4,7 +4,8 @@ use candle_core::Tensor;
 
 use crate::nn::gradients::Grad;
 use crate::nn::pool::{adaptive_average_pool, average_pool, max_pool};
-use crate::nn::structure::{add, concatenate, flatten};
+use crate::nn::structure::{add, concatenate, flatten, more_channels};
+use crate::nn::trace::Operation;
 use crate::nn::{Act, BatchNorm2d, Conv2d, Dropout, Linear, Module, Tape, Var};
 use crate::ops::activation::Activation;
 use crate::ops::batch_norm as norm;
@@ -55,13 +56,17 @@ impl Scale {
         };
         let (y, saved) = norm::evaluate(x.tensor(), &affine, None, Activation::Identity)?;
         let (id, input) = (x.id(), x.tensor().clone());
-        Ok(tape.record(y, id.is_some(), move |dy, gradients| {
+        let y = tape.record(y, id.is_some(), move |dy, gradients| {
             let found = norm::backward(dy.tensor(), &input, &saved, true, true, false)?;
             match found.input {
                 Some(dx) => gradients.add(id, Grad::new(dx)),
                 None => Ok(()),
             }
-        }))
+        });
+        tape.trace(&y, [x], || {
+            vec![Operation::Scale(self.scale.clone(), self.shift.clone())]
+        });
+        Ok(y)
     }
 }
 
@@ -142,22 +147,7 @@ impl Layer {
             Self::Act(act) => act.forward(tape, x),
             Self::Add => add(tape, x, other.ok_or_else(missing)?),
             Self::Join => concatenate(tape, inputs),
-            Self::MoreChannels(before, after) => {
-                let (n, h, w, _) = x.tensor().dims4()?;
-                let zeros = |channels| -> Result<Var> {
-                    let (dtype, device) = (x.tensor().dtype(), x.tensor().device());
-                    let zeros = Tensor::zeros((n, h, w, channels), dtype, device)?;
-                    Ok(tape.record(zeros, false, |_, _| Ok(())))
-                };
-                let mut parts = vec![x.clone()];
-                if *before > 0 {
-                    parts.insert(0, zeros(*before)?);
-                }
-                if *after > 0 {
-                    parts.push(zeros(*after)?);
-                }
-                concatenate(tape, &parts)
-            }
+            Self::MoreChannels(before, after) => more_channels(tape, x, *before, *after),
             Self::MaxPool(window) => {
                 max_pool(tape, x, window.kernel, window.stride, window.padding)
             }

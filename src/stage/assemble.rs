@@ -18,7 +18,7 @@ use crate::attacks::{Attack, ModelMode};
 use crate::data::{self, Augmentation, Dataset, Expected, Source, Split, image_folder};
 use crate::data::{AugmentKind, DataSpec, ImagesRef};
 use crate::experiment::{ModelUse, TrainTask};
-use crate::models::{self, Arch, LinbpUse, ModelConfig};
+use crate::models::{self, Arch, Form, LinbpUse, ModelConfig};
 use crate::models::{LinbpSpec, LinbpVariant, ModelSpec, Moment, Rectifier, WeightsRef};
 use crate::nn::{LinearPlan, Mode, Network};
 use crate::ops::activation::Activation;
@@ -112,16 +112,30 @@ pub(crate) fn network(
     used: &ModelUse<'_>,
     dataset: &Dataset,
 ) -> Result<Network> {
+    let path = weights::path(ctx, used.model)?;
+    let form = (dataset.shape, dataset.classes.len());
+    network_from(used, path.as_deref(), form, ctx.device)
+}
+
+/// The network for images of the given form, with the weights in the file at `weights`.
+///
+/// # Errors
+/// Weights that do not fit it, or do not say which of several networks they belong to.
+pub fn network_from(
+    used: &ModelUse<'_>,
+    weights: Option<&Path>,
+    (image, classes): Form,
+    device: &Device,
+) -> Result<Network> {
     let spec = used.model;
-    let path = weights::path(ctx, spec)?;
     let config = ModelConfig {
-        device: ctx.device.clone(),
-        stem: stem(used, path.as_deref())?,
-        ..model_config(used, dataset.shape, dataset.classes.len())?
+        device: device.clone(),
+        stem: stem(used, weights)?,
+        ..model_config(used, image, classes)?
     };
     let network = models::build(&spec.arch, &config)?;
-    if let Some(path) = path {
-        weights::load(&path, spec, &config, &network)?;
+    if let Some(path) = weights {
+        weights::load(path, spec, &config, &network)?;
     }
     Ok(network)
 }

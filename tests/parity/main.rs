@@ -3,6 +3,8 @@
 
 mod attacks;
 mod card;
+mod exported;
+mod large;
 mod layers;
 mod models;
 mod objectives;

@@ -86,12 +86,12 @@ fn describe(set: &Set) -> Result<String> {
     let data = set.data;
     let load = |split| -> Result<Description> {
         let set = data::load(&data_source(data, split), split)?;
-        Ok(Description::of(&set))
+        Description::of(&set)
     };
     let train = set.training.then(|| load(Split::Train)).transpose()?;
     let test = match &data.adversarial {
         Some(ImagesRef::Stage(_)) => None,
-        Some(ImagesRef::File(path)) => Some(Description::of(&made_before(data, path)?)),
+        Some(ImagesRef::File(path)) => Some(Description::of(&made_before(data, path)?)?),
         None => Some(load(Split::Test)?),
     };
     let mut text = match (
