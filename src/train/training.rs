@@ -201,16 +201,14 @@ impl<'a> Training<'a> {
     fn step(&mut self, batch: &Batch, batches: usize) -> Result<Option<f64>> {
         let rate = self.learning_rate(batches);
         let objective = &*self.task.train.objective;
+        let at = Coordinates {
+            seed: self.ctx.seed,
+            epoch: self.state.epoch as u64,
+            batch: self.state.batch as u64,
+        };
         let step = Step {
-            network: &self.network,
-            plan: &self.plan,
-            batch,
-            at: Coordinates {
-                seed: self.ctx.seed,
-                epoch: self.state.epoch as u64,
-                batch: self.state.batch as u64,
-            },
             adversary: self.adversary.as_ref(),
+            ..Step::new(&self.network, &self.plan, batch, at)
         };
         let optimizer = self.optimizer.as_mut();
         let loss = match train_step(objective, &step, optimizer, rate, &mut self.running) {
