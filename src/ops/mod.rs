@@ -22,6 +22,7 @@ pub mod device;
 pub mod dropout;
 pub mod elementwise;
 pub mod image;
+pub mod length;
 pub mod linear;
 pub mod matmul;
 pub mod memory;
