@@ -4,6 +4,7 @@
 //! by its file and an entry in the list below, which the spec and its messages read.
 
 mod adversary;
+mod awp;
 mod batch_size;
 mod divergence;
 mod list;
@@ -16,6 +17,7 @@ mod tests;
 pub(crate) mod training;
 
 pub use adversary::Adversary;
+pub use awp::Awp;
 pub use objective::{Evaluated, Objective, Step};
 pub use running_metrics::{EpochSums, RunningMetrics};
 pub use section::TrainSpec;

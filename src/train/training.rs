@@ -206,8 +206,11 @@ impl<'a> Training<'a> {
             epoch: self.state.epoch as u64,
             batch: self.state.batch as u64,
         };
+        let train = &self.task.train;
         let step = Step {
             adversary: self.adversary.as_ref(),
+            smoothing: train.label_smoothing,
+            awp: train.awp.as_ref(),
             ..Step::new(&self.network, &self.plan, batch, at)
         };
         let optimizer = self.optimizer.as_mut();
