@@ -12,6 +12,7 @@
 pub mod activation;
 pub mod adam;
 pub mod augment;
+pub mod average;
 pub mod batch_norm;
 pub mod bias;
 pub mod card;

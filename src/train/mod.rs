@@ -4,6 +4,7 @@
 //! by its file and an entry in the list below, which the spec and its messages read.
 
 mod adversary;
+mod average;
 mod awp;
 mod batch_size;
 mod divergence;
@@ -17,6 +18,7 @@ mod tests;
 pub(crate) mod training;
 
 pub use adversary::Adversary;
+pub use average::{Average, AverageKind, AverageSpec};
 pub use awp::Awp;
 pub use objective::{Evaluated, Objective, Step};
 pub use running_metrics::{EpochSums, RunningMetrics};

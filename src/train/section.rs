@@ -4,7 +4,7 @@ use crate::spec::fields::{Fields, join};
 use crate::spec::range::{Count, Share};
 use crate::spec::section::{Key, Section, inner_identity, inner_shrink, section};
 use crate::spec::task::TaskKind;
-use crate::train::{Awp, ChosenObjective, ObjectiveKind};
+use crate::train::{AverageSpec, Awp, ChosenObjective, ObjectiveKind};
 
 section! {
     /// How long a model learns, and what it minimises.
@@ -19,13 +19,16 @@ section! {
         /// Adversarial weight perturbation, { gamma = 0.005, ... }, which takes the gradients of each step where the weights are
         /// worst; default "none".
         awp: Option<Awp> [by Fields::optional_section, identity inner_identity] smoke inner_shrink,
+        /// An average of the weights, { kind = "ema", ... } or { kind = "swa", ... }, measured and saved beside them; default
+        /// "none".
+        average: Option<AverageSpec> [by Fields::optional_section, identity inner_identity] smoke inner_shrink,
     }
 }
 
 impl TrainSpec {
     /// The keys of the tables that keys of the section hold.
-    pub fn tables() -> [(&'static str, &'static [Key]); 1] {
-        [("awp", Awp::KEYS)]
+    pub fn tables() -> [(&'static str, &'static [Key]); 2] {
+        [("awp", Awp::KEYS), ("average", AverageSpec::KEYS)]
     }
 }
 
