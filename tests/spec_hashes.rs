@@ -54,6 +54,12 @@ const SPECS: &[(&str, &str, &str)] = &[
          model.layers = [\"conv 4 3x3\", { residual = [\"conv 4 1x1\"] }, \"flatten\", \"linear 10\"]\n",
         "0504a08f",
     ),
+    (
+        "train-average",
+        "task = \"train\"\ndata.kind = \"digits\"\nmodel.arch = \"lenet5\"\noptimizer.lr = 0.1\n\
+         train = { epochs = 1, awp = { gamma = 0.01 }, average = { kind = \"ema\", decay = 0.9 } }\n",
+        "00000000",
+    ),
 ];
 
 fn planned(name: &str, text: &str, overrides: &[&str]) -> PlannedRun {

@@ -10,9 +10,9 @@ use crate::data::{self, Source, Split};
 use crate::experiment::{ExperimentSpec, ModelUse, StageSpec, plan};
 use crate::models::{Arch, Form, ModelSpec, Moment, Origin, Rectifier, WeightsRef};
 use crate::nn::Network;
-use crate::run::{RunRecord, best_checkpoint, files, final_weights, last_checkpoint, weights_file};
+use crate::run::{RunRecord, files, weights_file};
 use crate::spec::Request;
-use crate::stage::{data_source, network_from, stem};
+use crate::stage::{data_source, moment_weights, network_from, stem};
 use crate::{Error, Result};
 
 /// A network with what its file of weights does not say.
@@ -62,11 +62,7 @@ pub fn network_of(path: &Path, stage: Option<&str>, moment: Moment) -> Result<Fo
     };
     let of_stage = |id: &str, moment: Moment| {
         let folder = folder(id)?;
-        let file = match moment {
-            Moment::Final => final_weights(&folder),
-            Moment::Best => best_checkpoint(&folder),
-            Moment::Last => last_checkpoint(&folder),
-        };
+        let file = moment_weights(&folder, moment);
         match weights_file(&file).is_file() {
             true => Ok(file),
             false => Err(fault(format!(
@@ -74,7 +70,7 @@ pub fn network_of(path: &Path, stage: Option<&str>, moment: Moment) -> Result<Fo
                 file.display(),
                 match moment {
                     Moment::Final => "let it finish, or take --checkpoint best",
-                    Moment::Best | Moment::Last => "let it finish, or leave --checkpoint out",
+                    _ => "let it finish, or leave --checkpoint out",
                 }
             ))),
         }

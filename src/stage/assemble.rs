@@ -6,7 +6,7 @@ mod weights;
 pub use attacks::check_attacks;
 pub(super) use attacks::{attacks, threat};
 pub(crate) use weights::origin;
-pub use weights::{check_weights, stem};
+pub use weights::{check_weights, moment_weights, stem};
 
 use std::path::Path;
 use std::sync::Arc;
@@ -176,6 +176,9 @@ pub(super) fn model_name(spec: &ModelSpec) -> String {
         Some(WeightsRef::File(path)) => format!("{} with {}", spec.arch, path.display()),
         Some(WeightsRef::Stage(id, Moment::Final)) => {
             format!("{} of the stage \"{id}\"", spec.arch)
+        }
+        Some(WeightsRef::Stage(id, moment @ (Moment::Ema | Moment::Swa))) => {
+            format!("{} of the {moment} of the stage \"{id}\"", spec.arch)
         }
         Some(WeightsRef::Stage(id, moment)) => {
             format!(

@@ -42,7 +42,7 @@ impl Objective for Mart {
         let (tape, robust) = step.forward(crafted)?;
         let labels = &step.batch.label_values;
         let share = 1.0 / labels.len().max(1) as f64;
-        let (losses, gradient) = cross_entropy::queue(robust.tensor(), labels, share)?;
+        let (losses, gradient) = cross_entropy::queue(robust.tensor(), step.targets(), share)?;
         let dtype = gradient.dtype();
         let found = Parts::of(clean.tensor(), robust.tensor(), labels)?;
         let entropy = losses.sum()?;

@@ -2,11 +2,11 @@
 
 use candle_core::Tensor;
 
-use super::Adversary;
+use super::{Adversary, Awp};
 use crate::attacks::{Attack, Checks};
 use crate::data::Batch;
 use crate::nn::{Coordinates, Gradients, LinearPlan, Mode, Network, Pass, Tape, Var, replay};
-use crate::ops::cross_entropy::{self, Losses};
+use crate::ops::cross_entropy::{self, Losses, Targets};
 use crate::ops::device::bring;
 use crate::{Error, Result};
 
@@ -53,6 +53,10 @@ pub struct Step<'a> {
     pub at: Coordinates,
     /// What makes adversarial images; none in a training on clean images alone.
     pub adversary: Option<&'a Adversary>,
+    /// The share of each target that all classes have in equal parts.
+    pub smoothing: f64,
+    /// What moves the weights while the gradients are taken.
+    pub awp: Option<&'a Awp>,
 }
 
 /// What an objective found on a batch.
@@ -71,6 +75,32 @@ pub struct Evaluated {
 }
 
 impl<'a> Step<'a> {
+    /// A step on clean images, of hard labels.
+    pub fn new(
+        network: &'a Network,
+        plan: &'a LinearPlan,
+        batch: &'a Batch,
+        at: Coordinates,
+    ) -> Self {
+        Self {
+            network,
+            plan,
+            batch,
+            at,
+            adversary: None,
+            smoothing: 0.0,
+            awp: None,
+        }
+    }
+
+    /// What the images of the batch are to be taken for.
+    pub fn targets(&self) -> Targets<'a> {
+        Targets {
+            smoothing: self.smoothing,
+            ..Targets::of(&self.batch.label_values)
+        }
+    }
+
     /// A forward pass of images `(N, C, H, W)` in training mode, and its tape.
     pub fn forward(&self, images: &Tensor) -> Result<(Tape, Var)> {
         let images = bring(images, self.network.device())?;
@@ -79,12 +109,12 @@ impl<'a> Step<'a> {
         Ok((tape, logits))
     }
 
-    /// The mean cross-entropy of images with the labels of the batch.
+    /// The mean cross-entropy of images with the targets of the batch.
     pub fn cross_entropy(&self, images: &Tensor) -> Result<Evaluated> {
-        let labels = &self.batch.label_values;
+        let targets = self.targets();
         let (network, at) = (self.network, self.at);
         let moved = bring(images, network.device())?;
-        if let Some(found) = replay::training(network, self.plan, &moved, labels, at)? {
+        if let Some(found) = replay::training(network, self.plan, &moved, targets, at)? {
             return Ok(Evaluated {
                 gradients: found.gradients,
                 logits: found.logits,
@@ -94,8 +124,8 @@ impl<'a> Step<'a> {
             });
         }
         let (tape, logits) = self.forward(&moved)?;
-        let weight = 1.0 / labels.len().max(1) as f64;
-        let (losses, gradient) = cross_entropy::queue(logits.tensor(), labels, weight)?;
+        let weight = 1.0 / targets.labels.len().max(1) as f64;
+        let (losses, gradient) = cross_entropy::queue(logits.tensor(), targets, weight)?;
         Ok(Evaluated {
             gradients: tape.backward(&logits, gradient)?,
             logits: logits.tensor().clone(),

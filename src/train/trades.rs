@@ -69,9 +69,8 @@ impl Objective for Trades {
     fn loss(&self, step: &Step<'_>, crafted: &Tensor) -> Result<Evaluated> {
         let (clean_tape, clean) = step.forward(&step.batch.images)?;
         let (tape, robust) = step.forward(crafted)?;
-        let labels = &step.batch.label_values;
-        let share = 1.0 / labels.len().max(1) as f64;
-        let (natural, gradient) = cross_entropy::queue(clean.tensor(), labels, share)?;
+        let share = 1.0 / step.batch.label_values.len().max(1) as f64;
+        let (natural, gradient) = cross_entropy::queue(clean.tensor(), step.targets(), share)?;
         let divergence = divergence(clean.tensor(), robust.tensor())?;
         let weighted = |gradient: &Tensor| gradient * (self.beta * share);
         // The tape of the adversarial images first: what it held is free for the other.
@@ -160,24 +159,20 @@ mod tests {
     #[test]
     fn gradients_of_the_weights_are_those_of_the_loss() {
         let (network, batch) = (network(), batch());
+        let plan = LinearPlan::none();
+        let threat = Threat {
+            epsilon: 0.5,
+            ..THREAT
+        };
+        // One long step along signs: the images stay where they are while a weight moves by next to nothing.
+        let adversary = Adversary {
+            attack: Box::new(Steps::pgd(threat, 0.5, 1)),
+            plan: LinearPlan::none(),
+            mode: Mode::Eval,
+        };
         let step = Step {
-            network: &network,
-            plan: &LinearPlan::none(),
-            batch: &batch,
-            at: Coordinates::default(),
-            // One long step along signs: the images stay where they are while a weight moves by next to nothing.
-            adversary: Some(&Adversary {
-                attack: Box::new(Steps::pgd(
-                    Threat {
-                        epsilon: 0.5,
-                        ..THREAT
-                    },
-                    0.5,
-                    1,
-                )),
-                plan: LinearPlan::none(),
-                mode: Mode::Eval,
-            }),
+            adversary: Some(&adversary),
+            ..Step::new(&network, &plan, &batch, Coordinates::default())
         };
         // The answers of random weights hardly differ: a large weight lets that count.
         let objective = Trades { beta: 1e3 };
