@@ -81,6 +81,7 @@ pub fn conv2d(
             stride: config.stride,
             padding: config.padding,
             groups: config.groups,
+            ..Geometry::default()
         },
     })
 }

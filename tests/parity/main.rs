@@ -12,3 +12,4 @@ mod onnx;
 mod ops;
 mod published;
 mod pytorch;
+mod zoo;

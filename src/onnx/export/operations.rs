@@ -56,6 +56,7 @@ impl Writer<'_> {
                 let Geometry {
                     stride,
                     padding,
+                    dilation,
                     groups,
                 } = conv.geometry;
                 let inputs = with_parameters(x, &conv.weight, &conv.bias);
@@ -64,6 +65,7 @@ impl Writer<'_> {
                     ("kernel_shape", Setting::Ints(vec![height, width])),
                     ("strides", Setting::Ints(vec![stride; 2])),
                     ("pads", Setting::Ints(vec![padding; 4])),
+                    ("dilations", Setting::Ints(vec![dilation; 2])),
                     ("group", Setting::Int(groups as i64)),
                 ];
                 self.node("Conv", module(&conv.weight), inputs, settings)
