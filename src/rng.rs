@@ -28,6 +28,8 @@ pub enum Purpose {
     Simulation = 7,
     /// Further random choices of attacks (restarts, search directions); the index is the example's.
     AttackSearch = 8,
+    /// Which images of a training set are held back.
+    HoldBack = 9,
 }
 
 /// The generator at the given coordinates.

@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WORKS = {
     "train:mobilenet_v2": 128,
     "input-gradient:mobilenet_v2": 128,
+    "fgsm-rs:preact_resnet18": 128,
     "train:resnet50": 128,
     "input-gradient:resnet50": 128,
     "epoch:lenet5": 64,

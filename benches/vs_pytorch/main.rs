@@ -11,16 +11,17 @@ use std::time::Instant;
 
 use candle_core::{Device, Tensor};
 use runner::Result;
-use runner::attacks::{Norm, Threat, Victim};
+use runner::attacks::{Norm, Steps, Threat, Victim};
 use runner::data::Batch;
 use runner::models::{self, ModelConfig};
-use runner::nn::{Coordinates, LinearPlan, Network};
+use runner::nn::{Coordinates, LinearPlan, Mode, Network};
 use runner::optim::{OptimizerKind, OptimizerSpec, Sgd};
+use runner::train::adversarial::Adversarial;
 use runner::train::clean::Clean;
 use runner::train::{Adversary, EpochSums, Objective, RunningMetrics, Step, train_step};
 
 const WORKS: &str =
-    "train:ARCH, input-gradient:ARCH, epoch:lenet5, epoch:mlp, simulation:one-layer";
+    "train:ARCH, fgsm-rs:ARCH, input-gradient:ARCH, epoch:lenet5, epoch:mlp, simulation:one-layer";
 
 // As in the program.
 #[global_allocator]
@@ -57,7 +58,8 @@ fn main() {
         _ if position == ["stock"] => stock_times(kind, arch, number(batch), seconds),
         _ if position.len() == 2 => card::times(kind, arch, number(batch), seconds, position[1]),
         "simulation" => simulation(seconds),
-        "train" => train(arch, number(batch), seconds),
+        "train" => train(&Clean {}, None, arch, number(batch), seconds),
+        "fgsm-rs" => fgsm_rs(arch, number(batch), seconds),
         "input-gradient" => input_gradient(arch, number(batch), seconds),
         "epoch" => epoch(arch, number(batch), seconds),
         _ => panic!("WORK: {WORKS}"),
@@ -130,7 +132,13 @@ fn batch(images: Tensor, labels: &[u32]) -> Batch {
 }
 
 /// One optimizer step with momentum on one batch of 32x32 colour images.
-fn train(arch: &str, batch: usize, seconds: f64) -> Result<Vec<f64>> {
+fn train(
+    objective: &dyn Objective,
+    adversary: Option<&Adversary>,
+    arch: &str,
+    batch: usize,
+    seconds: f64,
+) -> Result<Vec<f64>> {
     let network = network(arch, [3, 32, 32])?;
     let (images, labels) = images(batch, [3, 32, 32])?;
     let mut optimizer = sgd(&network, 0.9)?;
@@ -138,14 +146,25 @@ fn train(arch: &str, batch: usize, seconds: f64) -> Result<Vec<f64>> {
     let batch = self::batch(images, &labels);
     repeat(seconds, || {
         step(
-            &Clean {},
-            None,
+            objective,
+            adversary,
             &network,
             &mut optimizer,
             &batch,
             &mut running,
         )
     })
+}
+
+/// The same on images of FGSM-RS, which the network makes in training mode, as its authors do.
+fn fgsm_rs(arch: &str, batch: usize, seconds: f64) -> Result<Vec<f64>> {
+    let threat = Threat {
+        norm: Norm::Linf,
+        epsilon: 8.0 / 255.0,
+    };
+    let attack = Steps::fgsm_rs(threat, 1.25);
+    let adversary = Adversary::new(Box::new(attack), LinearPlan::none(), Mode::Train);
+    train(&Adversarial {}, Some(&adversary), arch, batch, seconds)
 }
 
 /// One PGD step: gradient with respect to the images in evaluation mode, sign step, projection.

@@ -133,6 +133,13 @@ def main():
     def train():
         step(images, labels)
 
+    def fgsm_rs():
+        delta = torch.empty_like(images).uniform_(-8 / 255, 8 / 255)
+        delta = torch.max(torch.min(delta, 1 - images), -images).requires_grad_()
+        (gradient,) = torch.autograd.grad(nn.functional.cross_entropy(network(images + delta), labels), delta)
+        delta = torch.clamp(delta.detach() + 10 / 255 * gradient.sign(), -8 / 255, 8 / 255)
+        step(images + torch.max(torch.min(delta, 1 - images), -images), labels)
+
     def epoch():
         for start in range(0, count, options.batch):
             step(images[start : start + options.batch], labels[start : start + options.batch])
@@ -144,7 +151,7 @@ def main():
         moved = images + 2 / 255 * gradient.sign()
         torch.clamp(torch.min(torch.max(moved, images - 8 / 255), images + 8 / 255), 0, 1)
 
-    work = {"train": train, "epoch": epoch, "input-gradient": input_gradient}[kind]
+    work = {"train": train, "fgsm-rs": fgsm_rs, "epoch": epoch, "input-gradient": input_gradient}[kind]
     if kind == "input-gradient":
         model.eval()
         model.requires_grad_(False)

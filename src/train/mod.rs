@@ -6,16 +6,19 @@
 mod adversary;
 mod batch_size;
 mod divergence;
+mod guard_section;
 mod list;
 mod objective;
 mod running_metrics;
 mod section;
+mod statistics;
 mod step;
 #[cfg(test)]
 mod tests;
 pub(crate) mod training;
 
 pub use adversary::Adversary;
+pub use guard_section::{GUARD_KEYS, GuardSpec, OnCollapse};
 pub use objective::{Evaluated, Objective, Step};
 pub use running_metrics::{EpochSums, RunningMetrics};
 pub use section::TrainSpec;
@@ -26,4 +29,6 @@ list::objectives! {
     adversarial::Adversarial = "adversarial",
     trades::Trades = "trades",
     mart::Mart = "mart",
+    free::Free = "free",
+    grad_align::GradAlign = "grad-align",
 }

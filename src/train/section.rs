@@ -5,6 +5,8 @@ use crate::spec::range::Count;
 use crate::spec::section::{Key, section};
 use crate::spec::surroundings::Table;
 use crate::spec::task::TaskKind;
+
+use crate::train::guard_section::{self, GuardSpec};
 use crate::train::{ChosenObjective, ObjectiveKind};
 
 section! {
@@ -15,6 +17,13 @@ section! {
         /// What each step minimises: the name of an objective, or { kind = "...", ... } with settings of its own; default
         /// "clean", in adversarial-train "adversarial".
         objective: ChosenObjective [by read_objective, identity identity],
+        /// Watches for catastrophic overfitting after each epoch, { on_collapse = "stop", ... }; default none.
+        guard: Option<GuardSpec> [by guard_section::read, identity guard_section::identity],
+    }
+    check(fields) {
+        if fields.used && matches!(guard, Some(Some(_))) && fields.around.task() != Some(TaskKind::AdversarialTrain) {
+            fields.fault("guard", "watches robust accuracy, which is of task = \"adversarial-train\"");
+        }
     }
 }
 

@@ -166,8 +166,8 @@ mod tests {
             batch: &batch,
             at: Coordinates::default(),
             // One long step along signs: the images stay where they are while a weight moves by next to nothing.
-            adversary: Some(&Adversary {
-                attack: Box::new(Steps::pgd(
+            adversary: Some(&Adversary::new(
+                Box::new(Steps::pgd(
                     Threat {
                         epsilon: 0.5,
                         ..THREAT
@@ -175,9 +175,9 @@ mod tests {
                     0.5,
                     1,
                 )),
-                plan: LinearPlan::none(),
-                mode: Mode::Eval,
-            }),
+                LinearPlan::none(),
+                Mode::Eval,
+            )),
         };
         // The answers of random weights hardly differ: a large weight lets that count.
         let objective = Trades { beta: 1e3 };

@@ -1,11 +1,16 @@
 //! The training loop: steps, epochs, evaluations, checkpoints, resume.
 
 mod checkpoint;
+mod end_epoch;
+mod gap;
+mod guard;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+
+use guard::{Guard, Watched};
 
 use super::batch_size::too_large;
 use super::{Adversary, EpochSums, RunningMetrics, Step, train_step};
@@ -19,7 +24,7 @@ use crate::run::Interval;
 use crate::run::{Best, CheckpointStore, Metrics, MetricsRow, MetricsWriter, Stamp, interrupt};
 use crate::stage::assemble;
 use crate::stage::context::StageContext;
-use crate::stage::evaluation::{Evaluation, Event, Measured, Tally};
+use crate::stage::evaluation::{Evaluation, Measured};
 use crate::{Error, Result};
 
 /// How long steps go on upon a card before their losses are read.
@@ -42,6 +47,12 @@ struct State {
     /// How far the evaluation after the epoch has come.
     #[serde(default)]
     measured: Measured,
+    /// The same on the validation set.
+    #[serde(default)]
+    validated: Measured,
+    /// What the guard has seen.
+    #[serde(default)]
+    watched: Watched,
     /// Best accuracy so far, by "split/attack".
     best: BTreeMap<String, f64>,
     /// Last metrics, by name.
@@ -66,6 +77,9 @@ pub(super) struct Training<'a> {
     batch_size: usize,
     epochs: usize,
     evaluation: Evaluation,
+    /// The same on the validation set, where there is one.
+    validation: Option<Evaluation>,
+    guard: Option<Guard>,
     metrics: MetricsWriter,
     store: CheckpointStore,
     /// When the last checkpoint was written.
@@ -88,7 +102,7 @@ impl<'a> Training<'a> {
     fn new(ctx: &'a StageContext<'a>, task: &'a TrainTask) -> Result<Self> {
         let data = &task.data;
         let used = ModelUse::new(&task.model, data, &task.linbp, ctx.seed);
-        let train = assemble::dataset(ctx, data, Split::Train)?;
+        let (train, validation) = assemble::training_sets(ctx, data)?;
         let test = assemble::dataset(ctx, data, Split::Test)?;
         if train.shape != test.shape || train.classes != test.classes {
             return Err(Error::failed(format!(
@@ -111,17 +125,27 @@ impl<'a> Training<'a> {
             )?),
             false => None,
         };
+        let guard = match (&task.train.guard, attack) {
+            (Some(guard), Some(attack)) => {
+                let held = validation.as_deref().unwrap_or(&train);
+                Some(Guard::new(ctx, &used, guard, attack, held)?)
+            }
+            _ => None,
+        };
+        let judge = |set| Evaluation::new(ctx, &used, evaluate, attack, &network, set);
         let mut training = Self {
             ctx,
             task,
             adversary,
+            guard,
             plan: assemble::train_plan(&used, &network)?,
             optimizer,
             schedule: Schedule::new(&task.scheduler, &task.optimizer)?,
             augment: assemble::augmentations(data),
             batch_size: data.batch_size,
             epochs: task.train.epochs,
-            evaluation: Evaluation::new(ctx, &used, evaluate, attack, &network, test)?,
+            evaluation: judge(test)?,
+            validation: validation.map(judge).transpose()?,
             metrics: ctx.folder.metrics(ctx.device)?,
             store: ctx.folder.checkpoints(task.checkpoint.keep),
             saved: (0, Instant::now()),
@@ -146,7 +170,7 @@ impl<'a> Training<'a> {
     /// Trains to the end. Interrupted, it writes a checkpoint and returns [`Error::Interrupted`].
     fn run(mut self) -> Result<Metrics> {
         self.ctx.progress.stage(self.ctx.id, self.epochs as u64);
-        while self.state.epoch < self.epochs {
+        while !self.has_ended() {
             let outcome = self.epoch().and_then(|()| self.end_epoch());
             if let Err(Error::Interrupted) = outcome {
                 self.save()?;
@@ -159,8 +183,15 @@ impl<'a> Training<'a> {
         self.ctx
             .folder
             .write_final_weights(&self.network.state()?, self.origin.metadata())?;
+        self.tell_gap();
         self.ctx.progress.finish();
         Ok(self.state.last)
+    }
+
+    /// Whether the last epoch is over, its evaluation too.
+    fn has_ended(&self) -> bool {
+        let is_cut_short = self.state.watched.restored && self.state.batch == 0;
+        self.state.epoch >= self.epochs || is_cut_short
     }
 
     /// The rest of the epoch under way.
@@ -181,7 +212,7 @@ impl<'a> Training<'a> {
         for batch in loader {
             let batch = batch?;
             interrupt::check()?;
-            let loss = self.step(&batch, batches)?;
+            let loss = self.step(&batch)?;
             self.state.seconds = earlier + begun.elapsed().as_secs_f64();
             let examples = batch.label_values.len() as u64;
             self.ctx
@@ -191,14 +222,30 @@ impl<'a> Training<'a> {
                 self.save()?;
             }
         }
-        self.settle(batches)?;
+        self.settle()?;
         self.state.seconds = earlier + begun.elapsed().as_secs_f64();
         Ok(())
     }
 
-    /// One update. Returns the mean loss of the batch, or on a card now and then that of the last ones.
-    fn step(&mut self, batch: &Batch, batches: usize) -> Result<Option<f64>> {
-        let rate = self.learning_rate(batches);
+    /// The updates on a batch. Returns its mean loss at the last of them, or on a card now and then that of the last ones.
+    fn step(&mut self, batch: &Batch) -> Result<Option<f64>> {
+        let updates = self.task.train.objective.updates();
+        let first = self.state.batch * updates;
+        let mut loss = None;
+        for number in first..first + updates {
+            loss = self.update(batch, number)?;
+            self.state.step += 1;
+        }
+        self.state.batch += 1;
+        match loss {
+            None if self.looked.elapsed() >= LOOK => self.settle(),
+            loss => Ok(loss),
+        }
+    }
+
+    /// The update with this number in the epoch, from 0. Returns the mean loss of the batch where it is known.
+    fn update(&mut self, batch: &Batch, number: usize) -> Result<Option<f64>> {
+        let rate = self.learning_rate(number);
         let objective = &*self.task.train.objective;
         let step = Step {
             network: &self.network,
@@ -207,7 +254,7 @@ impl<'a> Training<'a> {
             at: Coordinates {
                 seed: self.ctx.seed,
                 epoch: self.state.epoch as u64,
-                batch: self.state.batch as u64,
+                batch: number as u64,
             },
             adversary: self.adversary.as_ref(),
         };
@@ -217,23 +264,18 @@ impl<'a> Training<'a> {
             loss => loss?,
         };
         if let Some(loss) = loss.filter(|loss| !loss.is_finite()) {
-            return Err(self.not_finite(&loss.to_string(), self.state.batch as u64, batches));
+            return Err(self.not_finite(&loss.to_string(), number as u64));
         }
-        self.state.batch += 1;
-        self.state.step += 1;
-        match loss {
-            None if self.looked.elapsed() >= LOOK => self.settle(batches),
-            loss => Ok(loss),
-        }
+        Ok(loss)
     }
 
     /// Brings the sums up to date, which on a card waits for the steps that were started; the mean loss of the last ones.
     /// A loss that was not finite is an error here, so before any checkpoint: what trained on meanwhile is never saved.
-    fn settle(&mut self, batches: usize) -> Result<Option<f64>> {
+    fn settle(&mut self) -> Result<Option<f64>> {
         let (sums, bad) = self.running.read()?;
         self.looked = Instant::now();
-        if let Some(batch) = bad {
-            return Err(self.not_finite("not finite", batch, batches));
+        if let Some(number) = bad {
+            return Err(self.not_finite("not finite", number));
         }
         let before = std::mem::replace(&mut self.state.sums, sums).all;
         let now = &self.state.sums.all;
@@ -241,113 +283,37 @@ impl<'a> Training<'a> {
         Ok((examples > 0).then(|| loss / examples as f64))
     }
 
-    /// The error for a batch of the epoch whose loss is no number to go on from.
-    fn not_finite(&self, loss: &str, batch: u64, batches: usize) -> Error {
-        // Steps before this epoch.
-        let first = self.state.step - self.state.batch as u64;
+    /// The error for an update of the epoch whose loss is no number to go on from.
+    fn not_finite(&self, loss: &str, number: u64) -> Error {
+        let steps = self.steps_per_epoch();
         let rate = match self.task.scheduler.kind {
             SchedulerKind::OneCycle => "scheduler.max_lr",
             _ => "optimizer.lr",
         };
         Error::failed(format!(
-            "stage {}: the loss is {loss} at epoch {}, step {} ({} of {batches} in the epoch); what followed \
+            "stage {}: the loss is {loss} at epoch {}, step {} ({} of {steps} in the epoch); what followed \
              was not saved. A lower {rate} is the usual remedy",
             self.ctx.id,
             self.state.epoch + 1,
-            first + batch + 1,
-            batch + 1,
+            (self.state.epoch * steps) as u64 + number + 1,
+            number + 1,
         ))
     }
 
-    fn learning_rate(&self, steps_per_epoch: usize) -> f64 {
-        self.schedule.learning_rate(Position {
-            epoch: self.state.epoch,
-            step: self.state.batch,
-            steps_per_epoch,
-            epochs: self.epochs,
-        })
+    /// Updates in an epoch.
+    fn steps_per_epoch(&self) -> usize {
+        let batches = self.train.dataset().len().div_ceil(self.batch_size);
+        batches * self.task.train.objective.updates()
     }
 
-    /// Rows of the epoch, its evaluation, its checkpoint.
-    fn end_epoch(&mut self) -> Result<()> {
-        let batches = self.train.dataset().len().div_ceil(self.batch_size);
-        // The rate of the epoch's last step: schedules that move within an epoch are read at its end.
-        let last_step = Position {
+    /// The rate of the update with this number in the epoch under way.
+    fn learning_rate(&self, number: usize) -> f64 {
+        self.schedule.learning_rate(Position {
             epoch: self.state.epoch,
-            step: batches - 1,
-            steps_per_epoch: batches,
+            step: number,
+            steps_per_epoch: self.steps_per_epoch(),
             epochs: self.epochs,
-        };
-        let rate = self.schedule.learning_rate(last_step);
-        let done = self.state.epoch + 1;
-        let tally = Tally {
-            loss: self.state.sums.all.loss,
-            correct: self.state.sums.all.correct,
-            examples: self.state.sums.all.examples,
-            seconds: self.state.seconds,
-        };
-        let attack = self.adversary.as_ref().map(|adversary| &adversary.attack);
-        let trained_on = attack.map_or("none", |attack| attack.name()).to_owned();
-        let parts = self.state.sums.parts.iter();
-        let parts = parts.map(|(name, sum)| format!("{name} {:.4}", sum / tally.examples as f64));
-        let parts = match parts.collect::<Vec<_>>().join(", ") {
-            none if none.is_empty() => none,
-            parts => format!(" ({parts})"),
-        };
-        let mut line = vec![format!(
-            "epoch {done}/{}  train loss {:.4}{parts} accuracy {:.2} %",
-            self.epochs,
-            tally.mean_loss(),
-            100.0 * tally.accuracy()
-        )];
-        self.record("train", &trained_on, &tally, Some(rate))?;
-        let mut score = None;
-        let every = self.task.evaluate.every;
-        if done.is_multiple_of(every) || done == self.epochs {
-            let (ctx, epoch) = (self.ctx, done as u64);
-            let (network, measured) = (&self.network, &mut self.state.measured);
-            let heard = |_: Event<'_>, _: &Measured| Ok(());
-            let tallies = self.evaluation.run(ctx, network, epoch, measured, heard)?;
-            let tallies = tallies
-                .into_iter()
-                .map(|(name, tally)| (name.to_owned(), tally));
-            for (attack, tally) in tallies.collect::<Vec<_>>() {
-                let attack = attack.as_str();
-                self.record("test", attack, &tally, None)?;
-                let under = if attack == "none" {
-                    String::new()
-                } else {
-                    format!(" under {attack}")
-                };
-                line.push(format!(
-                    "test accuracy{under} {:.2} %",
-                    100.0 * tally.accuracy()
-                ));
-                // Attacks are listed from the weakest to the one that matters: the best model withstands the last.
-                score = Some(tally.accuracy());
-            }
-        }
-        self.ctx.progress.line(&line.join(", "));
-        self.state = State {
-            epoch: done,
-            step: self.state.step,
-            best: std::mem::take(&mut self.state.best),
-            last: std::mem::take(&mut self.state.last),
-            rows: std::mem::take(&mut self.state.rows),
-            ..State::default()
-        };
-        self.running = RunningMetrics::new(&self.state.sums, self.ctx.device)?;
-        let due = match self.task.checkpoint.every {
-            Interval::Epochs(every) => (done as u64).is_multiple_of(every),
-            _ => false,
-        };
-        if let Some(score) = score {
-            self.best = Best::of(self.best, self.stamp(), score);
-        }
-        if due || done == self.epochs || score.is_some() {
-            self.save()?;
-        }
-        Ok(())
+        })
     }
 
     fn stamp(&self) -> Stamp {
@@ -355,35 +321,6 @@ impl<'a> Training<'a> {
             step: self.state.step,
             epoch: self.state.epoch as u64,
         }
-    }
-
-    /// Writes a row of `metrics.csv` and keeps the best accuracy of its kind.
-    fn record(&mut self, split: &str, attack: &str, tally: &Tally, lr: Option<f64>) -> Result<()> {
-        let accuracy = tally.accuracy();
-        let best = self
-            .state
-            .best
-            .entry(format!("{split}/{attack}"))
-            .or_insert(accuracy);
-        *best = best.max(accuracy);
-        let mut row = tally.row(self.ctx.id, split, attack);
-        row.epoch = self.state.epoch as u64 + 1;
-        row.step = self.state.step;
-        row.best_accuracy = Some(*best);
-        row.lr = lr;
-        let row = self.metrics.keep(row)?;
-        // An epoch whose evaluation was interrupted has its first rows already.
-        if !self.state.rows.contains(&row) {
-            self.state.rows.push(row);
-        }
-        let name = match attack {
-            "none" => split.to_string(),
-            attack => format!("{split}_{attack}"),
-        };
-        let last = &mut self.state.last;
-        last.insert(format!("{name}_accuracy"), accuracy);
-        last.insert(format!("{name}_loss"), tally.mean_loss());
-        Ok(())
     }
 
     /// Whether a checkpoint is due within an epoch.

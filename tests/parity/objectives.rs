@@ -85,11 +85,11 @@ fn steps_of_objectives_are_those_of_pytorch() {
         plan: &LinearPlan::none(),
         batch: &batch,
         at: AT,
-        adversary: Some(&Adversary {
-            attack: Box::new(Steps::pgd(THREAT, 2.0 / 255.0, 5)),
-            plan: LinearPlan::none(),
-            mode: Mode::Eval,
-        }),
+        adversary: Some(&Adversary::new(
+            Box::new(Steps::pgd(THREAT, 2.0 / 255.0, 5)),
+            LinearPlan::none(),
+            Mode::Eval,
+        )),
     };
     let objectives: [(&str, &dyn Objective); 2] = [
         ("trades", &Trades { beta: 6.0 }),
