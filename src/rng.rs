@@ -28,8 +28,10 @@ pub enum Purpose {
     Simulation = 7,
     /// Further random choices of attacks (restarts, search directions); the index is the example's.
     AttackSearch = 8,
+    /// Which images of a training set are held back.
+    HoldBack = 9,
     /// The sample of a sweep's points; the index is the point's.
-    Sweep = 20,
+    Sweep = 10,
 }
 
 /// The generator at the given coordinates.

@@ -186,6 +186,40 @@ fn a_killed_training_with_swa_ends_the_same() {
     compare(&spec, &[60, 120, 250, 400]);
 }
 
+/// A perturbation that goes on from batch to batch, several updates on each, a last smaller batch, and validation images.
+#[test]
+fn a_killed_free_training_ends_the_same() {
+    let spec = LENET
+        .replace("\"train\"", "\"adversarial-train\"")
+        .replace("train_limit = 1600", "train_limit = 800\nvalidation = 90")
+        .replace(
+            "epochs = 3",
+            "epochs = 2\nobjective = { kind = \"free\", replays = 3 }",
+        )
+        + "[attack]\nkind = \"fgsm\"\nepsilon = 0.1\nmodel_mode = \"train\"\n";
+    compare(&spec, &[150, 300, 450]);
+}
+
+/// Noise beyond the ball, and a guard whose measurements decide how the training ends.
+#[test]
+fn a_killed_n_fgsm_training_ends_the_same() {
+    let spec = LENET.replace("\"train\"", "\"adversarial-train\"").replace(
+        "epochs = 3",
+        "epochs = 3\nguard = { on_collapse = \"restore\", drop = 0.01, images = 64, k = 3 }",
+    ) + "[attack]\nkind = \"n-fgsm\"\nepsilon = 0.1\nmodel_mode = \"train\"\n";
+    compare(&spec, &[150, 300, 450]);
+}
+
+/// Differences of gradients at random points.
+#[test]
+fn a_killed_grad_align_training_ends_the_same() {
+    let spec = LENET.replace("\"train\"", "\"adversarial-train\"").replace(
+        "epochs = 3",
+        "epochs = 1\nobjective = { kind = \"grad-align\", lambda = 0.2 }",
+    ) + "[attack]\nkind = \"fgsm\"\nepsilon = 0.1\n";
+    compare(&spec, &[150, 300, 450]);
+}
+
 #[test]
 fn a_killed_training_ends_the_same() {
     compare(LENET, &[60, 120, 250, 400]);

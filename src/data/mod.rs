@@ -27,6 +27,7 @@ pub mod png;
 mod section;
 mod sets;
 mod source;
+pub mod validation;
 
 /// The list of the kinds of data: the file of each and the record in it; then those that the program draws.
 macro_rules! kinds {

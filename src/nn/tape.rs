@@ -62,6 +62,8 @@ struct Branch {
     nodes: Range<usize>,
 }
 
+const NO_INPUT: &str = "the pass was not asked for the input's gradient";
+
 /// The gradients that a pass wanted.
 #[derive(Default)]
 pub struct Gradients {
@@ -129,10 +131,22 @@ impl Gradients {
         Ok(Self::of_parameters(parameters.collect::<Result<_>>()?))
     }
 
+    /// These gradients with that of the input from another pass.
+    pub fn with_input(self, input: Tensor) -> Self {
+        Self {
+            input: Some(input),
+            ..self
+        }
+    }
+
     /// The gradient with respect to the input, `(N, C, H, W)`.
+    pub fn image(&self) -> Result<&Tensor> {
+        self.input.as_ref().ok_or_else(|| Error::failed(NO_INPUT))
+    }
+
+    /// What [`Self::image`] gives, taken out.
     pub fn input(self) -> Result<Tensor> {
-        self.input
-            .ok_or_else(|| Error::failed("the pass was not asked for the input's gradient"))
+        self.input.ok_or_else(|| Error::failed(NO_INPUT))
     }
 }
 

@@ -17,7 +17,7 @@ pub struct MetricsRow {
     pub epoch: u64,
     /// Optimizer steps done since the stage began.
     pub step: u64,
-    /// `train` or `test`.
+    /// `train`, `test`, `validation` or `guard`.
     pub split: String,
     /// `none`, or the attack that the examples were under.
     pub attack: String,

@@ -15,7 +15,7 @@ use candle_core::{DType, Device};
 
 use super::context::StageContext;
 use crate::attacks::{Attack, ModelMode};
-use crate::data::{self, Augmentation, Dataset, Expected, Source, Split, image_folder};
+use crate::data::{self, Augmentation, Dataset, Expected, Source, Split, image_folder, validation};
 use crate::data::{AugmentKind, DataSpec, ImagesRef};
 use crate::experiment::{ModelUse, TrainTask};
 use crate::models::{self, Arch, Form, LinbpUse, ModelConfig};
@@ -43,6 +43,19 @@ pub(crate) fn dataset(
     }
     let source = data_source(spec, split);
     Ok(Arc::new(data::load(&source, split)?))
+}
+
+/// The training images, and the validation images that are held back of them, where the spec asks for some.
+pub(crate) fn training_sets(
+    ctx: &StageContext<'_>,
+    spec: &DataSpec,
+) -> Result<(Arc<Dataset>, Option<Arc<Dataset>>)> {
+    let train = dataset(ctx, spec, Split::Train)?;
+    let Some(count) = spec.validation else {
+        return Ok((train, None));
+    };
+    let (train, held) = validation::hold_back(&train, count, ctx.seed)?;
+    Ok((Arc::new(train), Some(Arc::new(held))))
 }
 
 /// Images that were made before, in the file at `path`, of the kind that the section names.
@@ -232,7 +245,7 @@ pub(crate) fn adversary(
 ) -> Result<Adversary> {
     let (attack, mode) = training_attack(task, classes)?;
     let plan = attack_plan(used, network)?;
-    Ok(Adversary { attack, plan, mode })
+    Ok(Adversary::new(attack, plan, mode))
 }
 
 /// The attack that a training makes its images by, and the network's mode meanwhile.

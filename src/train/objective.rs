@@ -36,6 +36,16 @@ pub trait Objective: Send + Sync {
         false
     }
 
+    /// How many updates follow one another on each batch.
+    fn updates(&self) -> usize {
+        1
+    }
+
+    /// Moves what the objective keeps from update to update, after one that followed `found`.
+    fn updated(&self, _step: &Step<'_>, _found: &Evaluated) -> Result<()> {
+        Ok(())
+    }
+
     /// Refuses an attack that cannot make the images of the objective, which the network answers in `mode` meanwhile.
     fn check_attack(&self, _attack: &dyn Attack, _mode: Mode) -> Result<()> {
         Ok(())

@@ -12,4 +12,5 @@ mod onnx;
 mod ops;
 mod published;
 mod pytorch;
+mod single_step;
 mod zoo;

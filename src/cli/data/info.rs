@@ -114,6 +114,11 @@ fn describe(set: &Set) -> Result<String> {
     for (split, found) in &found {
         text.push_str(&of_split(*split, found));
     }
+    if let (Some(count), Some(_)) = (data.validation, &train) {
+        text.push_str(&format!(
+            "validation: {count} of the training images, chosen by the seed\n"
+        ));
+    }
     if let Some(ImagesRef::Stage(StageRef(id))) = &data.adversarial {
         text.push_str(&format!(
             "test: the adversarial images of the stage \"{id}\"\n"
