@@ -6,7 +6,7 @@ use super::gradients::Grad;
 use super::tape::{Tape, Var};
 use crate::Result;
 use crate::ops::image::{self, Normalize, to_channels_first, to_channels_last};
-use crate::ops::{concat, elementwise};
+use crate::ops::{concat, elementwise, pad};
 
 /// `a + b`
 pub fn add(tape: &Tape, a: &Var, b: &Var) -> Result<Var> {
@@ -38,6 +38,15 @@ pub fn concatenate(tape: &Tape, parts: &[Var]) -> Result<Var> {
             start += width;
         }
         Ok(())
+    }))
+}
+
+/// `(N, H, W, C)` with `border` rows of zeros below and columns of zeros to the right.
+pub fn pad_after(tape: &Tape, x: &Var, border: usize) -> Result<Var> {
+    let y = pad::forward(x.tensor(), border)?;
+    let id = x.id();
+    Ok(tape.record(y, id.is_some(), move |dy, gradients| {
+        gradients.add(id, Grad::new(pad::backward(dy.tensor(), border)?))
     }))
 }
 

@@ -25,6 +25,7 @@ pub mod image;
 pub mod linear;
 pub mod matmul;
 pub mod memory;
+pub mod pad;
 pub mod parallel;
 pub mod perturbation;
 pub mod pool;

@@ -10,3 +10,4 @@ mod onnx;
 mod ops;
 mod published;
 mod pytorch;
+mod robustbench;
