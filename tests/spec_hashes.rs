@@ -54,6 +54,12 @@ const SPECS: &[(&str, &str, &str)] = &[
          model.layers = [\"conv 4 3x3\", { residual = [\"conv 4 1x1\"] }, \"flatten\", \"linear 10\"]\n",
         "0504a08f",
     ),
+    (
+        "train-augment",
+        "task = \"train\"\ndata = { kind = \"shapes\", augment = [\"random-crop\", \"horizontal-flip\"] }\n\
+         model.arch = \"resnet18\"\noptimizer.lr = 0.1\ntrain.epochs = 1\n",
+        "2e37f498",
+    ),
 ];
 
 fn planned(name: &str, text: &str, overrides: &[&str]) -> PlannedRun {

@@ -15,12 +15,15 @@ pub mod dataset;
 pub mod description;
 mod device_dataset;
 pub mod download;
+pub mod extra;
 mod generated;
 mod idx;
 mod image_file;
 mod load;
 pub mod loader;
 mod matlab;
+mod mixed;
+mod npy;
 pub mod png;
 mod section;
 mod sets;
@@ -48,11 +51,13 @@ kinds! {
 }
 
 pub use adversarial::{Expected, read_adversarial};
-pub use augment::Augmentation;
+pub use augment::{Augmentation, AugmentationKind};
 pub use dataset::{Dataset, Pixels};
 pub use description::Description;
 pub use device_dataset::DeviceDataset;
+pub use extra::Extra;
 pub use load::{files, load};
 pub use loader::{Batch, Loader};
-pub use section::{AugmentKind, DataSpec, ImagesRef, Normalize};
+pub use mixed::Mixed;
+pub use section::{DataSpec, ExtraSpec, ImagesRef, Normalize};
 pub use source::{DataKind, Drawing, Format, Images, Source, Split, Statistics};

@@ -17,6 +17,7 @@ pub(crate) mod stage_ref;
 pub(crate) mod surroundings;
 pub(crate) mod sweep;
 mod sweep_table;
+pub(crate) mod tagged;
 pub(crate) mod task;
 pub(crate) mod words;
 
@@ -31,5 +32,6 @@ pub(crate) use section::{Section, section};
 pub use stage_ref::StageRef;
 pub(crate) use surroundings::{Surroundings, Table, peek};
 pub use sweep::MAX_POINTS;
+pub(crate) use tagged::tagged;
 pub use task::TaskKind;
 pub(crate) use words::found;

@@ -22,6 +22,11 @@ pub trait Objective: Send + Sync {
         false
     }
 
+    /// Whether it takes batches whose images were mixed in pairs and have two labels each.
+    fn takes_mixed(&self) -> bool {
+        false
+    }
+
     /// Refuses an attack that cannot make the images of the objective, which the network answers in `mode` meanwhile.
     fn check_attack(&self, _attack: &dyn Attack, _mode: Mode) -> Result<()> {
         Ok(())

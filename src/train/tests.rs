@@ -104,6 +104,7 @@ fn trained(
         images: images(arch, N),
         label_values: vec![3, 1, 4, 1],
         indices: vec![9, 2, 7, 5],
+        mixed: None,
     };
     let mut optimizer = optimizer(name, &network);
     let mut running = RunningMetrics::new(&EpochSums::default(), &Device::Cpu).unwrap();
@@ -270,6 +271,7 @@ fn no_room(objective: &dyn Objective, bytes: usize) -> String {
         images: images("lenet5", 32),
         label_values: vec![3; 32],
         indices: (0..32).collect(),
+        mixed: None,
     };
     let step = Step {
         network: &network,

@@ -147,6 +147,7 @@ mod tests {
                 .unwrap(),
             label_values: vec![3, 0, 9],
             indices: vec![5, 1, 8],
+            mixed: None,
         }
     }
 

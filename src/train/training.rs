@@ -88,7 +88,8 @@ impl<'a> Training<'a> {
     fn new(ctx: &'a StageContext<'a>, task: &'a TrainTask) -> Result<Self> {
         let data = &task.data;
         let used = ModelUse::new(&task.model, data, &task.linbp, ctx.seed);
-        let train = assemble::dataset(ctx, data, Split::Train)?;
+        let placed = assemble::training_set(ctx, data)?;
+        let train = placed.dataset();
         let test = assemble::dataset(ctx, data, Split::Test)?;
         if train.shape != test.shape || train.classes != test.classes {
             return Err(Error::failed(format!(
@@ -99,7 +100,7 @@ impl<'a> Training<'a> {
                 test.classes.len()
             )));
         }
-        let network = assemble::network(ctx, &used, &train)?;
+        let network = assemble::network(ctx, &used, train)?;
         let optimizer = optim::optimizer(&task.optimizer, network.parameters())?;
         let (evaluate, attack) = (&task.evaluate, task.attack.as_ref());
         let adversary = match task.train.objective.attacks() {
@@ -118,7 +119,7 @@ impl<'a> Training<'a> {
             plan: assemble::train_plan(&used, &network)?,
             optimizer,
             schedule: assemble::schedule(task)?,
-            augment: assemble::augmentations(data),
+            augment: data.augment.clone(),
             batch_size: data.batch_size,
             epochs: task.train.epochs,
             evaluation: Evaluation::new(ctx, &used, evaluate, attack, &network, test)?,
@@ -131,7 +132,7 @@ impl<'a> Training<'a> {
             best: None,
             origin: assemble::origin(ctx, &used)?,
             network,
-            train: DeviceDataset::new(train, ctx.device)?,
+            train: placed,
         };
         let store = training.store.clone();
         if store

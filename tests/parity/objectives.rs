@@ -52,6 +52,7 @@ fn steps_of_objectives_are_those_of_pytorch() {
         images: pixels.reshape((N, 3, 32, 32)).unwrap(),
         label_values: vec![3, 1, 4, 1],
         indices: vec![11, 5, 8, 2],
+        mixed: None,
     };
     let drawn = Start {
         seed: AT.seed,
