@@ -111,12 +111,10 @@ fn step(
     batch: &Batch,
     running: &mut RunningMetrics,
 ) -> Result<()> {
+    let plan = LinearPlan::none();
     let step = Step {
-        network,
-        plan: &LinearPlan::none(),
-        batch,
-        at: Coordinates::default(),
         adversary,
+        ..Step::new(network, &plan, batch, Coordinates::default())
     };
     train_step(objective, &step, optimizer, 0.005, running).map(drop)
 }

@@ -16,7 +16,7 @@ use super::pass::{Coordinates, LinearPlan, Mode, Pass};
 use super::tape::{Gradients, Tape};
 use crate::ops::card::prepared::{Of, Prepared, changed, reading};
 use crate::ops::card::{Recording, card_at, is_card};
-use crate::ops::cross_entropy::{self, Losses};
+use crate::ops::cross_entropy::{self, Losses, Targets, TargetsOnCard};
 use crate::ops::precision::{self, Precision};
 use crate::{Error, Result};
 
@@ -36,7 +36,8 @@ enum Kind {
     Logits,
     /// The gradient of so many times the cross-entropies with respect to images.
     Attack(LinearPlan, f64),
-    Training(LinearPlan),
+    /// Of targets with second labels or without, smoothed by so much.
+    Training(LinearPlan, bool, f64),
 }
 
 /// A recorded pass, with the tensors that it reads from and writes to.
@@ -100,7 +101,12 @@ pub fn cross_entropy_gradient(
             let pass = Pass::attack(plan.clone(), Mode::Eval, Coordinates::default());
             let tape = Tape::new(pass);
             let logits = function.forward(&tape, &tape.input(&inputs[0]))?;
-            let (_, gradient) = cross_entropy::queue_for(logits.tensor(), &inputs[1], weight)?;
+            let targets = TargetsOnCard {
+                labels: &inputs[1],
+                second: None,
+                smoothing: 0.0,
+            };
+            let (_, gradient) = cross_entropy::queue_for(logits.tensor(), targets, weight)?;
             Ok(vec![Some(tape.backward(&logits, gradient)?.input()?)])
         },
     )?;
@@ -119,24 +125,35 @@ pub fn training(
     network: &Network,
     plan: &LinearPlan,
     images: &Tensor,
-    labels: &[u32],
+    targets: Targets<'_>,
     at: Coordinates,
 ) -> Result<Option<Trained>> {
     if !is_card(network.device()) {
         return Ok(None);
     }
     let device = images.device();
-    let labels = Tensor::from_slice(labels, labels.len(), device)?;
+    let there = |labels: &[u32]| Tensor::from_slice(labels, labels.len(), device);
+    let labels = there(targets.labels)?;
     let coordinates = [at.seed, at.epoch, at.batch].map(|word| word as i64);
     let coordinates = Tensor::new(&coordinates, device)?;
-    let inputs = [images, &labels, &coordinates];
-    let plan = plan.clone();
-    let kind = Kind::Training(plan.clone());
+    let mut inputs = vec![images.clone(), labels.clone(), coordinates];
+    if let Some(second) = targets.second {
+        let weights = Tensor::from_slice(second.weights, second.weights.len(), device)?;
+        inputs.extend([there(second.labels)?, weights]);
+    }
+    let inputs: Vec<&Tensor> = inputs.iter().collect();
+    let (plan, smoothing) = (plan.clone(), targets.smoothing);
+    let kind = Kind::Training(plan.clone(), targets.second.is_some(), smoothing);
     let outputs = replayed(network, kind, &inputs, move |function, inputs| {
         let tape = Tape::recorded(plan.clone(), inputs[2].clone());
         let logits = function.forward(&tape, &tape.input(&inputs[0]))?;
         let weight = 1.0 / inputs[1].elem_count().max(1) as f64;
-        let (losses, gradient) = cross_entropy::queue_for(logits.tensor(), &inputs[1], weight)?;
+        let targets = TargetsOnCard {
+            labels: &inputs[1],
+            second: inputs.get(3).zip(inputs.get(4)),
+            smoothing,
+        };
+        let (losses, gradient) = cross_entropy::queue_for(logits.tensor(), targets, weight)?;
         let found = logits.tensor().clone();
         let gradients = tape.backward(&logits, gradient)?.into_parameters();
         Ok([Some(found), Some(losses)]

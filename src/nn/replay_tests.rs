@@ -6,6 +6,7 @@ use crate::nn::{
     conv2d, dropout, linear, structure,
 };
 use crate::ops::card::host::{numbers, on_host};
+use crate::ops::cross_entropy::Second;
 use candle_core::{DType, Device};
 
 fn flat(tensor: &Tensor) -> Vec<f32> {
@@ -98,6 +99,22 @@ fn small() -> Network {
 
 #[test]
 fn a_recorded_training_is_the_training() {
+    recorded_training(|labels| Targets::of(labels));
+}
+
+#[test]
+fn a_recorded_training_on_mixed_and_smoothed_labels_is_the_training() {
+    recorded_training(|labels| Targets {
+        labels,
+        second: Some(Second {
+            labels: &[3, 2, 1, 0, 2],
+            weights: &[0.0, 0.25, 0.5, 0.75, 1.0],
+        }),
+        smoothing: 0.1,
+    });
+}
+
+fn recorded_training(targets: fn(&[u32]) -> Targets<'_>) {
     on_host(|| {
         let (recorded, plain) = (small(), small());
         for batch in 0..4 {
@@ -111,9 +128,10 @@ fn a_recorded_training_is_the_training() {
             };
             let tape = Tape::new(Pass::training(plan.clone(), at));
             let logits = plain.forward(&tape, &tape.input(&x)).unwrap();
-            let (losses, gradient) = cross_entropy::queue(logits.tensor(), &labels, 0.2).unwrap();
+            let targets = targets(&labels);
+            let (losses, gradient) = cross_entropy::queue(logits.tensor(), targets, 0.2).unwrap();
             let gradients = tape.backward(&logits, gradient).unwrap();
-            let found = training(&recorded, &plan, &x, &labels, at).unwrap();
+            let found = training(&recorded, &plan, &x, targets, at).unwrap();
             assert_eq!(found.is_some(), batch > 0);
             if let Some(found) = found {
                 assert_eq!(flat(&found.logits), flat(logits.tensor()));

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use candle_core::Tensor;
 
 pub use adam::Adam;
-pub use schedule::{Position, Schedule, Shape};
+pub use schedule::{Position, Schedule};
 pub use sgd::Sgd;
 
 use crate::nn::{Gradients, Param};

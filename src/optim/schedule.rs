@@ -2,6 +2,9 @@
 
 use std::f64::consts::PI;
 
+use super::{OptimizerSpec, SchedulerKind, SchedulerSpec};
+use crate::{Error, Result};
+
 /// A position in a training: nothing else decides the learning rate, so nothing has to be saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
@@ -21,72 +24,67 @@ impl Position {
     }
 }
 
-/// The shape of a schedule. All but one-cycle change from epoch to epoch.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Shape {
-    /// The base rate.
-    Constant,
-    /// Times `gamma` at each of the epochs `milestones`.
-    Step { milestones: Vec<usize>, gamma: f64 },
-    /// Times `gamma` each epoch.
-    Exponential { gamma: f64 },
-    /// `min + (base - min) (1 + cos(pi epoch / t_max)) / 2` (Loshchilov and Hutter, arXiv 1608.03983).
-    Cosine { t_max: usize, min: f64 },
-    /// From `max / div` up to `max` in the first `pct_start` of all steps, then down to `max / div / final_div`, both
-    /// along a cosine, step by step (Smith and Topin, arXiv 1708.07120, in torch's default form).
-    OneCycle {
-        max: f64,
-        pct_start: f64,
-        div: f64,
-        final_div: f64,
-    },
-}
-
-/// A schedule with its warm-up.
+/// The learning rates of a training.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Schedule {
-    /// The optimizer's learning rate.
-    pub base: f64,
-    pub shape: Shape,
-    /// Epochs in which the rate rises linearly, step by step, to what the shape says.
-    pub warmup_epochs: usize,
+    /// What the rates start from, or in one-cycle reach: the optimizer's own, or `max_lr`.
+    base: f64,
+    settings: SchedulerSpec,
 }
 
 impl Schedule {
-    /// The learning rate of the step at `position`.
+    /// The schedule of an optimizer's rate.
+    ///
+    /// # Errors
+    /// The key that says the rate is missing.
+    pub fn new(settings: &SchedulerSpec, optimizer: &OptimizerSpec) -> Result<Self> {
+        let (key, base) = match settings.kind {
+            SchedulerKind::OneCycle => ("scheduler.max_lr", settings.max_lr),
+            _ => ("optimizer.lr", optimizer.lr),
+        };
+        Ok(Self {
+            base: base.ok_or_else(|| Error::spec(format!("{key}: {} needs it", settings.kind)))?,
+            settings: settings.clone(),
+        })
+    }
+
+    /// The learning rate of the step at `position`. All kinds but one-cycle change from epoch to epoch; a warm-up rises step
+    /// by step to what they say.
+    ///
+    /// Cosine: `min + (base - min) (1 + cos(pi epoch / t_max)) / 2` (Loshchilov and Hutter, arXiv 1608.03983). One-cycle:
+    /// from `max / div` up to `max` in the first `pct_start` of all steps, then down to `max / div / final_div`, both along
+    /// a cosine (Smith and Topin, arXiv 1708.07120, in torch's default form).
     pub fn learning_rate(&self, position: Position) -> f64 {
+        let (base, settings) = (self.base, &self.settings);
         let epoch = position.epoch as f64;
-        let rate = match &self.shape {
-            Shape::Constant => self.base,
-            Shape::Step { milestones, gamma } => {
-                let passed = milestones.iter().filter(|&&m| position.epoch >= m).count();
-                self.base * gamma.powi(passed as i32)
+        let rate = match settings.kind {
+            SchedulerKind::Constant => base,
+            SchedulerKind::Step => {
+                let milestones = settings.milestones.iter();
+                let passed = milestones.filter(|&&m| position.epoch >= m).count();
+                base * settings.gamma.powi(passed as i32)
             }
-            Shape::Exponential { gamma } => self.base * gamma.powf(epoch),
-            Shape::Cosine { t_max, min } => {
-                min + (self.base - min) * (1.0 + (PI * epoch / *t_max as f64).cos()) / 2.0
+            SchedulerKind::Exponential => base * settings.gamma.powf(epoch),
+            SchedulerKind::Cosine => {
+                let (min, t_max) = (settings.min_lr, settings.t_max.unwrap_or(position.epochs));
+                min + (base - min) * (1.0 + (PI * epoch / t_max as f64).cos()) / 2.0
             }
-            Shape::OneCycle {
-                max,
-                pct_start,
-                div,
-                final_div,
-            } => {
+            SchedulerKind::OneCycle => {
                 let total = (position.epochs * position.steps_per_epoch) as f64;
                 let step = (position.epoch * position.steps_per_epoch + position.step) as f64;
-                let (start, last) = (max / div, max / div / final_div);
-                let peak = pct_start * total - 1.0;
+                let start = base / settings.div_factor;
+                let last = start / settings.final_div_factor;
+                let peak = settings.pct_start * total - 1.0;
                 if step <= peak {
-                    between(start, *max, step / peak.max(1.0))
+                    between(start, base, step / peak.max(1.0))
                 } else {
-                    between(*max, last, (step - peak) / (total - 1.0 - peak).max(1.0))
+                    between(base, last, (step - peak) / (total - 1.0 - peak).max(1.0))
                 }
             }
         };
-        let warmup = self.warmup_epochs as f64;
-        if position.epoch < self.warmup_epochs {
+        if position.epoch < settings.warmup_epochs {
             let done = position.progress() + 1.0 / position.steps_per_epoch.max(1) as f64;
-            rate * (done / warmup).min(1.0)
+            rate * (done / settings.warmup_epochs as f64).min(1.0)
         } else {
             rate
         }
@@ -101,13 +99,16 @@ fn between(a: f64, b: f64, share: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::optim::OptimizerKind;
 
-    fn at(shape: Shape, epoch: usize) -> f64 {
-        let schedule = Schedule {
-            base: 0.1,
-            shape,
-            warmup_epochs: 0,
-        };
+    /// The schedule of a base rate, with settings that differ from the defaults.
+    fn schedule(base: f64, kind: SchedulerKind, set: impl FnOnce(&mut SchedulerSpec)) -> Schedule {
+        let mut settings = SchedulerSpec::new(kind);
+        set(&mut settings);
+        Schedule { base, settings }
+    }
+
+    fn at(schedule: &Schedule, epoch: usize) -> f64 {
         schedule.learning_rate(Position {
             epoch,
             step: 0,
@@ -122,41 +123,31 @@ mod tests {
 
     #[test]
     fn step_divides_at_each_milestone() {
-        let shape = || Shape::Step {
-            milestones: vec![100, 150],
-            gamma: 0.1,
-        };
-        close(at(shape(), 99), 0.1);
-        close(at(shape(), 100), 0.01);
-        close(at(shape(), 150), 0.001);
+        let step = schedule(0.1, SchedulerKind::Step, |s| s.milestones = vec![100, 150]);
+        close(at(&step, 99), 0.1);
+        close(at(&step, 100), 0.01);
+        close(at(&step, 150), 0.001);
     }
 
     #[test]
     fn exponential_multiplies_each_epoch() {
-        close(
-            at(Shape::Exponential { gamma: 0.98 }, 3),
-            0.1 * 0.98 * 0.98 * 0.98,
-        );
+        let exponential = schedule(0.1, SchedulerKind::Exponential, |s| s.gamma = 0.98);
+        close(at(&exponential, 3), 0.1 * 0.98 * 0.98 * 0.98);
     }
 
     #[test]
     fn cosine_ends_half_way_when_t_max_is_twice_the_epochs() {
-        let shape = || Shape::Cosine {
-            t_max: 200,
-            min: 0.0,
-        };
-        close(at(shape(), 0), 0.1);
-        close(at(shape(), 100), 0.05);
-        close(at(shape(), 200), 0.0);
+        let cosine = schedule(0.1, SchedulerKind::Cosine, |s| s.t_max = Some(200));
+        close(at(&cosine, 0), 0.1);
+        close(at(&cosine, 100), 0.05);
+        close(at(&cosine, 200), 0.0);
+        // Where it is not said, over the whole training.
+        close(at(&schedule(0.1, SchedulerKind::Cosine, |_| ()), 50), 0.05);
     }
 
     #[test]
-    fn warmup_rises_to_the_shape() {
-        let schedule = Schedule {
-            base: 0.4,
-            shape: Shape::Constant,
-            warmup_epochs: 2,
-        };
+    fn warmup_rises_to_the_rate() {
+        let schedule = schedule(0.4, SchedulerKind::Constant, |s| s.warmup_epochs = 2);
         let rate = |epoch, step| {
             schedule.learning_rate(Position {
                 epoch,
@@ -170,19 +161,20 @@ mod tests {
         close(rate(2, 0), 0.4);
     }
 
+    #[test]
+    fn a_missing_rate_is_named() {
+        let optimizer = OptimizerSpec::new(OptimizerKind::Sgd);
+        let error = |kind| Schedule::new(&SchedulerSpec::new(kind), &optimizer).unwrap_err();
+        let text = error(SchedulerKind::OneCycle).to_string();
+        assert!(text.starts_with("scheduler.max_lr:"), "{text}");
+        let text = error(SchedulerKind::Step).to_string();
+        assert!(text.starts_with("optimizer.lr:"), "{text}");
+    }
+
     /// Values of torch.optim.lr_scheduler.OneCycleLR(max_lr=1.0, total_steps=10), torch 2.11.
     #[test]
     fn one_cycle_matches_torch() {
-        let schedule = Schedule {
-            base: 1.0,
-            shape: Shape::OneCycle {
-                max: 1.0,
-                pct_start: 0.3,
-                div: 25.0,
-                final_div: 1e4,
-            },
-            warmup_epochs: 0,
-        };
+        let schedule = schedule(1.0, SchedulerKind::OneCycle, |_| ());
         let expected = [
             0.040000000000000036,
             0.52,

@@ -108,6 +108,24 @@ section! {
     }
 }
 
+impl SchedulerSpec {
+    /// The settings of a schedule where nothing is said.
+    pub fn new(kind: SchedulerKind) -> Self {
+        Self {
+            kind,
+            milestones: Vec::new(),
+            gamma: GAMMA,
+            t_max: None,
+            min_lr: 0.0,
+            max_lr: None,
+            pct_start: PCT_START,
+            div_factor: DIV_FACTOR,
+            final_div_factor: FINAL_DIV_FACTOR,
+            warmup_epochs: 0,
+        }
+    }
+}
+
 /// The epochs of the training, where they are well formed.
 fn epochs(fields: &Fields) -> Option<usize> {
     fields.peek_at::<Count>("train", "epochs").map(usize::from)

@@ -23,8 +23,6 @@ use crate::models::{LinbpSpec, LinbpVariant, ModelSpec, Moment, Rectifier, Weigh
 use crate::nn::{LinearPlan, Mode, Network};
 use crate::ops::activation::Activation;
 use crate::ops::image::Normalize;
-use crate::optim::SchedulerKind;
-use crate::optim::{Schedule, Shape};
 use crate::run::adversarial_images;
 use crate::spec::StageRef;
 use crate::train::Adversary;
@@ -262,42 +260,4 @@ fn training_attack(task: &TrainTask, classes: usize) -> Result<(Box<dyn Attack>,
     let objective = &task.train.objective;
     objective.check_attack(attack.as_ref(), mode)?;
     Ok((attack, mode))
-}
-
-/// The learning-rate schedule.
-pub(crate) fn schedule(task: &TrainTask) -> Result<Schedule> {
-    let epochs = task.train.epochs;
-    let scheduler = &task.scheduler;
-    let needs = |key: &str| Error::spec(format!("{key}: {} needs it", scheduler.kind));
-    let max = || scheduler.max_lr.ok_or_else(|| needs("scheduler.max_lr"));
-    let base = match scheduler.kind {
-        // It has all its rates from the highest one.
-        SchedulerKind::OneCycle => max()?,
-        _ => task.optimizer.lr.ok_or_else(|| needs("optimizer.lr"))?,
-    };
-    let shape = match scheduler.kind {
-        SchedulerKind::Constant => Shape::Constant,
-        SchedulerKind::Step => Shape::Step {
-            milestones: scheduler.milestones.clone(),
-            gamma: scheduler.gamma,
-        },
-        SchedulerKind::Exponential => Shape::Exponential {
-            gamma: scheduler.gamma,
-        },
-        SchedulerKind::Cosine => Shape::Cosine {
-            t_max: scheduler.t_max.unwrap_or(epochs),
-            min: scheduler.min_lr,
-        },
-        SchedulerKind::OneCycle => Shape::OneCycle {
-            max: max()?,
-            pct_start: scheduler.pct_start,
-            div: scheduler.div_factor,
-            final_div: scheduler.final_div_factor,
-        },
-    };
-    Ok(Schedule {
-        base,
-        shape,
-        warmup_epochs: scheduler.warmup_epochs,
-    })
 }

@@ -1,8 +1,11 @@
 //! Adversarial training (Madry et al., arXiv 1706.06083): the mean cross-entropy on adversarial images alone, made by the
 //! stage's attack for the network as it is.
 
+use candle_core::Tensor;
+
 use super::{Evaluated, Objective, Step};
 use crate::Result;
+use crate::attacks::Checks;
 use crate::spec::section;
 
 section! {
@@ -15,9 +18,11 @@ impl Objective for Adversarial {
         true
     }
 
-    fn evaluate(&self, step: &Step<'_>) -> Result<Evaluated> {
-        let adversary = step.adversary()?;
-        let (images, checks) = adversary.craft(adversary.attack.as_ref(), step)?;
-        step.cross_entropy(&images, checks)
+    fn craft(&self, step: &Step<'_>) -> Result<(Tensor, Checks)> {
+        step.attacked()
+    }
+
+    fn loss(&self, step: &Step<'_>, crafted: &Tensor) -> Result<Evaluated> {
+        step.cross_entropy(crafted)
     }
 }

@@ -12,6 +12,7 @@ use candle_nn::ops::softmax;
 use super::divergence::divergence;
 use super::{Evaluated, Objective, Step};
 use crate::Result;
+use crate::attacks::Checks;
 use crate::ops::cross_entropy;
 use crate::spec::range::Positive;
 use crate::spec::section;
@@ -32,14 +33,16 @@ impl Objective for Mart {
         true
     }
 
-    fn evaluate(&self, step: &Step<'_>) -> Result<Evaluated> {
-        let adversary = step.adversary()?;
-        let (images, checks) = adversary.craft(adversary.attack.as_ref(), step)?;
+    fn craft(&self, step: &Step<'_>) -> Result<(Tensor, Checks)> {
+        step.attacked()
+    }
+
+    fn loss(&self, step: &Step<'_>, crafted: &Tensor) -> Result<Evaluated> {
         let (clean_tape, clean) = step.forward(&step.batch.images)?;
-        let (tape, robust) = step.forward(&images)?;
+        let (tape, robust) = step.forward(crafted)?;
         let labels = &step.batch.label_values;
         let share = 1.0 / labels.len().max(1) as f64;
-        let (losses, gradient) = cross_entropy::queue(robust.tensor(), labels, share)?;
+        let (losses, gradient) = cross_entropy::queue(robust.tensor(), step.targets(), share)?;
         let dtype = gradient.dtype();
         let found = Parts::of(clean.tensor(), robust.tensor(), labels)?;
         let entropy = losses.sum()?;
@@ -59,7 +62,7 @@ impl Objective for Mart {
             losses: losses
                 .plus(&found.rival)?
                 .plus(&(found.weighted * self.beta)?)?,
-            checks,
+            checks: Checks::default(),
         })
     }
 }

@@ -6,7 +6,7 @@ use super::Adversary;
 use crate::attacks::{Attack, Checks};
 use crate::data::Batch;
 use crate::nn::{Coordinates, Gradients, LinearPlan, Mode, Network, Pass, Tape, Var, replay};
-use crate::ops::cross_entropy::{self, Losses};
+use crate::ops::cross_entropy::{self, Losses, Targets};
 use crate::ops::device::bring;
 use crate::{Error, Result};
 
@@ -14,8 +14,22 @@ use crate::{Error, Result};
 ///
 /// The implementing type holds the objective's own settings.
 pub trait Objective: Send + Sync {
-    /// The loss and its gradients on the batch of a step. On a card nothing is waited for.
-    fn evaluate(&self, step: &Step<'_>) -> Result<Evaluated>;
+    /// The images that the loss is taken on, made for the network as it is, and their checks: those of the batch, where
+    /// nothing else is said.
+    fn craft(&self, step: &Step<'_>) -> Result<(Tensor, Checks)> {
+        Ok((step.batch.images.clone(), Checks::default()))
+    }
+
+    /// The loss and its gradients on the batch of a step, whose images of [`Objective::craft`] are `crafted`. On a card
+    /// nothing is waited for.
+    fn loss(&self, step: &Step<'_>, crafted: &Tensor) -> Result<Evaluated>;
+
+    /// One after the other.
+    fn evaluate(&self, step: &Step<'_>) -> Result<Evaluated> {
+        let (crafted, checks) = self.craft(step)?;
+        let found = self.loss(step, &crafted)?;
+        Ok(Evaluated { checks, ..found })
+    }
 
     /// Whether the objective trains on adversarial images, and so needs an attack.
     fn attacks(&self) -> bool {
@@ -44,6 +58,8 @@ pub struct Step<'a> {
     pub at: Coordinates,
     /// What makes adversarial images; none in a training on clean images alone.
     pub adversary: Option<&'a Adversary>,
+    /// The share of each target that all classes have in equal parts.
+    pub smoothing: f64,
 }
 
 /// What an objective found on a batch.
@@ -57,11 +73,36 @@ pub struct Evaluated {
     /// The parts of an objective that has several, by name: the sum over the examples, float64 `()`, where the network
     /// computes.
     pub parts: Vec<(&'static str, Tensor)>,
-    /// Those of the images that the network was trained on.
+    /// Those of the images that the network was trained on, by [`Objective::evaluate`].
     pub checks: Checks,
 }
 
 impl<'a> Step<'a> {
+    /// A step on clean images, of hard labels.
+    pub fn new(
+        network: &'a Network,
+        plan: &'a LinearPlan,
+        batch: &'a Batch,
+        at: Coordinates,
+    ) -> Self {
+        Self {
+            network,
+            plan,
+            batch,
+            at,
+            adversary: None,
+            smoothing: 0.0,
+        }
+    }
+
+    /// What the images of the batch are to be taken for.
+    pub fn targets(&self) -> Targets<'a> {
+        Targets {
+            smoothing: self.smoothing,
+            ..Targets::of(&self.batch.label_values)
+        }
+    }
+
     /// A forward pass of images `(N, C, H, W)` in training mode, and its tape.
     pub fn forward(&self, images: &Tensor) -> Result<(Tape, Var)> {
         let images = bring(images, self.network.device())?;
@@ -70,30 +111,39 @@ impl<'a> Step<'a> {
         Ok((tape, logits))
     }
 
-    /// The mean cross-entropy of images with the labels of the batch, and the checks of those images.
-    pub fn cross_entropy(&self, images: &Tensor, checks: Checks) -> Result<Evaluated> {
-        let labels = &self.batch.label_values;
+    /// The mean cross-entropy of images with the targets of the batch.
+    pub fn cross_entropy(&self, images: &Tensor) -> Result<Evaluated> {
+        let targets = self.targets();
         let (network, at) = (self.network, self.at);
         let moved = bring(images, network.device())?;
-        if let Some(found) = replay::training(network, self.plan, &moved, labels, at)? {
+        if let Some(found) = replay::training(network, self.plan, &moved, targets, at)? {
             return Ok(Evaluated {
                 gradients: found.gradients,
                 logits: found.logits,
                 losses: found.losses,
                 parts: Vec::new(),
-                checks,
+                checks: Checks::default(),
             });
         }
         let (tape, logits) = self.forward(&moved)?;
-        let weight = 1.0 / labels.len().max(1) as f64;
-        let (losses, gradient) = cross_entropy::queue(logits.tensor(), labels, weight)?;
+        let weight = 1.0 / targets.labels.len().max(1) as f64;
+        let (losses, gradient) = cross_entropy::queue(logits.tensor(), targets, weight)?;
         Ok(Evaluated {
             gradients: tape.backward(&logits, gradient)?,
             logits: logits.tensor().clone(),
             losses,
             parts: Vec::new(),
-            checks,
+            checks: Checks::default(),
         })
+    }
+
+    /// Images that the stage's attack makes of those of the batch, and their checks.
+    ///
+    /// # Errors
+    /// A training without an attack.
+    pub fn attacked(&self) -> Result<(Tensor, Checks)> {
+        let adversary = self.adversary()?;
+        adversary.craft(adversary.attack.as_ref(), self)
     }
 
     /// What makes the adversarial images.

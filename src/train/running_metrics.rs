@@ -79,14 +79,14 @@ impl RunningMetrics {
 mod tests {
     use super::*;
     use crate::nn::Gradients;
-    use crate::ops::cross_entropy;
+    use crate::ops::cross_entropy::{self, Targets};
 
     #[test]
     fn sums_that_are_taken_up_are_those_that_were_left() {
         let add = |metrics: &mut RunningMetrics, batch: u64| {
             let logits = [[0.3f32, -1.7], [0.1, 0.2], [1.0 / (3 + batch) as f32, 0.9]];
             let logits = Tensor::new(&logits, &Device::Cpu).unwrap();
-            let (losses, _) = cross_entropy::queue(&logits, &[0, 1, 1], 1.0).unwrap();
+            let (losses, _) = cross_entropy::queue(&logits, Targets::of(&[0, 1, 1]), 1.0).unwrap();
             let mut found = Evaluated {
                 gradients: Gradients::default(),
                 logits,

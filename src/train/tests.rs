@@ -110,16 +110,14 @@ fn trained(
     let mut running = RunningMetrics::new(&EpochSums::default(), &Device::Cpu).unwrap();
     let mut crafted = batch.images.clone();
     for number in 0..steps {
+        let at = Coordinates {
+            seed: 1,
+            epoch: number,
+            batch: number,
+        };
         let step = Step {
-            network: &network,
-            plan: &plan,
-            batch: &batch,
-            at: Coordinates {
-                seed: 1,
-                epoch: number,
-                batch: number,
-            },
             adversary: Some(&adversary),
+            ..Step::new(&network, &plan, &batch, at)
         };
         let (images, checks) = adversary.craft(adversary.attack.as_ref(), &step).unwrap();
         checks.resolve().unwrap();
@@ -273,12 +271,10 @@ fn no_room(objective: &dyn Objective, bytes: usize) -> String {
         indices: (0..32).collect(),
         mixed: None,
     };
+    let (plan, adversary) = (LinearPlan::none(), pgd(0.05, 1, LinearPlan::none()));
     let step = Step {
-        network: &network,
-        plan: &LinearPlan::none(),
-        batch: &batch,
-        at: Coordinates::default(),
-        adversary: Some(&pgd(0.05, 1, LinearPlan::none())),
+        adversary: Some(&adversary),
+        ..Step::new(&network, &plan, &batch, Coordinates::default())
     };
     let mut optimizer = optimizer("sgd", &network);
     let mut running = RunningMetrics::new(&EpochSums::default(), &Device::Cpu).unwrap();

@@ -12,7 +12,7 @@ use candle_nn::ops::softmax;
 
 use super::divergence::divergence;
 use super::{Evaluated, Objective, Step};
-use crate::attacks::{Attack, Goal, Originals, Steps, Threat, Victim};
+use crate::attacks::{Attack, Checks, Goal, Originals, Steps, Threat, Victim};
 use crate::nn::Mode;
 use crate::ops::cross_entropy;
 use crate::ops::device::bring;
@@ -60,15 +60,17 @@ impl Objective for Trades {
         Ok(())
     }
 
-    fn evaluate(&self, step: &Step<'_>) -> Result<Evaluated> {
+    fn craft(&self, step: &Step<'_>) -> Result<(Tensor, Checks)> {
         let adversary = step.adversary()?;
         let ascent = Ascent(steps(adversary.attack.as_ref())?);
-        let (images, checks) = adversary.craft(&ascent, step)?;
+        adversary.craft(&ascent, step)
+    }
+
+    fn loss(&self, step: &Step<'_>, crafted: &Tensor) -> Result<Evaluated> {
         let (clean_tape, clean) = step.forward(&step.batch.images)?;
-        let (tape, robust) = step.forward(&images)?;
-        let labels = &step.batch.label_values;
-        let share = 1.0 / labels.len().max(1) as f64;
-        let (natural, gradient) = cross_entropy::queue(clean.tensor(), labels, share)?;
+        let (tape, robust) = step.forward(crafted)?;
+        let share = 1.0 / step.batch.label_values.len().max(1) as f64;
+        let (natural, gradient) = cross_entropy::queue(clean.tensor(), step.targets(), share)?;
         let divergence = divergence(clean.tensor(), robust.tensor())?;
         let weighted = |gradient: &Tensor| gradient * (self.beta * share);
         // The tape of the adversarial images first: what it held is free for the other.
@@ -84,7 +86,7 @@ impl Objective for Trades {
                 ("robust", divergence.values.sum_all()?),
             ],
             losses: natural.plus(&(divergence.values * self.beta)?)?,
-            checks,
+            checks: Checks::default(),
         })
     }
 }
@@ -158,24 +160,20 @@ mod tests {
     #[test]
     fn gradients_of_the_weights_are_those_of_the_loss() {
         let (network, batch) = (network(), batch());
+        let plan = LinearPlan::none();
+        let threat = Threat {
+            epsilon: 0.5,
+            ..THREAT
+        };
+        // One long step along signs: the images stay where they are while a weight moves by next to nothing.
+        let adversary = Adversary {
+            attack: Box::new(Steps::pgd(threat, 0.5, 1)),
+            plan: LinearPlan::none(),
+            mode: Mode::Eval,
+        };
         let step = Step {
-            network: &network,
-            plan: &LinearPlan::none(),
-            batch: &batch,
-            at: Coordinates::default(),
-            // One long step along signs: the images stay where they are while a weight moves by next to nothing.
-            adversary: Some(&Adversary {
-                attack: Box::new(Steps::pgd(
-                    Threat {
-                        epsilon: 0.5,
-                        ..THREAT
-                    },
-                    0.5,
-                    1,
-                )),
-                plan: LinearPlan::none(),
-                mode: Mode::Eval,
-            }),
+            adversary: Some(&adversary),
+            ..Step::new(&network, &plan, &batch, Coordinates::default())
         };
         // The answers of random weights hardly differ: a large weight lets that count.
         let objective = Trades { beta: 1e3 };

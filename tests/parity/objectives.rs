@@ -81,16 +81,15 @@ fn steps_of_objectives_are_those_of_pytorch() {
         ..ModelConfig::new([3, 32, 32], 10)
     };
     let network = build("wide_resnet10_1", &config).unwrap();
+    let plan = LinearPlan::none();
+    let adversary = Adversary {
+        attack: Box::new(Steps::pgd(THREAT, 2.0 / 255.0, 5)),
+        plan: LinearPlan::none(),
+        mode: Mode::Eval,
+    };
     let step = Step {
-        network: &network,
-        plan: &LinearPlan::none(),
-        batch: &batch,
-        at: AT,
-        adversary: Some(&Adversary {
-            attack: Box::new(Steps::pgd(THREAT, 2.0 / 255.0, 5)),
-            plan: LinearPlan::none(),
-            mode: Mode::Eval,
-        }),
+        adversary: Some(&adversary),
+        ..Step::new(&network, &plan, &batch, AT)
     };
     let objectives: [(&str, &dyn Objective); 2] = [
         ("trades", &Trades { beta: 6.0 }),

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Tensor};
 
-use super::Losses;
+use super::{Losses, Second, Targets, TargetsOnCard};
 use crate::ops::card::{Call, Card, THREADS, constant, expect, suffix};
 use crate::{Error, Result};
 
@@ -12,24 +12,40 @@ const GROUP: usize = constant(include_str!("kernel.cu"), "GROUP");
 pub fn queue(
     card: &dyn Card,
     logits: &Tensor,
-    labels: &[u32],
+    targets: Targets<'_>,
     weight: f64,
 ) -> Result<(Losses, Tensor)> {
-    let labels = Tensor::from_slice(labels, labels.len(), card.device())?;
-    let (losses, gradient) = queue_for(card, logits, &labels, weight)?;
+    let there = |labels: &[u32]| Tensor::from_slice(labels, labels.len(), card.device());
+    let labels = there(targets.labels)?;
+    let second = match targets.second {
+        None => None,
+        Some(Second { labels, weights }) => {
+            let weights = Tensor::from_slice(weights, weights.len(), card.device())?;
+            Some((there(labels)?, weights))
+        }
+    };
+    let on_card = TargetsOnCard {
+        labels: &labels,
+        second: second.as_ref().map(|(labels, weights)| (labels, weights)),
+        smoothing: targets.smoothing,
+    };
+    let (losses, gradient) = queue_for(card, logits, on_card, weight)?;
     Ok((Losses::Queued { losses, labels }, gradient))
 }
 
-/// With labels, u32 `(N)`, that were checked where they came from: each is a class.
-/// The same for labels that are on the card, u32 `(N)`; the losses are float64 `(N)`.
+/// The same for targets that are on the card; the losses are float64 `(N)`.
 pub fn queue_for(
     card: &dyn Card,
     logits: &Tensor,
-    labels: &Tensor,
+    targets: TargetsOnCard<'_>,
     weight: f64,
 ) -> Result<(Tensor, Tensor)> {
     let (n, classes) = logits.dims2()?;
-    expect::tensor("labels", labels, &[n], DType::U32)?;
+    expect::tensor("labels", targets.labels, &[n], DType::U32)?;
+    if let Some((labels, weights)) = targets.second {
+        expect::tensor("second labels", labels, &[n], DType::U32)?;
+        expect::tensor("weights of second labels", weights, &[n], DType::F64)?;
+    }
     expect::indexable("cross-entropy: examples", &[n])?;
     expect::indexable("cross-entropy: classes", &[classes])?;
     if n == 0 || classes == 0 {
@@ -44,9 +60,12 @@ pub fn queue_for(
         &Call::blocks("cross_entropy", "cross_entropy", [blocks, 1, 1])
             .of(suffix(logits.dtype())?)
             .tensor(logits)
-            .tensor(labels)
+            .tensor(targets.labels)
+            .optional(targets.second.map(|(labels, _)| labels))
+            .optional(targets.second.map(|(_, weights)| weights))
             .int(n)
             .int(classes)
+            .double(targets.smoothing)
             .double(weight)
             .tensor(&losses)
             .tensor(&gradient),
@@ -74,16 +93,31 @@ mod tests {
                     .map(|v| v + 800.0)
                     .collect();
                 let labels = labels(n, classes);
-                let on_card = Tensor::from_slice(&labels, n, card.device()).unwrap();
+                let others: Vec<u32> = labels.iter().rev().copied().collect();
+                let weights: Vec<f64> = (0..n).map(|i| (i % 5) as f64 / 4.0).collect();
+                let second = Some(Second {
+                    labels: &others,
+                    weights: &weights,
+                });
                 for logits in [values, numbers(&[n, classes], 2, 3.0)] {
                     let logits = card.tensor(&logits, &[n, classes], dtype);
-                    let (losses, gradient) = queue_for(card, &logits, &on_card, 0.25).unwrap();
-                    let (expected, wanted) =
-                        cpu::queue(&card.wide(&logits), &labels, 0.25).unwrap();
-                    let expected = Tensor::new(expected.read().unwrap(), card.device()).unwrap();
-                    assert_eq!(losses.dtype(), DType::F64);
-                    within(&losses, &expected, 1e-12);
-                    close(&gradient, &wanted, dtype);
+                    for (second, smoothing) in
+                        [(None, 0.0), (None, 0.1), (second, 0.0), (second, 0.1)]
+                    {
+                        let targets = Targets {
+                            labels: &labels,
+                            second,
+                            smoothing,
+                        };
+                        let (losses, gradient) = queue(card, &logits, targets, 0.25).unwrap();
+                        let (expected, wanted) =
+                            cpu::queue(&card.wide(&logits), targets, 0.25).unwrap();
+                        let [losses, expected] =
+                            [losses, expected].map(|losses| losses.values().unwrap());
+                        assert_eq!(losses.dtype(), DType::F64);
+                        within(&losses, &expected, 1e-12);
+                        close(&gradient, &wanted, dtype);
+                    }
                 }
             }
         });
@@ -96,15 +130,16 @@ mod tests {
                 let mut values = numbers(&[3, 40], 3, 1.0);
                 values[40 + 7] = bad;
                 let logits = card.tensor(&values, &[3, 40], dtype);
-                let labels = Tensor::new(&[0u32, 7, 39], card.device()).unwrap();
-                let (losses, _) = queue_for(card, &logits, &labels, 1.0).unwrap();
-                let finite: Vec<bool> = losses
-                    .to_vec1::<f64>()
-                    .unwrap()
-                    .iter()
-                    .map(|loss| loss.is_finite())
-                    .collect();
-                assert_eq!(finite, [true, false, true]);
+                for smoothing in [0.0, 0.1] {
+                    let targets = Targets {
+                        smoothing,
+                        ..Targets::of(&[0, 7, 39])
+                    };
+                    let (losses, _) = queue(card, &logits, targets, 1.0).unwrap();
+                    let losses = losses.read().unwrap();
+                    let finite: Vec<bool> = losses.iter().map(|loss| loss.is_finite()).collect();
+                    assert_eq!(finite, [true, false, true]);
+                }
             }
         });
     }
@@ -113,8 +148,7 @@ mod tests {
     fn labels_of_another_number_are_refused() {
         each_type(|card, dtype| {
             let logits = card.tensor(&numbers(&[3, 4], 4, 1.0), &[3, 4], dtype);
-            let labels = Tensor::new(&[0u32, 1], card.device()).unwrap();
-            assert!(queue_for(card, &logits, &labels, 1.0).is_err());
+            assert!(queue(card, &logits, Targets::of(&[0, 1]), 1.0).is_err());
         });
     }
 }

@@ -119,11 +119,11 @@ pub fn correct(logits: &Tensor, labels: &[u32]) -> Result<u64> {
 mod tests {
     use super::*;
     use crate::ops::card::host::on_host;
-    use crate::ops::cross_entropy;
+    use crate::ops::cross_entropy::{self, Targets};
 
     /// Adds the cross-entropies of a batch; whether they are known at once.
     fn add(sums: &mut RunningSums, logits: &Tensor, labels: &[u32], step: u64) -> bool {
-        let (losses, _) = cross_entropy::queue(logits, labels, 1.0).unwrap();
+        let (losses, _) = cross_entropy::queue(logits, Targets::of(labels), 1.0).unwrap();
         sums.add(logits, labels, &losses, step).unwrap();
         losses.known_mean().is_some()
     }
