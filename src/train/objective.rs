@@ -6,7 +6,7 @@ use super::Adversary;
 use crate::attacks::{Attack, Checks};
 use crate::data::Batch;
 use crate::nn::{Coordinates, Gradients, LinearPlan, Mode, Network, Pass, Tape, Var, replay};
-use crate::ops::cross_entropy::{self, Losses, Targets};
+use crate::ops::cross_entropy::{self, Losses, Second, Targets};
 use crate::ops::device::bring;
 use crate::{Error, Result};
 
@@ -98,8 +98,12 @@ impl<'a> Step<'a> {
     /// What the images of the batch are to be taken for.
     pub fn targets(&self) -> Targets<'a> {
         Targets {
+            labels: &self.batch.label_values,
+            second: self.batch.mixed.as_ref().map(|mixed| Second {
+                labels: &mixed.others,
+                weights: &mixed.weights,
+            }),
             smoothing: self.smoothing,
-            ..Targets::of(&self.batch.label_values)
         }
     }
 

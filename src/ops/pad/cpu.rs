@@ -17,13 +17,13 @@ pub fn forward(x: &Tensor, border: usize) -> Result<Tensor> {
         chunks_mut(&mut y, wide, &|image, y| {
             for (row, y) in y.chunks_exact_mut(layout.wide_length).enumerate() {
                 if row >= h {
-                    y.fill(T::ZERO);
+                    y.fill(T::default());
                     continue;
                 }
                 let (inside, border) = y.split_at_mut(layout.length);
                 let from = (image * h + row) * layout.length;
                 inside.copy_from_slice(&x[from..from + layout.length]);
-                border.fill(T::ZERO);
+                border.fill(T::default());
             }
         });
         tensor(y, (n, h + border, w + border, c))
