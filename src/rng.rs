@@ -32,6 +32,10 @@ pub enum Purpose {
     HoldBack = 9,
     /// The sample of a sweep's points; the index is the point's.
     Sweep = 10,
+    /// Which image of a training batch is mixed with which.
+    Mix = 11,
+    /// Which images of `data.extra` a training batch has.
+    Extra = 12,
 }
 
 /// The generator at the given coordinates.

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use runner::attacks::AttackKind;
-use runner::data::{Images, KINDS};
+use runner::data::{AugmentationKind, Images, KINDS};
 use runner::experiment::{plan, sections};
 use runner::models;
 use runner::spec::{Key, Request};
@@ -136,20 +136,42 @@ fn attacks() -> String {
     table(&heading, rows)
 }
 
+/// The settings of a choice, in one cell.
+fn settings(keys: &[Key]) -> String {
+    let settings = keys.iter().map(|key| {
+        let [meaning, default] = meaning(key.doc);
+        let default = match default.starts_with("required") {
+            true => default,
+            false => format!("default {default}"),
+        };
+        format!("`{}`: {meaning}; {default}", key.name)
+    });
+    settings.collect::<Vec<_>>().join(". ")
+}
+
 fn objectives() -> String {
     let rows = ObjectiveKind::NAMES.iter().map(|name| {
         let kind = ObjectiveKind::from_name(name).unwrap();
-        let settings = kind.keys().iter().map(|key| {
-            let [meaning, default] = meaning(key.doc);
-            let default = match default.starts_with("required") {
-                true => default,
-                false => format!("default {default}"),
-            };
-            format!("`{}`: {meaning}; {default}", key.name)
-        });
-        vec![code(name), settings.collect::<Vec<_>>().join(". ")]
+        vec![code(name), settings(kind.keys())]
     });
     table(&["objective", "its settings"], rows)
+}
+
+fn augmentations() -> String {
+    let rows = AugmentationKind::NAMES.iter().map(|name| {
+        let kind = AugmentationKind::from_name(name).unwrap();
+        let [about, paper] = kind.about();
+        vec![
+            code(name),
+            about.to_owned(),
+            paper.to_owned(),
+            settings(kind.keys()),
+        ]
+    });
+    table(
+        &["augmentation", "what it does", "paper", "its settings"],
+        rows,
+    )
 }
 
 /// The architectures that one line describes in one row.
@@ -233,6 +255,7 @@ fn parts() -> BTreeMap<String, String> {
     let mut parts = BTreeMap::from([
         ("attacks".to_owned(), attacks()),
         ("settings of attacks".to_owned(), attack_settings()),
+        ("augmentations".to_owned(), augmentations()),
         ("objectives".to_owned(), objectives()),
         ("architectures".to_owned(), architectures()),
         ("layers".to_owned(), layers()),

@@ -1,6 +1,7 @@
 //! A run that is killed again and again ends with the weights and the rows of one that never was.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -218,6 +219,45 @@ fn a_killed_grad_align_training_ends_the_same() {
         "epochs = 1\nobjective = { kind = \"grad-align\", lambda = 0.2 }",
     ) + "[attack]\nkind = \"fgsm\"\nepsilon = 0.1\n";
     compare(&spec, &[150, 300, 450]);
+}
+
+/// Extra images in a file as numpy writes it, each of one shade.
+fn extra(path: &Path) {
+    let array = |descr: &str, shape: &str, bytes: &[u8]| {
+        let header =
+            format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
+        let length = (header.len() as u16).to_le_bytes();
+        [b"\x93NUMPY\x01\0", &length[..], header.as_bytes(), bytes].concat()
+    };
+    let images: Vec<u8> = (0..50).flat_map(|image| [image * 5; 784]).collect();
+    let labels: Vec<u8> = (0..50).map(|image| image % 10).collect();
+    let mut zip = zip::ZipWriter::new(fs::File::create(path).unwrap());
+    let stored =
+        zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    for (name, bytes) in [
+        ("image.npy", array("|u1", "(50, 28, 28, 1)", &images)),
+        ("label.npy", array("|u1", "(50,)", &labels)),
+    ] {
+        zip.start_file(name, stored).unwrap();
+        zip.write_all(&bytes).unwrap();
+    }
+    zip.finish().unwrap();
+}
+
+/// Everything that is drawn for a batch and not for an image: partners of images that are mixed, extra images.
+#[test]
+fn a_killed_training_on_mixed_and_extra_images_ends_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("extra.npz");
+    extra(&file);
+    let data = format!(
+        "kind = \"digits\"\nextra = {{ file = {:?}, fraction = 0.4 }}\naugment = [\"random-crop\", \"random-erasing\", \
+         {{ kind = \"cutout\", size = 6 }}, \"cutmix\"]",
+        file.display().to_string()
+    );
+    let spec = LENET.replace("kind = \"digits\"", &data);
+    compare(&spec, &[60, 120, 250, 400]);
+    compare(&spec.replace("\"cutmix\"", "\"mixup\""), &[100, 200, 400]);
 }
 
 #[test]

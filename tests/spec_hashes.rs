@@ -60,6 +60,12 @@ const SPECS: &[(&str, &str, &str)] = &[
          train = { epochs = 1, awp = { gamma = 0.01 }, average = { kind = \"ema\", decay = 0.9 } }\n",
         "00000000",
     ),
+    (
+        "train-augment",
+        "task = \"train\"\ndata = { kind = \"shapes\", augment = [\"random-crop\", \"horizontal-flip\"] }\n\
+         model.arch = \"resnet18\"\noptimizer.lr = 0.1\ntrain.epochs = 1\n",
+        "2e37f498",
+    ),
 ];
 
 fn planned(name: &str, text: &str, overrides: &[&str]) -> PlannedRun {

@@ -136,6 +136,7 @@ fn batch(images: Tensor, labels: &[u32]) -> Batch {
         images,
         label_values: labels.to_vec(),
         indices: (0..labels.len()).collect(),
+        mixed: None,
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 
-use super::{Dataset, Pixels};
+use super::{Dataset, Extra, Pixels};
 use crate::Result;
 use crate::ops::device::is_queue;
 
@@ -16,6 +16,8 @@ pub struct DeviceDataset {
     pub(super) device: Device,
     /// In the memory of such a device: all pixels `(examples, values of an image)`, u8 or f32 as in the set.
     pub(super) pixels: Option<Tensor>,
+    /// Further images, of which training batches have a share.
+    pub(super) extra: Option<Arc<Extra>>,
 }
 
 impl DeviceDataset {
@@ -36,6 +38,7 @@ impl DeviceDataset {
             dataset,
             device: device.clone(),
             pixels,
+            extra: None,
         })
     }
 
@@ -45,6 +48,18 @@ impl DeviceDataset {
             dataset,
             device: Device::Cpu,
             pixels: None,
+            extra: None,
+        }
+    }
+
+    /// A data set whose training batches, wanted on `device`, have a share of further images. Those are read where they lie,
+    /// so that batches are put together on the host.
+    pub fn with_extra(dataset: Arc<Dataset>, device: &Device, extra: Extra) -> Self {
+        Self {
+            dataset,
+            device: device.clone(),
+            pixels: None,
+            extra: Some(Arc::new(extra)),
         }
     }
 

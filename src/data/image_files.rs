@@ -66,6 +66,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::data::augment::{HorizontalFlip, RandomCrop};
     use crate::data::image_folder::read;
     use crate::data::{
         Augmentation, Dataset, Description, DeviceDataset, IMAGE_FOLDER, Loader, Pixels, Source,
@@ -114,7 +115,10 @@ mod tests {
 
     fn batches(set: &Dataset, epoch: u64) -> Vec<(Vec<usize>, Vec<f32>)> {
         let placed = DeviceDataset::on_cpu(Arc::new(set.clone()));
-        let augment = [Augmentation::RANDOM_CROP, Augmentation::HorizontalFlip];
+        let augment = [
+            Augmentation::RandomCrop(RandomCrop { padding: 4 }),
+            Augmentation::HorizontalFlip(HorizontalFlip {}),
+        ];
         let loader = Loader::train(&placed, 4, &augment, 5, epoch, 1).unwrap();
         let evaluation = Loader::eval(&placed, 3).unwrap();
         let flat = |batch: Result<crate::data::Batch>| {

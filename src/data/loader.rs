@@ -1,7 +1,10 @@
 //! Batches of a data set, prepared one step ahead in a background thread.
 
-use super::{Augmentation, Dataset, DeviceDataset, Pixels, augment};
-use crate::ops::augment::{Window, crop_flip, crop_flip_image};
+use super::augment::{self, Drawn, Phase};
+use super::{Augmentation, Dataset, DeviceDataset, Extra, Mixed, Pixels};
+use crate::ops::augment::{
+    Blend, Overlay, Window, crop_flip, crop_flip_image, overlay, overlay_images,
+};
 use crate::rng::{Purpose, stream};
 use crate::{Error, Result};
 use candle_core::Tensor;
@@ -19,10 +22,12 @@ const PREFETCHED: usize = 2;
 pub struct Batch {
     /// f32 (N, C, H, W), intensities in [0, 1].
     pub images: Tensor,
-    /// The class of each example.
+    /// The class of each example; of one that was mixed with another, the class that has the larger share.
     pub label_values: Vec<u32>,
-    /// The position of each example in the data set.
+    /// The position of each example in the data set; extra images are counted on from its end.
     pub indices: Vec<usize>,
+    /// The other class of each example, where images were mixed in pairs.
+    pub mixed: Option<Mixed>,
 }
 
 /// A batch on the host, as the background thread hands it over.
@@ -30,12 +35,13 @@ struct Prepared {
     images: Images,
     labels: Vec<u32>,
     indices: Vec<usize>,
+    mixed: Option<Mixed>,
 }
 
 /// The images of a batch: their pixels, or how the device takes them out of the set that lies there.
 enum Images {
     Pixels(Vec<f32>),
-    Windows(Vec<Window>),
+    Windows(Vec<Window>, Option<Vec<Overlay>>),
 }
 
 /// Deals out one pass over a data set; the last batch may be smaller.
@@ -54,7 +60,8 @@ impl Loader {
     /// The batches of a training epoch from number `first_batch` (from 0) on.
     ///
     /// The order is a function of `seed` and `epoch`, the augmentation of an example one of `seed`, `epoch` and its
-    /// index: an epoch taken up at `first_batch` goes on as if it had never been left.
+    /// index: an epoch taken up at `first_batch` goes on as if it had never been left. With extra images an epoch has as many
+    /// examples as without, and the set's own come in its order until they have their share.
     pub fn train(
         placed: &DeviceDataset,
         batch_size: usize,
@@ -67,6 +74,7 @@ impl Loader {
         let recipe = Recipe {
             dataset: Arc::clone(&placed.dataset),
             pixels: placed.pixels.is_none(),
+            extra: placed.extra.clone(),
             order,
             batch_size,
             padding: augment::padding(augmentations)?,
@@ -83,6 +91,7 @@ impl Loader {
         let recipe = Recipe {
             dataset: Arc::clone(&placed.dataset),
             pixels: placed.pixels.is_none(),
+            extra: None,
             order,
             batch_size,
             augment: Vec::new(),
@@ -137,17 +146,22 @@ impl Loader {
                 let shape = (prepared.labels.len(), channels, height, width);
                 Tensor::from_slice(pixels, shape, &self.placed.device)?
             }
-            Images::Windows(windows) => {
+            Images::Windows(windows, overlays) => {
                 let pixels = self.placed.pixels.as_ref().ok_or_else(|| {
                     Error::failed("windows of a data set that does not lie on the device")
                 })?;
-                crop_flip(pixels, windows, self.placed.dataset.shape, self.padding)?
+                let images = crop_flip(pixels, windows, self.placed.dataset.shape, self.padding)?;
+                match overlays {
+                    Some(overlays) => overlay(&images, overlays)?,
+                    None => images,
+                }
             }
         };
         Ok(Batch {
             images,
             label_values: prepared.labels,
             indices: prepared.indices,
+            mixed: prepared.mixed,
         })
     }
 }
@@ -159,11 +173,11 @@ impl Iterator for Loader {
         if self.next == self.batches {
             return None;
         }
-        let Some(Ok(prepared)) = self.receiver.as_ref().map(Receiver::recv) else {
-            self.next = self.batches;
-            return Some(Err(Error::failed(
+        let prepared = match self.receiver.as_ref().map(Receiver::recv) {
+            Some(Ok(prepared)) => prepared,
+            _ => Err(Error::failed(
                 "the data loader's thread ended before the epoch did; this is a defect of the program, report it",
-            )));
+            )),
         };
         self.next += 1;
         let batch = prepared.and_then(|prepared| self.upload(prepared));
@@ -197,6 +211,7 @@ struct Recipe {
     dataset: Arc<Dataset>,
     /// Whether pixels are wanted, or windows of a set that lies where the batches go.
     pixels: bool,
+    extra: Option<Arc<Extra>>,
     order: Vec<usize>,
     batch_size: usize,
     augment: Vec<Augmentation>,
@@ -208,31 +223,65 @@ struct Recipe {
 impl Recipe {
     fn produce(&self, first_batch: usize, sender: &SyncSender<Result<Prepared>>) {
         let mut scratch = Vec::new();
-        for indices in self.order.chunks(self.batch_size).skip(first_batch) {
-            let prepared = self.prepare(indices, &mut scratch);
-            let is_last = prepared.is_err();
-            if sender.send(prepared).is_err() || is_last {
+        for number in first_batch..self.order.len().div_ceil(self.batch_size) {
+            let prepared = self.prepare(number, &mut scratch);
+            let failed = prepared.is_err();
+            if sender.send(prepared).is_err() || failed {
                 return;
             }
         }
     }
 
-    fn prepare(&self, indices: &[usize], scratch: &mut Vec<f32>) -> Result<Prepared> {
-        let windows = indices.iter().map(|&index| {
+    /// The examples of a batch, by number: positions in the set, and extra images counted on from its end.
+    fn indices(&self, number: usize) -> Vec<usize> {
+        let all = self.order.len();
+        let size = self.batch_size.min(all - number * self.batch_size);
+        let share = |size| self.extra.as_ref().map_or(0, |extra| extra.of_batch(size));
+        let first = number * (self.batch_size - share(self.batch_size));
+        let mut indices = self.order[first..first + size - share(size)].to_vec();
+        if let Some(extra) = &self.extra {
+            let drawn = extra.draw(size, self.seed, self.epoch, number as u64);
+            indices.extend(drawn.into_iter().map(|index| all + index));
+        }
+        indices
+    }
+
+    /// The extra image that an index stands for, and its number.
+    fn extra(&self, index: usize) -> Option<(&Extra, usize)> {
+        let number = index.checked_sub(self.dataset.len())?;
+        Some((self.extra.as_deref()?, number))
+    }
+
+    fn prepare(&self, number: usize, scratch: &mut Vec<f32>) -> Result<Prepared> {
+        let indices = self.indices(number);
+        let shape = self.dataset.shape;
+        let drawn = indices.iter().map(|&index| {
             let mut rng = stream(self.seed, Purpose::Augment, self.epoch, 0, index as u64);
-            augment::draw(&self.augment, index, &mut rng)
+            Drawn::new(&self.augment, index, shape, &mut rng)
         });
+        let (windows, overlays) = self.overlays(number, drawn.collect());
+        let labels = indices.iter().map(|&index| match self.extra(index) {
+            Some((extra, number)) => extra.label(number),
+            None => Ok(self.dataset.labels[index]),
+        });
+        let mut labels: Vec<u32> = labels.collect::<Result<_>>()?;
+        let mixed = match self.augment.iter().any(|one| one.mixes()) {
+            true => Some(Mixed::of(&mut labels, overlays.iter().flatten(), shape)),
+            false => None,
+        };
         let images = if self.pixels {
             let size = self.dataset.image_len();
             let mut pixels = vec![0.0; indices.len() * size];
             let fill = |scratch: &mut Vec<f32>, image: &mut [f32], window: Window| {
-                self.dataset.image_f32(window.index, image)?;
-                crop_flip_image(image, self.dataset.shape, window, self.padding, scratch);
+                match self.extra(window.index) {
+                    Some((extra, number)) => extra.image_f32(number, image)?,
+                    None => self.dataset.image_f32(window.index, image)?,
+                }
+                crop_flip_image(image, shape, window, self.padding, scratch);
                 Ok(())
             };
             if matches!(self.dataset.pixels, Pixels::Files(_)) {
                 // Decoding takes long: all threads share it. The first fault in the batch is the one reported.
-                let windows: Vec<Window> = windows.collect();
                 let images = pixels.par_chunks_exact_mut(size).zip(windows);
                 let faults = images.map_init(Vec::new, |scratch, (image, window)| {
                     fill(scratch, image, window).err()
@@ -245,18 +294,42 @@ impl Recipe {
                     fill(scratch, image, window)?;
                 }
             }
+            overlay_images(&mut pixels, shape, overlays.as_deref().unwrap_or_default());
             Images::Pixels(pixels)
         } else {
-            Images::Windows(windows.collect())
+            Images::Windows(windows, overlays)
         };
         Ok(Prepared {
             images,
-            labels: indices
-                .iter()
-                .map(|&index| self.dataset.labels[index])
-                .collect(),
-            indices: indices.to_vec(),
+            labels,
+            indices,
+            mixed,
         })
+    }
+
+    /// What was drawn for the images of a batch, by number, in two steps: windows, and what is laid over them where the list
+    /// does such a thing. Images that are mixed have as partners those of a random permutation of the batch.
+    fn overlays(&self, number: usize, drawn: Vec<Drawn>) -> (Vec<Window>, Option<Vec<Overlay>>) {
+        let windows = drawn.iter().map(|drawn| drawn.window).collect();
+        if self.augment.iter().all(|one| one.phase() == Phase::Place) {
+            return (windows, None);
+        }
+        let mut partners: Vec<usize> = (0..drawn.len()).collect();
+        partners.shuffle(&mut stream(
+            self.seed,
+            Purpose::Mix,
+            self.epoch,
+            number as u64,
+            0,
+        ));
+        let overlays = drawn
+            .into_iter()
+            .zip(partners)
+            .map(|(drawn, partner)| Overlay {
+                holes: drawn.holes,
+                blend: drawn.mixing.map(|(area, own)| Blend { partner, area, own }),
+            });
+        (windows, Some(overlays.collect()))
     }
 }
 

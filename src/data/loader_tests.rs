@@ -2,10 +2,14 @@
 
 use super::*;
 use crate::data::Pixels;
+use crate::data::augment::{CutMix, Cutout, HorizontalFlip, Mixup, RandomCrop, RandomErasing};
 use crate::ops::card::host::on_host;
 use proptest::prelude::*;
 
-const AUGMENT: [Augmentation; 2] = [Augmentation::RANDOM_CROP, Augmentation::HorizontalFlip];
+const AUGMENT: [Augmentation; 2] = [
+    Augmentation::RandomCrop(RandomCrop { padding: 4 }),
+    Augmentation::HorizontalFlip(HorizontalFlip {}),
+];
 
 fn set(count: usize) -> Arc<Dataset> {
     Arc::new(Dataset {
@@ -37,17 +41,33 @@ fn collect(loader: Loader) -> Collected {
 }
 
 fn epoch(count: usize, batch: usize, seed: u64, epoch: u64, first: usize) -> Collected {
-    collect(
-        Loader::train(
-            &DeviceDataset::on_cpu(set(count)),
-            batch,
-            &AUGMENT,
-            seed,
-            epoch,
-            first,
-        )
-        .unwrap(),
-    )
+    let placed = DeviceDataset::on_cpu(set(count));
+    collect(Loader::train(&placed, batch, &AUGMENT, seed, epoch, first).unwrap())
+}
+
+/// Everything that there is, with one of the two that mix.
+fn all_of(mixing: Augmentation) -> Vec<Augmentation> {
+    let holes = [
+        Augmentation::Cutout(Cutout {
+            size: 2,
+            value: 0.5,
+        }),
+        Augmentation::RandomErasing(RandomErasing {
+            probability: 0.5,
+            scale: [0.1, 0.4],
+            ratio: [0.5, 2.0],
+            value: 0.0,
+        }),
+    ];
+    AUGMENT.into_iter().chain(holes).chain([mixing]).collect()
+}
+
+fn mixing() -> [Augmentation; 2] {
+    let (alpha, probability) = (1.0, 0.75);
+    [
+        Augmentation::Mixup(Mixup { alpha, probability }),
+        Augmentation::CutMix(CutMix { alpha, probability }),
+    ]
 }
 
 #[test]
@@ -168,4 +188,71 @@ fn a_set_on_a_card_gives_the_batches_of_the_cpu() {
         let loader = Loader::train(&placed, 5, &AUGMENT, 3, 1, 0).unwrap();
         assert_eq!(collect(loader), expected);
     });
+}
+
+/// Pixels are the weighted mean of two images of the batch, and the weights are those of the labels.
+#[test]
+fn labels_are_mixed_as_the_images_are() {
+    // Images of one colour, which is the label's: the mean of a mixed image tells the shares of its labels.
+    let count = 24;
+    let labels: Vec<u32> = (0..count).map(|index| index % 10).collect();
+    let set = Arc::new(Dataset {
+        shape: [1, 8, 8],
+        pixels: Pixels::U8(
+            labels
+                .iter()
+                .flat_map(|&label| [25 * label as u8; 64])
+                .collect(),
+        ),
+        names: vec![String::new(); labels.len()],
+        labels,
+        classes: vec![String::new(); 10],
+    });
+    for mixing in mixing() {
+        let list = [mixing];
+        let placed = DeviceDataset::on_cpu(Arc::clone(&set));
+        let (mut mixed_images, mut swapped) = (0, 0);
+        for epoch in 0..4 {
+            for batch in Loader::train(&placed, 8, &list, 5, epoch, 0).unwrap() {
+                let batch = batch.unwrap();
+                let mixed = batch.mixed.as_ref().unwrap();
+                for (position, image) in flat(&batch).chunks_exact(64).enumerate() {
+                    let colour = |label: u32| f64::from(label) * 25.0 / 255.0;
+                    let weight = mixed.weights[position];
+                    assert!((0.0..=0.5).contains(&weight));
+                    let label = batch.label_values[position];
+                    let expected =
+                        (1.0 - weight) * colour(label) + weight * colour(mixed.others[position]);
+                    let mean = image.iter().map(|&v| f64::from(v)).sum::<f64>() / 64.0;
+                    assert!((mean - expected).abs() < 1e-6, "{mean} {expected}");
+                    mixed_images += usize::from(weight > 0.0);
+                    swapped += usize::from(label != set.labels[batch.indices[position]]);
+                }
+            }
+        }
+        assert!(mixed_images > 40 && swapped > 0, "{mixed_images} {swapped}");
+    }
+}
+
+#[test]
+fn everything_together_is_the_same_on_a_card_and_after_a_resume() {
+    for mixing in mixing() {
+        let list = all_of(mixing);
+        let whole = |placed: &DeviceDataset, first| {
+            let loader = Loader::train(placed, 5, &list, 3, 1, first).unwrap();
+            let batches = loader.map(|batch| batch.unwrap());
+            batches
+                .map(|batch| (flat(&batch), batch.label_values, batch.mixed.unwrap()))
+                .collect::<Vec<_>>()
+        };
+        let expected = whole(&DeviceDataset::on_cpu(set(23)), 0);
+        let pixels = expected.iter().flat_map(|batch| &batch.0);
+        assert!(pixels.clone().all(|pixel| (0.0..=1.0).contains(pixel)));
+        let placed = DeviceDataset::on_cpu(set(23));
+        assert_eq!(whole(&placed, 2)[..], expected[2..]);
+        on_host(|| {
+            let placed = DeviceDataset::new(set(23), &candle_core::Device::Cpu).unwrap();
+            assert_eq!(whole(&placed, 0), expected);
+        });
+    }
 }

@@ -16,6 +16,7 @@ pub mod dataset;
 pub mod description;
 mod device_dataset;
 pub mod download;
+pub mod extra;
 mod generated;
 mod idx;
 mod image_file;
@@ -23,6 +24,8 @@ mod image_files;
 mod load;
 pub mod loader;
 mod matlab;
+mod mixed;
+mod npy;
 pub mod png;
 mod section;
 mod sets;
@@ -51,12 +54,14 @@ kinds! {
 }
 
 pub use adversarial::{Expected, read_adversarial};
-pub use augment::Augmentation;
+pub use augment::{Augmentation, AugmentationKind};
 pub use dataset::{Dataset, Pixels};
 pub use description::Description;
 pub use device_dataset::DeviceDataset;
+pub use extra::Extra;
 pub use image_files::ImageFiles;
 pub use load::{classes, files, load};
 pub use loader::{Batch, Loader};
-pub use section::{AugmentKind, DataSpec, ImagesRef, Normalize};
+pub use mixed::Mixed;
+pub use section::{DataSpec, ExtraSpec, ImagesRef, Normalize};
 pub use source::{DataKind, Drawing, Format, Images, Source, Split, Statistics};

@@ -5,9 +5,8 @@ use std::path::PathBuf;
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::choice::{choices, one_of};
-use crate::data::{DataKind, KINDS, Split};
-use crate::spec::range::{Count, Pair};
+use crate::data::{Augmentation, DataKind, KINDS, Split, augment};
+use crate::spec::range::{Count, InnerShare, Pair};
 use crate::spec::section::{cap, section};
 use crate::spec::stage_ref::StageRef;
 use crate::spec::task::TaskKind;
@@ -23,13 +22,42 @@ pub enum ImagesRef {
     File(PathBuf),
 }
 
-choices! {
-    /// Random changes of training images.
-    AugmentKind {
-        /// A window of the image's size, anywhere on the image padded by 4 zero pixels per side.
-        RandomCrop = "random-crop",
-        /// Mirrored left to right, every second time.
-        HorizontalFlip = "horizontal-flip",
+/// Further training images.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ExtraSpec {
+    /// Relative to the working directory.
+    pub file: PathBuf,
+    /// Their share of each batch, in (0, 1).
+    pub fraction: f64,
+}
+
+impl ExtraSpec {
+    /// That of the papers for CIFAR-10 and a million generated images.
+    const FRACTION: f64 = 0.7;
+}
+
+impl<'de> Deserialize<'de> for ExtraSpec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, deny_unknown_fields)]
+        enum Written {
+            File(PathBuf),
+            Table {
+                file: PathBuf,
+                fraction: Option<InnerShare>,
+            },
+        }
+        let (file, fraction) = match Written::deserialize(deserializer) {
+            Ok(Written::File(file)) => (file, None),
+            Ok(Written::Table { file, fraction }) => (file, fraction),
+            Err(_) => {
+                return Err(de::Error::custom(
+                    "a .npz file in quotes, or { file = \"...\", fraction = 0.7 } with the share of each batch in (0, 1)",
+                ));
+            }
+        };
+        let fraction = fraction.map_or(Self::FRACTION, InnerShare::get);
+        Ok(Self { file, fraction })
     }
 }
 
@@ -130,8 +158,12 @@ section! {
         /// Length that the shorter side of each image of an image-folder is scaled to, as by torchvision's Resize; the middle of
         /// `image_size` is then cut out of it, as by CenterCrop; default: images have their size already.
         resize: Option<usize> [optional as Count],
-        /// Random changes of training images, any of "random-crop", "horizontal-flip"; default none.
-        augment: Vec<AugmentKind> [or Vec::new()],
+        /// Random changes of training images in order, each a name, as in ["random-crop", "horizontal-flip"], or a table with
+        /// settings, as in { kind = "cutout", size = 16 }; default none.
+        augment: Vec<Augmentation> [by augment::read, identity augment::identity],
+        /// Further training images, a .npz file with `image` and `label`, or { file = "...", fraction = ... } with their share of each
+        /// batch, 0.7 where it is not said; default none.
+        extra: Option<ExtraSpec> [optional],
         /// Normalisation inside the model: "none", the customary one of a kind of data by its name, as in "cifar10", or
         /// { mean = [...], std = [...] }; default "none".
         normalize: Normalize [or Normalize::None],
@@ -193,6 +225,7 @@ section! {
         }
         if !fields.task_is(&[TaskKind::Train, TaskKind::AdversarialTrain]) {
             fields.idle("augment", &mut augment, Vec::new(), "only training augments images");
+            fields.idle("extra", &mut extra, None, "only training reads it");
             fields.idle("train_limit", &mut train_limit, None, "only training reads the training images");
             fields.idle("validation", &mut validation, None, "only training reads the training images");
             let why = "only training takes steps, and data.eval_batch_size says how large other batches are";
@@ -202,13 +235,15 @@ section! {
             // Without it, the other one has its value by now.
             batch_size = batch_size.map(|_| BATCH_SIZE);
         }
+        if let (Some(Some(extra)), Some(size)) = (&extra, batch_size)
+            && size as f64 * extra.fraction < 1.0
+        {
+            fields.fault("extra", &format!(
+                "a fraction of {} of a batch of {size} is no image; expected a larger fraction or data.batch_size", extra.fraction
+            ));
+        }
         if !fields.task_is(&[TaskKind::Evaluate]) && fields.is_written("adversarial") {
             fields.fault("adversarial", "only the task evaluate judges on images that were made before");
-        }
-        if let Some(kinds) = &augment
-            && kinds.iter().enumerate().any(|(location, kind)| kinds[..location].contains(kind))
-        {
-            fields.fault("augment", &format!("expected each of {} at most once", one_of(AugmentKind::NAMES)));
         }
     }
 }

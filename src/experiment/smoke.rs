@@ -24,6 +24,14 @@ pub(crate) fn shrink(spec: &mut ExperimentSpec) -> Vec<String> {
             spec.provenance
                 .insert(format!("{prefix}{key}"), "--smoke".into());
         }
+        if let Some(file) = forgo_extra(stage) {
+            let key = format!("{prefix}data.extra");
+            remarks.push(format!(
+                "--smoke: {key}: {} is not there, no further images are used",
+                file.display()
+            ));
+            spec.provenance.insert(key, "--smoke".into());
+        }
         for (key, file) in forgo_weights(stage) {
             let key = format!("{prefix}{key}");
             remarks.push(format!(
@@ -34,6 +42,13 @@ pub(crate) fn shrink(spec: &mut ExperimentSpec) -> Vec<String> {
         }
     }
     remarks
+}
+
+/// Leaves out the file of extra images where it is not there; returns it.
+fn forgo_extra(stage: &mut StageSpec) -> Option<PathBuf> {
+    let extra = &mut stage.task.data_mut()?.extra;
+    let gone = extra.take_if(|extra| !extra.file.exists())?;
+    Some(gone.file)
 }
 
 /// Leaves out the files of weights that are not there; returns the keys and the files.

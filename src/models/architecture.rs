@@ -9,6 +9,7 @@ use super::preset::{LinbpUse, Preset};
 use super::sequential::Layer;
 use super::stem::Stem;
 use crate::Result;
+use crate::data::Statistics;
 use crate::nn::{Builder, Module};
 use crate::ops::activation::Activation;
 use crate::ops::image::Normalize;
@@ -31,6 +32,8 @@ pub struct Architecture {
     pub pattern: Option<Pattern>,
     /// Where the names are those of files, what is asked of these.
     pub(super) file: Option<FromFile>,
+    /// What its images are standardised by where `data.normalize` says nothing else; none: not at all.
+    pub standardised: Option<Statistics>,
     /// What `model.stem` chooses from, the default first; nothing where there is no choice.
     pub stems: &'static [Stem],
     /// The hidden widths unless `model.widths` gives others, where that has an effect.
@@ -89,6 +92,7 @@ impl Architecture {
             image: [3, 32, 32],
             pattern: None,
             file: None,
+            standardised: None,
             stems: &[],
             widths: None,
             linbp_train: linbp,
@@ -103,6 +107,15 @@ impl Architecture {
     /// Whether it is described by a file, and comes with weights.
     pub fn has_weights(&self) -> bool {
         self.file.is_some()
+    }
+
+    /// What stands before the network of `config`: its own standardisation, unless the config has another.
+    pub(super) fn normalize(&self, config: &ModelConfig) -> Option<Normalize> {
+        let own = self.standardised.map(|own| Normalize {
+            mean: own.mean.to_vec(),
+            std: own.std.to_vec(),
+        });
+        config.normalize.clone().or(own)
     }
 
     /// The activations that LinBP makes linear by default in one of its uses.
@@ -135,6 +148,7 @@ pub struct ModelConfig {
     pub activation: Option<Activation>,
     /// The stem, where the family has several; none: the default one.
     pub stem: Option<Stem>,
+    /// What stands before the network; none: the architecture's own standardisation, where it has one.
     pub normalize: Option<Normalize>,
     /// Seed of the initial weights.
     pub seed: u64,

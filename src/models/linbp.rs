@@ -119,6 +119,7 @@ mod tests {
                 "features.17.conv.0.2 features.17.conv.1.2 features.18.2",
             ),
             ("wide_resnet28_10", "relu"),
+            ("dm_wide_resnet28_10", "relu"),
             (
                 "preact_resnet18",
                 "layer4.0.relu1 layer4.0.relu2 layer4.1.relu1 layer4.1.relu2 relu",

@@ -30,6 +30,7 @@ families! {
     resnet,
     densenet,
     wide_resnet,
+    dm_resnet,
     cifar_resnet,
     preact_resnet,
     sequential,
@@ -44,7 +45,7 @@ pub(crate) use linbp_section::NO_GRADIENTS;
 pub use linbp_section::{LayersByUse, LinbpSpec, LinbpVariant};
 pub use origin::{Origin, check_layers, stem_of_weights};
 pub use preset::LinbpUse;
-pub use registry::{Arch, adapt, all, build, dropout, names, outline, patterns};
+pub use registry::{Arch, adapt, all, build, dropout, names, normalize, outline, patterns};
 pub use section::{ModelSpec, Moment, Rectifier, WeightsRef};
 pub use sequential::{LAYER_KINDS, Layer, LayerKind, layers_as_text, layers_outputs};
 pub use stem::Stem;

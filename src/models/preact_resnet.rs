@@ -1,8 +1,9 @@
 //! Pre-activation ResNet (He et al., arXiv 1603.05027) for 32x32 images: batch norm and ReLU before each convolution, and
 //! a shortcut's 1x1 convolution starts from the activated input. Tensors are named as in kuangliu/pytorch-cifar, whose
 //! network ends in the last addition; that of the paper and of robust training (fast_adversarial, robust_overfitting)
-//! has a batch norm, `bn`, and a ReLU after it. Published code also knows a shortcut that starts from the input before its
-//! activation: tensors do not tell, and such weights answer wrongly here.
+//! has a batch norm, `bn`, and a ReLU after it. RobustBench's `PreActBlockV2` is the same block; its `PreActBlock` has a
+//! shortcut that starts from the input before its activation. Tensors do not tell, and weights of the one answer wrongly in
+//! the other.
 
 use super::architecture::{Architecture, Define, ModelConfig};
 use super::preset::Preset;
@@ -21,15 +22,45 @@ pub(super) const ARCHITECTURES: &[Architecture] = &[
         "pre-activation residual network with a batch norm and ReLU at its end, as robust training uses it",
         // Every ReLU of the last stage and the final one; there is no published choice.
         Preset::Globs(&["layer4.*", "relu"]),
-        |b, c, _| define(b, c, [2, 2, 2, 2], true),
+        |b, c, _| define(b, c, [2, 2, 2, 2], WITH_NORM),
     ),
     preact(
         "preact_resnet18_kuangliu",
         "the same without the batch norm and ReLU at its end, as in kuangliu/pytorch-cifar",
         Preset::Globs(&["layer4.*"]),
-        |b, c, _| define(b, c, [2, 2, 2, 2], false),
+        |b, c, _| define(b, c, [2, 2, 2, 2], KUANGLIU),
+    ),
+    preact(
+        "preact_resnet18_raw_shortcut",
+        "the same with shortcuts that start from the input before its activation, as in RobustBench's PreActResNet of PreActBlock",
+        Preset::Globs(&["layer4.*"]),
+        |b, c, _| define(b, c, [2, 2, 2, 2], RAW_SHORTCUT),
     ),
 ];
+
+/// What tells the networks of this form apart.
+#[derive(Clone, Copy)]
+struct Form {
+    /// Whether a batch norm and a ReLU follow the last block.
+    normed: bool,
+    /// Whether shortcuts start from the activated input.
+    activated: bool,
+}
+
+const WITH_NORM: Form = Form {
+    normed: true,
+    activated: true,
+};
+
+const KUANGLIU: Form = Form {
+    normed: false,
+    activated: true,
+};
+
+const RAW_SHORTCUT: Form = Form {
+    normed: false,
+    activated: false,
+};
 
 const fn preact(
     name: &'static str,
@@ -62,11 +93,13 @@ impl Layer {
     }
 }
 
-/// `branch(x) + x`; where the shape changes, both start from the activated input.
+/// `branch(x) + x`; where the shape changes, a convolution takes the place of the second `x`.
 struct Residual {
     first: Layer,
     second: Layer,
     shortcut: Option<Conv2d>,
+    /// Whether that convolution starts from the activated input.
+    activated: bool,
 }
 
 impl Module for Residual {
@@ -77,7 +110,8 @@ impl Module for Residual {
         let y = second.norm.forward_act(tape, &y, &second.relu)?;
         let y = second.conv.forward(tape, &y)?;
         match &self.shortcut {
-            Some(shortcut) => add(tape, &shortcut.forward(tape, &activated)?, &y),
+            Some(shortcut) if self.activated => add(tape, &shortcut.forward(tape, &activated)?, &y),
+            Some(shortcut) => add(tape, &shortcut.forward(tape, x)?, &y),
             None => add(tape, x, &y),
         }
     }
@@ -90,12 +124,12 @@ struct PreActResNet {
     linear: Linear,
 }
 
-/// `blocks`: how many each of the four stages has; `normed`: whether a batch norm and a ReLU follow the last one.
+/// `blocks`: how many each of the four stages has.
 fn define(
     b: &Builder,
     config: &ModelConfig,
     blocks: [usize; 4],
-    normed: bool,
+    form: Form,
 ) -> Result<Box<dyn Module>> {
     let stem = conv(&b.pp("conv1"), config.image[0], 64, 3, 1)?;
     let mut layers = Vec::new();
@@ -112,11 +146,12 @@ fn define(
                     1 => None,
                     _ => Some(conv(&b.pp("shortcut").pp(0), c_in, c_out, 1, stride)?),
                 },
+                activated: form.activated,
             });
             c_in = c_out;
         }
     }
-    let last = match normed {
+    let last = match form.normed {
         true => Some((
             batch_norm2d(&b.pp("bn"), c_in)?,
             b.activation("relu", Activation::Relu),

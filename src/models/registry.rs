@@ -8,6 +8,7 @@ use candle_core::Tensor;
 
 use super::architecture::{Architecture, Form, ModelConfig, Pattern};
 use crate::nn::{Builder, Module, Network};
+use crate::ops::image::Normalize;
 use crate::{Error, Result};
 
 /// The classes that an architecture is described for.
@@ -109,9 +110,14 @@ pub fn build(arch: &str, config: &ModelConfig) -> Result<Network> {
         config.seed,
         config.dtype,
         &config.device,
-        config.normalize.clone(),
+        arch.normalize(config),
         |b| arch.define(b, config),
     )
+}
+
+/// What the network that [`build`] makes standardises its images by, if it does.
+pub fn normalize(arch: &str, config: &ModelConfig) -> Result<Option<Normalize>> {
+    Ok(Arch::find(arch)?.normalize(config))
 }
 
 /// The same network with names and shapes but without numbers: quick to build, to be asked and not to be run.

@@ -18,7 +18,7 @@ pub(super) const ARCHITECTURES: &[Architecture] = &[Architecture {
         name: "wide_resnetD_W",
         about: "the same of depth D = 10, 16, 22, 28, .. (6n + 4) and W = 1 to 64 times the channels, as in wide_resnet34_20",
         prefix: PREFIX,
-        check: |name| parse(name).map(drop),
+        check: |name| parse(name, PREFIX).map(drop),
     }),
     ..Architecture::new(
         "wide_resnet28_10",
@@ -26,7 +26,7 @@ pub(super) const ARCHITECTURES: &[Architecture] = &[Architecture {
         "arXiv 1605.07146",
         // The final ReLU alone.
         Preset::Globs(&["relu"]),
-        |b, config, name| define(b, config, parse(name)?),
+        |b, config, name| define(b, config, parse(name, PREFIX)?),
     )
 }];
 
@@ -35,22 +35,22 @@ const PREFIX: &str = "wide_resnet";
 
 /// Convolutional layers, and the factor on channels.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Variant {
-    depth: usize,
-    width: usize,
+pub(super) struct Variant {
+    pub depth: usize,
+    pub width: usize,
 }
 
-/// The depth and width of a name that starts with [`PREFIX`]; an error says what such a name looks like.
-fn parse(name: &str) -> Result<Variant> {
+/// The depth and width of a name that starts with `prefix`; an error says what such a name looks like.
+pub(super) fn parse(name: &str, prefix: &str) -> Result<Variant> {
     let (depth, width) = name
-        .strip_prefix(PREFIX)
+        .strip_prefix(prefix)
         .and_then(|rest| rest.split_once('_'))
         .and_then(|(depth, width)| Some((depth.parse().ok()?, width.parse().ok()?)))
         .unwrap_or((0, 0));
     // Four layers stand outside the three groups, whose blocks have two each.
     if !(10..=1000).contains(&depth) || (depth - 4) % 6 != 0 || !(1..=64).contains(&width) {
         return Err(Error::spec(format!(
-            "model.arch: \"{name}\" is no wide residual network: expected {PREFIX}D_W with a depth D of 10, 16, 22, 28, \
+            "model.arch: \"{name}\" is no wide residual network: expected {prefix}D_W with a depth D of 10, 16, 22, 28, \
              .. (6n + 4, at most 1000) and a width W of 1 to 64"
         )));
     }
@@ -161,7 +161,10 @@ mod tests {
     #[test]
     fn names_carry_depth_and_width() {
         let (depth, width) = (28, 10);
-        assert_eq!(parse("wide_resnet28_10").unwrap(), Variant { depth, width });
+        assert_eq!(
+            parse("wide_resnet28_10", PREFIX).unwrap(),
+            Variant { depth, width }
+        );
         for name in [
             "wide_resnet",
             "wide_resnet28",
@@ -173,7 +176,7 @@ mod tests {
             "wide_resnet99999999999999999999999_1",
             "wide_resnet28_10_1",
         ] {
-            let fault = parse(name).unwrap_err().to_string();
+            let fault = parse(name, PREFIX).unwrap_err().to_string();
             assert!(fault.contains("expected wide_resnetD_W"), "{name}: {fault}");
         }
     }

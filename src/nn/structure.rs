@@ -7,7 +7,7 @@ use super::tape::{Tape, Var};
 use super::trace::Operation;
 use crate::Result;
 use crate::ops::image::{self, Normalize, to_channels_first, to_channels_last};
-use crate::ops::{concat, elementwise};
+use crate::ops::{concat, elementwise, pad};
 
 /// `a + b`
 pub fn add(tape: &Tape, a: &Var, b: &Var) -> Result<Var> {
@@ -62,6 +62,15 @@ pub fn more_channels(tape: &Tape, x: &Var, before: usize, after: usize) -> Resul
     });
     tape.trace(&y, [x], || vec![Operation::MoreChannels(before, after)]);
     Ok(y)
+}
+
+/// `(N, H, W, C)` with `border` rows of zeros below and columns of zeros to the right.
+pub fn pad_after(tape: &Tape, x: &Var, border: usize) -> Result<Var> {
+    let y = pad::forward(x.tensor(), border)?;
+    let id = x.id();
+    Ok(tape.record(y, id.is_some(), move |dy, gradients| {
+        gradients.add(id, Grad::new(pad::backward(dy.tensor(), border)?))
+    }))
 }
 
 /// `(N, H, W, C)` to `(N, C*H*W)` in torch's order, channel by channel, so that the weights of a following linear

@@ -30,6 +30,7 @@ pub mod length;
 pub mod linear;
 pub mod matmul;
 pub mod memory;
+pub mod pad;
 pub mod parallel;
 pub mod perturbation;
 pub mod pool;

@@ -33,6 +33,10 @@ pub fn of_stage(stage: &StageSpec, contents: &Contents) -> Result<Vec<Input>> {
         let hash = contents.of_file(path)?;
         inputs.push(Input::new("adversarial images", path, hash));
     }
+    if let (Some(extra), Some(_)) = (&spec.extra, stage.task.training()) {
+        let hash = contents.of_file(&extra.file)?;
+        inputs.push(Input::new("extra images", &extra.file, hash));
+    }
     let Some(dir) = spec.dir.as_deref().filter(|_| !spec.kind.is_generated()) else {
         return Ok(inputs);
     };

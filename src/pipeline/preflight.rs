@@ -10,7 +10,9 @@ use crate::models::{self, LinbpUse};
 use crate::models::{Arch, WeightsRef};
 use crate::nn::Network;
 use crate::run::inspect_weights;
-use crate::stage::{check_attacks, check_weights, linbp_plan, made_before, model_config};
+use crate::stage::{
+    check_attacks, check_mixing, check_weights, extra, linbp_plan, made_before, model_config,
+};
 use crate::{Error, Result};
 
 /// The shape of a data set's images (channels, height, width), and the number of its classes.
@@ -69,6 +71,9 @@ pub fn check_data(runs: &[PlannedRun]) -> Result<()> {
             let classes = spec.kind.classes?.len();
             Some((known_shape(spec)?, classes))
         });
+        if let (Some((shape, classes)), Some(_)) = (form, stage.task.training()) {
+            faults.note(extra(spec, shape, classes));
+        }
         for used in stage.models() {
             // Where the number of classes is known without the data it has been compared before.
             if let (Some(_), None, Some((shape, classes))) =
@@ -115,6 +120,9 @@ pub fn check_models(runs: &[PlannedRun]) -> Result<()> {
         let data = stage.task.data();
         if let Some(classes) = data.and_then(|data| data.kind.classes) {
             faults.note(check_attacks(&stage.task, classes.len()));
+        }
+        if let Some(training) = stage.task.training() {
+            faults.note(check_mixing(training));
         }
         let Some(shape) = data.and_then(known_shape) else {
             continue;

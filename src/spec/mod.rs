@@ -19,6 +19,7 @@ pub(crate) mod sweep;
 mod sweep_range;
 mod sweep_table;
 mod sweep_words;
+pub(crate) mod tagged;
 pub(crate) mod task;
 pub(crate) mod words;
 
@@ -33,5 +34,6 @@ pub(crate) use section::{Section, section};
 pub use stage_ref::StageRef;
 pub(crate) use surroundings::{Surroundings, Table, peek};
 pub use sweep::MAX_POINTS;
+pub(crate) use tagged::tagged;
 pub use task::TaskKind;
 pub(crate) use words::found;

@@ -167,6 +167,14 @@ real!(
     InnerShare, |value| value > 0.0 && value < 1.0, "a number in (0, 1)"
 );
 real!(
+    /// A share that may be nothing and may be the whole, such as a probability; or an intensity.
+    Portion, |value| (0.0..=1.0).contains(&value), "a number in [0, 1]"
+);
+real!(
+    /// A parameter of a beta distribution, within what floating-point numbers can draw from.
+    Concentration, |value| (0.01..=1000.0).contains(&value), "a number from 0.01 to 1000"
+);
+real!(
     /// The length of one attack step, in pixel units (images lie in [0, 1]).
     StepSize, |value| value > 0.0, "a number above 0, or a fraction such as \"2/255\""
 );

@@ -15,8 +15,8 @@ use candle_core::{DType, Device};
 
 use super::context::StageContext;
 use crate::attacks::{Attack, ModelMode};
-use crate::data::{self, Augmentation, Dataset, Expected, Source, Split, image_folder, validation};
-use crate::data::{AugmentKind, DataSpec, ImagesRef};
+use crate::data::{self, DataSpec, Dataset, Expected, ImagesRef, Source, Split, image_folder};
+use crate::data::{DeviceDataset, Extra, ExtraSpec, validation};
 use crate::experiment::{ModelUse, TrainTask};
 use crate::models::{self, Arch, Form, LinbpUse, ModelConfig};
 use crate::models::{LinbpSpec, LinbpVariant, ModelSpec, Moment, Rectifier, WeightsRef};
@@ -45,17 +45,35 @@ pub(crate) fn dataset(
     Ok(Arc::new(data::load(&source, split)?))
 }
 
-/// The training images, and the validation images that are held back of them, where the spec asks for some.
-pub(crate) fn training_sets(
+/// The training images on the run's device, with the further ones that the spec names, and the validation images that are held
+/// back of them, where the spec asks for some.
+///
+/// # Errors
+/// Files that cannot be read or hold something else, a card without room, no image left to train on.
+pub(crate) fn training_set(
     ctx: &StageContext<'_>,
     spec: &DataSpec,
-) -> Result<(Arc<Dataset>, Option<Arc<Dataset>>)> {
-    let train = dataset(ctx, spec, Split::Train)?;
-    let Some(count) = spec.validation else {
-        return Ok((train, None));
+) -> Result<(DeviceDataset, Option<Arc<Dataset>>)> {
+    let mut train = dataset(ctx, spec, Split::Train)?;
+    let mut held = None;
+    if let Some(count) = spec.validation {
+        let (left, back) = validation::hold_back(&train, count, ctx.seed)?;
+        (train, held) = (Arc::new(left), Some(Arc::new(back)));
+    }
+    let placed = match extra(spec, train.shape, train.classes.len())? {
+        Some(extra) => DeviceDataset::with_extra(train, ctx.device, extra),
+        None => DeviceDataset::new(train, ctx.device)?,
     };
-    let (train, held) = validation::hold_back(&train, count, ctx.seed)?;
-    Ok((Arc::new(train), Some(Arc::new(held))))
+    Ok((placed, held))
+}
+
+/// The further images that the section names, for a set of images of shape (C, H, W) in so many classes.
+///
+/// # Errors
+/// A file that cannot be read or holds something else.
+pub fn extra(spec: &DataSpec, shape: [usize; 3], classes: usize) -> Result<Option<Extra>> {
+    let open = |extra: &ExtraSpec| Extra::open(&extra.file, shape, classes, extra.fraction);
+    spec.extra.as_ref().map(open).transpose()
 }
 
 /// Images that were made before, in the file at `path`, of the kind that the section names.
@@ -106,17 +124,6 @@ pub fn data_source(spec: &DataSpec, split: Split) -> Source {
 fn input<'a>(ctx: &StageContext<'a>, id: &str) -> Result<&'a Path> {
     let folder = ctx.inputs.get(id).map(|path| path.as_path());
     folder.ok_or_else(|| Error::failed(format!("the stage \"{id}\" has no result to refer to")))
-}
-
-/// The augmentations of training images.
-pub(crate) fn augmentations(spec: &DataSpec) -> Vec<Augmentation> {
-    spec.augment
-        .iter()
-        .map(|kind| match kind {
-            AugmentKind::RandomCrop => Augmentation::RANDOM_CROP,
-            AugmentKind::HorizontalFlip => Augmentation::HorizontalFlip,
-        })
-        .collect()
 }
 
 /// A network of the stage for images like those of `dataset`, with the weights that the spec names.
@@ -246,6 +253,24 @@ pub(crate) fn adversary(
     let (attack, mode) = training_attack(task, classes)?;
     let plan = attack_plan(used, network)?;
     Ok(Adversary::new(attack, plan, mode))
+}
+
+/// Whether the training's objective takes the images that its data gives.
+///
+/// # Errors
+/// Images that are mixed in pairs, for an objective that takes one label an image.
+pub fn check_mixing(task: &TrainTask) -> Result<()> {
+    let objective = &task.train.objective;
+    let mut mixing = task.data.augment.iter().filter(|one| one.mixes());
+    match mixing.next() {
+        Some(mixing) if !objective.takes_mixed() => Err(Error::spec(format!(
+            "data.augment: \"{}\" gives images two labels, and the objective \"{}\" takes one: leave it out, or train by \
+             \"clean\" or \"trades\"",
+            mixing.kind(),
+            objective.kind(),
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// The attack that a training makes its images by, and the network's mode meanwhile.

@@ -167,6 +167,7 @@ mod tests {
                 .unwrap(),
             label_values: vec![3, 8],
             indices: vec![0, 1],
+            mixed: None,
         };
         let plan = LinearPlan::none();
         let step = Step::new(&network, &plan, &batch, Coordinates::default());

@@ -37,6 +37,7 @@ fn trial(
         images: step.batch.images.narrow(0, 0, n)?,
         label_values: step.batch.label_values[..n].to_vec(),
         indices: step.batch.indices[..n].to_vec(),
+        mixed: step.batch.mixed.as_ref().map(|mixed| mixed.first(n)),
     };
     let step = Step {
         batch: &batch,

@@ -12,6 +12,10 @@ section! {
 }
 
 impl Objective for Clean {
+    fn takes_mixed(&self) -> bool {
+        true
+    }
+
     fn loss(&self, step: &Step<'_>, images: &Tensor) -> Result<Evaluated> {
         step.cross_entropy(images)
     }

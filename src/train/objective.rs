@@ -6,7 +6,7 @@ use super::{Adversary, Awp};
 use crate::attacks::{Attack, Checks};
 use crate::data::Batch;
 use crate::nn::{Coordinates, Gradients, LinearPlan, Mode, Network, Pass, Tape, Var, replay};
-use crate::ops::cross_entropy::{self, Losses, Targets};
+use crate::ops::cross_entropy::{self, Losses, Second, Targets};
 use crate::ops::device::bring;
 use crate::{Error, Result};
 
@@ -44,6 +44,11 @@ pub trait Objective: Send + Sync {
     /// Moves what the objective keeps from update to update, after one that followed `found`.
     fn updated(&self, _step: &Step<'_>, _found: &Evaluated) -> Result<()> {
         Ok(())
+    }
+
+    /// Whether it takes batches whose images were mixed in pairs and have two labels each.
+    fn takes_mixed(&self) -> bool {
+        false
     }
 
     /// Refuses an attack that cannot make the images of the objective, which the network answers in `mode` meanwhile.
@@ -106,8 +111,12 @@ impl<'a> Step<'a> {
     /// What the images of the batch are to be taken for.
     pub fn targets(&self) -> Targets<'a> {
         Targets {
+            labels: &self.batch.label_values,
+            second: self.batch.mixed.as_ref().map(|mixed| Second {
+                labels: &mixed.others,
+                weights: &mixed.weights,
+            }),
             smoothing: self.smoothing,
-            ..Targets::of(&self.batch.label_values)
         }
     }
 

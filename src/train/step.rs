@@ -1,9 +1,9 @@
 //! The training step: the objective on a batch, what is counted of it, the update.
 
 use super::{Objective, RunningMetrics, Step};
-use crate::Result;
 use crate::ops::device::enter_for;
 use crate::optim::Optimizer;
+use crate::{Error, Result};
 
 /// One update of the network's weights with the given learning rate, counted in `running`. Returns the mean loss of the
 /// batch; on a card, where nothing is waited for, nothing. A loss that is known and not finite updates nothing.
@@ -14,6 +14,11 @@ pub fn train_step(
     rate: f64,
     running: &mut RunningMetrics,
 ) -> Result<Option<f64>> {
+    if step.batch.mixed.is_some() && !objective.takes_mixed() {
+        return Err(Error::failed(
+            "images were mixed in pairs for an objective that takes one label an image",
+        ));
+    }
     enter_for(step.network.device(), || {
         let (crafted, checks) = objective.craft(step)?;
         let awp = step.awp.filter(|awp| step.at.epoch >= awp.start as u64);

@@ -100,6 +100,7 @@ fn trained(
         images: images(arch, N),
         label_values: vec![3, 1, 4, 1],
         indices: vec![9, 2, 7, 5],
+        mixed: None,
     };
     let mut optimizer = optimizer(name, &network);
     let mut running = RunningMetrics::new(&EpochSums::default(), &Device::Cpu).unwrap();
@@ -264,6 +265,7 @@ fn no_room(objective: &dyn Objective, bytes: usize) -> String {
         images: images("lenet5", 32),
         label_values: vec![3; 32],
         indices: (0..32).collect(),
+        mixed: None,
     };
     let (plan, adversary) = (LinearPlan::none(), pgd(0.05, 1, LinearPlan::none()));
     let step = Step {

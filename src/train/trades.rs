@@ -66,6 +66,10 @@ impl Objective for Trades {
         adversary.craft(&ascent, step)
     }
 
+    fn takes_mixed(&self) -> bool {
+        true
+    }
+
     fn loss(&self, step: &Step<'_>, crafted: &Tensor) -> Result<Evaluated> {
         let (clean_tape, clean) = step.forward(&step.batch.images)?;
         let (tape, robust) = step.forward(crafted)?;
@@ -121,7 +125,7 @@ mod tests {
 
     use super::*;
     use crate::attacks::{Norm, Start};
-    use crate::data::Batch;
+    use crate::data::{Batch, Mixed};
     use crate::models::{self, ModelConfig};
     use crate::nn::{Coordinates, LinearPlan, Network};
     use crate::train::Adversary;
@@ -149,6 +153,7 @@ mod tests {
                 .unwrap(),
             label_values: vec![3, 0, 9],
             indices: vec![5, 1, 8],
+            mixed: None,
         }
     }
 
@@ -158,7 +163,23 @@ mod tests {
 
     #[test]
     fn gradients_of_the_weights_are_those_of_the_loss() {
-        let (network, batch) = (network(), batch());
+        check_gradients(&batch());
+    }
+
+    #[test]
+    fn gradients_are_those_of_the_loss_of_mixed_images() {
+        let mixed = Mixed {
+            others: vec![1, 0, 4],
+            weights: vec![0.5, 0.0, 0.3],
+        };
+        check_gradients(&Batch {
+            mixed: Some(mixed),
+            ..batch()
+        });
+    }
+
+    fn check_gradients(batch: &Batch) {
+        let network = network();
         let plan = LinearPlan::none();
         let threat = Threat {
             epsilon: 0.5,
@@ -169,7 +190,7 @@ mod tests {
         let adversary = Adversary::new(attack, LinearPlan::none(), Mode::Eval);
         let step = Step {
             adversary: Some(&adversary),
-            ..Step::new(&network, &plan, &batch, Coordinates::default())
+            ..Step::new(&network, &plan, batch, Coordinates::default())
         };
         // The answers of random weights hardly differ: a large weight lets that count.
         let objective = Trades { beta: 1e3 };

@@ -109,7 +109,8 @@ impl<'a> Training<'a> {
     fn new(ctx: &'a StageContext<'a>, task: &'a TrainTask) -> Result<Self> {
         let data = &task.data;
         let used = ModelUse::new(&task.model, data, &task.linbp, ctx.seed);
-        let (train, validation) = assemble::training_sets(ctx, data)?;
+        let (placed, validation) = assemble::training_set(ctx, data)?;
+        let train = placed.dataset();
         let test = assemble::dataset(ctx, data, Split::Test)?;
         if train.shape != test.shape || train.classes != test.classes {
             return Err(Error::failed(format!(
@@ -120,7 +121,7 @@ impl<'a> Training<'a> {
                 test.classes.len()
             )));
         }
-        let network = assemble::network(ctx, &used, &train)?;
+        let network = assemble::network(ctx, &used, train)?;
         let optimizer = optim::optimizer(&task.optimizer, network.parameters())?;
         let (evaluate, attack) = (&task.evaluate, task.attack.as_ref());
         let adversary = match task.train.objective.attacks() {
@@ -134,7 +135,7 @@ impl<'a> Training<'a> {
         };
         let guard = match (&task.train.guard, attack) {
             (Some(guard), Some(attack)) => {
-                let held = validation.as_deref().unwrap_or(&train);
+                let held = validation.as_ref().unwrap_or(train);
                 Some(Guard::new(ctx, &used, guard, attack, held)?)
             }
             _ => None,
@@ -152,7 +153,7 @@ impl<'a> Training<'a> {
                 None => None,
             },
             schedule: Schedule::new(&task.scheduler, &task.optimizer)?,
-            augment: assemble::augmentations(data),
+            augment: data.augment.clone(),
             batch_size: data.batch_size,
             epochs: task.train.epochs,
             evaluation: judge(test)?,
@@ -166,7 +167,7 @@ impl<'a> Training<'a> {
             best: None,
             origin: assemble::origin(ctx, &used)?,
             network,
-            train: DeviceDataset::new(train, ctx.device)?,
+            train: placed,
         };
         let store = training.store.clone();
         if store

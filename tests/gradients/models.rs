@@ -90,6 +90,16 @@ fn preact_resnet18() {
 }
 
 #[test]
+fn dm_wide_resnet10_1() {
+    check("dm_wide_resnet10_1", [2, 3, 8, 8], Mode::Eval);
+}
+
+#[test]
+fn dm_preact_resnet18_in_training() {
+    check("dm_preact_resnet18", [2, 3, 16, 16], Mode::Train);
+}
+
+#[test]
 fn mobilenet_v2() {
     check("mobilenet_v2", [2, 3, 16, 16], Mode::Eval);
 }

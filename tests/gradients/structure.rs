@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Tensor};
 use runner::nn::loss::{Reduction, cross_entropy};
-use runner::nn::structure::{add, concatenate, flatten};
+use runner::nn::structure::{add, concatenate, flatten, pad_after};
 use runner::nn::{ConvConfig, Init, conv2d, dropout, linear};
 use runner::ops::image::Normalize;
 
@@ -88,6 +88,22 @@ fn sums_of_branches() {
                 add(tape, &sum, &left)
             })
         });
+        case.check_gradients();
+    });
+}
+
+#[test]
+fn borders_below_and_to_the_right() {
+    on_every_isa(|| {
+        let case = Case::new("pad after", [2, 3, 4, 5], |_| {
+            body(|tape, x| pad_after(tape, x, 2))
+        });
+        let x = Image::from_channels_first(&case.input);
+        let expected = Image::build([2, 6, 7, 3], |[b, h, w, c]| match h < 4 && w < 5 {
+            true => x.at([b, h, w, c]),
+            false => 0.0,
+        });
+        case.check_output(&expected.values);
         case.check_gradients();
     });
 }

@@ -242,8 +242,11 @@ class CifarResNet(nn.Module):
 
 
 class PreActBlock(nn.Module):
-    def __init__(self, c, out, stride):
+    """`raw`: the shortcut starts from the input before its activation."""
+
+    def __init__(self, c, out, stride, raw):
         super().__init__()
+        self.raw = raw
         self.bn1, self.relu1 = nn.BatchNorm2d(c), Act()
         self.conv1 = nn.Conv2d(c, out, 3, stride, 1, bias=False)
         self.bn2, self.relu2 = nn.BatchNorm2d(out), Act()
@@ -252,21 +255,21 @@ class PreActBlock(nn.Module):
 
     def forward(self, x):
         y = self.relu1(self.bn1(x))
-        x = x if self.shortcut is None else self.shortcut(y)
+        x = x if self.shortcut is None else self.shortcut(x if self.raw else y)
         return x + self.conv2(self.relu2(self.bn2(self.conv1(y))))
 
 
 class PreActResNet(nn.Module):
     """`normed`: with a batch norm and a ReLU at the end."""
 
-    def __init__(self, blocks, normed):
+    def __init__(self, blocks, normed, raw=False):
         super().__init__()
         self.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
         c = 64
         for stage, repeats in enumerate(blocks):
             parts = []
             for _ in range(repeats):
-                parts.append(PreActBlock(c, 64 * 2**stage, 64 * 2**stage // c))
+                parts.append(PreActBlock(c, 64 * 2**stage, 64 * 2**stage // c, raw))
                 c = 64 * 2**stage
             setattr(self, f"layer{stage + 1}", nn.Sequential(*parts))
         self.normed = normed
@@ -426,6 +429,77 @@ class WideResNet(nn.Module):
         return self.fc(self.relu(self.bn1(x)).mean((2, 3)))
 
 
+class SameConv(nn.Conv2d):
+    """A 3x3 convolution without bias that pads as TensorFlow does: below and to the right alone where the stride is 2."""
+
+    def __init__(self, c, out, stride=1):
+        super().__init__(c, out, 3, stride, bias=False)
+
+    def forward(self, x):
+        before = 2 - self.stride[0]
+        return super().forward(F.pad(x, (before, 1, before, 1)))
+
+
+class DmBlock(nn.Module):
+    """`wide`: the shortcut is 1x1 and starts from the activated input; otherwise it is 3x3 and starts from the input itself."""
+
+    def __init__(self, c, out, stride, wide):
+        super().__init__()
+        self.wide = wide
+        first, second = ("conv_0", "conv_1") if wide else ("conv_2d_1", "conv_2d_2")
+        self.names = first, second
+        self.batchnorm_0, self.relu_0 = nn.BatchNorm2d(c), Act(F.silu)
+        setattr(self, first, SameConv(c, out, stride))
+        self.batchnorm_1, self.relu_1 = nn.BatchNorm2d(out), Act(F.silu)
+        setattr(self, second, SameConv(out, out))
+        if c != out or stride > 1:
+            self.shortcut = nn.Conv2d(c, out, 1, stride, bias=False) if wide else SameConv(c, out, stride)
+
+    def forward(self, x):
+        first, second = (getattr(self, name) for name in self.names)
+        y = self.relu_0(self.batchnorm_0(x))
+        if hasattr(self, "shortcut"):
+            x = self.shortcut(y if self.wide else x)
+        return x + second(self.relu_1(self.batchnorm_1(first(y))))
+
+
+class DmResNet(nn.Module):
+    def __init__(self, stem, c, groups, wide):
+        super().__init__()
+        self.stem = stem
+        setattr(self, stem, SameConv(3, c))
+        self.groups = []
+        for group, (out, repeats) in enumerate(groups):
+            parts = []
+            for i in range(repeats):
+                parts.append(DmBlock(c, out, 2 if group and not i else 1, wide))
+                c = out
+            self.groups.append(nn.Sequential(*parts))
+        self.batchnorm, self.relu = nn.BatchNorm2d(c), Act(F.silu)
+        self.logits = nn.Linear(c, 10)
+
+    def forward(self, x):
+        mean, std = (x.new_tensor(values).view(3, 1, 1) for values in ((0.4914, 0.4822, 0.4465), (0.2471, 0.2435, 0.2616)))
+        x = getattr(self, self.stem)((x - mean) / std)
+        for group in self.groups:
+            x = group(x)
+        return self.logits(self.relu(self.batchnorm(x)).mean((2, 3)))
+
+
+class DmWideResNet(DmResNet):
+    def __init__(self, depth, width):
+        groups = [(16 * 2**group * width, (depth - 4) // 6) for group in range(3)]
+        super().__init__("init_conv", 16, groups, True)
+        self.layer = nn.Sequential(*(sequence(block=group) for group in self.groups))
+
+
+class DmPreActResNet(DmResNet):
+    def __init__(self, blocks):
+        super().__init__("conv_2d", 64, [(64 * 2**group, repeats) for group, repeats in enumerate(blocks)], False)
+        for group, parts in enumerate(self.groups):
+            setattr(self, f"layer_{group}", parts)
+
+
 NAMED = {
     "mlp": MLP,
     "lenet5": LeNet5,
@@ -438,6 +512,8 @@ NAMED = {
     "resnet110": lambda: CifarResNet(18),
     "preact_resnet18": lambda: PreActResNet((2, 2, 2, 2), True),
     "preact_resnet18_kuangliu": lambda: PreActResNet((2, 2, 2, 2), False),
+    "preact_resnet18_raw_shortcut": lambda: PreActResNet((2, 2, 2, 2), False, True),
+    "dm_preact_resnet18": lambda: DmPreActResNet((2, 2, 2, 2)),
     "resnet18": lambda: ResNet((2, 2, 2, 2)),
     "resnet34": lambda: ResNet((3, 4, 6, 3)),
     "resnet50": lambda: ResNet((3, 4, 6, 3), 1, 64),
@@ -478,8 +554,8 @@ def make(name):
         return NAMED[name]()
     if match := re.fullmatch(r"vgg(\d+)(_bn)?", name):
         return VGG(int(match[1]), match[2] is not None)
-    depth, width = re.fullmatch(r"wide_resnet(\d+)_(\d+)", name).groups()
-    return WideResNet(int(depth), int(width))
+    dm, depth, width = re.fullmatch(r"(dm_)?wide_resnet(\d+)_(\d+)", name).groups()
+    return (DmWideResNet if dm else WideResNet)(int(depth), int(width))
 
 
 def linear(name, network, use):

@@ -12,5 +12,6 @@ mod onnx;
 mod ops;
 mod published;
 mod pytorch;
+mod robustbench;
 mod single_step;
 mod zoo;

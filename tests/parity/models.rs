@@ -20,7 +20,7 @@ use runner::nn::{Coordinates, LinearPlan, Mode, Network, Pass, Tape};
 use crate::pytorch::{PyTorch, interpreter, say};
 
 /// Enough for every run of the tests; the others take minutes, mostly PyTorch's.
-const FEW: [&str; 9] = [
+const FEW: [&str; 12] = [
     "mlp",
     "lenet5",
     "mobilenet_v2",
@@ -30,6 +30,9 @@ const FEW: [&str; 9] = [
     "resnet18:7x7",
     "resnet20",
     "preact_resnet18",
+    "preact_resnet18_raw_shortcut",
+    "dm_wide_resnet16_2",
+    "dm_preact_resnet18",
 ];
 
 /// Networks beside the named ones: stems without a max-pool, one of them under the names of kuangliu/pytorch-cifar, and

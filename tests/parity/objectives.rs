@@ -74,6 +74,7 @@ fn batch() -> Batch {
         images: pixels.reshape((N, 3, 32, 32)).unwrap(),
         label_values: vec![3, 1, 4, 1],
         indices: vec![11, 5, 8, 2],
+        mixed: None,
     }
 }
 

@@ -61,6 +61,7 @@ fn batch(n: usize) -> Batch {
         images: pixels.narrow(0, 0, n).unwrap(),
         label_values: [3, 1, 4, 1][..n].to_vec(),
         indices: [11, 5, 8, 2][..n].to_vec(),
+        mixed: None,
     }
 }
 

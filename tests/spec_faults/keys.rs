@@ -197,7 +197,42 @@ fn single_faults() {
         (
             "kind = \"digits\"",
             "kind = \"digits\"\naugment = \"random-crop\"",
-            "a.toml:4: data.augment: expected a list, found \"random-crop\"",
+            "a.toml:4: data.augment: expected a list of augmentations, found \"random-crop\"",
+        ),
+        (
+            "kind = \"digits\"",
+            "kind = \"digits\"\naugment = [\"random-crop\", \"cut-out\"]",
+            "a.toml:4: data.augment[1]: expected one of \"random-crop\", \"horizontal-flip\", \"cutout\", \"random-erasing\", \"mixup\", \"cutmix\", found \"cut-out\"; did you mean \"cutout\"?",
+        ),
+        (
+            "kind = \"digits\"",
+            "kind = \"digits\"\naugment = [\"cutout\"]",
+            "a.toml:4: data.augment[0].size: missing; The square's side in pixels",
+        ),
+        (
+            "kind = \"digits\"",
+            "kind = \"digits\"\naugment = [{ kind = \"cutout\", size = 0 }]",
+            "a.toml:4: data.augment[0].size: expected a whole number from 1 to 1000000000, found 0",
+        ),
+        (
+            "kind = \"digits\"",
+            "kind = \"digits\"\naugment = [{ kind = \"mixup\", alpah = 1 }]",
+            "a.toml:4: data.augment[0].alpah: unknown key; did you mean \"alpha\"?",
+        ),
+        (
+            "kind = \"digits\"",
+            "kind = \"digits\"\naugment = [{ kind = \"random-erasing\", scale = [0.5, 0.1] }]",
+            "a.toml:4: data.augment[0].scale: expected the least and then the most, at most 1, found [0.5, 0.1]",
+        ),
+        (
+            "kind = \"digits\"",
+            "kind = \"digits\"\naugment = [{ size = 3 }]",
+            "a.toml:4: data.augment[0].kind: missing; which one it is",
+        ),
+        (
+            "kind = \"digits\"",
+            "kind = \"digits\"\naugment = [\"mixup\", \"random-crop\"]",
+            "a.toml:4: data.augment: expected \"random-crop\" before \"mixup\", which works on what it leaves",
         ),
         (
             "lr = 0.1",

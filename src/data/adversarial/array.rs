@@ -1,31 +1,7 @@
 //! An array of numbers as files of arrays hold it.
 
 use crate::data::Pixels;
-
-/// What a number is, and its bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Number {
-    Float(usize),
-    Signed(usize),
-    Unsigned(usize),
-}
-
-impl Number {
-    pub fn size(self) -> usize {
-        let (Self::Float(size) | Self::Signed(size) | Self::Unsigned(size)) = self;
-        size
-    }
-
-    /// The name that safetensors gives the type.
-    fn name(self) -> String {
-        let letter = match self {
-            Self::Float(_) => 'F',
-            Self::Signed(_) => 'I',
-            Self::Unsigned(_) => 'U',
-        };
-        format!("{letter}{}", 8 * self.size())
-    }
-}
+use crate::data::npy::Number;
 
 /// Row-major, little-endian, and as many bytes as the shape asks for.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! Images and labels in a safetensors file.
 
-use super::array::{Array, Number};
+use super::array::Array;
+use crate::data::npy::Number;
 use safetensors::{Dtype, SafeTensors};
 
 /// Reads `images` and `labels`.

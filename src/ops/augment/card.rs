@@ -1,8 +1,8 @@
-//! Crops and flips on a card.
+//! Crops, flips and overlays on a card.
 
 use candle_core::{DType, Tensor};
 
-use super::Window;
+use super::{Area, Overlay, Window};
 use crate::ops::card::{Call, Card, expect};
 use crate::{Error, Result};
 
@@ -52,11 +52,53 @@ pub fn crop_flip(
     Ok(out)
 }
 
+pub fn overlay(card: &dyn Card, images: &Tensor, overlays: &[Overlay]) -> Result<Tensor> {
+    let (batch, c, h, w) = images.dims4()?;
+    expect::indexable("images", &[c, h, w])?;
+    expect::tensor("images", images, &[batch, c, h, w], DType::F32)?;
+    let words = |area: Area| [area.top, area.bottom, area.left, area.right].map(|at| at as u32);
+    // At least one column: a table has no place for none.
+    let most = overlays.iter().map(|overlay| overlay.holes.len()).max();
+    let most = most.unwrap_or(0).max(1);
+    let (mut areas, mut values) = (Vec::new(), Vec::new());
+    let (mut blends, mut own) = (Vec::new(), Vec::new());
+    for (position, overlay) in overlays.iter().enumerate() {
+        for number in 0..most {
+            let hole = overlay.holes.get(number);
+            areas.extend(words(hole.map_or(Area::default(), |hole| hole.area)));
+            values.push(hole.map_or(0.0, |hole| hole.value));
+        }
+        let blend = overlay.blend;
+        blends.push(blend.map_or(position, |blend| blend.partner) as u32);
+        blends.extend(words(blend.map_or(Area::default(), |blend| blend.area)));
+        own.push(blend.map_or(1.0, |blend| blend.own));
+    }
+    let areas = Tensor::from_vec(areas, (batch, most * 4), card.device())?;
+    let values = Tensor::from_vec(values, (batch, most), card.device())?;
+    let blends = Tensor::from_vec(blends, (batch, 5), card.device())?;
+    let own = Tensor::from_vec(own, batch, card.device())?;
+    let out = card.scratch(&[batch, c, h, w], DType::F32)?;
+    card.launch(
+        &Call::rows("augment", "augment_overlay", batch * c, h * w)
+            .tensor(images)
+            .tensor(&areas)
+            .tensor(&values)
+            .tensor(&blends)
+            .tensor(&own)
+            .tensor(&out)
+            .int(c)
+            .int(h)
+            .int(w)
+            .int(most),
+    )?;
+    Ok(out)
+}
+
 #[cfg(test)]
 mod tests {
     use candle_core::Device;
 
-    use super::super::{check, cpu};
+    use super::super::{Blend, Hole, check, cpu};
     use super::*;
     use crate::ops::card::host::{host, within};
 
@@ -106,6 +148,49 @@ mod tests {
         let rows = Tensor::from_slice(&[5u32, 0, 3], 3, &Device::Cpu).unwrap();
         let expected = floats.index_select(&rows, 0).unwrap();
         within(&found, &expected.reshape((3, 3, 4, 5)).unwrap(), 0.0);
+    }
+
+    #[test]
+    fn overlays_are_those_of_the_cpu() {
+        let Some(card) = host() else { return };
+        for [c, h, w] in [[3, 32, 32], [1, 5, 7], [2, 1, 70]] {
+            let (batch, mut state) = (11, 1u32);
+            let mut below = |most: usize| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (state >> 8) as usize % most
+            };
+            let mut area = || {
+                let (top, left) = (below(h), below(w));
+                Area {
+                    top,
+                    bottom: top + below(h - top + 1),
+                    left,
+                    right: left + below(w - left + 1),
+                }
+            };
+            let overlays: Vec<Overlay> = (0..batch)
+                .map(|i| Overlay {
+                    holes: (0..i % 3)
+                        .map(|n| Hole {
+                            area: area(),
+                            value: n as f32 / 3.0,
+                        })
+                        .collect(),
+                    blend: (i % 4 > 0).then(|| Blend {
+                        partner: (i * 7 + 3) % batch,
+                        area: area(),
+                        own: (i % 3) as f32 / 3.7,
+                    }),
+                })
+                .collect();
+            let [_, floats] = set(batch, [c, h, w]);
+            let images = floats.reshape((batch, c, h, w)).unwrap();
+            let found = overlay(card, &images, &overlays).unwrap();
+            let expected = cpu::overlay(&images, &overlays).unwrap();
+            within(&found, &expected, 0.0);
+            let none = vec![Overlay::default(); batch];
+            within(&overlay(card, &images, &none).unwrap(), &images, 0.0);
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! Crops and flips on the CPU.
+//! Crops, flips and overlays on the CPU.
 
 use candle_core::{DType, Tensor};
 
-use super::Window;
+use super::{Overlay, Window};
 use crate::Result;
 
 pub fn crop_flip(
@@ -28,6 +28,55 @@ pub fn crop_flip(
         (windows.len(), c, h, w),
         data.device(),
     )?)
+}
+
+pub fn overlay(images: &Tensor, overlays: &[Overlay]) -> Result<Tensor> {
+    let (_, c, h, w) = images.dims4()?;
+    let mut pixels = images.flatten_all()?.to_vec1()?;
+    overlay_images(&mut pixels, [c, h, w], overlays);
+    Ok(Tensor::from_vec(pixels, images.shape(), images.device())?)
+}
+
+/// Puts an overlay on each of the images of shape (C, H, W), which stand one after the other.
+pub fn overlay_images(
+    pixels: &mut [f32],
+    [channels, height, width]: [usize; 3],
+    overlays: &[Overlay],
+) {
+    let (plane, size) = (height * width, channels * height * width);
+    for (image, overlay) in pixels.chunks_exact_mut(size).zip(overlays) {
+        for hole in &overlay.holes {
+            for plane in image.chunks_exact_mut(plane) {
+                for row in plane
+                    .chunks_exact_mut(width)
+                    .take(hole.area.bottom)
+                    .skip(hole.area.top)
+                {
+                    row[hole.area.left..hole.area.right].fill(hole.value);
+                }
+            }
+        }
+    }
+    if overlays.iter().all(|overlay| overlay.blend.is_none()) {
+        return;
+    }
+    let before = pixels.to_vec();
+    for (image, overlay) in pixels.chunks_exact_mut(size).zip(overlays) {
+        let Some(blend) = overlay.blend else {
+            continue;
+        };
+        let [own, other] = [blend.own, 1.0 - blend.own].map(f64::from);
+        let partner = &before[blend.partner * size..(blend.partner + 1) * size];
+        for start in (0..size).step_by(plane) {
+            for y in blend.area.top..blend.area.bottom {
+                let row = start + y * width;
+                let inside = row + blend.area.left..row + blend.area.right;
+                for (x, &y) in image[inside.clone()].iter_mut().zip(&partner[inside]) {
+                    *x = (own * f64::from(*x) + other * f64::from(y)) as f32;
+                }
+            }
+        }
+    }
 }
 
 /// Leaves of an image (channels, height, width) its window. `scratch` is memory to work in; its content does not matter.

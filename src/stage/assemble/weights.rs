@@ -91,7 +91,7 @@ pub(super) fn load(
     let tensors = read_weights(path, spec.weights_entry.as_deref())?;
     let mut tensors = named(path, tensors, spec, network)?;
     if let Some(saved) = names::take_normalisation(&mut tensors, config.image[0]) {
-        check_normalisation(path, &saved, config.normalize.as_ref())?;
+        check_normalisation(path, &saved, models::normalize(arch, config)?.as_ref())?;
     }
     let surplus = network
         .load(&tensors)

@@ -1,6 +1,8 @@
 //! Thousands of damaged files: every reader returns, with data that keeps its promises or with an error, and never
 //! panics or allocates what a file merely announces. The damage is drawn from a fixed seed.
 
+mod archives;
+
 use candle_core::{Device, Tensor};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -9,15 +11,17 @@ use rand::Rng;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use runner::data::{
-    self, CIFAR10, CIFAR100, DataKind, Dataset, Expected, IMAGE_FOLDER, MNIST, SVHN, Source, Split,
+    self, CIFAR10, CIFAR100, DataKind, Dataset, Expected, Extra, IMAGE_FOLDER, MNIST, SVHN, Source,
+    Split,
 };
 use runner::weights::pickle::Pickle;
 use runner::weights::{inspect, load_tensors, save_safetensors};
 use std::collections::{BTreeMap, HashMap};
-use std::io::{Cursor, Read, Write};
+use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
-use zip::write::SimpleFileOptions;
-use zip::{CompressionMethod, ZipArchive, ZipWriter};
+use zip::CompressionMethod;
+
+use archives::{attacked, extra, npz, pickle_of, with_pickle};
 
 /// What the whole test may add to the address space: far below what the damaged headers announce.
 const MEMORY_KB: u64 = 512 * 1024;
@@ -151,62 +155,6 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// An archive of two arrays as numpy writes it, each changed by `change`.
-fn npz(method: CompressionMethod, mut change: impl FnMut(&[u8]) -> Vec<u8>) -> Vec<u8> {
-    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
-    let options = SimpleFileOptions::default().compression_method(method);
-    for (name, descr, shape, bytes) in [
-        ("x.npy", "<f4", "(2, 1, 3, 3)", vec![0; 72]),
-        ("y.npy", "|u1", "(2,)", vec![1, 0]),
-    ] {
-        let header =
-            format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
-        let length = (header.len() as u16).to_le_bytes();
-        let array = [b"\x93NUMPY\x01\0", &length[..], header.as_bytes(), &bytes].concat();
-        archive.start_file(name, options).unwrap();
-        archive.write_all(&change(&array)).unwrap();
-    }
-    archive.finish().unwrap().into_inner()
-}
-
-/// The archive with its pickle replaced, checksums and all: damage that the zip format itself cannot see.
-fn with_pickle(archive: &[u8], pickle: &[u8]) -> Vec<u8> {
-    let mut old = ZipArchive::new(Cursor::new(archive)).unwrap();
-    let mut new = ZipWriter::new(Cursor::new(Vec::new()));
-    let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
-    for index in 0..old.len() {
-        let mut entry = old.by_index(index).unwrap();
-        let name = entry.name().unwrap().to_string();
-        let mut content = Vec::new();
-        entry.read_to_end(&mut content).unwrap();
-        new.start_file(&name, stored).unwrap();
-        new.write_all(if name.ends_with("/data.pkl") {
-            pickle
-        } else {
-            &content
-        })
-        .unwrap();
-    }
-    new.finish().unwrap().into_inner()
-}
-
-fn pickle_of(archive: &[u8]) -> Vec<u8> {
-    let mut archive = ZipArchive::new(Cursor::new(archive)).unwrap();
-    let name = archive
-        .file_names()
-        .flatten()
-        .find(|name| name.ends_with("/data.pkl"))
-        .unwrap()
-        .to_string();
-    let mut pickle = Vec::new();
-    archive
-        .by_name(&name)
-        .unwrap()
-        .read_to_end(&mut pickle)
-        .unwrap();
-    pickle
-}
-
 #[test]
 fn damaged_files_are_read_or_refused_within_bounds() {
     let dir = tempfile::tempdir().unwrap();
@@ -305,13 +253,44 @@ fn damaged_files_are_read_or_refused_within_bounds() {
             let read = data::read_adversarial(&arrays, expected);
             read.inspect(check_dataset).is_ok()
         };
-        attack(&arrays, &npz(method, <[u8]>::to_vec), 1000, read);
+        attack(
+            &arrays,
+            &npz(method, attacked(), <[u8]>::to_vec),
+            1000,
+            read,
+        );
         // Damage behind valid checksums.
         let mut rng = ChaCha8Rng::seed_from_u64(2);
         for _ in 0..2000 {
-            replace(&arrays, &npz(method, |array| damaged(array, &mut rng)));
+            replace(
+                &arrays,
+                &npz(method, attacked(), |array| damaged(array, &mut rng)),
+            );
             read();
         }
+    }
+
+    let further = path("extra.npz");
+    let read = || {
+        let Ok(extra) = Extra::open(&further, [1, 2, 2], 2, 0.5) else {
+            return false;
+        };
+        // Nothing is looked at before it is asked for but the labels.
+        for index in [0, extra.len() - 1] {
+            extra.image_f32(index, &mut [0.0; 4]).unwrap();
+            assert!(extra.label(index).unwrap() < 2);
+        }
+        true
+    };
+    let stored = CompressionMethod::Stored;
+    attack(&further, &npz(stored, extra(), <[u8]>::to_vec), 2000, read);
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    for _ in 0..2000 {
+        replace(
+            &further,
+            &npz(stored, extra(), |array| damaged(array, &mut rng)),
+        );
+        read();
     }
 
     for name in [
