@@ -5,6 +5,7 @@
 
 pub(crate) mod document;
 pub(crate) mod fields;
+pub(crate) mod inner_section;
 pub(crate) mod layers;
 pub(crate) mod listing;
 pub(crate) mod location;

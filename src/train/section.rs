@@ -1,8 +1,9 @@
 //! `[train]`: how long a model learns, and what it minimises.
 
 use crate::spec::fields::{Fields, join};
+use crate::spec::inner_section::{inner_identity, inner_shrink};
 use crate::spec::range::{Count, Share};
-use crate::spec::section::{Key, Section, inner_identity, inner_shrink, section};
+use crate::spec::section::{Key, Section, section};
 use crate::spec::task::TaskKind;
 use crate::train::guard_section::{self, GuardSpec};
 use crate::train::{AverageSpec, Awp, ChosenObjective, ObjectiveKind};

@@ -108,7 +108,7 @@ fn single_faults() {
         (
             "lr = 0.1",
             "lr = 0.1\n\"a\\nb\" = 5",
-            "a.toml:8: optimizer.a\\nb: unknown key; known are kind, lr, momentum, nesterov, weight_decay, betas, eps",
+            "a.toml:8: optimizer.a\\nb: unknown key; known are kind, lr, momentum, nesterov, weight_decay, no_decay, clip_norm, betas, eps",
         ),
         (
             "lr = 0.1",
@@ -144,7 +144,7 @@ fn single_faults() {
         (
             "epochs = 2",
             "epochs = 2\nzzzzzz = 1",
-            "a.toml:10: train.zzzzzz: unknown key; known are epochs, objective",
+            "a.toml:10: train.zzzzzz: unknown key; known are epochs, objective, label_smoothing, awp, average",
         ),
         (
             "kind = \"digits\"",

@@ -100,7 +100,7 @@ fn a_stage_is_reached_by_its_id() {
         (
             "stage.judge.model.weights=@train.bst",
             "command line: stage.judge.model.weights: expected a file or another stage, written \"@id\", or \"@id.best\" or \
-             \"@id.last\" for its checkpoints, found \"@train.bst\"",
+             \"@id.last\" for its checkpoints, \"@id.ema\" or \"@id.swa\" for its average, found \"@train.bst\"",
         ),
         (
             "stage.judge.model.weights=@trian.best",
