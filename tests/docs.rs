@@ -11,7 +11,7 @@ use runner::data::{AugmentationKind, Images, KINDS};
 use runner::experiment::{plan, sections};
 use runner::models;
 use runner::spec::{Key, Request};
-use runner::train::ObjectiveKind;
+use runner::train::{ObjectiveKind, TrainSpec};
 use runner::verify;
 
 /// README.md, CONTRIBUTING.md and everything in `docs/`.
@@ -262,6 +262,9 @@ fn parts() -> BTreeMap<String, String> {
         ("data sets".to_owned(), data()),
         ("section claim".to_owned(), keys(verify::KEYS)),
     ]);
+    for (key, of_key) in TrainSpec::tables() {
+        parts.insert(format!("train.{key}"), keys(of_key));
+    }
     let of_attacks = AttackKind::all_keys();
     for section in sections() {
         // Those of the attacks have a table of their own.

@@ -105,8 +105,13 @@ fn rows(folder: &Path) -> Vec<String> {
         .collect()
 }
 
-fn weights(folder: &Path) -> Vec<u8> {
-    fs::read(run_folder(folder).join("checkpoints/final.safetensors")).unwrap()
+/// The weights at the end, and their average where there is one.
+fn weights(folder: &Path) -> Vec<Option<Vec<u8>>> {
+    let checkpoints = run_folder(folder).join("checkpoints");
+    let files = ["final", "ema", "swa"].map(|file| format!("{file}.safetensors"));
+    let weights = files.map(|file| fs::read(checkpoints.join(file)).ok());
+    assert!(weights[0].is_some());
+    weights.into()
 }
 
 /// Kills the run after each of `delays`, then lets it end.
@@ -188,6 +193,37 @@ fn a_killed_training_on_mixed_and_extra_images_ends_the_same() {
     let spec = LENET.replace("kind = \"digits\"", &data);
     compare(&spec, &[60, 120, 250, 400]);
     compare(&spec.replace("\"cutmix\"", "\"mixup\""), &[100, 200, 400]);
+}
+
+/// Weights that are perturbed in every step, an average that takes in every step, smoothed labels, clipped gradients.
+#[test]
+fn a_killed_training_with_awp_and_ema_ends_the_same() {
+    let spec = LENET
+        .replace("\"train\"", "\"adversarial-train\"")
+        .replace(
+            "kind = \"adam\"",
+            "kind = \"sgd\"\nmomentum = 0.9\nweight_decay = 5e-4",
+        )
+        .replace("lr = 0.001", "lr = 0.01\nno_decay = true\nclip_norm = 1")
+        .replace(
+            "epochs = 3",
+            "epochs = 2\nobjective = { kind = \"adversarial\", mix = 0.5 }\nlabel_smoothing = 0.1\n\
+             awp = { gamma = 0.01 }\naverage = { kind = \"ema\", decay = 0.99 }",
+        )
+        + "[attack]\nkind = \"pgd\"\nepsilon = 0.1\nstep_size = 0.05\nk = 2\n[evaluate]\nattacks = [\"none\", \"pgd\"]\n";
+    compare(&spec, &[150, 300, 450, 600]);
+}
+
+/// An average whose batch norms are measured before each of its evaluations.
+#[test]
+fn a_killed_training_with_swa_ends_the_same() {
+    let layers =
+        "layers = [\"conv 4 5x5 stride=2\", \"batch-norm\", \"relu\", \"flatten\", \"linear 10\"]";
+    let spec = LENET.replace("arch = \"lenet5\"", layers).replace(
+        "epochs = 3",
+        "epochs = 4\naverage = { kind = \"swa\", start = 1 }",
+    );
+    compare(&spec, &[60, 120, 250, 400]);
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn adversarial(arch: &str, batch: usize, seconds: f64, device: &Device) -> Resul
     let mut step = || {
         let adversary = Some(&adversary);
         super::step(
-            &Adversarial {},
+            &Adversarial { mix: 0.0 },
             adversary,
             &network,
             &mut optimizer,

@@ -18,6 +18,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 WORKS = {
     "train:mobilenet_v2": 128,
+    "trades:preact_resnet18": 128,
+    "trades-awp:preact_resnet18": 128,
     "input-gradient:mobilenet_v2": 128,
     "train:resnet50": 128,
     "input-gradient:resnet50": 128,

@@ -11,16 +11,22 @@ use std::time::Instant;
 
 use candle_core::{Device, Tensor};
 use runner::Result;
-use runner::attacks::{Norm, Threat, Victim};
+use runner::attacks::{Norm, Steps, Threat, Victim};
 use runner::data::Batch;
 use runner::models::{self, ModelConfig};
-use runner::nn::{Coordinates, LinearPlan, Network};
+use runner::nn::{Coordinates, LinearPlan, Mode, Network};
 use runner::optim::{OptimizerKind, OptimizerSpec, Sgd};
 use runner::train::clean::Clean;
-use runner::train::{Adversary, EpochSums, Objective, RunningMetrics, Step, train_step};
+use runner::train::trades::Trades;
+use runner::train::{Adversary, Awp, EpochSums, Objective, RunningMetrics, Step, train_step};
 
-const WORKS: &str =
-    "train:ARCH, input-gradient:ARCH, epoch:lenet5, epoch:mlp, simulation:one-layer";
+const WORKS: &str = "train:ARCH, trades:ARCH, trades-awp:ARCH, input-gradient:ARCH, epoch:lenet5, epoch:mlp, \
+     simulation:one-layer";
+
+const LINF: Threat = Threat {
+    norm: Norm::Linf,
+    epsilon: 8.0 / 255.0,
+};
 
 // As in the program.
 #[global_allocator]
@@ -58,6 +64,8 @@ fn main() {
         _ if position.len() == 2 => card::times(kind, arch, number(batch), seconds, position[1]),
         "simulation" => simulation(seconds),
         "train" => train(arch, number(batch), seconds),
+        "trades" => trades(arch, number(batch), seconds, None),
+        "trades-awp" => trades(arch, number(batch), seconds, Some(0.005)),
         "input-gradient" => input_gradient(arch, number(batch), seconds),
         "epoch" => epoch(arch, number(batch), seconds),
         _ => panic!("WORK: {WORKS}"),
@@ -147,18 +155,43 @@ fn train(arch: &str, batch: usize, seconds: f64) -> Result<Vec<f64>> {
     })
 }
 
+/// One step of TRADES with ten attack steps on 32x32 colour images, the weights perturbed by `gamma` where there is one.
+fn trades(arch: &str, batch: usize, seconds: f64, gamma: Option<f64>) -> Result<Vec<f64>> {
+    let network = network(arch, [3, 32, 32])?;
+    let (images, labels) = images(batch, [3, 32, 32])?;
+    let mut optimizer = sgd(&network, 0.9)?;
+    let mut running = RunningMetrics::new(&EpochSums::default(), network.device())?;
+    let batch = self::batch(images, &labels);
+    let adversary = Adversary {
+        attack: Box::new(Steps::pgd(LINF, 2.0 / 255.0, 10)),
+        plan: LinearPlan::none(),
+        mode: Mode::Eval,
+    };
+    let awp = gamma.map(|gamma| Awp {
+        gamma,
+        start: 0,
+        layers: vec!["*".into()],
+    });
+    let plan = LinearPlan::none();
+    let step = Step {
+        adversary: Some(&adversary),
+        awp: awp.as_ref(),
+        ..Step::new(&network, &plan, &batch, Coordinates::default())
+    };
+    let objective = Trades { beta: 6.0 };
+    repeat(seconds, || {
+        train_step(&objective, &step, &mut optimizer, 0.005, &mut running).map(drop)
+    })
+}
+
 /// One PGD step: gradient with respect to the images in evaluation mode, sign step, projection.
 fn input_gradient(arch: &str, batch: usize, seconds: f64) -> Result<Vec<f64>> {
     let network = network(arch, [3, 32, 32])?;
     let (images, labels) = images(batch, [3, 32, 32])?;
     let victim = Victim::new(&network, LinearPlan::none());
-    let threat = Threat {
-        norm: Norm::Linf,
-        epsilon: 8.0 / 255.0,
-    };
     repeat(seconds, || {
         let gradient = victim.cross_entropy_gradient(&images, &labels)?;
-        threat.step(&images, &images, &gradient, 2.0 / 255.0)?;
+        LINF.step(&images, &images, &gradient, 2.0 / 255.0)?;
         Ok(())
     })
 }

@@ -133,6 +133,45 @@ def main():
     def train():
         step(images, labels)
 
+    def ascend():
+        """The images of TRADES: ten steps up the divergence from the answer to the clean images."""
+        model.eval()
+        with torch.no_grad():
+            clean = nn.functional.softmax(network(images), dim=1)
+        x = images + 0.001 * torch.randn_like(images)
+        for _ in range(10):
+            x.requires_grad_()
+            loss = nn.functional.kl_div(nn.functional.log_softmax(network(x), dim=1), clean, reduction="sum")
+            (gradient,) = torch.autograd.grad(loss, x)
+            moved = x.detach() + 2 / 255 * gradient.sign()
+            x = torch.clamp(torch.min(torch.max(moved, images - 8 / 255), images + 8 / 255), 0, 1)
+        model.train()
+        return x
+
+    def trades_loss(x):
+        logits = network(images)
+        answer = nn.functional.log_softmax(network(x), dim=1)
+        robust = nn.functional.kl_div(answer, nn.functional.softmax(logits, dim=1), reduction="batchmean")
+        return nn.functional.cross_entropy(logits, labels) + 6.0 * robust
+
+    def trades(gamma=0.0):
+        x, moved = ascend(), []
+        if gamma:
+            buffers = [buffer.clone() for buffer in model.buffers()]
+            weights = [parameter for parameter in model.parameters() if parameter.dim() > 1]
+            gradients = torch.autograd.grad(trades_loss(x), weights)
+            with torch.no_grad():
+                moved = [gamma * w.norm() / (g.norm() + 1e-20) * g for w, g in zip(weights, gradients)]
+                torch._foreach_add_(weights, moved)
+                for buffer, before in zip(model.buffers(), buffers):
+                    buffer.copy_(before)
+        optimizer.zero_grad(set_to_none=True)
+        trades_loss(x).backward()
+        optimizer.step()
+        if moved:
+            with torch.no_grad():
+                torch._foreach_sub_(weights, moved)
+
     def epoch():
         for start in range(0, count, options.batch):
             step(images[start : start + options.batch], labels[start : start + options.batch])
@@ -144,7 +183,13 @@ def main():
         moved = images + 2 / 255 * gradient.sign()
         torch.clamp(torch.min(torch.max(moved, images - 8 / 255), images + 8 / 255), 0, 1)
 
-    work = {"train": train, "epoch": epoch, "input-gradient": input_gradient}[kind]
+    work = {
+        "train": train,
+        "trades": trades,
+        "trades-awp": lambda: trades(0.005),
+        "epoch": epoch,
+        "input-gradient": input_gradient,
+    }[kind]
     if kind == "input-gradient":
         model.eval()
         model.requires_grad_(False)

@@ -6,7 +6,7 @@ use super::experiment::{ExperimentSpec, StageSpec};
 use super::references::{self, Link};
 use super::sections::sections;
 use super::stages::{StageReader, first_leaf, refuse_unknown};
-use crate::models::{Layer, ModelSpec, WeightsRef, layers_as_text};
+use crate::models::{Layer, ModelSpec, Moment, WeightsRef, layers_as_text};
 use crate::spec::fields::join;
 use crate::spec::layers::Point;
 use crate::spec::location::{Locate, Location};
@@ -57,6 +57,7 @@ pub(crate) fn compose(point: &Point, outcome: &mut Outcome) -> Option<Experiment
     }
     let specs: Vec<StageSpec> = read.into_iter().filter_map(|stage| stage.spec).collect();
     compare_with_sources(&specs, &links, outcome);
+    refuse_missing_averages(&specs, &links, outcome);
     if !outcome.is_sound() {
         return None;
     }
@@ -190,6 +191,37 @@ fn compare_with_sources(specs: &[StageSpec], links: &[Link], outcome: &mut Outco
                 "{}: {}: the model was trained with another model.activation than is set here",
                 link.location, link.key
             ));
+        }
+    }
+}
+
+/// Refuses references to an average that the stage does not make.
+fn refuse_missing_averages(specs: &[StageSpec], links: &[Link], outcome: &mut Outcome) {
+    let find = |id: &str| specs.iter().find(|stage| stage.id == id);
+    for link in links {
+        let (Some(user), Some(source)) = (find(&link.from), find(&link.target)) else {
+            continue;
+        };
+        let Some(training) = source.task.training() else {
+            continue;
+        };
+        for (key, model) in user.task.models() {
+            let moment = match &model.weights {
+                Some(WeightsRef::Stage(id, moment)) if *id == source.id => *moment,
+                _ => continue,
+            };
+            let made = training.train.average.as_ref();
+            let made = made.is_some_and(|average| average.kind.name() == moment.name());
+            if matches!(moment, Moment::Ema | Moment::Swa)
+                && !made
+                && link.key.ends_with(&format!("{key}.weights"))
+            {
+                let id = &source.id;
+                let message = format!(
+                    "the stage \"{id}\" makes no such average: its train.average is to be {{ kind = \"{moment}\", ... }}"
+                );
+                outcome.fault(&link.location, &link.key, &message);
+            }
         }
     }
 }

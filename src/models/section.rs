@@ -16,7 +16,7 @@ use crate::spec::section::section;
 use crate::spec::task::TaskKind;
 
 choices! {
-    /// A moment of a training, at which its weights are taken.
+    /// A moment of a training, at which its weights are taken, or its average.
     Moment {
         /// The end.
         Final = "final",
@@ -24,6 +24,10 @@ choices! {
         Best = "best",
         /// The newest checkpoint.
         Last = "last",
+        /// The exponential average at the end.
+        Ema = "ema",
+        /// The mean over the ends of epochs, at the end.
+        Swa = "swa",
     }
 }
 
@@ -32,7 +36,7 @@ choices! {
 pub enum WeightsRef {
     /// A file, relative to the working directory.
     File(PathBuf),
-    /// The training stage of this id, at that moment: "@id", "@id.best", "@id.last".
+    /// The training stage of this id, at that moment: "@id", "@id.best", "@id.last", "@id.ema", "@id.swa".
     Stage(String, Moment),
 }
 
@@ -53,7 +57,8 @@ impl<'de> Deserialize<'de> for WeightsRef {
             type Value = WeightsRef;
             fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
                 f.write_str(
-                    "a file or another stage, written \"@id\", or \"@id.best\" or \"@id.last\" for its checkpoints",
+                    "a file or another stage, written \"@id\", or \"@id.best\" or \"@id.last\" for its checkpoints, \"@id.ema\" \
+                     or \"@id.swa\" for its average",
                 )
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<WeightsRef, E> {
@@ -94,7 +99,7 @@ section! {
         /// the stage that `weights` names, or "sequential" where there are `layers`.
         arch: String [by read_arch],
         /// Initial weights: a file relative to the working directory, or "@id" of a training stage, "@id.best" for its best
-        /// checkpoint, "@id.last" for its newest; default random.
+        /// checkpoint, "@id.last" for its newest, "@id.ema" or "@id.swa" for its average; default random.
         weights: Option<WeightsRef> [optional],
         /// The entry of a torch file that holds the weights, as in "ema"; default the first of those that are common.
         weights_entry: Option<String> [optional],

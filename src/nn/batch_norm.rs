@@ -78,7 +78,10 @@ impl BatchNorm2d {
         let fused = if apart { Activation::Identity } else { kind };
         let sum = residual.map(Var::tensor);
         let (z, saved) = match tape.pass().mode {
-            Mode::Train => op::train(x.tensor(), &affine, self.momentum, sum, fused)?,
+            Mode::Train => {
+                let momentum = tape.pass().momentum.unwrap_or(self.momentum);
+                op::train(x.tensor(), &affine, momentum, sum, fused)?
+            }
             Mode::Eval => op::evaluate(x.tensor(), &affine, sum, fused)?,
         };
         let y = if apart {

@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Tensor};
 
 use super::builder::Builder;
 use super::param::Param;
-use super::pass::Pass;
+use super::pass::{Coordinates, Pass};
 use super::replay;
 use super::structure::enter;
 use super::tape::{Tape, Var};
@@ -133,6 +133,25 @@ impl Network {
         &self.buffers
     }
 
+    /// All its tensors: the parameters, then the running statistics.
+    pub fn tensors(&self) -> impl Iterator<Item = &Param> {
+        self.parameters.iter().chain(&self.buffers)
+    }
+
+    /// Moves running statistics to those of a batch of images `(N, C, H, W)`, by the share `momentum`.
+    pub fn measure_statistics(
+        &self,
+        images: &Tensor,
+        momentum: f64,
+        at: Coordinates,
+    ) -> Result<()> {
+        let x = bring(images, &self.device)?;
+        enter_for(&self.device, || {
+            let tape = Tape::new(Pass::statistics(momentum, at));
+            self.function.forward(&tape, &tape.input(&x)).map(drop)
+        })
+    }
+
     /// Names of the activations, in order of definition, which is the order of the forward pass.
     pub fn activations(&self) -> &[String] {
         &self.activations
@@ -145,7 +164,7 @@ impl Network {
 
     /// Copies of all tensors by name.
     pub fn state(&self) -> Result<BTreeMap<String, Tensor>> {
-        let all = self.parameters.iter().chain(&self.buffers);
+        let all = self.tensors();
         all.map(|param| Ok((param.name().to_string(), param.snapshot()?)))
             .collect()
     }
@@ -155,7 +174,7 @@ impl Network {
     /// use for.
     pub fn load(&self, state: &BTreeMap<String, Tensor>) -> Result<Vec<String>> {
         let surplus = self.fit(state)?;
-        for param in self.parameters.iter().chain(&self.buffers) {
+        for param in self.tensors() {
             param.set(&state[param.name()])?;
         }
         Ok(surplus)
@@ -163,7 +182,7 @@ impl Network {
 
     /// Compares the tensors of `state` with the network's by name and shape, as [`Self::load`] does.
     pub fn fit(&self, state: &BTreeMap<String, Tensor>) -> Result<Vec<String>> {
-        let all: Vec<&Param> = self.parameters.iter().chain(&self.buffers).collect();
+        let all: Vec<&Param> = self.tensors().collect();
         let known: HashSet<&str> = all.iter().map(|param| param.name()).collect();
         let surplus = || {
             let unknown = state

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use candle_core::Tensor;
 
 use crate::ops::card::prepared::{Of, changed};
+use crate::ops::elementwise;
 use crate::{Error, Result};
 
 /// A parameter or a buffer. Copies of it are the same tensor, which is changed in place.
@@ -58,6 +59,13 @@ impl Param {
             .to_device(target.device())?
             .contiguous()?;
         target.slice_set(&values, 0, 0)?;
+        changed(Of::Weights);
+        Ok(())
+    }
+
+    /// Adds `by`, which must have the same shape and type, to the numbers.
+    pub fn add(&self, by: &Tensor) -> Result<()> {
+        elementwise::add_assign(&self.0.tensor, by)?;
         changed(Of::Weights);
         Ok(())
     }

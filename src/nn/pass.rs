@@ -72,6 +72,8 @@ pub struct Pass {
     pub input: bool,
     pub plan: LinearPlan,
     pub at: Coordinates,
+    /// Stands in for the momentum by which running statistics move in training mode.
+    pub momentum: Option<f64>,
 }
 
 impl Pass {
@@ -83,6 +85,17 @@ impl Pass {
             input: false,
             plan: LinearPlan::none(),
             at: Coordinates::default(),
+            momentum: None,
+        }
+    }
+
+    /// A pass in training mode without gradients, by which running statistics move as `momentum` says.
+    pub fn statistics(momentum: f64, at: Coordinates) -> Self {
+        Self {
+            mode: Mode::Train,
+            at,
+            momentum: Some(momentum),
+            ..Self::inference()
         }
     }
 
@@ -94,6 +107,7 @@ impl Pass {
             input: false,
             plan,
             at,
+            momentum: None,
         }
     }
 
@@ -105,6 +119,7 @@ impl Pass {
             input: true,
             plan,
             at,
+            momentum: None,
         }
     }
 }

@@ -12,6 +12,7 @@ use candle_core::Tensor;
 use super::gradients::{Grad, GradientStore, Rule};
 use super::param::Param;
 use super::pass::{Coordinates, LinearPlan, Pass};
+use crate::ops::length;
 use crate::ops::rescale::to_norms_of;
 use crate::{Error, Result};
 
@@ -100,6 +101,31 @@ impl Gradients {
             parameters,
             input: None,
         })
+    }
+
+    /// The l2 norm of the gradients of `parameters` together, float64 `()`, where they are. Nothing is waited for.
+    pub fn norm(&self, parameters: &[Param]) -> Result<Option<Tensor>> {
+        let mut squares: Option<Tensor> = None;
+        for gradient in parameters.iter().filter_map(|param| self.parameter(param)) {
+            let square = length::squared(gradient)?;
+            squares = Some(match squares {
+                Some(sum) => (sum + square)?,
+                None => square,
+            });
+        }
+        Ok(squares.map(|sum| sum.sqrt()).transpose()?)
+    }
+
+    /// The gradients of parameters, each times `factor`, float64 `()`.
+    pub fn times(&self, factor: &Tensor) -> Result<Self> {
+        let parameters = self.parameters.iter().map(|gradient| match gradient {
+            Some(gradient) => {
+                let factor = factor.to_dtype(gradient.dtype())?;
+                Ok(Some(gradient.broadcast_mul(&factor)?))
+            }
+            None => Ok(None),
+        });
+        Ok(Self::of_parameters(parameters.collect::<Result<_>>()?))
     }
 
     /// The gradient with respect to the input, `(N, C, H, W)`.

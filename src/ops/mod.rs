@@ -12,6 +12,7 @@
 pub mod activation;
 pub mod adam;
 pub mod augment;
+pub mod average;
 pub mod batch_norm;
 pub mod bias;
 pub mod card;
@@ -22,6 +23,7 @@ pub mod device;
 pub mod dropout;
 pub mod elementwise;
 pub mod image;
+pub mod length;
 pub mod linear;
 pub mod matmul;
 pub mod memory;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use candle_core::{Device, Tensor};
 
 use super::section::{OptimizerKind, OptimizerSpec};
-use super::{Optimizer, saved, zeros};
+use super::{Optimizer, decay, saved, zeros};
 use crate::Result;
 use crate::nn::{Gradients, Param};
 use crate::ops::adam::{self, Factors, Update};
@@ -34,18 +34,17 @@ impl Adam {
     }
 
     /// The numbers of the step that `self.steps` counts.
-    fn factors(&self, learning_rate: f64) -> Factors {
+    fn factors(&self, learning_rate: f64, decay: f64) -> Factors {
         let OptimizerSpec {
             kind,
             betas: [beta1, beta2],
             eps,
-            weight_decay,
             ..
         } = self.settings;
         let t = f64::from(self.steps);
         let (coupled, keep) = match kind == OptimizerKind::Adamw {
-            true => (0.0, 1.0 - learning_rate * weight_decay),
-            false => (weight_decay, 1.0),
+            true => (0.0, 1.0 - learning_rate * decay),
+            false => (decay, 1.0),
         };
         Factors {
             beta1,
@@ -64,17 +63,19 @@ impl Optimizer for Adam {
         self.steps += 1;
         let state = self.mean.iter().zip(&self.square);
         let parameters = self.parameters.iter().zip(state);
-        let updates: Vec<_> = parameters
-            .filter_map(|(param, (mean, square))| {
-                Some(Update {
-                    parameter: param.tensor(),
-                    mean,
-                    square,
-                    gradient: gradients.parameter(param)?,
-                })
+        let updates = parameters.filter_map(|(param, (mean, square))| {
+            Some(Update {
+                parameter: param.tensor(),
+                mean,
+                square,
+                gradient: gradients.parameter(param)?,
             })
-            .collect();
-        adam::step(&updates, self.factors(learning_rate))
+        });
+        let whole = self.settings.weight_decay;
+        let (decayed, others): (Vec<_>, Vec<_>) =
+            updates.partition(|update| decay(&self.settings, update.parameter) == whole);
+        adam::step(&decayed, self.factors(learning_rate, whole))?;
+        adam::step(&others, self.factors(learning_rate, 0.0))
     }
 
     fn state(&self) -> Result<BTreeMap<String, Tensor>> {

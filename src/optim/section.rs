@@ -36,6 +36,11 @@ section! {
         nesterov: bool [or false],
         /// Weight decay (l2 penalty; decoupled for adamw); default 0.
         weight_decay: f64 [as NonNegative, or 0.0],
+        /// Leave parameters of one dimension, which are biases and the scales and shifts of norms, without weight decay; default
+        /// false.
+        no_decay: bool [or false],
+        /// The largest l2 norm of all gradients together: longer ones are scaled down to it; default none.
+        clip_norm: Option<f64> [optional as Positive],
         /// Decay rates of adam's and adamw's two averages, each in [0, 1); default [0.9, 0.999].
         betas: [f64; 2] [as Pair<Share>, or BETAS],
         /// Added to adam's and adamw's denominator; default 1e-8.
@@ -50,6 +55,9 @@ section! {
                 fields.require_for("lr", &lr, &format!("the schedule {schedule} starts from it"));
             }
             None => {}
+        }
+        if weight_decay == Some(0.0) {
+            fields.idle("no_decay", &mut no_decay, false, "there is no optimizer.weight_decay");
         }
         match kind {
             Some(OptimizerKind::Sgd) => {
@@ -77,6 +85,8 @@ impl OptimizerSpec {
             momentum: 0.0,
             nesterov: false,
             weight_decay: 0.0,
+            no_decay: false,
+            clip_norm: None,
             betas: BETAS,
             eps: EPS,
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use candle_core::Tensor;
 
 use super::section::OptimizerSpec;
-use super::{Optimizer, saved, zeros};
+use super::{Optimizer, decay, saved, zeros};
 use crate::Result;
 use crate::nn::{Gradients, Param};
 use crate::ops::sgd::{self, Factors, Update};
@@ -36,24 +36,26 @@ impl Sgd {
 impl Optimizer for Sgd {
     fn step(&mut self, gradients: &Gradients, learning_rate: f64) -> Result<()> {
         let parameters = self.parameters.iter().enumerate();
-        let updates: Vec<_> = parameters
-            .filter_map(|(index, param)| {
-                Some(Update {
-                    parameter: param.tensor(),
-                    velocity: self.velocity.get(index),
-                    gradient: gradients.parameter(param)?,
-                })
+        let updates = parameters.filter_map(|(index, param)| {
+            Some(Update {
+                parameter: param.tensor(),
+                velocity: self.velocity.get(index),
+                gradient: gradients.parameter(param)?,
             })
-            .collect();
-        sgd::step(
-            &updates,
-            Factors {
+        });
+        let whole = self.settings.weight_decay;
+        let (decayed, others): (Vec<_>, Vec<_>) =
+            updates.partition(|update| decay(&self.settings, update.parameter) == whole);
+        for (updates, decay) in [(decayed, whole), (others, 0.0)] {
+            let factors = Factors {
                 rate: learning_rate,
-                decay: self.settings.weight_decay,
+                decay,
                 momentum: self.settings.momentum,
                 nesterov: self.settings.nesterov,
-            },
-        )
+            };
+            sgd::step(&updates, factors)?;
+        }
+        Ok(())
     }
 
     fn state(&self) -> Result<BTreeMap<String, Tensor>> {

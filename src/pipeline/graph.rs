@@ -227,6 +227,8 @@ fn references(stage: &StageSpec) -> Vec<(&'static str, &str)> {
                 Moment::Final => "weights",
                 Moment::Best => "best weights",
                 Moment::Last => "last weights",
+                Moment::Ema => "average (ema)",
+                Moment::Swa => "average (swa)",
             };
             references.push((what, id.as_str()));
         }

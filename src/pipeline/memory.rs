@@ -87,12 +87,15 @@ fn model_bytes(
             OptimizerKind::Adam | OptimizerKind::Adamw => 4,
         },
     };
+    let beside = training.map_or(0, |task| {
+        u128::from(task.train.average.is_some()) + u128::from(task.train.awp.is_some())
+    });
     let key = match (&model.widths, &model.layers) {
         (Some(_), _) => "model.widths",
         (_, Some(_)) => "model.layers",
         (None, None) => "model.arch",
     };
-    let mut parts = vec![(key, 4 * copies * weights)];
+    let mut parts = vec![(key, 4 * (copies + beside) * weights)];
     if on_cpu {
         let (key, batch, limit, most) = match training {
             Some(_) => {

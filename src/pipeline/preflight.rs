@@ -1,4 +1,4 @@
-//! What can be known to fail before anything runs: missing data and weights, LinBP layers that match nothing, attacks that
+//! What can be known to fail before anything runs: missing data and weights, layers that match nothing, attacks that
 //! ask for more classes than there are.
 
 use std::collections::BTreeSet;
@@ -108,7 +108,7 @@ pub(super) fn known_shape(data: &DataSpec) -> Option<[usize; 3]> {
     }
 }
 
-/// Builds each model once, to see that it takes the images and that `linbp.layers` names activations that it has; and each
+/// Builds each model once, to see that it takes the images and that `linbp.layers` and `train.awp.layers` name what it has; and each
 /// attack, to see that it can do with as many classes as there are.
 ///
 /// # Errors
@@ -136,8 +136,10 @@ pub fn check_models(runs: &[PlannedRun]) -> Result<()> {
             let uses = uses.into_iter().filter(|(on, _)| *on);
             let uses: Vec<LinbpUse> = uses.map(|(_, r#use)| r#use).collect();
             let kind = used.data.kind.name;
+            let training = stage.task.training();
+            let awp = training.and_then(|task| task.train.awp.as_ref());
             let words = format!(
-                "{} {:?} {:?} {kind} {shape:?} {linbp:?} {uses:?}",
+                "{} {:?} {:?} {kind} {shape:?} {linbp:?} {uses:?} {awp:?}",
                 model.arch, model.widths, model.layers
             );
             if !seen.insert(words) {
@@ -147,6 +149,7 @@ pub fn check_models(runs: &[PlannedRun]) -> Result<()> {
                 for r#use in uses {
                     faults.note(linbp_plan(&model.arch, &network, linbp, r#use));
                 }
+                faults.note(awp.map_or(Ok(Vec::new()), |awp| awp.weights(&network)));
             }
         }
     }

@@ -33,6 +33,11 @@ pub const LOGITS: &str = "logits.safetensors";
 pub const CHECKPOINTS: &str = "checkpoints";
 /// In [`CHECKPOINTS`]: the weights of a finished training, under torch's names.
 pub const FINAL_WEIGHTS: &str = "final.safetensors";
+/// In [`CHECKPOINTS`]: the average of a finished training's weights, of this kind.
+pub fn average_weights(kind: &str) -> String {
+    format!("{kind}.safetensors")
+}
+
 /// Folder of the work of a stage without checkpoints that is not finished.
 pub const PROGRESS: &str = "progress";
 /// Folder of the figures.

@@ -45,6 +45,6 @@ pub use record::{FinishedStage, Metrics, RunRecord, RunState, StageRecord};
 pub use retention::{Best, Stamp};
 pub use simulation::{Method, Point, RepeatLines, SimulationRow, SimulationWriter, Trajectories};
 pub use snapshot::{best_checkpoint, inspect_weights, last_checkpoint, read_weights, weights_file};
-pub use stage_folder::{StageFolder, adversarial_images, final_weights};
+pub use stage_folder::{StageFolder, adversarial_images, average_weights, final_weights};
 pub use store::CheckpointStore;
 pub use transfer::TransferRow;

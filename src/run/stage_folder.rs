@@ -117,16 +117,18 @@ impl StageFolder {
         Interim::open(self.file(files::PROGRESS))
     }
 
-    /// Writes the weights of a finished training, under torch's names, and what they say of their network.
-    pub fn write_final_weights(
+    /// Writes weights of a finished training, under torch's names, and what they say of their network, to one of the files
+    /// for them that [`files`] names.
+    pub fn write_weights(
         &self,
+        name: &str,
         weights: &Tensors,
         metadata: HashMap<String, String>,
     ) -> Result<()> {
         self.check()?;
         let folder = self.file(files::CHECKPOINTS);
         fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
-        save_safetensors(&folder.join(files::FINAL_WEIGHTS), weights, metadata)
+        save_safetensors(&folder.join(name), weights, metadata)
     }
 
     /// Writes tensors to one of the files named in [`files`].
@@ -187,6 +189,13 @@ pub fn final_weights(stage: &Path) -> PathBuf {
     stage.join(files::CHECKPOINTS).join(files::FINAL_WEIGHTS)
 }
 
+/// In the folder of a finished training: its average of this kind.
+pub fn average_weights(stage: &Path, kind: &str) -> PathBuf {
+    stage
+        .join(files::CHECKPOINTS)
+        .join(files::average_weights(kind))
+}
+
 /// In the folder of a finished attack: its images.
 pub fn adversarial_images(stage: &Path) -> PathBuf {
     stage.join(files::ADVERSARIAL)
@@ -238,7 +247,8 @@ mod tests {
         let stage = StageFolder::shared(named.path(), "a", "k", |_| ()).unwrap();
         let weight = Tensor::new(&[1f32], &Device::Cpu).unwrap();
         stage
-            .write_final_weights(
+            .write_weights(
+                files::FINAL_WEIGHTS,
                 &Tensors::from([("fc.weight".to_owned(), weight)]),
                 HashMap::new(),
             )

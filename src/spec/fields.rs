@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::location::{Locate, Location};
 use super::outcome::{Idle, Outcome};
-use super::section::Key;
+use super::section::{Key, Section};
 use super::surroundings::{Surroundings, Table, peek};
 use super::task::TaskKind;
 use super::words::{expected, mismatch, unknown_key};
@@ -171,6 +171,30 @@ impl<'a> Fields<'a> {
             let written = self.find(key).map(|(_, written)| written);
             self.outcome.effective_here.extend(written);
         }
+    }
+
+    /// The tables that a key holds, strongest first.
+    pub fn tables_in(&self, key: &str) -> Vec<Table<'a>> {
+        let holding = self.tables.iter().filter(|table| table.counts(key));
+        let tables = holding.filter_map(|table| {
+            let dict = table.dict.get(key)?.as_dict()?;
+            Some(Table::all_of(join(&table.path, key), dict))
+        });
+        tables.collect()
+    }
+
+    /// Reads the section that a key holds as a table; nothing inside where the key is missing or "none".
+    pub fn optional_section<S: Section>(&mut self, key: &'static str) -> Option<Option<S>> {
+        if !self.is_table(key) {
+            self.optional_by(key, |value| match value.as_str() {
+                Some("none") => Ok(()),
+                _ => Err("a table of settings, or \"none\"".to_owned()),
+            })?;
+            return Some(None);
+        }
+        self.opens(key);
+        let tables = self.tables_in(key);
+        S::read(self.part(join(&self.path, key), S::KEYS, tables)).map(Some)
     }
 
     /// Reads a part that may be missing from the table that a key holds.

@@ -208,6 +208,21 @@ macro_rules! shrink {
 }
 pub(crate) use shrink;
 
+/// [`Section::identity`] of a section inside another, empty where there is none.
+pub(crate) fn inner_identity<S: Section>(
+    inner: &Option<S>,
+) -> Result<toml::Value, toml::ser::Error> {
+    let table = inner.as_ref().map(S::identity).transpose()?;
+    Ok(table.unwrap_or_default().into())
+}
+
+/// [`Section::shrink`] of a section inside another; whether anything changed.
+pub(crate) fn inner_shrink<S: Section>(inner: &mut Option<S>) -> bool {
+    inner
+        .as_mut()
+        .is_some_and(|inner| !inner.shrink().is_empty())
+}
+
 /// Brings a number down to the most that there may be; whether it was more.
 pub(crate) fn cap(value: &mut usize, most: usize) -> bool {
     let more = *value > most;

@@ -173,6 +173,9 @@ pub(super) fn model_name(spec: &ModelSpec) -> String {
         Some(WeightsRef::Stage(id, Moment::Final)) => {
             format!("{} of the stage \"{id}\"", spec.arch)
         }
+        Some(WeightsRef::Stage(id, moment @ (Moment::Ema | Moment::Swa))) => {
+            format!("{} of the {moment} of the stage \"{id}\"", spec.arch)
+        }
         Some(WeightsRef::Stage(id, moment)) => {
             format!(
                 "{} of the {moment} checkpoint of the stage \"{id}\"",

@@ -4,6 +4,8 @@
 //! by its file and an entry in the list below, which the spec and its messages read.
 
 mod adversary;
+mod average;
+mod awp;
 mod batch_size;
 mod divergence;
 mod list;
@@ -16,6 +18,8 @@ mod tests;
 pub(crate) mod training;
 
 pub use adversary::Adversary;
+pub use average::{Average, AverageKind, AverageSpec};
+pub use awp::Awp;
 pub use objective::{Evaluated, Objective, Step};
 pub use running_metrics::{EpochSums, RunningMetrics};
 pub use section::TrainSpec;

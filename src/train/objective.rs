@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use super::Adversary;
+use super::{Adversary, Awp};
 use crate::attacks::{Attack, Checks};
 use crate::data::Batch;
 use crate::nn::{Coordinates, Gradients, LinearPlan, Mode, Network, Pass, Tape, Var, replay};
@@ -60,6 +60,8 @@ pub struct Step<'a> {
     pub adversary: Option<&'a Adversary>,
     /// The share of each target that all classes have in equal parts.
     pub smoothing: f64,
+    /// What moves the weights while the gradients are taken.
+    pub awp: Option<&'a Awp>,
 }
 
 /// What an objective found on a batch.
@@ -92,6 +94,7 @@ impl<'a> Step<'a> {
             at,
             adversary: None,
             smoothing: 0.0,
+            awp: None,
         }
     }
 

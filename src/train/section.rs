@@ -1,11 +1,10 @@
 //! `[train]`: how long a model learns, and what it minimises.
 
 use crate::spec::fields::{Fields, join};
-use crate::spec::range::Count;
-use crate::spec::section::{Key, section};
-use crate::spec::surroundings::Table;
+use crate::spec::range::{Count, Share};
+use crate::spec::section::{Key, Section, inner_identity, inner_shrink, section};
 use crate::spec::task::TaskKind;
-use crate::train::{ChosenObjective, ObjectiveKind};
+use crate::train::{AverageSpec, Awp, ChosenObjective, ObjectiveKind};
 
 section! {
     /// How long a model learns, and what it minimises.
@@ -15,6 +14,21 @@ section! {
         /// What each step minimises: the name of an objective, or { kind = "...", ... } with settings of its own; default
         /// "clean", in adversarial-train "adversarial".
         objective: ChosenObjective [by read_objective, identity identity],
+        /// Label smoothing: the share of each target of a cross-entropy that all classes have in equal parts, in [0, 1); default 0.
+        label_smoothing: f64 [as Share, or 0.0],
+        /// Adversarial weight perturbation, { gamma = 0.005, ... }, which takes the gradients of each step where the weights are
+        /// worst; default "none".
+        awp: Option<Awp> [by Fields::optional_section, identity inner_identity] smoke inner_shrink,
+        /// An average of the weights, { kind = "ema", ... } or { kind = "swa", ... }, measured and saved beside them; default
+        /// "none".
+        average: Option<AverageSpec> [by Fields::optional_section, identity inner_identity] smoke inner_shrink,
+    }
+}
+
+impl TrainSpec {
+    /// The keys of the tables that keys of the section hold.
+    pub fn tables() -> [(&'static str, &'static [Key]); 2] {
+        [("awp", Awp::KEYS), ("average", AverageSpec::KEYS)]
     }
 }
 
@@ -43,15 +57,9 @@ const HEAD: &[Key] = &[Key {
 fn read_objective(fields: &mut Fields, key: &'static str) -> Option<ChosenObjective> {
     let task = fields.around.task();
     let path = join(&fields.path, key);
-    let tables: Vec<Table> = match fields.is_table(key) {
+    let tables = match fields.is_table(key) {
         false => Vec::new(),
-        true => {
-            let tables = fields.tables.iter().filter_map(|table| {
-                let dict = table.dict.get(key)?.as_dict()?;
-                Some(Table::all_of(join(&table.path, key), dict))
-            });
-            tables.collect()
-        }
+        true => fields.tables_in(key),
     };
     let written = match tables.is_empty() {
         true => fields.optional(key)?,

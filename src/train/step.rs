@@ -20,12 +20,26 @@ pub fn train_step(
         ));
     }
     enter_for(step.network.device(), || {
-        let mut found = objective.evaluate(step)?;
-        running.add(&mut found, &step.batch.label_values, step.at.batch)?;
-        let loss = found.losses.known_mean();
-        if loss.is_none_or(f64::is_finite) {
-            optimizer.step(&found.gradients, rate)?;
+        let (crafted, checks) = objective.craft(step)?;
+        let awp = step.awp.filter(|awp| step.at.epoch >= awp.start as u64);
+        let perturbation = match awp {
+            Some(awp) => Some(awp.perturb(objective, step, &crafted)?),
+            None => None,
+        };
+        let update = || {
+            let mut found = objective.loss(step, &crafted)?;
+            found.checks = checks;
+            running.add(&mut found, &step.batch.label_values, step.at.batch)?;
+            let loss = found.losses.known_mean();
+            if loss.is_none_or(f64::is_finite) {
+                optimizer.step(&found.gradients, rate)?;
+            }
+            Ok(loss)
+        };
+        let updated = update();
+        if let Some(perturbation) = perturbation {
+            perturbation.take_off()?;
         }
-        Ok(loss)
+        updated
     })
 }

@@ -186,7 +186,7 @@ fn agree(objective: &dyn Objective, arch: &str, optimizer: &str, linear: bool) {
 
 #[test]
 fn lenet5_trains_alike_by_sgd() {
-    agree(&Adversarial {}, "lenet5", "sgd", false);
+    agree(&Adversarial { mix: 0.0 }, "lenet5", "sgd", false);
 }
 
 #[test]
@@ -196,17 +196,17 @@ fn lenet5_trains_alike_by_trades() {
 
 #[test]
 fn an_mlp_trains_alike_by_adamw_and_linbp() {
-    agree(&Adversarial {}, "mlp", "adamw", true);
+    agree(&Adversarial { mix: 0.0 }, "mlp", "adamw", true);
 }
 
 #[test]
 fn resnet18_trains_alike_by_linbp() {
-    agree(&Adversarial {}, "resnet18", "sgd", true);
+    agree(&Adversarial { mix: 0.0 }, "resnet18", "sgd", true);
 }
 
 #[test]
 fn mobilenet_v2_trains_alike() {
-    agree(&Adversarial {}, "mobilenet_v2", "sgd", false);
+    agree(&Adversarial { mix: 0.0 }, "mobilenet_v2", "sgd", false);
 }
 
 #[test]
@@ -291,7 +291,7 @@ fn no_room(objective: &dyn Objective, bytes: usize) -> String {
 fn a_batch_that_fits_is_named() {
     on_host(|| {
         // The first convolution leaves 28 x 28 x 6 numbers per image, the largest weight gradient has 400 x 120.
-        for objective in [&Clean {} as &dyn Objective, &Adversarial {}] {
+        for objective in [&Clean {} as &dyn Objective, &Adversarial { mix: 0.0 }] {
             assert!(no_room(objective, 250_000).ends_with("data.batch_size = 8"));
             assert!(no_room(objective, 320_000).ends_with("data.batch_size = 16"));
             assert!(no_room(objective, 1_000).contains("Not even a step of one image fits"));

@@ -1,5 +1,6 @@
 //! The training loop: steps, epochs, evaluations, checkpoints, resume.
 
+mod averages;
 mod checkpoint;
 mod end_epoch;
 
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::batch_size::too_large;
-use super::{Adversary, EpochSums, RunningMetrics, Step, train_step};
+use super::{Adversary, Average, EpochSums, RunningMetrics, Step, train_step};
 use crate::data::{Augmentation, Batch, DeviceDataset, Loader, Split};
 use crate::experiment::{ModelUse, TrainTask};
 use crate::models::Origin;
@@ -17,7 +18,9 @@ use crate::nn::{Coordinates, LinearPlan, Network};
 use crate::optim::SchedulerKind;
 use crate::optim::{self, Optimizer, Position, Schedule};
 use crate::run::Interval;
-use crate::run::{Best, CheckpointStore, Metrics, MetricsRow, MetricsWriter, Stamp, interrupt};
+use crate::run::{
+    Best, CheckpointStore, Metrics, MetricsRow, MetricsWriter, Stamp, files, interrupt,
+};
 use crate::stage::assemble;
 use crate::stage::context::StageContext;
 use crate::stage::evaluation::{Evaluation, Measured};
@@ -43,6 +46,9 @@ struct State {
     /// How far the evaluation after the epoch has come.
     #[serde(default)]
     measured: Measured,
+    /// The same for that of the averaged weights.
+    #[serde(default)]
+    measured_average: Measured,
     /// Best accuracy so far, by "split/attack".
     best: BTreeMap<String, f64>,
     /// Last metrics, by name.
@@ -61,6 +67,7 @@ pub(super) struct Training<'a> {
     origin: Origin,
     plan: LinearPlan,
     optimizer: Box<dyn Optimizer>,
+    average: Option<Average>,
     schedule: Schedule,
     train: DeviceDataset,
     augment: Vec<Augmentation>,
@@ -119,6 +126,10 @@ impl<'a> Training<'a> {
             adversary,
             plan: assemble::train_plan(&used, &network)?,
             optimizer,
+            average: match &task.train.average {
+                Some(spec) => Some(Average::new(spec, &network)?),
+                None => None,
+            },
             schedule: Schedule::new(&task.scheduler, &task.optimizer)?,
             augment: data.augment.clone(),
             batch_size: data.batch_size,
@@ -158,9 +169,9 @@ impl<'a> Training<'a> {
         // Opened anew by its path: what counts is the file that stands there now.
         let mut metrics = self.ctx.folder.metrics(self.ctx.device)?;
         metrics.end(&self.state.rows)?;
-        self.ctx
-            .folder
-            .write_final_weights(&self.network.state()?, self.origin.metadata())?;
+        self.write_average()?;
+        let (folder, weights) = (self.ctx.folder, self.network.state()?);
+        folder.write_weights(files::FINAL_WEIGHTS, &weights, self.origin.metadata())?;
         self.ctx.progress.finish();
         Ok(self.state.last)
     }
@@ -207,8 +218,11 @@ impl<'a> Training<'a> {
             epoch: self.state.epoch as u64,
             batch: self.state.batch as u64,
         };
+        let train = &self.task.train;
         let step = Step {
             adversary: self.adversary.as_ref(),
+            smoothing: train.label_smoothing,
+            awp: train.awp.as_ref(),
             ..Step::new(&self.network, &self.plan, batch, at)
         };
         let optimizer = self.optimizer.as_mut();
@@ -221,6 +235,10 @@ impl<'a> Training<'a> {
         }
         self.state.batch += 1;
         self.state.step += 1;
+        if let Some(average) = &mut self.average {
+            let ends_epoch = self.state.batch == batches;
+            average.step(&self.network, self.state.epoch, ends_epoch)?;
+        }
         match loss {
             None if self.looked.elapsed() >= LOOK => self.settle(batches),
             loss => Ok(loss),

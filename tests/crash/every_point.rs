@@ -168,6 +168,24 @@ fn the_first_checkpoint_stays_the_best_where_nothing_names_it_yet() {
     );
 }
 
+/// An average of the weights goes on too, and its evaluation after that of the weights.
+#[test]
+fn a_run_with_an_average_killed_at_any_call_ends_the_same() {
+    let average = "epochs = 3\naverage = { kind = \"ema\", decay = 0.9, start = 1 }";
+    compare(
+        &SPEC.replace("epochs = 3", average),
+        |calls| {
+            let strikes = (1..=calls.len()).map(|at| Strike {
+                at,
+                half: false,
+                signal: SIGKILL,
+            });
+            strikes.step_by(every()).collect()
+        },
+        was_killed,
+    );
+}
+
 /// The number of the call that gave a file its name.
 fn renamed(calls: &[String], name: &str) -> usize {
     let found = |call: &String| call.starts_with("rename ") && call.contains(name);

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use candle_core::Device;
+use candle_core::{DType, Device};
 use runner::run::{Checkpoint, CheckpointStore};
 
 /// A training whose best epoch is the second of three: after it the rate is far too high.
@@ -84,6 +84,8 @@ pub struct Left {
     /// The rows of `metrics.csv` without their last two columns, which are timings.
     rows: Vec<String>,
     final_weights: Vec<u8>,
+    /// Their exponential average, where there is one.
+    ema: Option<Vec<u8>>,
     /// Files of the folder of checkpoints, and what the two pointers say.
     checkpoints: Vec<String>,
     pointers: [String; 2],
@@ -113,6 +115,7 @@ pub fn left(folder: &Path) -> Left {
     Left {
         rows: rows.collect(),
         final_weights: fs::read(checkpoints.join("final.safetensors")).unwrap(),
+        ema: fs::read(checkpoints.join("ema.safetensors")).ok(),
         checkpoints: names,
         pointers: [pointer("last"), pointer("best")],
         best: content(best),
@@ -128,7 +131,9 @@ fn content(mut checkpoint: Checkpoint) -> (BTreeMap<String, Vec<u8>>, serde_json
         row.remove("examples_per_second");
     }
     let tensors = checkpoint.tensors.into_iter().map(|(name, tensor)| {
-        let numbers = tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        // Counts are float64 and small.
+        let numbers = tensor.to_dtype(DType::F32).unwrap().flatten_all();
+        let numbers = numbers.unwrap().to_vec1::<f32>().unwrap();
         let bytes = numbers.iter().flat_map(|number| number.to_le_bytes());
         (name, bytes.collect())
     });

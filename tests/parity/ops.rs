@@ -123,6 +123,7 @@ impl Case {
                 input: true,
                 plan: LinearPlan::none(),
                 at: Coordinates::default(),
+                momentum: None,
             });
             let x = tape.input(&self.part("x", dtype));
             let y = network.forward(&tape, &x).unwrap();

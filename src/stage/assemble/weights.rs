@@ -12,7 +12,8 @@ use crate::models::{ModelSpec, Moment, Rectifier, WeightsRef};
 use crate::nn::Network;
 use crate::ops::image::Normalize;
 use crate::run::{
-    best_checkpoint, final_weights, inspect_weights, last_checkpoint, read_weights, weights_file,
+    average_weights, best_checkpoint, final_weights, inspect_weights, last_checkpoint,
+    read_weights, weights_file,
 };
 use crate::stage::context::StageContext;
 use crate::weights::{self, Tensors, names};
@@ -29,6 +30,7 @@ pub(super) fn path(ctx: &StageContext<'_>, spec: &ModelSpec) -> Result<Option<Pa
                 Moment::Final => final_weights(stage),
                 Moment::Best => best_checkpoint(stage),
                 Moment::Last => last_checkpoint(stage),
+                Moment::Ema | Moment::Swa => average_weights(stage, moment.name()),
             })
         }
     })

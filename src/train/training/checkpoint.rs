@@ -20,6 +20,11 @@ impl Training<'_> {
         for (name, tensor) in self.optimizer.state()? {
             tensors.insert(format!("optimizer.{name}"), tensor);
         }
+        if let Some(average) = &self.average {
+            for (name, tensor) in average.state(&self.network)? {
+                tensors.insert(format!("average.{name}"), tensor);
+            }
+        }
         let mut state = serde_json::to_value(&self.state)
             .map_err(|e| Error::failed(format!("cannot describe the training's state: {e}")))?;
         self.origin.note_in(&mut state);
@@ -56,6 +61,11 @@ impl Training<'_> {
         self.optimizer
             .load_state(&part("optimizer."))
             .map_err(|e| strange(&e))?;
+        if let Some(average) = &mut self.average {
+            average
+                .load_state(&self.network, &part("average."))
+                .map_err(|e| strange(&e))?;
+        }
         self.state = state;
         self.best = checkpoint.best;
         Ok(())

@@ -51,19 +51,16 @@ impl Training<'_> {
                 .into_iter()
                 .map(|(name, tally)| (name.to_owned(), tally));
             for (attack, tally) in tallies.collect::<Vec<_>>() {
-                let attack = attack.as_str();
-                self.record("test", attack, &tally, None)?;
-                let under = if attack == "none" {
-                    String::new()
-                } else {
-                    format!(" under {attack}")
-                };
-                line.push(format!(
-                    "test accuracy{under} {:.2} %",
-                    100.0 * tally.accuracy()
-                ));
+                self.record("test", &attack, &tally, None)?;
+                line.push(accuracy("test", &attack, &tally));
                 // Attacks are listed from the weakest to the one that matters: the best model withstands the last.
                 score = Some(tally.accuracy());
+            }
+            if let Some((kind, tallies)) = self.evaluate_average()? {
+                for (attack, tally) in tallies {
+                    self.record(&format!("test-{kind}"), &attack, &tally, None)?;
+                    line.push(accuracy(kind, &attack, &tally));
+                }
             }
         }
         self.ctx.progress.line(&line.join(", "));
@@ -117,4 +114,13 @@ impl Training<'_> {
         last.insert(format!("{name}_loss"), tally.mean_loss());
         Ok(())
     }
+}
+
+/// The accuracy of a line of an epoch, in words.
+fn accuracy(of: &str, attack: &str, tally: &Tally) -> String {
+    let under = match attack {
+        "none" => String::new(),
+        attack => format!(" under {attack}"),
+    };
+    format!("{of} accuracy{under} {:.2} %", 100.0 * tally.accuracy())
 }
