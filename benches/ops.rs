@@ -66,6 +66,7 @@ impl Conv {
             stride,
             padding: kernel / 2,
             groups,
+            ..Geometry::default()
         };
         let x = tensor(&[n, side, side, c_in]);
         let weight = tensor(&[c_out, c_in / groups, kernel, kernel]);

@@ -28,6 +28,10 @@ pub enum Purpose {
     Simulation = 7,
     /// Further random choices of attacks (restarts, search directions); the index is the example's.
     AttackSearch = 8,
+    /// Which images of a training set are held back.
+    HoldBack = 9,
+    /// The sample of a sweep's points; the index is the point's.
+    Sweep = 10,
     /// Which image of a training batch is mixed with which.
     Mix = 11,
     /// Which images of `data.extra` a training batch has.

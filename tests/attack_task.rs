@@ -243,7 +243,7 @@ fn a_model_without_answers_is_an_error_that_names_it() {
             format!(
                 "task = \"evaluate\"\n{data}{settings}model = {{ {weights} }}\nevaluate.attacks = [\"fgsm\"]\n"
             ),
-            "mlp with w.safetensors: its loss on the test set under fgsm is NaN",
+            "mlp with w.safetensors: its loss under fgsm is NaN",
         ),
     ] {
         let (code, err) = run(folder.path(), &format!("name = \"a\"\n{lines}"));

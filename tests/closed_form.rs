@@ -25,7 +25,7 @@ impl Linear {
         let set = load(&source, Split::Test).unwrap();
         let examples = (0..set.len()).map(|index| {
             let mut image = vec![0f32; set.image_len()];
-            set.image_f32(index, &mut image);
+            set.image_f32(index, &mut image).unwrap();
             let image = image.into_iter().map(f64::from).collect();
             (image, set.labels[index] as usize)
         });

@@ -11,7 +11,7 @@ use runner::data::{AugmentationKind, Images, KINDS};
 use runner::experiment::{plan, sections};
 use runner::models;
 use runner::spec::{Key, Request};
-use runner::train::{ObjectiveKind, TrainSpec};
+use runner::train::{GUARD_KEYS, ObjectiveKind, TrainSpec};
 use runner::verify;
 
 /// README.md, CONTRIBUTING.md and everything in `docs/`.
@@ -260,6 +260,7 @@ fn parts() -> BTreeMap<String, String> {
         ("architectures".to_owned(), architectures()),
         ("layers".to_owned(), layers()),
         ("data sets".to_owned(), data()),
+        ("guard".to_owned(), keys(GUARD_KEYS)),
         ("section claim".to_owned(), keys(verify::KEYS)),
     ]);
     for (key, of_key) in TrainSpec::tables() {

@@ -156,6 +156,71 @@ fn a_killed_trades_training_ends_the_same() {
     compare(&spec, &[150, 300, 450]);
 }
 
+/// Weights that are perturbed in every step, an average that takes in every step, smoothed labels, clipped gradients.
+#[test]
+fn a_killed_training_with_awp_and_ema_ends_the_same() {
+    let spec = LENET
+        .replace("\"train\"", "\"adversarial-train\"")
+        .replace(
+            "kind = \"adam\"",
+            "kind = \"sgd\"\nmomentum = 0.9\nweight_decay = 5e-4",
+        )
+        .replace("lr = 0.001", "lr = 0.01\nno_decay = true\nclip_norm = 1")
+        .replace(
+            "epochs = 3",
+            "epochs = 2\nobjective = { kind = \"adversarial\", mix = 0.5 }\nlabel_smoothing = 0.1\n\
+             awp = { gamma = 0.01 }\naverage = { kind = \"ema\", decay = 0.99 }",
+        )
+        + "[attack]\nkind = \"pgd\"\nepsilon = 0.1\nstep_size = 0.05\nk = 2\n[evaluate]\nattacks = [\"none\", \"pgd\"]\n";
+    compare(&spec, &[150, 300, 450, 600]);
+}
+
+/// An average whose batch norms are measured before each of its evaluations.
+#[test]
+fn a_killed_training_with_swa_ends_the_same() {
+    let layers =
+        "layers = [\"conv 4 5x5 stride=2\", \"batch-norm\", \"relu\", \"flatten\", \"linear 10\"]";
+    let spec = LENET.replace("arch = \"lenet5\"", layers).replace(
+        "epochs = 3",
+        "epochs = 4\naverage = { kind = \"swa\", start = 1 }",
+    );
+    compare(&spec, &[60, 120, 250, 400]);
+}
+
+/// A perturbation that goes on from batch to batch, several updates on each, a last smaller batch, and validation images.
+#[test]
+fn a_killed_free_training_ends_the_same() {
+    let spec = LENET
+        .replace("\"train\"", "\"adversarial-train\"")
+        .replace("train_limit = 1600", "train_limit = 800\nvalidation = 90")
+        .replace(
+            "epochs = 3",
+            "epochs = 2\nobjective = { kind = \"free\", replays = 3 }",
+        )
+        + "[attack]\nkind = \"fgsm\"\nepsilon = 0.1\nmodel_mode = \"train\"\n";
+    compare(&spec, &[150, 300, 450]);
+}
+
+/// Noise beyond the ball, and a guard whose measurements decide how the training ends.
+#[test]
+fn a_killed_n_fgsm_training_ends_the_same() {
+    let spec = LENET.replace("\"train\"", "\"adversarial-train\"").replace(
+        "epochs = 3",
+        "epochs = 3\nguard = { on_collapse = \"restore\", drop = 0.01, images = 64, k = 3 }",
+    ) + "[attack]\nkind = \"n-fgsm\"\nepsilon = 0.1\nmodel_mode = \"train\"\n";
+    compare(&spec, &[150, 300, 450]);
+}
+
+/// Differences of gradients at random points.
+#[test]
+fn a_killed_grad_align_training_ends_the_same() {
+    let spec = LENET.replace("\"train\"", "\"adversarial-train\"").replace(
+        "epochs = 3",
+        "epochs = 1\nobjective = { kind = \"grad-align\", lambda = 0.2 }",
+    ) + "[attack]\nkind = \"fgsm\"\nepsilon = 0.1\n";
+    compare(&spec, &[150, 300, 450]);
+}
+
 /// Extra images in a file as numpy writes it, each of one shade.
 fn extra(path: &Path) {
     let array = |descr: &str, shape: &str, bytes: &[u8]| {
@@ -193,37 +258,6 @@ fn a_killed_training_on_mixed_and_extra_images_ends_the_same() {
     let spec = LENET.replace("kind = \"digits\"", &data);
     compare(&spec, &[60, 120, 250, 400]);
     compare(&spec.replace("\"cutmix\"", "\"mixup\""), &[100, 200, 400]);
-}
-
-/// Weights that are perturbed in every step, an average that takes in every step, smoothed labels, clipped gradients.
-#[test]
-fn a_killed_training_with_awp_and_ema_ends_the_same() {
-    let spec = LENET
-        .replace("\"train\"", "\"adversarial-train\"")
-        .replace(
-            "kind = \"adam\"",
-            "kind = \"sgd\"\nmomentum = 0.9\nweight_decay = 5e-4",
-        )
-        .replace("lr = 0.001", "lr = 0.01\nno_decay = true\nclip_norm = 1")
-        .replace(
-            "epochs = 3",
-            "epochs = 2\nobjective = { kind = \"adversarial\", mix = 0.5 }\nlabel_smoothing = 0.1\n\
-             awp = { gamma = 0.01 }\naverage = { kind = \"ema\", decay = 0.99 }",
-        )
-        + "[attack]\nkind = \"pgd\"\nepsilon = 0.1\nstep_size = 0.05\nk = 2\n[evaluate]\nattacks = [\"none\", \"pgd\"]\n";
-    compare(&spec, &[150, 300, 450, 600]);
-}
-
-/// An average whose batch norms are measured before each of its evaluations.
-#[test]
-fn a_killed_training_with_swa_ends_the_same() {
-    let layers =
-        "layers = [\"conv 4 5x5 stride=2\", \"batch-norm\", \"relu\", \"flatten\", \"linear 10\"]";
-    let spec = LENET.replace("arch = \"lenet5\"", layers).replace(
-        "epochs = 3",
-        "epochs = 4\naverage = { kind = \"swa\", start = 1 }",
-    );
-    compare(&spec, &[60, 120, 250, 400]);
 }
 
 #[test]

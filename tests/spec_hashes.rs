@@ -55,16 +55,16 @@ const SPECS: &[(&str, &str, &str)] = &[
         "0504a08f",
     ),
     (
-        "train-augment",
-        "task = \"train\"\ndata = { kind = \"shapes\", augment = [\"random-crop\", \"horizontal-flip\"] }\n\
-         model.arch = \"resnet18\"\noptimizer.lr = 0.1\ntrain.epochs = 1\n",
-        "2e37f498",
-    ),
-    (
         "train-average",
         "task = \"train\"\ndata.kind = \"digits\"\nmodel.arch = \"lenet5\"\noptimizer.lr = 0.1\n\
          train = { epochs = 1, awp = { gamma = 0.01 }, average = { kind = \"ema\", decay = 0.9 } }\n",
         "00000000",
+    ),
+    (
+        "train-augment",
+        "task = \"train\"\ndata = { kind = \"shapes\", augment = [\"random-crop\", \"horizontal-flip\"] }\n\
+         model.arch = \"resnet18\"\noptimizer.lr = 0.1\ntrain.epochs = 1\n",
+        "2e37f498",
     ),
 ];
 

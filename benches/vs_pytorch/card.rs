@@ -65,11 +65,11 @@ fn adversarial(arch: &str, batch: usize, seconds: f64, device: &Device) -> Resul
     let network = network(arch, device)?;
     let (originals, labels) = images(batch, device)?;
     let batch = super::batch(originals, &labels);
-    let adversary = Adversary {
-        attack: Box::new(Steps::i_fgsm(THREAT, STEP_SIZE, 5)),
-        plan: LinearPlan::none(),
-        mode: Mode::Eval,
-    };
+    let adversary = Adversary::new(
+        Box::new(Steps::i_fgsm(THREAT, STEP_SIZE, 5)),
+        LinearPlan::none(),
+        Mode::Eval,
+    );
     let mut optimizer = super::sgd(&network, 0.9)?;
     let mut running = RunningMetrics::new(&EpochSums::default(), device)?;
     let mut step = || {
@@ -77,6 +77,7 @@ fn adversarial(arch: &str, batch: usize, seconds: f64, device: &Device) -> Resul
         super::step(
             &Adversarial { mix: 0.0 },
             adversary,
+            None,
             &network,
             &mut optimizer,
             &batch,

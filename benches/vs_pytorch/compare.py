@@ -21,6 +21,7 @@ WORKS = {
     "trades:preact_resnet18": 128,
     "trades-awp:preact_resnet18": 128,
     "input-gradient:mobilenet_v2": 128,
+    "fgsm-rs:preact_resnet18": 128,
     "train:resnet50": 128,
     "input-gradient:resnet50": 128,
     "epoch:lenet5": 64,

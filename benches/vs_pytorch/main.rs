@@ -16,12 +16,13 @@ use runner::data::Batch;
 use runner::models::{self, ModelConfig};
 use runner::nn::{Coordinates, LinearPlan, Mode, Network};
 use runner::optim::{OptimizerKind, OptimizerSpec, Sgd};
+use runner::train::adversarial::Adversarial;
 use runner::train::clean::Clean;
 use runner::train::trades::Trades;
 use runner::train::{Adversary, Awp, EpochSums, Objective, RunningMetrics, Step, train_step};
 
-const WORKS: &str = "train:ARCH, trades:ARCH, trades-awp:ARCH, input-gradient:ARCH, epoch:lenet5, epoch:mlp, \
-     simulation:one-layer";
+const WORKS: &str = "train:ARCH, fgsm-rs:ARCH, trades:ARCH, trades-awp:ARCH, input-gradient:ARCH, epoch:lenet5, \
+     epoch:mlp, simulation:one-layer";
 
 const LINF: Threat = Threat {
     norm: Norm::Linf,
@@ -63,7 +64,8 @@ fn main() {
         _ if position == ["stock"] => stock_times(kind, arch, number(batch), seconds),
         _ if position.len() == 2 => card::times(kind, arch, number(batch), seconds, position[1]),
         "simulation" => simulation(seconds),
-        "train" => train(arch, number(batch), seconds),
+        "train" => train(&Clean {}, None, None, arch, number(batch), seconds),
+        "fgsm-rs" => fgsm_rs(arch, number(batch), seconds),
         "trades" => trades(arch, number(batch), seconds, None),
         "trades-awp" => trades(arch, number(batch), seconds, Some(0.005)),
         "input-gradient" => input_gradient(arch, number(batch), seconds),
@@ -114,6 +116,7 @@ fn sgd(network: &Network, momentum: f64) -> Result<Sgd> {
 fn step(
     objective: &dyn Objective,
     adversary: Option<&Adversary>,
+    awp: Option<&Awp>,
     network: &Network,
     optimizer: &mut Sgd,
     batch: &Batch,
@@ -122,6 +125,7 @@ fn step(
     let plan = LinearPlan::none();
     let step = Step {
         adversary,
+        awp,
         ..Step::new(network, &plan, batch, Coordinates::default())
     };
     train_step(objective, &step, optimizer, 0.005, running).map(drop)
@@ -137,7 +141,14 @@ fn batch(images: Tensor, labels: &[u32]) -> Batch {
 }
 
 /// One optimizer step with momentum on one batch of 32x32 colour images.
-fn train(arch: &str, batch: usize, seconds: f64) -> Result<Vec<f64>> {
+fn train(
+    objective: &dyn Objective,
+    adversary: Option<&Adversary>,
+    awp: Option<&Awp>,
+    arch: &str,
+    batch: usize,
+    seconds: f64,
+) -> Result<Vec<f64>> {
     let network = network(arch, [3, 32, 32])?;
     let (images, labels) = images(batch, [3, 32, 32])?;
     let mut optimizer = sgd(&network, 0.9)?;
@@ -145,8 +156,9 @@ fn train(arch: &str, batch: usize, seconds: f64) -> Result<Vec<f64>> {
     let batch = self::batch(images, &labels);
     repeat(seconds, || {
         step(
-            &Clean {},
-            None,
+            objective,
+            adversary,
+            awp,
             &network,
             &mut optimizer,
             &batch,
@@ -155,33 +167,37 @@ fn train(arch: &str, batch: usize, seconds: f64) -> Result<Vec<f64>> {
     })
 }
 
-/// One step of TRADES with ten attack steps on 32x32 colour images, the weights perturbed by `gamma` where there is one.
+/// The same on images of FGSM-RS, which the network makes in training mode, as its authors do.
+fn fgsm_rs(arch: &str, batch: usize, seconds: f64) -> Result<Vec<f64>> {
+    let attack = Steps::fgsm_rs(LINF, 1.25);
+    let adversary = Adversary::new(Box::new(attack), LinearPlan::none(), Mode::Train);
+    train(
+        &Adversarial { mix: 0.0 },
+        Some(&adversary),
+        None,
+        arch,
+        batch,
+        seconds,
+    )
+}
+
+/// The same by TRADES with ten attack steps, the weights perturbed by `gamma` where there is one.
 fn trades(arch: &str, batch: usize, seconds: f64, gamma: Option<f64>) -> Result<Vec<f64>> {
-    let network = network(arch, [3, 32, 32])?;
-    let (images, labels) = images(batch, [3, 32, 32])?;
-    let mut optimizer = sgd(&network, 0.9)?;
-    let mut running = RunningMetrics::new(&EpochSums::default(), network.device())?;
-    let batch = self::batch(images, &labels);
-    let adversary = Adversary {
-        attack: Box::new(Steps::pgd(LINF, 2.0 / 255.0, 10)),
-        plan: LinearPlan::none(),
-        mode: Mode::Eval,
-    };
+    let attack = Steps::pgd(LINF, 2.0 / 255.0, 10);
+    let adversary = Adversary::new(Box::new(attack), LinearPlan::none(), Mode::Eval);
     let awp = gamma.map(|gamma| Awp {
         gamma,
         start: 0,
         layers: vec!["*".into()],
     });
-    let plan = LinearPlan::none();
-    let step = Step {
-        adversary: Some(&adversary),
-        awp: awp.as_ref(),
-        ..Step::new(&network, &plan, &batch, Coordinates::default())
-    };
-    let objective = Trades { beta: 6.0 };
-    repeat(seconds, || {
-        train_step(&objective, &step, &mut optimizer, 0.005, &mut running).map(drop)
-    })
+    train(
+        &Trades { beta: 6.0 },
+        Some(&adversary),
+        awp.as_ref(),
+        arch,
+        batch,
+        seconds,
+    )
 }
 
 /// One PGD step: gradient with respect to the images in evaluation mode, sign step, projection.
@@ -209,6 +225,7 @@ fn epoch(arch: &str, batch: usize, seconds: f64) -> Result<Vec<f64>> {
             let batch = self::batch(x, &labels[start..start + n]);
             step(
                 &Clean {},
+                None,
                 None,
                 &network,
                 &mut optimizer,

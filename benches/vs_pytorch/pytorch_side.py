@@ -172,6 +172,13 @@ def main():
             with torch.no_grad():
                 torch._foreach_sub_(weights, moved)
 
+    def fgsm_rs():
+        delta = torch.empty_like(images).uniform_(-8 / 255, 8 / 255)
+        delta = torch.max(torch.min(delta, 1 - images), -images).requires_grad_()
+        (gradient,) = torch.autograd.grad(nn.functional.cross_entropy(network(images + delta), labels), delta)
+        delta = torch.clamp(delta.detach() + 10 / 255 * gradient.sign(), -8 / 255, 8 / 255)
+        step(images + torch.max(torch.min(delta, 1 - images), -images), labels)
+
     def epoch():
         for start in range(0, count, options.batch):
             step(images[start : start + options.batch], labels[start : start + options.batch])
@@ -185,6 +192,7 @@ def main():
 
     work = {
         "train": train,
+        "fgsm-rs": fgsm_rs,
         "trades": trades,
         "trades-awp": lambda: trades(0.005),
         "epoch": epoch,

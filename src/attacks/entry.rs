@@ -168,6 +168,10 @@ fn read_own(
     let kind: Option<AttackKind> = head.required("kind");
     let name: Option<Option<String>> = head.optional("name");
     let kind = kind?;
+    if !kind.description().is_for_evaluation {
+        head.fault("kind", &format!("expected {INSIDE}, found \"{kind}\""));
+        return None;
+    }
     let mut known: Vec<&str> = heads.iter().map(|key| key.name).collect();
     known.extend(keys_of_name(kind.name(), &tables));
     head.refuse_all_but(&known, |key| misfit(&[kind.name()], key));
@@ -191,6 +195,9 @@ fn is_name(text: &str) -> bool {
     let allowed = |letter: char| letter.is_ascii_alphanumeric() || "-_".contains(letter);
     (1..=50).contains(&text.len()) && text.chars().all(allowed) && !text.ends_with("-8bit")
 }
+
+/// What is expected where images are judged.
+pub(super) const INSIDE: &str = "an attack that stays inside its ball, not one for training alone";
 
 /// The words for a setting that none of these attacks has, and others have.
 pub(super) fn misfit<S: AsRef<str>>(attacks: &[S], key: &str) -> Option<String> {
@@ -238,6 +245,9 @@ pub(crate) fn read_item(
         }
         Value::String(_, name) if AttackKind::of_entry(name).is_some() => {
             let named = AttackKind::of_entry(name)?;
+            if !named.0.description().is_for_evaluation {
+                return fields.refuse_item(&path, item, INSIDE);
+            }
             let around = fields.around;
             let (path, tables, name) = match shared {
                 Shared::Section => {

@@ -38,7 +38,9 @@ impl AttackKind {
             let Description { name, variants, .. } = kind.description();
             std::iter::once(*name).chain(variants.iter().map(|variant| variant.name))
         };
-        Self::ALL.iter().flat_map(names).collect()
+        let listed = Self::ALL.iter();
+        let listed = listed.filter(|kind| kind.description().is_for_evaluation);
+        listed.flat_map(names).collect()
     }
 
     /// The settings of all attacks, each once.

@@ -26,6 +26,8 @@ mod victim;
 
 settings::attacks! {
     fgsm: Fgsm(FgsmSettings);
+    fgsm_rs: FgsmRs(FgsmRsSettings);
+    n_fgsm: NFgsm(NFgsmSettings);
     i_fgsm: IFgsm(IFgsmSettings);
     mi_fgsm: MiFgsm(MiFgsmSettings);
     ni_fgsm: NiFgsm(NiFgsmSettings);

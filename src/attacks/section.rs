@@ -3,7 +3,7 @@
 use figment::value::Value;
 use serde::Serialize;
 
-use super::entry::{Entry, keys_of_name, kinds_of_item, misfit, read_named};
+use super::entry::{Entry, INSIDE, keys_of_name, kinds_of_item, misfit, read_named};
 use super::settings::{Compat, Making};
 use super::threat::{self, Threat};
 use super::{AttackKind, AttackSettings};
@@ -51,6 +51,12 @@ section! {
                 "expected an attack that ascends a loss ({}) to train on, found \"{kind}\"", fit.join(", ")
             );
             fields.fault("kind", &message);
+        }
+        if fields.around.task() == Some(TaskKind::Attack)
+            && let Some(Some(kind)) = kind
+            && !kind.description().is_for_evaluation
+        {
+            fields.fault("kind", &format!("expected {INSIDE}, found \"{kind}\""));
         }
         if fields.around.task() == Some(TaskKind::AdversarialTrain) && fields.peek("restarts").is_some_and(|count: u64| count > 1) {
             fields.warn("restarts", "training takes the first try; only evaluations take all of them");

@@ -15,6 +15,8 @@ pub(crate) trait Settings: Section {
     const VARIANTS: &'static [Variant] = &[];
     /// Whether a model can be trained on what it finds: it goes up a loss, for every example.
     const IS_FOR_TRAINING: bool = false;
+    /// Whether its images are inside the ball that the spec names, so that they say how a model stands against it.
+    const IS_FOR_EVALUATION: bool = true;
     /// Whether it asks for gradients, and not for logits alone.
     const HAS_GRADIENTS: bool = true;
     /// Of an ensemble: the members that it has by default.
@@ -56,6 +58,8 @@ pub struct Description {
     pub variants: &'static [Variant],
     /// Whether a model can be trained on what it finds.
     pub is_for_training: bool,
+    /// Whether its images are inside the ball that the spec names.
+    pub is_for_evaluation: bool,
     /// Whether it asks for gradients, and not for logits alone.
     pub has_gradients: bool,
     /// Of an ensemble: the members that it has by default.
@@ -71,6 +75,7 @@ impl Description {
             keys: S::KEYS,
             variants: S::VARIANTS,
             is_for_training: S::IS_FOR_TRAINING,
+            is_for_evaluation: S::IS_FOR_EVALUATION,
             has_gradients: S::HAS_GRADIENTS,
             members: S::MEMBERS,
         }

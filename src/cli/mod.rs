@@ -5,13 +5,17 @@ mod check;
 mod completions;
 mod data;
 mod devices;
+mod gc;
 mod graph;
 mod list;
 mod models;
 mod output;
+mod point;
 mod report;
 mod request;
+mod rm;
 mod run;
+mod stop;
 mod verify;
 mod weights;
 
@@ -67,9 +71,21 @@ Examples:
   runner graph experiments/quickstart.toml
   runner graph a.toml --format dot | dot -Tsvg > a.svg")]
     Graph(graph::GraphArgs),
-    /// The runs under results/: state, progress, last metrics
-    #[command(after_help = "Example:\n  runner list quickstart")]
+    /// The runs under results/: state, age, progress, time left, last metrics; some of them, or the best first
+    #[command(after_help = list::HELP)]
     List(list::ListArgs),
+    /// Ask the runs of a name that are under way to write a checkpoint and end
+    #[command(after_help = stop::HELP)]
+    Stop(stop::StopArgs),
+    /// Set runs aside, so that they run anew; nothing is deleted
+    #[command(after_help = rm::HELP)]
+    Rm(rm::RmArgs),
+    /// Stages that no run needs any more
+    #[command(after_help = gc::HELP)]
+    Gc(gc::GcArgs),
+    /// Carry out one run that another process planned
+    #[command(hide = true, after_help = point::HELP)]
+    Point(point::PointArgs),
     /// Figures of all runs of a name, and its tables: summary.csv, a row per run, and results.csv, a row per measurement
     #[command(after_help = "\
 Examples:
@@ -90,7 +106,7 @@ Examples:
     Devices(devices::DevicesArgs),
     /// Fetch a data set, or say what the data of a spec comes to
     Data(data::DataArgs),
-    /// Look into a file of weights, or convert it to .safetensors
+    /// Look into a file of weights, convert it, or write the network of a run for other programs
     Weights(weights::WeightsArgs),
     /// A completion script for a shell
     #[command(
@@ -124,6 +140,10 @@ pub fn main() -> Result<()> {
         Some(Command::Check(args)) => check::check(args),
         Some(Command::Graph(args)) => graph::graph(args),
         Some(Command::List(args)) => list::list(args),
+        Some(Command::Point(args)) => point::point(args),
+        Some(Command::Stop(args)) => stop::stop(args),
+        Some(Command::Rm(args)) => rm::rm(args),
+        Some(Command::Gc(args)) => gc::gc(args),
         Some(Command::Report(args)) => report::report(args),
         Some(Command::Verify(args)) => verify::verify(args),
         Some(Command::Models(args)) => models::models(args),

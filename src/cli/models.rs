@@ -14,10 +14,13 @@ pub struct ModelsArgs {
 }
 
 const STEMS: &str = "\
-model.stem of ResNets, ResNeXts and DenseNets: what follows the 3x3 convolution
-\"3x3-maxpool\"  a 3x3 max-pool of stride 2, as in huyvnphan/PyTorch_CIFAR10; the default where weights are random
+model.stem of ResNets, ResNeXts, DenseNets and MobileNetV2: the first convolution and what follows
+\"3x3-maxpool\"  a 3x3 max-pool of stride 2, as in huyvnphan/PyTorch_CIFAR10; not of MobileNetV2
 \"3x3\"          nothing, as in kuangliu/pytorch-cifar, or in torchvision's with maxpool = Identity
-The tensors of both look alike: weights from outside need the right one.
+\"7x7-maxpool\"  torchvision's for large images; not of MobileNetV2
+\"3x3-stride2\"  torchvision's MobileNetV2 for large images
+Where weights are random the default is \"3x3-maxpool\", of MobileNetV2 \"3x3\". The tensors of most look alike: weights from
+outside need the right one.
 ";
 
 const BLOCKS: &str = "\

@@ -9,8 +9,9 @@ use super::output::{out, remark};
 use super::request::request;
 use crate::experiment::{Plan, plan};
 use crate::pipeline::{
-    Contents, DeviceChoice, Graph, Options, Outcome, RunPath, RunResult, check_data, check_memory,
-    check_models, described, execute_all, of_run, of_stages, run_folder,
+    Contents, DeviceChoice, Graph, Only, Options, Outcome, RunPath, RunResult, Submission,
+    Submitted, check_data, check_memory, check_models, described, execute_all, keep_only, of_run,
+    of_stages, run_folder, submit,
 };
 use crate::run::log::{self, Verbosity};
 use crate::run::{Metrics, Progress, RunRecord, file_size, interrupt};
@@ -23,9 +24,12 @@ pub struct RunArgs {
     spec: Option<PathBuf>,
     #[command(flatten)]
     overrides: Overrides,
-    /// Runs of a sweep, or stages of a single run, at the same time
+    /// Runs of a sweep, each in a process of its own, or stages of a single run, at the same time
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: u16,
+    /// Submit the runs as jobs of a cluster, as [launcher] says, and end
+    #[arg(long, conflicts_with_all = ["jobs", "fresh", "retry", "fail_fast"])]
+    launcher: Option<Launcher>,
     /// auto, cpu, cuda or cuda:N
     #[arg(long, default_value_t = DeviceChoice::Auto)]
     device: DeviceChoice,
@@ -38,6 +42,12 @@ pub struct RunArgs {
     /// Check everything and show what would run
     #[arg(long)]
     dry_run: bool,
+    /// Of a sweep, only the runs that failed, were never begun, or were interrupted
+    #[arg(long, conflicts_with = "fresh")]
+    only: Option<Only>,
+    /// Start a run that fails again, so many times
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    retry: u32,
     /// Start no further runs of a sweep after one has failed
     #[arg(long)]
     fail_fast: bool,
@@ -47,6 +57,13 @@ pub struct RunArgs {
     /// Say nothing but errors and results
     #[arg(short, long, conflicts_with = "verbose")]
     quiet: bool,
+}
+
+/// What runs are submitted to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Launcher {
+    /// The workload manager Slurm
+    Slurm,
 }
 
 /// Runs a spec, resumes it, or reports it where it is finished.
@@ -59,11 +76,21 @@ pub fn run(args: RunArgs) -> Result<()> {
     };
     let progress = Progress::new(args.quiet);
     log::install(verbosity(&args), &progress);
-    let plan = plan(&request(spec, &args.overrides))?;
+    let mut plan = plan(&request(spec, &args.overrides))?;
     if !args.quiet {
         plan.warnings
             .iter()
             .for_each(|warning| remark("warning", warning));
+    }
+    if let Some(only) = args.only {
+        keep_only(&mut plan, only, &args.results)?;
+        if plan.runs.is_empty() {
+            return out(&format!(
+                "{}: no run is {}\n",
+                plan.name,
+                format!("{only:?}").to_lowercase()
+            ));
+        }
     }
     check_models(&plan.runs)?;
     check_memory(&plan.runs, args.device.is_cpu())?;
@@ -71,6 +98,9 @@ pub fn run(args: RunArgs) -> Result<()> {
         return dry_run(&plan, &args);
     }
     check_data(&plan.runs)?;
+    if let Some(Launcher::Slurm) = args.launcher {
+        return submitted(&plan, &args);
+    }
     let (device, device_name) = args.device.open()?;
     for run in &plan.runs {
         described(&device_name, &run.spec.stages, &device)?;
@@ -89,11 +119,11 @@ pub fn run(args: RunArgs) -> Result<()> {
         device,
         device_name,
         jobs: args.jobs.into(),
+        retries: args.retry,
+        choice: args.device,
         fail_fast: args.fail_fast,
         fresh: args.fresh,
-        command: std::env::args_os()
-            .map(|arg| arg.to_string_lossy().into_owned())
-            .collect(),
+        command: command_line(),
     };
     let results = execute_all(&plan, &options, &progress, |_, result| {
         if let Ok(outcome) = result {
@@ -112,6 +142,42 @@ pub fn run(args: RunArgs) -> Result<()> {
         }
     }
     conclude(&plan, results)
+}
+
+fn command_line() -> Vec<String> {
+    let words = std::env::args_os();
+    words
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect()
+}
+
+/// Hands the runs to a cluster.
+fn submitted(plan: &Plan, args: &RunArgs) -> Result<()> {
+    let submission = Submission {
+        results: args.results.clone(),
+        device: args.device.to_string(),
+        command: command_line(),
+    };
+    let Submitted {
+        jobs,
+        runs,
+        left_out,
+        folder,
+    } = submit(plan, &submission)?;
+    let mut text = match jobs.as_slice() {
+        [] => "nothing is left to submit".to_owned(),
+        jobs => format!(
+            "{} submitted as job {}; runner list {} shows how far they are, {} has their logs",
+            count(runs),
+            jobs.join(", "),
+            plan.name,
+            folder.display()
+        ),
+    };
+    if left_out > 0 {
+        text.push_str(&format!("; {} finished or under way", count(left_out)));
+    }
+    out(&format!("{text}\n"))
 }
 
 fn verbosity(args: &RunArgs) -> Verbosity {

@@ -101,6 +101,8 @@ pub fn verify(args: VerifyArgs) -> Result<()> {
         results: args.results,
         device,
         device_name,
+        choice: args.device,
+        retries: 0,
         jobs: args.jobs.into(),
         fail_fast: false,
         fresh: false,

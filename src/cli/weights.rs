@@ -1,7 +1,9 @@
-//! `runner weights inspect FILE` and `runner weights convert IN OUT`
+//! `runner weights inspect FILE`, `runner weights convert IN OUT` and `runner weights export RUN OUT`
+
+mod export;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
@@ -39,9 +41,15 @@ enum Action {
         #[arg(long)]
         entry: Option<String>,
     },
+    /// Write the network of a run for other programs: an ONNX file, or a state dict for PyTorch
+    #[command(after_help = "\
+Examples:
+  runner weights export quickstart net.onnx
+  runner weights export results/quickstart/1f3a9c20 net.safetensors --checkpoint best")]
+    Export(export::ExportArgs),
 }
 
-/// Looks into a file of weights, or converts it.
+/// Looks into a file of weights, converts it, or writes the network of a run.
 ///
 /// # Errors
 /// A file that cannot be read or is damaged, a target that exists or has another ending.
@@ -73,15 +81,21 @@ pub fn weights(args: WeightsArgs) -> Result<()> {
                     to.display()
                 )));
             }
-            if to.exists() {
-                return Err(Error::failed(format!(
-                    "{}: exists; remove it or choose another name",
-                    to.display()
-                )));
-            }
+            refuse_existing(&to)?;
             let tensors = load_entry(&from, entry.as_deref())?;
             save_safetensors(&to, &tensors, HashMap::new())?;
             out(&format!("{}: {} tensors\n", to.display(), tensors.len()))
         }
+        Action::Export(args) => export::export(args),
+    }
+}
+
+fn refuse_existing(path: &Path) -> Result<()> {
+    match path.exists() {
+        false => Ok(()),
+        true => Err(Error::failed(format!(
+            "{}: exists; remove it or choose another name",
+            path.display()
+        ))),
     }
 }

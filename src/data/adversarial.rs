@@ -76,6 +76,7 @@ fn dataset(
         pixels = match pixels {
             Pixels::U8(values) => Pixels::U8(channels_first(&values, shape)),
             Pixels::F32(values) => Pixels::F32(channels_first(&values, shape)),
+            files @ Pixels::Files(_) => files,
         };
     }
     let values = labels

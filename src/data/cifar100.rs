@@ -114,7 +114,7 @@ mod tests {
         let set = read(dir.path(), Split::Test).unwrap();
         assert_eq!((&set.labels[..], set.classes.len()), (&[99, 0][..], 100));
         let mut image = vec![0.0; 3072];
-        set.image_f32(1, &mut image);
+        set.image_f32(1, &mut image).unwrap();
         assert_eq!(image, [9.0 / 255.0; 3072]);
 
         let fault = read(dir.path(), Split::Train).unwrap_err().to_string();

@@ -83,7 +83,7 @@ mod tests {
         let train = read(dir.path(), Split::Train, None).unwrap();
         assert_eq!(train.labels, [1, 9, 2, 9, 3, 9, 4, 9, 5, 9]);
         let mut image = vec![0.0; IMAGE_LEN];
-        train.image_f32(2, &mut image);
+        train.image_f32(2, &mut image).unwrap();
         assert_eq!(
             (image[0], image[1024], image[3071]),
             (20.0 / 255.0, 21.0 / 255.0, 22.0 / 255.0)

@@ -1,6 +1,6 @@
 //! How images lie in class folders: which folder is a split, which are its classes, which files are images.
 
-use super::Split;
+use super::{DataKind, Split};
 use crate::{Error, Result};
 use std::collections::HashSet;
 use std::fs;
@@ -35,7 +35,7 @@ pub fn is_image_folder(dir: &Path) -> bool {
 }
 
 /// The folder of a split: its own, or `dir` where that has class folders and no splits.
-pub(super) fn split_folder(dir: &Path, split: Split) -> Result<PathBuf> {
+fn split_folder(dir: &Path, split: Split) -> Result<PathBuf> {
     let folder = dir.join(split.name());
     if folder.is_dir() {
         return Ok(folder);
@@ -57,8 +57,39 @@ pub(super) fn split_folder(dir: &Path, split: Split) -> Result<PathBuf> {
     }
 }
 
+/// The folders of a split.
+pub(super) struct Folders {
+    /// The split's own.
+    pub path: PathBuf,
+    /// The names of those in it.
+    pub found: Vec<String>,
+    /// The classes in the order of their labels: those that the kind of data fixes, else the names in alphabetical order.
+    pub classes: Vec<String>,
+}
+
+/// Looks for the folders of a split.
+///
+/// # Errors
+/// A split without class folders, a folder that is none of the classes that the kind of data fixes, or a class without one.
+pub(super) fn folders(dir: &Path, split: Split, kind: &DataKind) -> Result<Folders> {
+    let path = split_folder(dir, split)?;
+    let found = class_folders(&path)?;
+    if found.is_empty() {
+        return Err(Error::failed(format!(
+            "{}: no class folders; put the images of each class into a folder of the class's name there",
+            path.display(),
+        )));
+    }
+    let classes = class_names(dir, &path, &found, kind.class_names())?;
+    Ok(Folders {
+        path,
+        found,
+        classes,
+    })
+}
+
 /// The names of the folders in `dir`, sorted; hidden ones do not count. An image beside them has no class.
-pub(super) fn class_folders(dir: &Path) -> Result<Vec<String>> {
+fn class_folders(dir: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for path in entries(dir)? {
         if path.is_dir() {
@@ -87,7 +118,7 @@ pub(super) fn class_folders(dir: &Path) -> Result<Vec<String>> {
 ///
 /// A kind of data with classes of its own has images of each. Otherwise a test split takes its classes from the train
 /// folder beside it: a class that the test split lacks must not shift the labels of the others.
-pub(super) fn class_names(
+fn class_names(
     dir: &Path,
     split_dir: &Path,
     folders: &[String],

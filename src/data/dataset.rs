@@ -1,4 +1,7 @@
-//! A labelled set of images in memory.
+//! A labelled set of images, in memory or in files that are decoded when they are asked for.
+
+use super::image_files::ImageFiles;
+use crate::Result;
 
 /// The pixels of all images of a set, image after image, each channel by channel, row by row (N, C, H, W).
 #[derive(Clone, Debug, PartialEq)]
@@ -7,6 +10,8 @@ pub enum Pixels {
     U8(Vec<u8>),
     /// Intensities in [0, 1].
     F32(Vec<f32>),
+    /// 8-bit values as well, in files that are decoded for each batch anew.
+    Files(ImageFiles),
 }
 
 impl Pixels {
@@ -15,6 +20,7 @@ impl Pixels {
         match self {
             Self::U8(values) => values.len(),
             Self::F32(values) => values.len(),
+            Self::Files(files) => files.values().unwrap_or(usize::MAX),
         }
     }
 
@@ -71,6 +77,7 @@ impl Dataset {
         let pixels = match &self.pixels {
             Pixels::U8(values) => Pixels::U8(gather(values, size, indices)),
             Pixels::F32(values) => Pixels::F32(gather(values, size, indices)),
+            Pixels::Files(files) => Pixels::Files(files.select(indices)),
         };
         Self {
             shape: self.shape,
@@ -82,17 +89,28 @@ impl Dataset {
     }
 
     /// Writes image `index` as intensities in [0, 1] into `out`, which must hold exactly `image_len()` values.
-    pub fn image_f32(&self, index: usize, out: &mut [f32]) {
+    ///
+    /// # Errors
+    /// A file that is decoded only now and is damaged.
+    pub fn image_f32(&self, index: usize, out: &mut [f32]) -> Result<()> {
         let size = self.image_len();
         let range = index * size..(index + 1) * size;
         match &self.pixels {
-            Pixels::U8(values) => {
-                for (to, &from) in out.iter_mut().zip(&values[range]) {
-                    *to = f32::from(from) / 255.0;
-                }
-            }
+            Pixels::U8(values) => intensities(&values[range], out),
             Pixels::F32(values) => out.copy_from_slice(&values[range]),
+            Pixels::Files(files) => {
+                let mut bytes = vec![0; size];
+                files.decode(index, &mut bytes)?;
+                intensities(&bytes, out);
+            }
         }
+        Ok(())
+    }
+}
+
+fn intensities(bytes: &[u8], out: &mut [f32]) {
+    for (to, &from) in out.iter_mut().zip(bytes) {
+        *to = f32::from(from) / 255.0;
     }
 }
 
@@ -160,12 +178,12 @@ mod tests {
     #[test]
     fn images_come_out_as_intensities() {
         let mut image = [9.0; 2];
-        set(&[0, 0, 0]).image_f32(1, &mut image);
+        set(&[0, 0, 0]).image_f32(1, &mut image).unwrap();
         assert_eq!(image, [1.0 / 255.0, 254.0 / 255.0]);
 
         let mut floats = set(&[0, 1]);
         floats.pixels = Pixels::F32(vec![0.1, 0.2, 0.3, 0.4]);
-        floats.image_f32(1, &mut image);
+        floats.image_f32(1, &mut image).unwrap();
         assert_eq!(image, [0.3, 0.4]);
         assert_eq!(floats.select(&[1]).pixels, Pixels::F32(vec![0.3, 0.4]));
     }

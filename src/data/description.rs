@@ -1,6 +1,7 @@
 //! What there is to say about a data set: how many images of which class, and the statistics of its pixels.
 
 use super::{Dataset, Pixels};
+use crate::Result;
 
 /// Names of examples that a description quotes.
 const NAMES_SHOWN: usize = 3;
@@ -23,27 +24,43 @@ pub struct Description {
 
 impl Description {
     /// Describes a set of at least one image.
-    pub fn of(set: &Dataset) -> Self {
+    ///
+    /// # Errors
+    /// An image in a file that is decoded only now and is damaged.
+    pub fn of(set: &Dataset) -> Result<Self> {
         let mut counts = vec![0; set.classes.len()];
         for &label in &set.labels {
             counts[label as usize] += 1;
         }
         let [channels, height, width] = set.shape;
         let plane = height * width;
-        let statistics: Vec<(f64, f64)> = (0..channels)
-            .map(|channel| match &set.pixels {
-                Pixels::U8(values) => of_bytes(planes(values, channels, plane, channel)),
-                Pixels::F32(values) => of_floats(planes(values, channels, plane, channel)),
-            })
-            .collect();
-        Self {
+        let statistics: Vec<(f64, f64)> = match &set.pixels {
+            Pixels::F32(values) => (0..channels)
+                .map(|channel| of_floats(planes(values, channels, plane, channel)))
+                .collect(),
+            Pixels::U8(values) => {
+                let mut counts = vec![[0; 256]; channels];
+                count(values, plane, &mut counts);
+                counts.iter().map(of_counts).collect()
+            }
+            Pixels::Files(files) => {
+                let mut counts = vec![[0; 256]; channels];
+                let mut image = vec![0; set.image_len()];
+                for index in 0..set.len() {
+                    files.decode(index, &mut image)?;
+                    count(&image, plane, &mut counts);
+                }
+                counts.iter().map(of_counts).collect()
+            }
+        };
+        Ok(Self {
             shape: set.shape,
             images: set.len(),
             classes: set.classes.iter().cloned().zip(counts).collect(),
             mean: statistics.iter().map(|(mean, _)| *mean).collect(),
             std: statistics.iter().map(|(_, std)| *std).collect(),
             first: set.names.iter().take(NAMES_SHOWN).cloned().collect(),
-        }
+        })
     }
 }
 
@@ -60,12 +77,19 @@ fn planes<T>(
         .step_by(channels.max(1))
 }
 
-/// Mean and standard deviation, exact but for the last roundings: bytes are counted, not added up.
-fn of_bytes<'a>(planes: impl Iterator<Item = &'a [u8]>) -> (f64, f64) {
-    let mut counts = [0u64; 256];
-    for &value in planes.flatten() {
-        counts[usize::from(value)] += 1;
+/// Adds how often each byte stands in each channel of images.
+fn count(images: &[u8], plane: usize, counts: &mut [[u64; 256]]) {
+    for image in images.chunks_exact((plane * counts.len()).max(1)) {
+        for (values, counts) in image.chunks_exact(plane).zip(counts.iter_mut()) {
+            for &value in values {
+                counts[usize::from(value)] += 1;
+            }
+        }
     }
+}
+
+/// Mean and standard deviation, exact but for the last roundings: bytes are counted, not added up.
+fn of_counts(counts: &[u64; 256]) -> (f64, f64) {
     let weighted = |value: fn(f64) -> f64| -> f64 {
         let terms = counts.iter().enumerate();
         terms
@@ -102,7 +126,7 @@ mod tests {
         };
         let floats = bytes.iter().map(|&byte| f32::from(byte) / 255.0).collect();
         for pixels in [Pixels::U8(bytes), Pixels::F32(floats)] {
-            let found = Description::of(&set(pixels));
+            let found = Description::of(&set(pixels)).unwrap();
             assert_eq!(found.images, 2);
             let counts: Vec<usize> = found.classes.iter().map(|(_, count)| *count).collect();
             assert_eq!(counts, [0, 0, 2]);

@@ -1,4 +1,5 @@
-//! A data set and the device that its batches are wanted on: one with memory of its own holds the whole set, once.
+//! A data set and the device that its batches are wanted on: one with memory of its own holds the whole set, once, unless
+//! the set itself does not lie in memory.
 
 use std::sync::Arc;
 
@@ -25,15 +26,13 @@ impl DeviceDataset {
     /// # Errors
     /// A card without room for it.
     pub fn new(dataset: Arc<Dataset>, device: &Device) -> Result<Self> {
-        let pixels = match is_queue(device) {
-            false => None,
-            true => {
-                let shape = (dataset.len(), dataset.image_len());
-                Some(match &dataset.pixels {
-                    Pixels::U8(values) => Tensor::from_slice(values, shape, device)?,
-                    Pixels::F32(values) => Tensor::from_slice(values, shape, device)?,
-                })
-            }
+        let shape = (dataset.len(), dataset.image_len());
+        let pixels = match &dataset.pixels {
+            _ if !is_queue(device) => None,
+            Pixels::U8(values) => Some(Tensor::from_slice(values, shape, device)?),
+            Pixels::F32(values) => Some(Tensor::from_slice(values, shape, device)?),
+            // Too large for memory.
+            Pixels::Files(_) => None,
         };
         Ok(Self {
             dataset,

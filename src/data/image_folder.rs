@@ -1,15 +1,13 @@
 //! Images in class folders: `<dir>/train/<class>/*` and `<dir>/test/<class>/*`, or `<dir>/<class>/*` for a test split
 //! alone. PNG and JPEG; red, green, blue in this order.
 
-use super::class_folders::{
-    class_folders, class_names, is_image_folder, list_images, split_files, split_folder,
-};
+use super::class_folders::{Folders, folders, is_image_folder, list_images, split_files};
 use super::dataset::limited_indices;
 use super::image_file;
+use super::image_files::ImageFiles;
 use super::source::{DataKind, Format, Images, Source};
 use super::{Dataset, Pixels, Split};
-use crate::{Error, Result};
-use rayon::prelude::*;
+use crate::Result;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
@@ -44,36 +42,35 @@ impl Format for ClassFolders {
     }
 
     fn read(&self, folder: &Path, split: Split, source: &Source) -> Result<Dataset> {
-        read(folder, split, source)
+        read(folder, split, source, IN_MEMORY)
     }
 }
 
 /// The channels of images whose kind does not say: red, green, blue.
 pub const CHANNELS: usize = 3;
 
-/// Reads one split. Images are decoded in parallel; their order is that of class and file name. There is a folder of each
-/// class that the kind of data fixes and no other; without such classes they are the folders' names in alphabetical order.
+/// Bytes of pixels up to which a split lies in memory: all of CIFAR-10's training images, some 1,700 of 224x224.
+const IN_MEMORY: usize = 256 << 20;
+
+/// Reads one split, into memory where it has at most `most` bytes: images are then decoded in parallel, and all of them are
+/// checked; otherwise each is decoded when it is asked for. Their order is that of class and file name.
 ///
 /// # Errors
 /// Images of different sizes or not of the expected one, files that are no images, class folders that are empty or
 /// unknown: each names the file or folder.
-fn read(dir: &Path, split: Split, source: &Source) -> Result<Dataset> {
+pub(super) fn read(dir: &Path, split: Split, source: &Source, most: usize) -> Result<Dataset> {
     let shape = source.expected_shape();
     let channels = shape.map_or(CHANNELS, |[channels, ..]| channels);
-    let split_dir = split_folder(dir, split)?;
-    let folders = class_folders(&split_dir)?;
-    if folders.is_empty() {
-        return Err(Error::failed(format!(
-            "{}: no class folders; put the images of each class into a folder of the class's name there",
-            split_dir.display(),
-        )));
-    }
-    let classes = class_names(dir, &split_dir, &folders, source.kind.class_names())?;
+    let Folders {
+        path,
+        found,
+        classes,
+    } = folders(dir, split, source.kind)?;
     let mut files = Vec::new();
     // By label, so that the limit can see that the set is sorted by class.
     for (label, class) in classes.iter().enumerate() {
-        if folders.contains(class) {
-            list_images(&split_dir.join(class), label as u32, &mut files)?;
+        if found.contains(class) {
+            list_images(&path.join(class), label as u32, &mut files)?;
         }
     }
     if let Some(limit) = source.limit {
@@ -88,33 +85,26 @@ fn read(dir: &Path, split: Split, source: &Source) -> Result<Dataset> {
         Some(size) => size,
         None => image_file::size_of(&files[0].path)?,
     };
-    let image_len = channels * height * width;
-    let total = image_len.checked_mul(files.len());
-    let mut pixels: Vec<u8> = Vec::new();
-    if total.is_none_or(|total| pixels.try_reserve_exact(total).is_err()) {
-        return Err(Error::failed(format!(
-            "{}: {} images of {width}x{height} do not fit into memory; use smaller images or set data.{}_limit",
-            split_dir.display(),
-            files.len(),
-            split.name(),
-        )));
-    }
-    pixels.resize(image_len * files.len(), 0);
-    // The first fault in file order is the one reported, whatever thread comes first.
-    let fault = pixels
-        .par_chunks_mut(image_len.max(1))
-        .zip(files.par_iter())
-        .find_map_first(|(out, file)| {
-            image_file::decode(&file.path, [height, width], source.resize, channels, out).err()
-        });
-    if let Some(fault) = fault {
-        return Err(fault);
-    }
+    let labels = files.iter().map(|file| file.label).collect();
+    let (paths, names) = files.into_iter().map(|file| (file.path, file.name)).unzip();
+    let images = ImageFiles {
+        paths,
+        shape: [channels, height, width],
+        resize: source.resize,
+    };
+    let pixels = match images.values() {
+        Some(values) if values <= most => {
+            let mut bytes = vec![0; values];
+            images.decode_all(&mut bytes)?;
+            Pixels::U8(bytes)
+        }
+        _ => Pixels::Files(images),
+    };
     Ok(Dataset {
         shape: [channels, height, width],
-        pixels: Pixels::U8(pixels),
-        labels: files.iter().map(|file| file.label).collect(),
-        names: files.into_iter().map(|file| file.name).collect(),
+        pixels,
+        labels,
+        names,
         classes,
     })
 }
@@ -125,6 +115,10 @@ mod tests {
     use crate::data::{CIFAR10, MNIST};
     use image::{ImageBuffer, Rgb};
     use std::fs;
+
+    fn read(dir: &Path, split: Split, source: &Source) -> Result<Dataset> {
+        super::read(dir, split, source, IN_MEMORY)
+    }
 
     fn any() -> Source {
         Source::new(&IMAGE_FOLDER, None)

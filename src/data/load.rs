@@ -1,12 +1,13 @@
 //! How a [`Source`] becomes a [`Dataset`].
 
 use super::KINDS;
+use super::class_folders::folders;
 use super::source::{Images, Source, Split};
 use super::{Dataset, generated};
 use crate::{Error, Result};
 use std::path::PathBuf;
 
-/// Loads one split of a set into memory.
+/// Loads one split of a set: into memory, or, of many large images in class folders, as files that are decoded batch by batch.
 ///
 /// # Errors
 /// Missing, unreadable or damaged files, images of another size than expected, an empty split: each names the file or
@@ -94,6 +95,18 @@ pub fn files(source: &Source, split: Split) -> Vec<PathBuf> {
         .as_deref()
         .and_then(|dir| source.kind.detect(dir));
     found.map_or_else(Vec::new, |(format, folder)| format.files(&folder, split))
+}
+
+/// The classes of a split in the order of their labels where it is the folders' names that say so; none where the kind of data
+/// fixes them.
+///
+/// # Errors
+/// Folders that cannot be listed, or are no class folders.
+pub fn classes(source: &Source, split: Split) -> Result<Vec<String>> {
+    match (source.kind.classes, &source.dir) {
+        (None, Some(dir)) => Ok(folders(dir, split, source.kind)?.classes),
+        _ => Ok(Vec::new()),
+    }
 }
 
 fn dimensions([channels, height, width]: [usize; 3]) -> String {

@@ -1,7 +1,7 @@
 //! Batches of a data set, prepared one step ahead in a background thread.
 
 use super::augment::{self, Drawn, Phase};
-use super::{Augmentation, Dataset, DeviceDataset, Extra, Mixed};
+use super::{Augmentation, Dataset, DeviceDataset, Extra, Mixed, Pixels};
 use crate::ops::augment::{
     Blend, Overlay, Window, crop_flip, crop_flip_image, overlay, overlay_images,
 };
@@ -9,6 +9,7 @@ use crate::rng::{Purpose, stream};
 use crate::{Error, Result};
 use candle_core::Tensor;
 use rand::seq::SliceRandom;
+use rayon::prelude::*;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
@@ -178,11 +179,12 @@ impl Iterator for Loader {
                 "the data loader's thread ended before the epoch did; this is a defect of the program, report it",
             )),
         };
-        self.next = match prepared {
-            Ok(_) => self.next + 1,
-            Err(_) => self.batches,
-        };
-        Some(prepared.and_then(|prepared| self.upload(prepared)))
+        self.next += 1;
+        let batch = prepared.and_then(|prepared| self.upload(prepared));
+        if batch.is_err() {
+            self.next = self.batches;
+        }
+        Some(batch)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -270,12 +272,27 @@ impl Recipe {
         let images = if self.pixels {
             let size = self.dataset.image_len();
             let mut pixels = vec![0.0; indices.len() * size];
-            for (image, window) in pixels.chunks_exact_mut(size).zip(windows) {
+            let fill = |scratch: &mut Vec<f32>, image: &mut [f32], window: Window| {
                 match self.extra(window.index) {
                     Some((extra, number)) => extra.image_f32(number, image)?,
-                    None => self.dataset.image_f32(window.index, image),
+                    None => self.dataset.image_f32(window.index, image)?,
                 }
                 crop_flip_image(image, shape, window, self.padding, scratch);
+                Ok(())
+            };
+            if matches!(self.dataset.pixels, Pixels::Files(_)) {
+                // Decoding takes long: all threads share it. The first fault in the batch is the one reported.
+                let images = pixels.par_chunks_exact_mut(size).zip(windows);
+                let faults = images.map_init(Vec::new, |scratch, (image, window)| {
+                    fill(scratch, image, window).err()
+                });
+                if let Some(Some(fault)) = faults.find_first(Option::is_some) {
+                    return Err(fault);
+                }
+            } else {
+                for (image, window) in pixels.chunks_exact_mut(size).zip(windows) {
+                    fill(scratch, image, window)?;
+                }
             }
             overlay_images(&mut pixels, shape, overlays.as_deref().unwrap_or_default());
             Images::Pixels(pixels)

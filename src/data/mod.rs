@@ -1,7 +1,8 @@
 //! Data sets, augmentation and batches.
 //!
 //! What a spec can name is a [`DataKind`], one record each, listed below. [`load`] turns a [`Source`] into a
-//! [`Dataset`] that lies in memory as a whole: from files in one of the kind's formats, or drawn by the program itself.
+//! [`Dataset`]: from files in one of the kind's formats, or drawn by the program itself. It lies in memory as a whole, but
+//! for many large images in class folders.
 //! [`Loader`] deals a set out in batches. All files are treated as hostile: nothing is allocated on the word of a header
 //! alone.
 
@@ -19,6 +20,7 @@ pub mod extra;
 mod generated;
 mod idx;
 mod image_file;
+mod image_files;
 mod load;
 pub mod loader;
 mod matlab;
@@ -28,6 +30,7 @@ pub mod png;
 mod section;
 mod sets;
 mod source;
+pub mod validation;
 
 /// The list of the kinds of data: the file of each and the record in it; then those that the program draws.
 macro_rules! kinds {
@@ -56,7 +59,8 @@ pub use dataset::{Dataset, Pixels};
 pub use description::Description;
 pub use device_dataset::DeviceDataset;
 pub use extra::Extra;
-pub use load::{files, load};
+pub use image_files::ImageFiles;
+pub use load::{classes, files, load};
 pub use loader::{Batch, Loader};
 pub use mixed::Mixed;
 pub use section::{DataSpec, ExtraSpec, ImagesRef, Normalize};

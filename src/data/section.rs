@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::data::{Augmentation, DataKind, KINDS, Split, augment};
 use crate::spec::range::{Count, InnerShare, Pair};
-use crate::spec::section::section;
+use crate::spec::section::{cap, section};
 use crate::spec::stage_ref::StageRef;
 use crate::spec::task::TaskKind;
 
@@ -139,6 +139,11 @@ impl<'de> Deserialize<'de> for Normalize {
     }
 }
 
+/// Held-back images of a trial run: it has 128 training images.
+fn shrink_validation(count: &mut Option<usize>) -> bool {
+    count.as_mut().is_some_and(|count| cap(count, 32))
+}
+
 const BATCH_SIZE: usize = 128;
 
 section! {
@@ -170,6 +175,9 @@ section! {
         train_limit: Option<usize> [optional as Count],
         /// Use only so many test images, balanced over the classes; default all.
         test_limit: Option<usize> [optional as Count],
+        /// Hold back so many training images, chosen by the seed, for a validation set: it is measured as the test set is, and
+        /// decides which checkpoint is the best; default none.
+        validation: Option<usize> [optional as Count] smoke shrink_validation,
         /// Judge on adversarial images instead of the test images: those of an attack stage, "@id", or those of a file, .npz
         /// or .safetensors, with images and labels; default none.
         adversarial: Option<ImagesRef> [optional],
@@ -191,6 +199,14 @@ section! {
                     fields.idle(key, limit, None, &format!("{kind} has no more than {most} of these images"));
                 }
             }
+            let most = [kind.most(Split::Train), train_limit.flatten()];
+            if let (Some(Some(held)), Some(most)) = (validation, most.into_iter().flatten().min())
+                && held >= most
+            {
+                fields.fault("validation", &format!(
+                    "expected fewer than the {most} training images, of which some have to stay, found {held}"
+                ));
+            }
             if kind.shape.is_some() {
                 fields.idle("image_size", &mut image_size, None, "only image-folder uses it");
                 fields.idle("resize", &mut resize, None, "only image-folder uses it");
@@ -211,6 +227,7 @@ section! {
             fields.idle("augment", &mut augment, Vec::new(), "only training augments images");
             fields.idle("extra", &mut extra, None, "only training reads it");
             fields.idle("train_limit", &mut train_limit, None, "only training reads the training images");
+            fields.idle("validation", &mut validation, None, "only training reads the training images");
             let why = "only training takes steps, and data.eval_batch_size says how large other batches are";
             if fields.is_written("eval_batch_size") {
                 fields.idle("batch_size", &mut batch_size, BATCH_SIZE, why);

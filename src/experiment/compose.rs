@@ -23,7 +23,15 @@ pub(crate) fn compose(point: &Point, outcome: &mut Outcome) -> Option<Experiment
     refuse_unknown(
         &merged,
         "",
-        &["name", "task", "seed", "precision", "sweep", "stage"],
+        &[
+            "name",
+            "task",
+            "seed",
+            "precision",
+            "sweep",
+            "launcher",
+            "stage",
+        ],
         stages,
         &sections,
         point,

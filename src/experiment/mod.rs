@@ -3,6 +3,8 @@
 mod compose;
 #[expect(clippy::module_inception)]
 mod experiment;
+mod frozen;
+mod launcher;
 mod plan;
 mod references;
 mod resolved;
@@ -12,6 +14,8 @@ mod stages;
 mod tasks;
 
 pub use experiment::{ExperimentSpec, ModelUse, StageSpec};
+pub use frozen::FrozenRun;
+pub use launcher::LauncherSpec;
 pub(crate) use plan::plan_document;
 pub use plan::{Plan, PlannedRun, plan};
 pub use resolved::{FORMAT_VERSION, short_hash};

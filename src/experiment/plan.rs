@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use super::compose::compose;
 use super::experiment::ExperimentSpec;
+use super::launcher::{self, LauncherSpec};
 use super::smoke;
 use crate::spec::document::Document;
 use crate::spec::layers::{Layers, Request, SWEEP};
-use crate::spec::location::Location;
+use crate::spec::location::{Locate, Location};
 use crate::spec::outcome::Outcome;
 use crate::spec::sweep::{Combination, Sweep};
 use crate::{Error, Result};
@@ -23,6 +24,8 @@ pub struct Plan {
     /// The swept keys; empty where the spec is a single run.
     pub swept: Vec<String>,
     pub runs: Vec<PlannedRun>,
+    /// What a cluster is told of them.
+    pub launcher: LauncherSpec,
     /// What every run of the plan remarks, one line each.
     pub warnings: Vec<String>,
 }
@@ -87,6 +90,12 @@ fn expand(layers: Option<Layers>, request: &Request, mut outcome: Outcome) -> Re
         return Err(Error::spec(outcome.faults().join("\n")));
     };
     let plain = layers.at_point(Vec::new());
+    let merged = plain.merged();
+    let launcher = LauncherSpec::read(&merged).unwrap_or_else(|message| {
+        let location = plain.locate("launcher", launcher::tag(&merged));
+        outcome.fault(&location, "launcher", &message);
+        LauncherSpec::default()
+    });
     let sweep = Sweep::read(&layers, &plain, &mut outcome);
     let mut points = sweep.points(&mut outcome);
     if !outcome.is_sound() {
@@ -162,6 +171,7 @@ fn expand(layers: Option<Layers>, request: &Request, mut outcome: Outcome) -> Re
         name,
         swept: sweep.keys(),
         runs,
+        launcher,
         warnings: common,
     })
 }
@@ -200,16 +210,17 @@ impl IdleKeys {
 
     /// Why two runs are the same: a key in which they differ, and why it has no effect.
     fn difference(&self, runs: &[PlannedRun], one: usize, other: usize) -> String {
-        let differs =
-            |location: &usize| runs[one].values[*location] != runs[other].values[*location];
-        let mut locations = (0..self.keys.len()).filter(differs);
-        locations
-            .find_map(|location| {
-                let why = self.whys.get(other)?[location].as_deref()?;
-                let key = &self.keys[location];
-                Some(format!(": {key} has no effect in the second: {why}"))
-            })
-            .unwrap_or_default()
+        let value = |run: usize, key: &str| {
+            let mut values = runs[run].values.iter();
+            values.find(|(swept, _)| swept == key)
+        };
+        let mut keys = self.keys.iter().enumerate();
+        keys.find_map(|(position, key)| {
+            (value(one, key) != value(other, key)).then_some(())?;
+            let why = self.whys.get(other)?[position].as_deref()?;
+            Some(format!(": {key} has no effect in the second: {why}"))
+        })
+        .unwrap_or_default()
     }
 }
 

@@ -34,8 +34,8 @@ pub struct Architecture {
     pub(super) file: Option<FromFile>,
     /// What its images are standardised by where `data.normalize` says nothing else; none: not at all.
     pub standardised: Option<Statistics>,
-    /// Whether `model.stem` chooses between several.
-    pub stems: bool,
+    /// What `model.stem` chooses from, the default first; nothing where there is no choice.
+    pub stems: &'static [Stem],
     /// The hidden widths unless `model.widths` gives others, where that has an effect.
     pub widths: Option<&'static [usize]>,
     /// The activations that LinBP makes linear by default in training: the published choice.
@@ -93,7 +93,7 @@ impl Architecture {
             pattern: None,
             file: None,
             standardised: None,
-            stems: false,
+            stems: &[],
             widths: None,
             linbp_train: linbp,
             linbp_attack: linbp,

@@ -2,14 +2,12 @@
 //! without parameters (option A). Tensors are named as in akamaster/pytorch_resnet_cifar10, activations as in the
 //! larger ResNets.
 
-use candle_core::Tensor;
-
 use super::architecture::{Architecture, Define, ModelConfig};
 use super::preset::Preset;
 use super::resnet::is_before_addition;
 use crate::Result;
 use crate::nn::pool::{adaptive_average_pool, average_pool};
-use crate::nn::structure::{concatenate, flatten};
+use crate::nn::structure::{flatten, more_channels};
 use crate::nn::{
     Act, BatchNorm2d, Builder, Conv2d, ConvConfig, Init, Linear, Module, Tape, Var, batch_norm2d,
     conv2d, linear,
@@ -74,11 +72,7 @@ impl Residual {
             return Ok(x.clone());
         }
         let x = average_pool(tape, x, 1, 2)?;
-        let (n, h, w, _) = x.tensor().dims4()?;
-        let (dtype, device) = (x.tensor().dtype(), x.tensor().device());
-        let zeros = Tensor::zeros((n, h, w, self.padding), dtype, device)?;
-        let zeros = tape.record(zeros, false, |_, _| Ok(()));
-        concatenate(tape, &[zeros.clone(), x, zeros])
+        more_channels(tape, &x, self.padding, self.padding)
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) const ARCHITECTURES: &[Architecture] = &[
 
 const fn densenet(name: &'static str, define: Define) -> Architecture {
     Architecture {
-        stems: true,
+        stems: Stem::WITH_POOL,
         // In attacks the transition before the last block too.
         linbp_attack: Preset::Globs(&[
             "features.transition3.relu",
@@ -115,7 +115,7 @@ fn define(
     let [c_in, height, width] = config.image;
     let pool = config.stem.unwrap_or_default();
     let (halvings, least) = match pool {
-        Stem::Pooled => ("four", 15),
+        Stem::Pooled | Stem::Strided => ("four", 15),
         Stem::Plain => ("three", 8),
         Stem::ImageNet => ("five", 29),
     };

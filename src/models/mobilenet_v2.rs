@@ -1,8 +1,9 @@
-//! MobileNetV2 (Sandler et al., arXiv 1801.04381) in its CIFAR variant: stem and second stage have stride 1, so that a
-//! 32x32 image ends as 4x4. Tensors are named as torchvision names them.
+//! MobileNetV2 (Sandler et al., arXiv 1801.04381) in its CIFAR variant, whose stem and second stage have stride 1, so that a
+//! 32x32 image ends as 4x4; and as published, where both have stride 2. Tensors are named as torchvision names them.
 
 use super::architecture::{Architecture, ModelConfig};
 use super::preset::Preset;
+use super::stem::Stem;
 use crate::Result;
 use crate::nn::pool::adaptive_average_pool;
 use crate::nn::structure::flatten;
@@ -12,16 +13,22 @@ use crate::nn::{
 };
 use crate::ops::activation::Activation;
 
-pub(super) const ARCHITECTURES: &[Architecture] = &[Architecture::new(
-    "mobilenet_v2",
-    "MobileNetV2 in its CIFAR variant: stem 3x3 and second stage with stride 1",
-    "arXiv 1801.04381",
-    // The ReLU6s of the last inverted residual and of the last 1x1 convolution.
-    Preset::Globs(&["features.17.*", "features.18.*"]),
-    define,
-)];
+pub(super) const ARCHITECTURES: &[Architecture] = &[Architecture {
+    stems: &[Stem::Plain, Stem::Strided],
+    ..Architecture::new(
+        "mobilenet_v2",
+        "MobileNetV2: stem 3x3 and second stage with stride 1, or as torchvision's for large images (model.stem)",
+        "arXiv 1801.04381",
+        // The ReLU6s of the last inverted residual and of the last 1x1 convolution.
+        Preset::Globs(&["features.17.*", "features.18.*"]),
+        define,
+    )
+}];
 
-/// Expansion, channels, repeats, stride of the first repeat: one line per stage.
+/// The stage whose stride is that of the stem.
+const SECOND: usize = 1;
+
+/// Expansion, channels, repeats, stride of the first repeat for small images: one line per stage.
 const STAGES: [(usize, usize, usize, usize); 7] = [
     (1, 16, 1, 1),
     (6, 24, 2, 1),
@@ -131,10 +138,13 @@ struct MobileNetV2 {
 
 fn define(b: &Builder, model: &ModelConfig, _: &str) -> Result<Box<dyn Module>> {
     let features = b.pp("features");
-    let stem = ConvNormAct::new(&features.pp(0), model.image[0], 32, 3, config(3, 1, 1))?;
+    let (kernel, first) = model.stem.unwrap_or(Stem::Plain).convolution();
+    let stem = config(kernel, first, 1);
+    let stem = ConvNormAct::new(&features.pp(0), model.image[0], 32, kernel, stem)?;
     let mut blocks = Vec::new();
     let mut c_in = 32;
-    for (expansion, c_out, repeats, stride) in STAGES {
+    for (stage, (expansion, c_out, repeats, stride)) in STAGES.into_iter().enumerate() {
+        let stride = if stage == SECOND { first } else { stride };
         for repeat in 0..repeats {
             let stride = if repeat == 0 { stride } else { 1 };
             let b = features.pp(blocks.len() + 1);

@@ -39,10 +39,10 @@ impl Origin {
     /// # Errors
     /// An architecture that is not known.
     pub fn new(arch: &str, stem: Option<Stem>, activation: Option<&str>) -> Result<Self> {
-        let stems = Arch::find(arch)?.stems;
+        let default = Arch::find(arch)?.stems.first().copied();
         Ok(Self {
             arch: arch.to_owned(),
-            stem: stems.then(|| stem.unwrap_or_default()),
+            stem: default.map(|default| stem.unwrap_or(default)),
             activation: Some(activation.unwrap_or(Self::OWN).to_owned()),
             layers: None,
         })
@@ -77,7 +77,7 @@ impl Origin {
 /// the file names.
 ///
 /// # Errors
-/// Neither names one and the architecture has two; they name different ones; the file is of another architecture.
+/// Neither names one and the architecture has several; they name different ones; the file is of another architecture.
 pub fn stem_of_weights(
     arch: &str,
     key: &str,
@@ -90,22 +90,25 @@ pub fn stem_of_weights(
             origin.arch
         )));
     }
-    if !Arch::find(arch)?.stems {
+    let stems = Arch::find(arch)?.stems;
+    let Some(first) = stems.first() else {
         return Ok(None);
-    }
-    match (written, origin.and_then(|origin| origin.stem)) {
+    };
+    // A file of this program that does not say is older than the choice.
+    match (written, origin.map(|origin| origin.stem.unwrap_or(*first))) {
         (Some(written), Some(stored)) if written != stored => Err(Error::failed(format!(
             "these weights were trained with the stem \"{stored}\", and {key}.stem is \"{written}\""
         ))),
-        (None, None) => Err(Error::failed(format!(
-            "{arch} has stems whose weights look alike, and the file does not say which it was trained with; set \
-             {key}.stem to \"{}\" (3x3 convolution and max-pool, as in huyvnphan/PyTorch_CIFAR10), to \"{}\" (no \
-             max-pool, as in kuangliu/pytorch-cifar, or torchvision's with maxpool = Identity) or to \"{}\" \
-             (torchvision's own, for large images)",
-            Stem::Pooled,
-            Stem::Plain,
-            Stem::ImageNet
-        ))),
+        (None, None) => {
+            let choices = stems
+                .iter()
+                .map(|stem| format!("\"{stem}\" ({})", stem.about()));
+            Err(Error::failed(format!(
+                "{arch} has stems whose weights look alike, and the file does not say which it was trained with; set \
+                 {key}.stem to {}",
+                choices.collect::<Vec<_>>().join(" or to ")
+            )))
+        }
         (written, stored) => Ok(written.or(stored)),
     }
 }
@@ -176,6 +179,20 @@ mod tests {
             "these are the weights of resnet18, and model.arch is \"resnet34\""
         );
         assert_eq!(ask("vgg11", None, None), Ok(None));
+
+        let fault = ask("mobilenet_v2", None, None).unwrap_err();
+        assert!(
+            fault.contains("\"3x3\" (") && fault.contains("\"3x3-stride2\" ("),
+            "{fault}"
+        );
+        let mut own = Origin::new("mobilenet_v2", Some(Stem::Strided), None).unwrap();
+        assert_eq!(
+            ask("mobilenet_v2", None, Some(own.clone())),
+            Ok(Some(Stem::Strided))
+        );
+        // Before there was a choice.
+        own.stem = None;
+        assert_eq!(ask("mobilenet_v2", None, Some(own)), Ok(Some(Stem::Plain)));
     }
 
     #[test]

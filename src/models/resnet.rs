@@ -43,7 +43,7 @@ pub(super) fn is_before_addition(activation: &str, after: &str) -> bool {
 
 const fn basic(name: &'static str, define: Define) -> Architecture {
     Architecture {
-        stems: true,
+        stems: Stem::WITH_POOL,
         in_branch: Some(|name| is_before_addition(name, ".relu2")),
         adapt,
         ..Architecture::new(

@@ -110,7 +110,8 @@ section! {
         activation: Option<Rectifier> [optional],
         /// Stem of ResNets, ResNeXts and DenseNets: "3x3-maxpool" (a 3x3 convolution, then a max-pool of stride 2), "3x3"
         /// (the convolution alone) or torchvision's "7x7-maxpool" (7x7 of stride 2, then the max-pool, for images of
-        /// 224x224); default what the weights say, "3x3-maxpool" where there are none.
+        /// 224x224); of MobileNetV2: "3x3" or torchvision's "3x3-stride2"; default what the weights say, the first of these
+        /// where there are none.
         stem: Option<Stem> [optional],
         /// Dropout rate in [0, 1), where the architecture has dropout; default the architecture's own.
         dropout: Option<f64> [optional as Share],
@@ -138,8 +139,13 @@ section! {
             } else {
                 fields.idle("layers", &mut layers, None, "only the architecture sequential uses it");
             }
-            if !record.stems {
-                fields.idle("stem", &mut stem, None, &format!("{} has no choice of stems", record.name));
+            match (stem, record.stems) {
+                (_, []) => fields.idle("stem", &mut stem, None, &format!("{} has no choice of stems", record.name)),
+                (Some(Some(written)), stems) if !stems.contains(&written) => {
+                    let names: Vec<String> = stems.iter().map(|stem| format!("\"{stem}\"")).collect();
+                    fields.fault("stem", &format!("expected {} for {}, found \"{written}\"", names.join(" or "), record.name));
+                }
+                _ => {}
             }
         }
         let own_dropout = arch.as_ref().and_then(|arch| models::dropout(arch).ok());

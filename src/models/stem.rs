@@ -1,5 +1,5 @@
-//! What ResNets, ResNeXts and DenseNets begin with. For small images two conventions are in use whose tensors have the same
-//! names and shapes: weights do not tell which of them they were trained with, and under the other one they load and answer
+//! What ResNets, ResNeXts, DenseNets and MobileNetV2 begin with. Several conventions are in use whose tensors have the same
+//! names and shapes: weights do not tell which of them they were trained with, and under another one they load and answer
 //! wrongly.
 
 use std::fmt;
@@ -10,7 +10,7 @@ use crate::Result;
 use crate::nn::pool::max_pool;
 use crate::nn::{Tape, Var};
 
-/// The stem of a network whose family has two.
+/// The stem of a network whose family has several.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stem {
     /// Convolution, then a 3x3 max-pool of stride 2: that of networks trained from scratch unless another is named.
@@ -23,6 +23,9 @@ pub enum Stem {
     /// A 7x7 convolution of stride 2, then the max-pool: torchvision's, for images of 224x224 as those of ImageNet.
     #[serde(rename = "7x7-maxpool")]
     ImageNet,
+    /// A convolution of stride 2, and MobileNetV2's second stage with stride 2: torchvision's, for images as those of ImageNet.
+    #[serde(rename = "3x3-stride2")]
+    Strided,
 }
 
 impl fmt::Display for Stem {
@@ -32,15 +35,35 @@ impl fmt::Display for Stem {
             Self::Pooled => "3x3-maxpool",
             Self::Plain => "3x3",
             Self::ImageNet => "7x7-maxpool",
+            Self::Strided => "3x3-stride2",
         })
     }
 }
 
 impl Stem {
+    /// Those of ResNets, ResNeXts and DenseNets.
+    pub(super) const WITH_POOL: &[Self] = &[Self::Pooled, Self::Plain, Self::ImageNet];
+
+    /// What it is and whose.
+    pub fn about(self) -> &'static str {
+        match self {
+            Self::Pooled => "a 3x3 max-pool of stride 2 follows, as in huyvnphan/PyTorch_CIFAR10",
+            Self::Plain => {
+                "stride 1 and no max-pool, for small images, as in kuangliu/pytorch-cifar, or torchvision's with maxpool = \
+                 Identity"
+            }
+            Self::ImageNet => "torchvision's own, for large images",
+            Self::Strided => {
+                "torchvision's own, for large images: stride 2 here and in the second stage"
+            }
+        }
+    }
+
     /// Kernel and stride of the convolution.
     pub(super) fn convolution(self) -> (usize, usize) {
         match self {
             Self::Pooled | Self::Plain => (3, 1),
+            Self::Strided => (3, 2),
             Self::ImageNet => (7, 2),
         }
     }
@@ -49,7 +72,7 @@ impl Stem {
     pub(super) fn pool(self, tape: &Tape, x: &Var) -> Result<Var> {
         match self {
             Self::Pooled | Self::ImageNet => max_pool(tape, x, 3, 2, 1),
-            Self::Plain => Ok(x.clone()),
+            Self::Plain | Self::Strided => Ok(x.clone()),
         }
     }
 }

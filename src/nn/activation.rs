@@ -2,6 +2,7 @@
 
 use super::gradients::{Grad, Rule};
 use super::tape::{Tape, Var};
+use super::trace::Operation;
 use crate::Result;
 use crate::ops;
 use crate::ops::activation::Activation;
@@ -23,6 +24,11 @@ impl Act {
         self.kind
     }
 
+    /// Its position among the activations of its network.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
     /// Which backward pass it gets in this pass.
     pub(super) fn rule(&self, tape: &Tape) -> Rule {
         tape.rule(self.index)
@@ -37,14 +43,14 @@ impl Act {
             _ if kind.derivative_from_output() => Some(y.clone()),
             _ => Some(x.tensor().clone()),
         };
-        Ok(
-            tape.record(y, id.is_some(), move |dy, gradients| match &saved {
-                Some(saved) if !gradients.is_linear(rule) => {
-                    let dx = ops::activation::backward(dy.tensor(), saved, kind)?;
-                    gradients.add(id, Grad::new(dx))
-                }
-                _ => gradients.add(id, dy),
-            }),
-        )
+        let y = tape.record(y, id.is_some(), move |dy, gradients| match &saved {
+            Some(saved) if !gradients.is_linear(rule) => {
+                let dx = ops::activation::backward(dy.tensor(), saved, kind)?;
+                gradients.add(id, Grad::new(dx))
+            }
+            _ => gradients.add(id, dy),
+        });
+        tape.trace(&y, [x], || vec![Operation::Activation(*self)]);
+        Ok(y)
     }
 }

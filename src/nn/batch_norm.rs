@@ -7,6 +7,7 @@ use super::init::Init;
 use super::param::Param;
 use super::pass::Mode;
 use super::tape::{Tape, Var};
+use super::trace::Operation;
 use crate::Result;
 use crate::ops::activation::{self, Activation};
 use crate::ops::batch_norm::{self as op, Affine};
@@ -95,7 +96,7 @@ impl BatchNorm2d {
         let wanted = wants_parameters || x_id.is_some() || residual_id.is_some();
         let told_from = pulled.then_some(z);
         let (input, layer) = (x.tensor().clone(), self.clone());
-        Ok(tape.record(y, wanted, move |dy, gradients| {
+        let y = tape.record(y, wanted, move |dy, gradients| {
             let linear = gradients.is_linear(rule);
             let dz = match &told_from {
                 Some(z) if !linear => Grad::new(activation::backward(dy.tensor(), z, kind)?),
@@ -118,6 +119,13 @@ impl BatchNorm2d {
                 Some(dx) => gradients.add(x_id, Grad::new(dx)),
                 None => Ok(()),
             }
-        }))
+        });
+        tape.trace(&y, [x].into_iter().chain(residual), || {
+            let sum = residual.map(|_| Operation::Add);
+            let act = act.copied().map(Operation::Activation);
+            let norm = Operation::Norm(self.clone());
+            [Some(norm), sum, act].into_iter().flatten().collect()
+        });
+        Ok(y)
     }
 }

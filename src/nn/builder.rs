@@ -6,10 +6,12 @@ use std::rc::Rc;
 use candle_core::{DType, Device, Tensor};
 
 use super::activation::Act;
+use super::curve::Bend;
 use super::init::Init;
 use super::param::Param;
 use crate::Result;
 use crate::ops::activation::Activation;
+use crate::ops::curve::Curve;
 
 /// Collects the parameters, buffers and activations of a network under construction.
 #[derive(Clone)]
@@ -175,15 +177,23 @@ impl Builder {
     /// An activation of this part. Its name is what a LinBP plan refers to; torch's modules often share one ReLU
     /// object between several calls, here every call has its own.
     pub fn activation(&self, name: &str, kind: Activation) -> Act {
-        let mut parts = self.parts.borrow_mut();
-        let kind = match (kind, parts.rectifier) {
+        let kind = match (kind, self.parts.borrow().rectifier) {
             (Activation::Relu | Activation::Relu6, Some(other)) => other,
             _ => kind,
         };
-        let index = parts.activations.len();
+        Act::new(kind, self.add_activation(name))
+    }
+
+    /// The same for one that is not among the fused ones.
+    pub fn bend(&self, name: &str, curve: Curve) -> Bend {
+        Bend::activation(curve, self.add_activation(name))
+    }
+
+    fn add_activation(&self, name: &str) -> usize {
         let name = self.child(name);
-        parts.activations.push(name);
-        Act::new(kind, index)
+        let activations = &mut self.parts.borrow_mut().activations;
+        activations.push(name);
+        activations.len() - 1
     }
 
     /// Replaces every ReLU and ReLU6 defined from here on.

@@ -5,6 +5,7 @@ use super::gradients::Grad;
 use super::init::Init;
 use super::param::Param;
 use super::tape::{Tape, Var};
+use super::trace::Operation;
 use crate::Result;
 use crate::ops::bias;
 use crate::ops::conv::{self, Geometry};
@@ -80,6 +81,7 @@ pub fn conv2d(
             stride: config.stride,
             padding: config.padding,
             groups: config.groups,
+            ..Geometry::default()
         },
     })
 }
@@ -92,22 +94,22 @@ impl Conv2d {
         let wants_parameters = tape.wants_parameters();
         let saved = wants_parameters.then(|| x.tensor().clone());
         let (id, shape, layer) = (x.id(), x.dims().to_vec(), self.clone());
-        Ok(
-            tape.record(y, wants_parameters || id.is_some(), move |dy, gradients| {
-                let (dy, geometry) = (dy.tensor(), layer.geometry);
-                if let (Some(x), true) = (&saved, gradients.takes_parameters()) {
-                    let dw = conv::backward_weight(x, dy, layer.weight.tensor().dims(), geometry)?;
-                    gradients.parameter(&layer.weight, dw)?;
-                    if let Some(bias) = &layer.bias {
-                        gradients.parameter(bias, bias::gradient(dy)?)?;
-                    }
+        let y = tape.record(y, wants_parameters || id.is_some(), move |dy, gradients| {
+            let (dy, geometry) = (dy.tensor(), layer.geometry);
+            if let (Some(x), true) = (&saved, gradients.takes_parameters()) {
+                let dw = conv::backward_weight(x, dy, layer.weight.tensor().dims(), geometry)?;
+                gradients.parameter(&layer.weight, dw)?;
+                if let Some(bias) = &layer.bias {
+                    gradients.parameter(bias, bias::gradient(dy)?)?;
                 }
-                if id.is_some() {
-                    let dx = conv::backward_input(dy, layer.weight.tensor(), &shape, geometry)?;
-                    gradients.add(id, Grad::new(dx))?;
-                }
-                Ok(())
-            }),
-        )
+            }
+            if id.is_some() {
+                let dx = conv::backward_input(dy, layer.weight.tensor(), &shape, geometry)?;
+                gradients.add(id, Grad::new(dx))?;
+            }
+            Ok(())
+        });
+        tape.trace(&y, [x], || vec![Operation::Conv(self.clone())]);
+        Ok(y)
     }
 }

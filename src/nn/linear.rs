@@ -5,6 +5,7 @@ use super::gradients::Grad;
 use super::init::Init;
 use super::param::Param;
 use super::tape::{Tape, Var};
+use super::trace::Operation;
 use crate::Result;
 use crate::ops::{bias, linear as op};
 
@@ -50,21 +51,21 @@ impl Linear {
         let wants_parameters = tape.wants_parameters();
         let saved = wants_parameters.then(|| x.tensor().clone());
         let (id, layer) = (x.id(), self.clone());
-        Ok(
-            tape.record(y, wants_parameters || id.is_some(), move |dy, gradients| {
-                let dy = dy.tensor();
-                if let (Some(x), true) = (&saved, gradients.takes_parameters()) {
-                    gradients.parameter(&layer.weight, op::backward_weight(x, dy)?)?;
-                    if let Some(bias) = &layer.bias {
-                        gradients.parameter(bias, bias::gradient(dy)?)?;
-                    }
+        let y = tape.record(y, wants_parameters || id.is_some(), move |dy, gradients| {
+            let dy = dy.tensor();
+            if let (Some(x), true) = (&saved, gradients.takes_parameters()) {
+                gradients.parameter(&layer.weight, op::backward_weight(x, dy)?)?;
+                if let Some(bias) = &layer.bias {
+                    gradients.parameter(bias, bias::gradient(dy)?)?;
                 }
-                if id.is_some() {
-                    let dx = op::backward_input(dy, layer.weight.tensor())?;
-                    gradients.add(id, Grad::new(dx))?;
-                }
-                Ok(())
-            }),
-        )
+            }
+            if id.is_some() {
+                let dx = op::backward_input(dy, layer.weight.tensor())?;
+                gradients.add(id, Grad::new(dx))?;
+            }
+            Ok(())
+        });
+        tape.trace(&y, [x], || vec![Operation::Linear(self.clone())]);
+        Ok(y)
     }
 }

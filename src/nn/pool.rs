@@ -2,6 +2,7 @@
 
 use super::gradients::Grad;
 use super::tape::{Tape, Var};
+use super::trace::Operation;
 use crate::Result;
 use crate::ops::pool::{self as op, Average, Window};
 
@@ -14,10 +15,12 @@ pub fn max_pool(tape: &Tape, x: &Var, kernel: usize, stride: usize, padding: usi
     };
     let (y, taps) = op::max_forward(x.tensor(), window)?;
     let (id, shape) = (x.id(), x.dims().to_vec());
-    Ok(tape.record(y, id.is_some(), move |dy, gradients| {
+    let y = tape.record(y, id.is_some(), move |dy, gradients| {
         let dx = op::max_backward(dy.tensor(), &taps, &shape, window)?;
         gradients.add(id, Grad::new(dx))
-    }))
+    });
+    tape.trace(&y, [x], || vec![Operation::MaxPool(window)]);
+    Ok(y)
 }
 
 /// The mean of each window, without padding.
@@ -33,8 +36,10 @@ pub fn adaptive_average_pool(tape: &Tape, x: &Var, oh: usize, ow: usize) -> Resu
 fn average(tape: &Tape, x: &Var, average: Average) -> Result<Var> {
     let y = op::average_forward(x.tensor(), average)?;
     let (id, shape) = (x.id(), x.dims().to_vec());
-    Ok(tape.record(y, id.is_some(), move |dy, gradients| {
+    let y = tape.record(y, id.is_some(), move |dy, gradients| {
         let dx = op::average_backward(dy.tensor(), &shape, average)?;
         gradients.add(id, Grad::new(dx))
-    }))
+    });
+    tape.trace(&y, [x], || vec![Operation::AveragePool(average)]);
+    Ok(y)
 }

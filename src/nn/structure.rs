@@ -4,6 +4,7 @@ use candle_core::Tensor;
 
 use super::gradients::Grad;
 use super::tape::{Tape, Var};
+use super::trace::Operation;
 use crate::Result;
 use crate::ops::image::{self, Normalize, to_channels_first, to_channels_last};
 use crate::ops::{concat, elementwise, pad};
@@ -11,13 +12,14 @@ use crate::ops::{concat, elementwise, pad};
 /// `a + b`
 pub fn add(tape: &Tape, a: &Var, b: &Var) -> Result<Var> {
     let y = elementwise::add(a.tensor(), b.tensor())?;
-    let (a, b) = (a.id(), b.id());
-    Ok(
-        tape.record(y, a.is_some() || b.is_some(), move |dy, gradients| {
-            gradients.add(a, dy.clone())?;
-            gradients.add(b, dy)
-        }),
-    )
+    let (first, second) = (a.id(), b.id());
+    let wanted = first.is_some() || second.is_some();
+    let y = tape.record(y, wanted, move |dy, gradients| {
+        gradients.add(first, dy.clone())?;
+        gradients.add(second, dy)
+    });
+    tape.trace(&y, [a, b], || vec![Operation::Add]);
+    Ok(y)
 }
 
 /// Joins activations along channels.
@@ -29,7 +31,7 @@ pub fn concatenate(tape: &Tape, parts: &[Var]) -> Result<Var> {
         .map(|part| (part.id(), part.dims()[3]))
         .collect();
     let wanted = ids.iter().any(|(id, _)| id.is_some());
-    Ok(tape.record(y, wanted, move |dy, gradients| {
+    let y = tape.record(y, wanted, move |dy, gradients| {
         let mut start = 0;
         for &(id, width) in &ids {
             if id.is_some() {
@@ -38,7 +40,28 @@ pub fn concatenate(tape: &Tape, parts: &[Var]) -> Result<Var> {
             start += width;
         }
         Ok(())
-    }))
+    });
+    tape.trace(&y, parts, || vec![Operation::Concatenate]);
+    Ok(y)
+}
+
+/// `x` between so many channels of zeros before and after its own.
+pub fn more_channels(tape: &Tape, x: &Var, before: usize, after: usize) -> Result<Var> {
+    let (n, h, w, own) = x.tensor().dims4()?;
+    let (dtype, device) = (x.tensor().dtype(), x.tensor().device());
+    let zeros = |channels: usize| {
+        let zeros = || Tensor::zeros((n, h, w, channels), dtype, device);
+        (channels > 0).then(zeros).transpose()
+    };
+    let parts = [zeros(before)?, Some(x.tensor().clone()), zeros(after)?];
+    let y = concat::forward(&parts.iter().flatten().collect::<Vec<&Tensor>>())?;
+    let id = x.id();
+    let y = tape.record(y, id.is_some(), move |dy, gradients| {
+        let dx = concat::slice(dy.tensor(), before, own)?;
+        gradients.add(id, Grad::new(dx))
+    });
+    tape.trace(&y, [x], || vec![Operation::MoreChannels(before, after)]);
+    Ok(y)
 }
 
 /// `(N, H, W, C)` with `border` rows of zeros below and columns of zeros to the right.
@@ -63,24 +86,29 @@ pub fn flatten(tape: &Tape, x: &Var) -> Result<Var> {
     };
     let y = y.reshape((n, c * h * w))?;
     let id = x.id();
-    Ok(tape.record(y, id.is_some(), move |dy, gradients| {
+    let y = tape.record(y, id.is_some(), move |dy, gradients| {
         let dx = if moved {
             Grad::new(to_channels_last(dy.reshape((n, c, h, w))?.tensor(), None)?)
         } else {
             dy.reshape((n, h, w, c))?
         };
         gradients.add(id, dx)
-    }))
+    });
+    tape.trace(&y, [x], || vec![Operation::Flatten]);
+    Ok(y)
 }
 
 /// Images `(N, C, H, W)` with pixels in [0, 1] to normalised activations `(N, H, W, C)`.
 pub fn enter(tape: &Tape, images: &Var, normalize: Option<&Normalize>) -> Result<Var> {
     let y = image::enter(images.tensor(), normalize)?;
-    let (id, normalize) = (images.id(), normalize.cloned());
-    Ok(tape.record(y, id.is_some(), move |dy, gradients| {
-        gradients.add(
-            id,
-            Grad::new(image::leave(dy.tensor(), normalize.as_ref())?),
-        )
-    }))
+    let (id, own) = (images.id(), normalize.cloned());
+    let y = tape.record(y, id.is_some(), move |dy, gradients| {
+        let dx = image::leave(dy.tensor(), own.as_ref())?;
+        gradients.add(id, Grad::new(dx))
+    });
+    tape.trace(&y, [images], || {
+        let normalize = normalize.cloned().map(Operation::Normalize);
+        normalize.into_iter().collect()
+    });
+    Ok(y)
 }

@@ -11,7 +11,8 @@ use candle_core::Tensor;
 
 use super::gradients::{Grad, GradientStore, Rule};
 use super::param::Param;
-use super::pass::{Coordinates, LinearPlan, Pass};
+use super::pass::{Coordinates, LinearPlan, Mode, Pass};
+use super::trace::{Operation, Traced};
 use crate::ops::length;
 use crate::ops::rescale::to_norms_of;
 use crate::{Error, Result};
@@ -60,6 +61,8 @@ struct Branch {
     end: usize,
     nodes: Range<usize>,
 }
+
+const NO_INPUT: &str = "the pass was not asked for the input's gradient";
 
 /// The gradients that a pass wanted.
 #[derive(Default)]
@@ -128,10 +131,22 @@ impl Gradients {
         Ok(Self::of_parameters(parameters.collect::<Result<_>>()?))
     }
 
+    /// These gradients with that of the input from another pass.
+    pub fn with_input(self, input: Tensor) -> Self {
+        Self {
+            input: Some(input),
+            ..self
+        }
+    }
+
     /// The gradient with respect to the input, `(N, C, H, W)`.
+    pub fn image(&self) -> Result<&Tensor> {
+        self.input.as_ref().ok_or_else(|| Error::failed(NO_INPUT))
+    }
+
+    /// What [`Self::image`] gives, taken out.
     pub fn input(self) -> Result<Tensor> {
-        self.input
-            .ok_or_else(|| Error::failed("the pass was not asked for the input's gradient"))
+        self.input.ok_or_else(|| Error::failed(NO_INPUT))
     }
 }
 
@@ -145,6 +160,8 @@ pub struct Tape {
     branches: RefCell<Vec<Branch>>,
     /// Inside a branch that may have to be rescaled: whether one of its activations is linear.
     inside: Cell<Option<bool>>,
+    /// What the layers computed, where that is asked for.
+    trace: Option<RefCell<Vec<Traced>>>,
 }
 
 impl Tape {
@@ -158,6 +175,43 @@ impl Tape {
             input: Cell::default(),
             branches: RefCell::default(),
             inside: Cell::default(),
+            trace: None,
+        }
+    }
+
+    /// An empty tape on which layers say what they compute. Every value that depends on the input has its place on it.
+    pub(super) fn traced() -> Self {
+        let pass = Pass::attack(LinearPlan::none(), Mode::Eval, Coordinates::default());
+        Self {
+            trace: Some(RefCell::default()),
+            ..Self::new(pass)
+        }
+    }
+
+    /// What the layers said.
+    pub(super) fn into_trace(self) -> Vec<Traced> {
+        self.trace.map(RefCell::into_inner).unwrap_or_default()
+    }
+
+    /// Says what `y` was computed of and how, where that is asked for.
+    pub fn trace<'a>(
+        &self,
+        y: &Var,
+        inputs: impl IntoIterator<Item = &'a Var>,
+        operations: impl FnOnce() -> Vec<Operation>,
+    ) {
+        let (Some(trace), Some(output)) = (&self.trace, y.id) else {
+            return;
+        };
+        let inputs: Vec<&Var> = inputs.into_iter().collect();
+        let ids: Option<Vec<usize>> = inputs.iter().map(|x| x.id).collect();
+        if let (Some(ids), Some(first)) = (ids, inputs.first()) {
+            trace.borrow_mut().push(Traced {
+                inputs: ids,
+                dims: first.dims().to_vec(),
+                operations: operations(),
+                output,
+            });
         }
     }
 

@@ -32,6 +32,8 @@ pub struct Floats {
     pub dims: Vec<usize>,
     /// Whether the two dimensions of a matrix are to change places; `dims` is as after that.
     pub transposed: bool,
+    /// Whether a node holds them: numbers of the computation, and no parameters.
+    pub fixed: bool,
     dtype: DType,
     data: Bytes,
 }
@@ -64,6 +66,7 @@ impl Floats {
             name: name.to_owned(),
             dims,
             transposed: false,
+            fixed: true,
             dtype: DType::F32,
             data: bytes.into(),
         }
@@ -153,6 +156,7 @@ impl Constant {
                 name: name.to_owned(),
                 dims,
                 transposed: false,
+                fixed: false,
                 dtype,
                 data,
             }));
@@ -183,7 +187,11 @@ impl Constant {
         match attribute.name.as_str() {
             "value" => {
                 let tensor = attribute.t.as_ref().ok_or("it holds nothing")?;
-                Self::read(name, tensor, source)
+                let mut constant = Self::read(name, tensor, source)?;
+                if let Self::Floats(floats) = &mut constant {
+                    floats.fixed = true;
+                }
+                Ok(constant)
             }
             "value_int" => Ok(Self::Ints(Ints {
                 dims: Vec::new(),

@@ -10,6 +10,7 @@ use prost::Message;
 
 use super::constant::{Constant, Source};
 use super::external::Folder;
+use super::patterns::recognise;
 use super::proto;
 use crate::{Error, Result};
 
@@ -159,6 +160,8 @@ impl Graph {
             }
         }
         this.nodes.retain(|node| node.op_type != "Constant");
+        recognise(&mut this.nodes, &this.initializers);
+        this.drop_unused();
         Ok(this)
     }
 

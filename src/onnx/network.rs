@@ -2,12 +2,17 @@
 
 use candle_core::Tensor;
 
+use crate::nn::arithmetic::{Operand, Spread, arithmetic, maximum, product, softmax, sum};
 use crate::nn::gradients::Grad;
+use crate::nn::layer_norm::layer_norm;
 use crate::nn::pool::{adaptive_average_pool, average_pool, max_pool};
-use crate::nn::structure::{add, concatenate, flatten};
-use crate::nn::{Act, BatchNorm2d, Conv2d, Dropout, Linear, Module, Tape, Var};
+use crate::nn::rearrange::{Part, join, pad, part, permute, repeat, reshape};
+use crate::nn::structure::{add, concatenate, flatten, more_channels};
+use crate::nn::trace::Operation;
+use crate::nn::{Act, BatchNorm2d, Bend, Conv2d, Dropout, Linear, Module, Tape, Var};
 use crate::ops::activation::Activation;
 use crate::ops::batch_norm as norm;
+use crate::ops::broadcast::Arithmetic;
 use crate::ops::pool::Window;
 use crate::{Error, Result};
 
@@ -16,10 +21,43 @@ pub enum Layer {
     Conv(Conv2d),
     /// Of the first input; with a second one that is added before the activation.
     Norm(BatchNorm2d, Option<Act>),
+    /// Of the last dimension.
     Linear(Linear),
     Scale(Scale),
     Act(Act),
+    Bend(Bend),
     Add,
+    /// Of two values, each repeated along its sides of 1.
+    Arithmetic(Arithmetic),
+    /// Of a value and numbers of the file, which come first or second.
+    With {
+        with: With,
+        how: Arithmetic,
+        first: bool,
+    },
+    /// Over those dimensions, times a factor; they stay as sides of 1.
+    Sum(Vec<usize>, f64),
+    /// Over those dimensions, which stay as sides of 1.
+    Maximum(Vec<usize>),
+    /// Along the last dimension.
+    Softmax,
+    /// Of matrices.
+    Product,
+    /// Of the last dimension, with this number added to the variance.
+    LayerNorm(f64),
+    /// To these sides behind the batch.
+    Reshape(Vec<usize>),
+    Permute(Vec<usize>),
+    Part(Part),
+    Pad {
+        axis: usize,
+        border: [usize; 2],
+        value: f64,
+    },
+    /// Until it has these sides behind the batch.
+    Repeat(Vec<usize>),
+    /// Along that dimension.
+    Stack(usize),
     /// Along channels.
     Join,
     /// Zero channels before and after the input's.
@@ -55,14 +93,25 @@ impl Scale {
         };
         let (y, saved) = norm::evaluate(x.tensor(), &affine, None, Activation::Identity)?;
         let (id, input) = (x.id(), x.tensor().clone());
-        Ok(tape.record(y, id.is_some(), move |dy, gradients| {
+        let y = tape.record(y, id.is_some(), move |dy, gradients| {
             let found = norm::backward(dy.tensor(), &input, &saved, true, true, false)?;
             match found.input {
                 Some(dx) => gradients.add(id, Grad::new(dx)),
                 None => Ok(()),
             }
-        }))
+        });
+        tape.trace(&y, [x], || {
+            vec![Operation::Scale(self.scale.clone(), self.shift.clone())]
+        });
+        Ok(y)
     }
+}
+
+/// Numbers of the file that go together with a value.
+pub enum With {
+    Parameter(Spread),
+    /// That nothing moves, in the order of memory.
+    Fixed(Tensor),
 }
 
 /// A layer, the values that it takes and the one that it makes, by their numbers.
@@ -82,17 +131,24 @@ pub struct Steps {
 }
 
 impl Steps {
-    /// Steps that each take values made before them; the last value needed is `output`.
+    /// Steps that each take values made before them; the last value needed is `output`. What it does not need is left out.
     pub fn new(mut steps: Vec<Step>, values: usize, output: usize) -> Self {
         let mut needed = vec![false; values];
         needed[output] = true;
-        for step in steps.iter_mut().rev() {
+        let mut kept = Vec::new();
+        while let Some(mut step) = steps.pop() {
+            if !needed[step.output] {
+                continue;
+            }
             for &value in &step.inputs {
                 if !std::mem::replace(&mut needed[value], true) {
                     step.last.push(value);
                 }
             }
+            kept.push(step);
         }
+        kept.reverse();
+        let steps = kept;
         Self {
             steps,
             values,
@@ -118,6 +174,11 @@ impl Module for Steps {
     }
 }
 
+fn behind_batch(x: &Var, sides: &[usize]) -> Vec<usize> {
+    let batch = x.dims().first().copied();
+    batch.into_iter().chain(sides.iter().copied()).collect()
+}
+
 fn missing() -> Error {
     Error::failed("a value of an ONNX network is used before it is computed")
 }
@@ -137,27 +198,55 @@ impl Layer {
                 (Some(other), None) => norm.forward_add(tape, x, other),
                 (Some(other), Some(act)) => norm.forward_add_act(tape, x, other, act),
             },
-            Self::Linear(linear) => linear.forward(tape, x),
+            Self::Linear(linear) => match x.dims() {
+                [_, _] => linear.forward(tape, x),
+                dims => {
+                    let mut sides = dims.to_vec();
+                    let features = sides.pop().unwrap_or(0);
+                    let rows = reshape(tape, x, &[sides.iter().product(), features])?;
+                    let rows = linear.forward(tape, &rows)?;
+                    sides.extend(rows.dims().last());
+                    reshape(tape, &rows, &sides)
+                }
+            },
             Self::Scale(scale) => scale.forward(tape, x),
             Self::Act(act) => act.forward(tape, x),
+            Self::Bend(bend) => bend.forward(tape, x),
             Self::Add => add(tape, x, other.ok_or_else(missing)?),
-            Self::Join => concatenate(tape, inputs),
-            Self::MoreChannels(before, after) => {
-                let (n, h, w, _) = x.tensor().dims4()?;
-                let zeros = |channels| -> Result<Var> {
-                    let (dtype, device) = (x.tensor().dtype(), x.tensor().device());
-                    let zeros = Tensor::zeros((n, h, w, channels), dtype, device)?;
-                    Ok(tape.record(zeros, false, |_, _| Ok(())))
-                };
-                let mut parts = vec![x.clone()];
-                if *before > 0 {
-                    parts.insert(0, zeros(*before)?);
-                }
-                if *after > 0 {
-                    parts.push(zeros(*after)?);
-                }
-                concatenate(tape, &parts)
+            Self::Arithmetic(how) => {
+                let other = Operand::Value(other.ok_or_else(missing)?);
+                arithmetic(tape, Operand::Value(x), other, *how, x.tensor().dtype())
             }
+            Self::With { with, how, first } => {
+                let numbers = match with {
+                    With::Parameter(spread) => Operand::Parameter(spread),
+                    With::Fixed(tensor) => Operand::Fixed(tensor),
+                };
+                let value = Operand::Value(x);
+                let (a, b) = if *first {
+                    (numbers, value)
+                } else {
+                    (value, numbers)
+                };
+                arithmetic(tape, a, b, *how, x.tensor().dtype())
+            }
+            Self::Sum(axes, factor) => sum(tape, x, axes, *factor),
+            Self::Maximum(axes) => maximum(tape, x, axes),
+            Self::Softmax => softmax(tape, x),
+            Self::Product => product(tape, x, other.ok_or_else(missing)?),
+            Self::LayerNorm(eps) => layer_norm(tape, x, *eps),
+            Self::Reshape(sides) => reshape(tape, x, &behind_batch(x, sides)),
+            Self::Permute(order) => permute(tape, x, order),
+            Self::Part(which) => part(tape, x, *which),
+            Self::Pad {
+                axis,
+                border,
+                value,
+            } => pad(tape, x, *axis, *border, *value),
+            Self::Repeat(sides) => repeat(tape, x, &behind_batch(x, sides)),
+            Self::Stack(axis) => join(tape, inputs, *axis),
+            Self::Join => concatenate(tape, inputs),
+            Self::MoreChannels(before, after) => more_channels(tape, x, *before, *after),
             Self::MaxPool(window) => {
                 max_pool(tape, x, window.kernel, window.stride, window.padding)
             }

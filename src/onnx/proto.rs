@@ -1,4 +1,4 @@
-//! The messages of an ONNX file, as far as they are read (onnx.proto of github.com/onnx/onnx, version 3 of the format).
+//! The messages of an ONNX file, as far as they are read or written (onnx.proto of github.com/onnx/onnx, version 3 of the format).
 
 use bytes::Bytes;
 use prost::Message;
@@ -6,6 +6,13 @@ use prost::Message;
 /// A file.
 #[derive(Clone, PartialEq, Message)]
 pub struct Model {
+    /// Of the format itself.
+    #[prost(int64, tag = "1")]
+    pub ir_version: i64,
+    #[prost(string, tag = "2")]
+    pub producer_name: String,
+    #[prost(string, tag = "3")]
+    pub producer_version: String,
     #[prost(message, optional, tag = "7")]
     pub graph: Option<Graph>,
     #[prost(message, repeated, tag = "8")]
@@ -26,6 +33,8 @@ pub struct OperatorSet {
 pub struct Graph {
     #[prost(message, repeated, tag = "1")]
     pub node: Vec<Node>,
+    #[prost(string, tag = "2")]
+    pub name: String,
     #[prost(message, repeated, tag = "5")]
     pub initializer: Vec<Tensor>,
     #[prost(message, repeated, tag = "11")]
@@ -70,6 +79,9 @@ pub struct Attribute {
     pub floats: Vec<f32>,
     #[prost(int64, repeated, tag = "8")]
     pub ints: Vec<i64>,
+    /// Which field counts, by its number in the format; read is what the name says.
+    #[prost(int32, tag = "20")]
+    pub r#type: i32,
 }
 
 /// A tensor, whose numbers are in `raw_data`, in the list of its type, or in another file.
@@ -130,6 +142,8 @@ pub struct Type {
 /// The type of a tensor.
 #[derive(Clone, PartialEq, Message)]
 pub struct TensorType {
+    #[prost(int32, tag = "1")]
+    pub elem_type: i32,
     #[prost(message, optional, tag = "2")]
     pub shape: Option<Shape>,
 }
@@ -141,9 +155,11 @@ pub struct Shape {
     pub dim: Vec<Dimension>,
 }
 
-/// A dimension: a number, or a name (which is not read) for one that is free.
+/// A dimension: a number, or a name for one that is free.
 #[derive(Clone, PartialEq, Message)]
 pub struct Dimension {
     #[prost(int64, optional, tag = "1")]
     pub dim_value: Option<i64>,
+    #[prost(string, optional, tag = "2")]
+    pub dim_param: Option<String>,
 }

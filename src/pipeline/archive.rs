@@ -36,6 +36,14 @@ pub(super) fn archive(
     Ok(moved)
 }
 
+/// Moves the folders of runs to `earlier/`; the stages that they share stay.
+///
+/// # Errors
+/// As [`archive`].
+pub fn archive_runs(named: &Path, runs: &[String]) -> Result<Vec<PathBuf>> {
+    archive(named, runs, &BTreeSet::new())
+}
+
 fn archive_folder(folder: &Path, earlier: &Path) -> Result<Option<PathBuf>> {
     if !folder.is_dir() {
         return Ok(None);

@@ -32,6 +32,16 @@ impl DeviceChoice {
     }
 }
 
+impl DeviceChoice {
+    /// The choice of one of several processes: where the user names no card, each card has its share of them.
+    pub(super) fn of_worker(self, worker: usize) -> Self {
+        match (self, cards()) {
+            (Self::Auto, Ok(cards)) if !cards.is_empty() => Self::Cuda(worker % cards.len()),
+            _ => self,
+        }
+    }
+}
+
 impl FromStr for DeviceChoice {
     type Err = String;
 

@@ -8,7 +8,7 @@ use candle_core::Device;
 use tracing::Level;
 
 use super::contents::Contents;
-use super::device::{described, precision};
+use super::device::{DeviceChoice, described, precision};
 use super::graph::Graph;
 use super::inputs;
 use super::keys::stage_keys;
@@ -32,10 +32,14 @@ pub struct Options {
     pub device: Device,
     /// The device's name in `run.json`.
     pub device_name: String,
+    /// What the user asked for, which the processes of `jobs` are told too.
+    pub choice: DeviceChoice,
     /// Runs of a sweep, or stages of a single run, that go on at the same time.
     pub jobs: usize,
     /// Start no further runs after one has failed.
     pub fail_fast: bool,
+    /// How often a run that failed is started again.
+    pub retries: u32,
     /// Begin again: earlier results step aside.
     pub fresh: bool,
     /// The command line, for `run.json`.

@@ -51,8 +51,12 @@ pub fn of_stage(stage: &StageSpec, contents: &Contents) -> Result<Vec<Input>> {
         false => &[(Split::Test, "test images")],
     };
     for &(split, what) in splits {
-        let paths = data::files(&data_source(spec, split), split);
-        inputs.push(Input::new(what, dir, contents.of_set(dir, paths)?));
+        let source = data_source(spec, split);
+        let hash = contents.of_set(dir, data::files(&source, split))?;
+        inputs.push(Input {
+            classes: data::classes(&source, split)?,
+            ..Input::new(what, dir, hash)
+        });
     }
     Ok(inputs)
 }

@@ -5,14 +5,16 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::archive::archive;
+use super::child::{Share, execute_apart};
 use super::contents::Contents;
 use super::execute::{Options, Outcome, execute};
 use super::graph::Graph;
 use super::inputs;
 use super::keys::stage_keys;
 use super::run_path::run_folder;
-use crate::experiment::Plan;
-use crate::run::{Progress, interrupt};
+use super::selection::standing;
+use crate::experiment::{Plan, PlannedRun};
+use crate::run::{Progress, RunState, interrupt};
 use crate::{Error, Result};
 
 /// A run that was started, by its place in the plan, and how it ended.
@@ -50,10 +52,11 @@ pub fn execute_all(
     let workers = options.jobs.clamp(1, plan.runs.len().max(1));
     // What runs do not use of `--jobs` is left to their stages.
     let stage_jobs = (options.jobs / workers).max(1);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let next = AtomicUsize::new(0);
     let stopped = AtomicBool::new(false);
     let results = Mutex::new(Vec::new());
-    let work = || loop {
+    let work = |worker: usize| loop {
         let position = next.fetch_add(1, Ordering::SeqCst);
         let Some(run) = plan.runs.get(position) else {
             return;
@@ -61,7 +64,35 @@ pub fn execute_all(
         if stopped.load(Ordering::SeqCst) || interrupt::requested() {
             return;
         }
-        let result = execute(run, options, &contents, stage_jobs, progress);
+        let begin = || match workers {
+            1 => execute(run, options, &contents, stage_jobs, progress),
+            _ => {
+                let share = Share {
+                    stage_jobs,
+                    threads: (cores / workers).max(1),
+                    worker,
+                };
+                apart(plan, run, options, &contents, share, progress)
+            }
+        };
+        let mut result = begin();
+        for retry in 1..=options.retries {
+            match &result {
+                Err(error) if !matches!(error, Error::Interrupted) => {
+                    let name = if run.label.is_empty() {
+                        &run.hash
+                    } else {
+                        &run.label
+                    };
+                    progress.line(&format!(
+                        "{name}: failed, again ({retry} of {}): {error}",
+                        options.retries
+                    ));
+                }
+                _ => break,
+            }
+            result = begin();
+        }
         if options.fail_fast && result.is_err() {
             stopped.store(true, Ordering::SeqCst);
         }
@@ -72,11 +103,12 @@ pub fn execute_all(
             .push((position, result));
     };
     if workers == 1 {
-        work();
+        work(0);
     } else {
+        let work = &work;
         std::thread::scope(|scope| {
-            for _ in 0..workers {
-                scope.spawn(work);
+            for worker in 0..workers {
+                scope.spawn(move || work(worker));
             }
         });
     }
@@ -87,4 +119,20 @@ pub fn execute_all(
         return Err(Error::Interrupted);
     }
     Ok(results)
+}
+
+/// A run in a process of its own, but for one that is finished: that is only looked at.
+fn apart(
+    plan: &Plan,
+    run: &PlannedRun,
+    options: &Options,
+    contents: &Contents,
+    share: Share,
+    progress: &Progress,
+) -> Result<Outcome> {
+    let (folder, state) = standing(run, &options.results.join(&plan.name), contents)?;
+    if state == Some(RunState::Finished) {
+        return execute(run, options, contents, share.stage_jobs, progress);
+    }
+    execute_apart(plan, run, &folder, options, share, progress)
 }

@@ -26,7 +26,7 @@ struct Measurement {
     epoch: Option<u64>,
     /// Optimizer steps done, of a training.
     step: Option<u64>,
-    /// `train` or `test`; missing in simulations.
+    /// `train`, `test`, `validation` or `guard`; missing in simulations.
     split: Option<String>,
     /// `none`, or the attack that the examples were under; missing in simulations.
     attack: Option<String>,

@@ -1,40 +1,29 @@
 //! The time of day as `run.json` writes it.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
+
+use humantime::{format_rfc3339_seconds, parse_rfc3339_weak};
 
 /// Now, in UTC, as RFC 3339 with whole seconds: `2025-01-31T12:00:00Z`.
 pub fn now() -> String {
-    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH);
-    utc(elapsed.map_or(0, |duration| duration.as_secs()))
+    format_rfc3339_seconds(SystemTime::now()).to_string()
 }
 
-/// The UTC time `seconds` after 1970-01-01T00:00:00Z.
-fn utc(seconds: u64) -> String {
-    let (mut days, second) = (seconds / 86_400, seconds % 86_400);
-    let mut year = 1970;
-    while days >= days_in_year(year) {
-        days -= days_in_year(year);
-        year += 1;
-    }
-    let february = 28 + u64::from(days_in_year(year) == 366);
-    let mut month = 1;
-    for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] {
-        if days < length {
-            break;
-        }
-        days -= length;
-        month += 1;
-    }
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!(
-        "{year:04}-{month:02}-{:02}T{hour:02}:{minute:02}:{second:02}Z",
-        days + 1
-    )
+/// How long ago that was; nothing where it is no time, or one to come.
+pub fn since(time: &str) -> Option<Duration> {
+    let time = parse_rfc3339_weak(time).ok()?;
+    SystemTime::now().duration_since(time).ok()
 }
 
-fn days_in_year(year: u64) -> u64 {
-    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    365 + u64::from(leap)
+/// A time in its largest unit: `45 s`, `3 min`, `5 h`, `2 d`.
+pub fn in_words(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        0..=89 => format!("{seconds} s"),
+        90..=5_399 => format!("{} min", (seconds + 30) / 60),
+        5_400..=129_599 => format!("{} h", (seconds + 1_800) / 3_600),
+        _ => format!("{} d", (seconds + 43_200) / 86_400),
+    }
 }
 
 #[cfg(test)]
@@ -42,15 +31,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_moments() {
-        for (seconds, text) in [
-            (0, "1970-01-01T00:00:00Z"),
-            (951_782_399, "2000-02-28T23:59:59Z"),
-            (951_782_400, "2000-02-29T00:00:00Z"),
-            (1_735_689_599, "2024-12-31T23:59:59Z"),
-            (4_107_542_400, "2100-03-01T00:00:00Z"),
-        ] {
-            assert_eq!(utc(seconds), text);
-        }
+    fn times_are_read_as_they_are_written() {
+        let now = now();
+        assert!(now.ends_with('Z') && now.len() == 20, "{now}");
+        assert!(since(&now).unwrap() < Duration::from_secs(60));
+        assert!(since("2000-02-29T00:00:00Z").unwrap() > Duration::from_secs(800_000_000));
+        assert_eq!(since("yesterday"), None);
+        assert_eq!(since("9999-01-01T00:00:00Z"), None);
+    }
+
+    #[test]
+    fn units_are_the_largest_that_say_enough() {
+        let words = |seconds| in_words(Duration::from_secs(seconds));
+        let found = [89, 90, 5_399, 5_400, 129_599, 129_600].map(words);
+        assert_eq!(found, ["89 s", "2 min", "90 min", "2 h", "36 h", "2 d"]);
     }
 }

@@ -16,6 +16,10 @@ pub struct Input {
     pub path: String,
     /// BLAKE3 of the file; of a set of files, of their names, sizes and contents.
     pub hash: String,
+    /// The classes in the order of their labels, where the names of folders say them; not part of what is compared, since the
+    /// hash covers it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<String>,
 }
 
 impl Input {
@@ -25,6 +29,7 @@ impl Input {
             what: what.to_owned(),
             path: path.display().to_string(),
             hash,
+            classes: Vec::new(),
         }
     }
 

@@ -60,6 +60,18 @@ mod hang_up {
     pub fn ignore() {}
 }
 
+/// Asks another process to stop, as the user asked this one.
+pub fn hand_on(process: u32) {
+    #[cfg(target_os = "linux")]
+    if let Ok(process) = libc::pid_t::try_from(process) {
+        // SAFETY: sending a signal touches no memory of this process. One that has ended meanwhile is not asked.
+        unsafe { libc::kill(process, libc::SIGTERM) };
+    }
+    // Elsewhere Ctrl-C reached it by itself.
+    #[cfg(not(target_os = "linux"))]
+    let _ = process;
+}
+
 /// Whether the user asked to stop. Whoever loops asks often, writes a checkpoint and returns
 /// [`Error::Interrupted`].
 pub fn requested() -> bool {

@@ -124,6 +124,63 @@ fn owner(folder: &Path) -> String {
     }
 }
 
+/// The process that owns a folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// Its number on its machine.
+    pub process: u32,
+    /// The name of its machine.
+    pub host: String,
+}
+
+impl Owner {
+    /// The owner of `folder`, by the words of its lock file; nothing where they say none.
+    pub fn of(folder: &Path) -> Option<Self> {
+        let text = owner(folder);
+        let (process, rest) = text.strip_prefix("process ")?.split_once(" on ")?;
+        let (host, _) = rest.split_once(" since ")?;
+        Some(Self {
+            process: process.parse().ok()?,
+            host: host.to_owned(),
+        })
+    }
+
+    /// Whether it runs on this machine.
+    pub fn is_here(&self) -> bool {
+        self.host == provenance::host_name()
+    }
+
+    /// Asks it to save what was done and end, as Ctrl-C does.
+    ///
+    /// # Errors
+    /// The process is another user's, or gone.
+    #[cfg(unix)]
+    pub fn interrupt(&self) -> Result<()> {
+        let process = libc::pid_t::try_from(self.process)
+            .map_err(|_| Error::failed(format!("process {}: no such number", self.process)))?;
+        // SAFETY: sending a signal touches no memory of this process.
+        match unsafe { libc::kill(process, libc::SIGTERM) } {
+            0 => Ok(()),
+            _ => Err(Error::failed(format!(
+                "process {process}: cannot be asked to end: {}",
+                std::io::Error::last_os_error()
+            ))),
+        }
+    }
+
+    /// Asks it to end, which can be done on Unix alone.
+    ///
+    /// # Errors
+    /// Always.
+    #[cfg(not(unix))]
+    pub fn interrupt(&self) -> Result<()> {
+        Err(Error::failed(format!(
+            "process {}: press Ctrl-C where it runs",
+            self.process
+        )))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,6 +190,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let lock = Lock::acquire(folder.path()).unwrap();
         assert!(is_held(folder.path()));
+        let owned = Owner::of(folder.path()).unwrap();
+        assert!(owned.is_here() && owned.process == std::process::id());
         let message = Lock::acquire(folder.path()).unwrap_err().to_string();
         let owner = format!("in use by process {} on ", std::process::id());
         assert!(message.contains(&owner), "{message}");

@@ -17,7 +17,7 @@ pub struct MetricsRow {
     pub epoch: u64,
     /// Optimizer steps done since the stage began.
     pub step: u64,
-    /// `train` or `test`.
+    /// `train`, `test`, `validation` or `guard`.
     pub split: String,
     /// `none`, or the attack that the examples were under.
     pub attack: String,
@@ -65,6 +65,14 @@ impl MetricsRow {
             self.split.clone(),
             self.attack.clone(),
         )
+    }
+
+    /// What it measured, as metrics are named: the split, and the attack where there is one.
+    pub fn measured(&self) -> String {
+        match self.attack.as_str() {
+            "none" | "" => self.split.clone(),
+            attack => format!("{}_{attack}", self.split),
+        }
     }
 
     /// The first column in which `other` was computed differently. Timings are not results.

@@ -6,11 +6,13 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use super::clock;
 use super::files::{self, FORMAT_VERSION};
 use super::input::Input;
-use super::lock;
+use super::lock::{self, Lock};
 use super::provenance::{Code, Host, ProgramStart};
 use super::seal::Seal;
+use crate::atomic;
 use crate::error::{Error, Result};
 
 /// Where a run or a stage stands.
@@ -135,6 +137,22 @@ impl RunRecord {
     /// The record of the run in `folder`; `None` if it has none yet.
     pub fn read(folder: &Path) -> Result<Option<Self>> {
         read(&folder.join(files::RUN))
+    }
+
+    /// Writes down that the run in `folder`, whose process was killed, failed, and why.
+    ///
+    /// # Errors
+    /// Another process works on it meanwhile, or its record cannot be written.
+    pub fn mark_failed(folder: &Path, why: &str) -> Result<()> {
+        let _owned = Lock::acquire(folder)?;
+        let Some(mut record) = Self::read(folder)? else {
+            return Ok(());
+        };
+        record.state = RunState::Failed;
+        record.error = Some(why.to_owned());
+        record.ended = Some(clock::now());
+        let path = folder.join(files::RUN);
+        atomic::write(&path, &to_json(&path, &record)?)
     }
 
     /// The last metrics of its stages, named after their stage where there are several: `judge.test_accuracy`.

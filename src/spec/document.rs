@@ -295,8 +295,9 @@ fn leaves(table: &dyn TableLike, prefix: &str) -> Vec<String> {
             format!("{prefix}.{key}")
         };
         match item.as_table_like() {
-            Some(inner) => paths.extend(leaves(inner, &path)),
-            None => paths.push(path),
+            // A range is one value, whose first key no setting is called.
+            Some(inner) if !inner.contains_key("from") => paths.extend(leaves(inner, &path)),
+            _ => paths.push(path),
         }
     }
     paths

@@ -1,4 +1,4 @@
-//! Reads the table `[sweep]`: its lists, `zip` and `exclude`.
+//! Reads the table `[sweep]`: its lists and ranges, and the words that say what becomes of them.
 
 use figment::value::{Dict, Value};
 
@@ -6,8 +6,12 @@ use super::fields::join;
 use super::layers::{Layers, Point};
 use super::location::Locate;
 use super::outcome::Outcome;
-use super::sweep::{Axis, MAX_POINTS, Sweep};
+use super::sweep::{Axis, MAX_POINTS, Sweep, Values};
+use super::sweep_range::{Range, is_range};
 use super::words::found;
+
+/// What the table has beside swept keys.
+const WORDS: [&str; 5] = ["zip", "exclude", "only", "sample", "seeds"];
 
 impl Sweep {
     /// Reads the sweep of a spec, noting its faults.
@@ -27,8 +31,11 @@ impl Sweep {
         };
         let mut sweep = Self::default();
         sweep.read_axes(table, &merged, layers, plain, outcome);
+        sweep.read_only(table, plain, outcome);
         sweep.read_zip(table, plain, outcome);
+        sweep.read_seeds(table, &merged, plain, outcome);
         sweep.read_exclude(table, plain, outcome);
+        sweep.read_sample(table, plain, outcome);
         sweep
     }
 
@@ -44,7 +51,7 @@ impl Sweep {
         let order = |key: &String| layers.swept.iter().position(|known| known == key);
         lists.sort_by_key(|(key, _)| order(key));
         for (key, value) in lists {
-            if key == "zip" || key == "exclude" {
+            if WORDS.contains(&key.as_str()) {
                 continue;
             }
             let location = locations.locate(&format!("sweep.{key}"), value.tag());
@@ -59,43 +66,26 @@ impl Sweep {
                 }
                 continue;
             }
-            if key == "name" || key == "extends" || key.starts_with("sweep") {
-                outcome.fault(&location, &name, "cannot be swept");
-                continue;
+            match read_values(&key, value) {
+                Ok(values) => self.axes.push(Axis {
+                    key,
+                    values,
+                    scope: Vec::new(),
+                    location,
+                }),
+                Err(message) => outcome.fault(&location, &name, &message),
             }
-            let Some(values) = value.as_array() else {
-                let message = format!("expected a list of values, found {}", found(value));
-                outcome.fault(&location, &name, &message);
-                continue;
-            };
-            if values.is_empty() {
-                outcome.fault(
-                    &location,
-                    &name,
-                    "an empty list makes no runs; write at least one value",
-                );
-                continue;
-            }
-            // A longer list is refused as a whole.
-            let values_to_compare = &values[..values.len().min(MAX_POINTS)];
-            let twice = values_to_compare
-                .iter()
-                .enumerate()
-                .find(|(at, value)| values_to_compare[..*at].contains(value));
-            if let Some((_, value)) = twice {
-                outcome.fault(
-                    &location,
-                    &name,
-                    &format!("the value {} appears twice", found(value)),
-                );
-                continue;
-            }
-            self.axes.push(Axis {
-                key,
-                values: values.to_vec(),
-                location,
-            });
         }
+    }
+
+    /// Why a combination with that value never comes, if so.
+    pub(super) fn never(&self, key: &str, value: &Value) -> Option<String> {
+        let mut axes = self.axes.iter().filter(|axis| axis.key == key).peekable();
+        if axes.peek().is_none() {
+            return Some(format!("\"{key}\" is not swept here"));
+        }
+        let comes = |axis: &Axis| axis.values.listed().contains(value);
+        (!axes.any(comes)).then(|| format!("\"{key}\" never is {}", found(value)))
     }
 
     fn read_zip(&mut self, table: &Dict, locations: &Point, outcome: &mut Outcome) {
@@ -144,15 +134,17 @@ impl Sweep {
             if group.contains(&axis) || others.iter().any(|other| other.contains(&axis)) {
                 return Err(format!("\"{key}\" appears twice"));
             }
-            let (first, length) = (
-                &self.axes[*group.first().unwrap_or(&axis)],
-                self.axes[axis].values.len(),
-            );
-            if first.values.len() != length {
+            let first = &self.axes[*group.first().unwrap_or(&axis)];
+            if !self.axes[axis].scope.is_empty()
+                || matches!(self.axes[axis].values, Values::Drawn(_))
+            {
+                return Err(format!("\"{key}\" is no list of every combination"));
+            }
+            let [one, other] = [first, &self.axes[axis]].map(|axis| axis.values.listed().len());
+            if one != other {
                 return Err(format!(
-                    "pairs lists of one length, and \"{}\" has {} values, \"{key}\" {length}",
-                    first.key,
-                    first.values.len()
+                    "pairs lists of one length, and \"{}\" has {one} values, \"{key}\" {other}",
+                    first.key
                 ));
             }
             group.push(axis);
@@ -186,17 +178,10 @@ impl Sweep {
                     applies &= fixed == value;
                     continue;
                 }
-                let message = match self.axes.iter().find(|axis| axis.key == key) {
-                    None => format!("\"{key}\" is not swept here"),
-                    Some(axis) if !axis.values.contains(value) => {
-                        format!("\"{key}\" never is {}", found(value))
-                    }
-                    Some(_) => {
-                        entry.push((key, value.clone()));
-                        continue;
-                    }
-                };
-                outcome.fault(&location, "sweep.exclude", &message);
+                match self.never(&key, value) {
+                    Some(message) => outcome.fault(&location, "sweep.exclude", &message),
+                    None => entry.push((key, value.clone())),
+                }
             }
             if dict.is_empty() {
                 outcome.fault(
@@ -212,6 +197,40 @@ impl Sweep {
     }
 }
 
+/// The values of a swept key, as a list or a range says them.
+pub(super) fn read_values(key: &str, value: &Value) -> Result<Values, String> {
+    if ["name", "extends"].contains(&key) || key.starts_with("sweep") {
+        return Err("cannot be swept".into());
+    }
+    let values = match (single(value).and_then(Value::as_dict), value.as_array()) {
+        (Some(table), _) if is_range(table) => match Range::read(table)? {
+            (range, None) => return Ok(Values::Drawn(range)),
+            (range, Some(n)) => range.values(n)?,
+        },
+        (_, Some(values)) => values.to_vec(),
+        _ => return Err(format!("expected a list of values, found {}", found(value))),
+    };
+    if values.is_empty() {
+        return Err("an empty list makes no runs; write at least one value".into());
+    }
+    // A longer list is refused as a whole.
+    let compared = &values[..values.len().min(MAX_POINTS)];
+    let mut numbered = compared.iter().enumerate();
+    if let Some((_, value)) = numbered.find(|(at, value)| compared[..*at].contains(value)) {
+        return Err(format!("the value {} appears twice", found(value)));
+    }
+    Ok(Values::Listed(values))
+}
+
+/// The value, or the only one of a list: the command line knows lists alone.
+pub(super) fn single(value: &Value) -> Option<&Value> {
+    match value.as_array() {
+        Some([one]) => Some(one),
+        Some(_) => None,
+        None => Some(value),
+    }
+}
+
 /// The value at a dotted key.
 fn lookup<'a>(dict: &'a Dict, key: &str) -> Option<&'a Value> {
     match key.split_once('.') {
@@ -221,12 +240,14 @@ fn lookup<'a>(dict: &'a Dict, key: &str) -> Option<&'a Value> {
 }
 
 /// The values below a table by dotted key: `linbp.train` may be written with or without quotes.
-fn flatten<'a>(table: &'a Dict, prefix: &str) -> Vec<(String, &'a Value)> {
+pub(super) fn flatten<'a>(table: &'a Dict, prefix: &str) -> Vec<(String, &'a Value)> {
     let mut flat = Vec::new();
     for (key, value) in table {
         let path = join(prefix, key);
         match value {
-            Value::Dict(_, inner) if !inner.is_empty() => flat.extend(flatten(inner, &path)),
+            Value::Dict(_, inner) if !inner.is_empty() && !is_range(inner) && path != "sample" => {
+                flat.extend(flatten(inner, &path))
+            }
             value => flat.push((path, value)),
         }
     }

@@ -53,7 +53,7 @@ pub(crate) fn unknown_key<'a>(
 }
 
 /// What a value should have been, from serde's error.
-pub(super) fn expected(kind: &Kind) -> String {
+pub(crate) fn expected(kind: &Kind) -> String {
     match kind {
         Kind::InvalidType(_, words)
         | Kind::InvalidValue(_, words)

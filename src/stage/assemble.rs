@@ -6,7 +6,7 @@ mod weights;
 pub use attacks::check_attacks;
 pub(super) use attacks::{attacks, threat};
 pub(crate) use weights::origin;
-pub use weights::{check_weights, stem};
+pub use weights::{check_weights, moment_weights, stem};
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,9 +16,9 @@ use candle_core::{DType, Device};
 use super::context::StageContext;
 use crate::attacks::{Attack, ModelMode};
 use crate::data::{self, DataSpec, Dataset, Expected, ImagesRef, Source, Split, image_folder};
-use crate::data::{DeviceDataset, Extra, ExtraSpec};
+use crate::data::{DeviceDataset, Extra, ExtraSpec, validation};
 use crate::experiment::{ModelUse, TrainTask};
-use crate::models::{self, Arch, LinbpUse, ModelConfig};
+use crate::models::{self, Arch, Form, LinbpUse, ModelConfig};
 use crate::models::{LinbpSpec, LinbpVariant, ModelSpec, Moment, Rectifier, WeightsRef};
 use crate::nn::{LinearPlan, Mode, Network};
 use crate::ops::activation::Activation;
@@ -45,16 +45,26 @@ pub(crate) fn dataset(
     Ok(Arc::new(data::load(&source, split)?))
 }
 
-/// The training images on the run's device, with the further ones that the spec names.
+/// The training images on the run's device, with the further ones that the spec names, and the validation images that are held
+/// back of them, where the spec asks for some.
 ///
 /// # Errors
-/// Files that cannot be read or hold something else, and a card without room.
-pub(crate) fn training_set(ctx: &StageContext<'_>, spec: &DataSpec) -> Result<DeviceDataset> {
-    let dataset = dataset(ctx, spec, Split::Train)?;
-    match extra(spec, dataset.shape, dataset.classes.len())? {
-        Some(extra) => Ok(DeviceDataset::with_extra(dataset, ctx.device, extra)),
-        None => DeviceDataset::new(dataset, ctx.device),
+/// Files that cannot be read or hold something else, a card without room, no image left to train on.
+pub(crate) fn training_set(
+    ctx: &StageContext<'_>,
+    spec: &DataSpec,
+) -> Result<(DeviceDataset, Option<Arc<Dataset>>)> {
+    let mut train = dataset(ctx, spec, Split::Train)?;
+    let mut held = None;
+    if let Some(count) = spec.validation {
+        let (left, back) = validation::hold_back(&train, count, ctx.seed)?;
+        (train, held) = (Arc::new(left), Some(Arc::new(back)));
     }
+    let placed = match extra(spec, train.shape, train.classes.len())? {
+        Some(extra) => DeviceDataset::with_extra(train, ctx.device, extra),
+        None => DeviceDataset::new(train, ctx.device)?,
+    };
+    Ok((placed, held))
 }
 
 /// The further images that the section names, for a set of images of shape (C, H, W) in so many classes.
@@ -122,16 +132,30 @@ pub(crate) fn network(
     used: &ModelUse<'_>,
     dataset: &Dataset,
 ) -> Result<Network> {
+    let path = weights::path(ctx, used.model)?;
+    let form = (dataset.shape, dataset.classes.len());
+    network_from(used, path.as_deref(), form, ctx.device)
+}
+
+/// The network for images of the given form, with the weights in the file at `weights`.
+///
+/// # Errors
+/// Weights that do not fit it, or do not say which of several networks they belong to.
+pub fn network_from(
+    used: &ModelUse<'_>,
+    weights: Option<&Path>,
+    (image, classes): Form,
+    device: &Device,
+) -> Result<Network> {
     let spec = used.model;
-    let path = weights::path(ctx, spec)?;
     let config = ModelConfig {
-        device: ctx.device.clone(),
-        stem: stem(used, path.as_deref())?,
-        ..model_config(used, dataset.shape, dataset.classes.len())?
+        device: device.clone(),
+        stem: stem(used, weights)?,
+        ..model_config(used, image, classes)?
     };
     let network = models::build(&spec.arch, &config)?;
-    if let Some(path) = path {
-        weights::load(&path, spec, &config, &network)?;
+    if let Some(path) = weights {
+        weights::load(path, spec, &config, &network)?;
     }
     Ok(network)
 }
@@ -228,7 +252,7 @@ pub(crate) fn adversary(
 ) -> Result<Adversary> {
     let (attack, mode) = training_attack(task, classes)?;
     let plan = attack_plan(used, network)?;
-    Ok(Adversary { attack, plan, mode })
+    Ok(Adversary::new(attack, plan, mode))
 }
 
 /// Whether the training's objective takes the images that its data gives.

@@ -130,6 +130,24 @@ impl Evaluation {
         })
     }
 
+    /// The evaluation of `dataset` under one attack, with the activations of `plan` linear backwards.
+    pub fn under(
+        ctx: &StageContext<'_>,
+        used: &ModelUse<'_>,
+        attack: Box<dyn Attack>,
+        plan: LinearPlan,
+        dataset: Arc<Dataset>,
+    ) -> Result<Self> {
+        Ok(Self {
+            attacks: vec![(attack.name().to_owned(), vec![attack])],
+            dataset: DeviceDataset::new(dataset, ctx.device)?,
+            batch_size: used.data.eval_batch_size,
+            plan,
+            model: assemble::model_name(used.model),
+            seed: ctx.seed,
+        })
+    }
+
     /// The names of the attacks, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.attacks.iter().map(|(name, _)| name.as_str())
@@ -187,7 +205,7 @@ impl Evaluation {
                 measured.tally.add(&loss.per_example, right);
                 if !measured.tally.loss.is_finite() {
                     return Err(Error::failed(format!(
-                        "{}: its loss on the test set under {name} is {}: the weights are not finite",
+                        "{}: its loss under {name} is {}: the weights are not finite",
                         self.model, measured.tally.loss
                     )));
                 }

@@ -1,5 +1,7 @@
 //! What makes the adversarial images of a training.
 
+use std::sync::{Mutex, PoisonError};
+
 use candle_core::Tensor;
 
 use super::Step;
@@ -18,9 +20,34 @@ pub struct Adversary {
     pub plan: LinearPlan,
     /// The mode in which the network answers meanwhile.
     pub mode: Mode,
+    /// See [`Self::kept`].
+    perturbation: Mutex<Option<Tensor>>,
 }
 
 impl Adversary {
+    /// An attack that has perturbed nothing yet.
+    pub fn new(attack: Box<dyn Attack>, plan: LinearPlan, mode: Mode) -> Self {
+        Self {
+            attack,
+            plan,
+            mode,
+            perturbation: Mutex::default(),
+        }
+    }
+
+    /// The perturbation that an objective goes on with from batch to batch, `(batch size, C, H, W)`, where it keeps one: part
+    /// of the training's state.
+    pub fn kept(&self) -> Option<Tensor> {
+        let kept = self.perturbation.lock();
+        kept.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps a perturbation.
+    pub fn keep(&self, perturbation: Tensor) {
+        let kept = self.perturbation.lock();
+        *kept.unwrap_or_else(PoisonError::into_inner) = Some(perturbation);
+    }
+
     /// Images that `attack` makes of a step's batch, inside its threat model. Interrupted, it leaves the network as it was.
     pub fn craft(&self, attack: &dyn Attack, step: &Step<'_>) -> Result<(Tensor, Checks)> {
         let &Step {

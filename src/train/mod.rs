@@ -8,10 +8,12 @@ mod average;
 mod awp;
 mod batch_size;
 mod divergence;
+mod guard_section;
 mod list;
 mod objective;
 mod running_metrics;
 mod section;
+mod statistics;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -20,6 +22,7 @@ pub(crate) mod training;
 pub use adversary::Adversary;
 pub use average::{Average, AverageKind, AverageSpec};
 pub use awp::Awp;
+pub use guard_section::{GUARD_KEYS, GuardSpec, OnCollapse};
 pub use objective::{Evaluated, Objective, Step};
 pub use running_metrics::{EpochSums, RunningMetrics};
 pub use section::TrainSpec;
@@ -30,4 +33,6 @@ list::objectives! {
     adversarial::Adversarial = "adversarial",
     trades::Trades = "trades",
     mart::Mart = "mart",
+    free::Free = "free",
+    grad_align::GradAlign = "grad-align",
 }

@@ -36,6 +36,16 @@ pub trait Objective: Send + Sync {
         false
     }
 
+    /// How many updates follow one another on each batch.
+    fn updates(&self) -> usize {
+        1
+    }
+
+    /// Moves what the objective keeps from update to update, after one that followed `found`.
+    fn updated(&self, _step: &Step<'_>, _found: &Evaluated) -> Result<()> {
+        Ok(())
+    }
+
     /// Whether it takes batches whose images were mixed in pairs and have two labels each.
     fn takes_mixed(&self) -> bool {
         false

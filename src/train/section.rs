@@ -4,6 +4,7 @@ use crate::spec::fields::{Fields, join};
 use crate::spec::range::{Count, Share};
 use crate::spec::section::{Key, Section, inner_identity, inner_shrink, section};
 use crate::spec::task::TaskKind;
+use crate::train::guard_section::{self, GuardSpec};
 use crate::train::{AverageSpec, Awp, ChosenObjective, ObjectiveKind};
 
 section! {
@@ -22,6 +23,16 @@ section! {
         /// An average of the weights, { kind = "ema", ... } or { kind = "swa", ... }, measured and saved beside them; default
         /// "none".
         average: Option<AverageSpec> [by Fields::optional_section, identity inner_identity] smoke inner_shrink,
+        /// Watches for catastrophic overfitting after each epoch, { on_collapse = "stop", ... }; default none.
+        guard: Option<GuardSpec> [by guard_section::read, identity guard_section::identity],
+    }
+    check(fields) {
+        if fields.used && matches!(guard, Some(Some(_))) && fields.around.task() != Some(TaskKind::AdversarialTrain) {
+            fields.fault("guard", "watches robust accuracy, which is of task = \"adversarial-train\"");
+        }
+        if let (Some(Some(_)), Some(ObjectiveKind::Free)) = (&awp, objective.as_ref().map(ChosenObjective::kind)) {
+            fields.fault("awp", "\"free\" takes the gradients of images and weights from one pass, at the weights as they are");
+        }
     }
 }
 

@@ -33,6 +33,7 @@ pub fn train_step(
             let loss = found.losses.known_mean();
             if loss.is_none_or(f64::is_finite) {
                 optimizer.step(&found.gradients, rate)?;
+                objective.updated(step, &found)?;
             }
             Ok(loss)
         };

@@ -45,11 +45,7 @@ fn images(arch: &str, n: usize) -> Tensor {
 }
 
 fn pgd(step_size: f64, k: usize, plan: LinearPlan) -> Adversary {
-    Adversary {
-        attack: Box::new(Steps::pgd(THREAT, step_size, k)),
-        plan,
-        mode: Mode::Eval,
-    }
+    Adversary::new(Box::new(Steps::pgd(THREAT, step_size, k)), plan, Mode::Eval)
 }
 
 fn optimizer(name: &str, network: &Network) -> Box<dyn Optimizer> {

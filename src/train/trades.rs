@@ -186,11 +186,8 @@ mod tests {
             ..THREAT
         };
         // One long step along signs: the images stay where they are while a weight moves by next to nothing.
-        let adversary = Adversary {
-            attack: Box::new(Steps::pgd(threat, 0.5, 1)),
-            plan: LinearPlan::none(),
-            mode: Mode::Eval,
-        };
+        let attack = Box::new(Steps::pgd(threat, 0.5, 1));
+        let adversary = Adversary::new(attack, LinearPlan::none(), Mode::Eval);
         let step = Step {
             adversary: Some(&adversary),
             ..Step::new(&network, &plan, batch, Coordinates::default())

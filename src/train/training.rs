@@ -3,11 +3,15 @@
 mod averages;
 mod checkpoint;
 mod end_epoch;
+mod gap;
+mod guard;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+
+use guard::{Guard, Watched};
 
 use super::batch_size::too_large;
 use super::{Adversary, Average, EpochSums, RunningMetrics, Step, train_step};
@@ -49,6 +53,12 @@ struct State {
     /// The same for that of the averaged weights.
     #[serde(default)]
     measured_average: Measured,
+    /// The same on the validation set.
+    #[serde(default)]
+    validated: Measured,
+    /// What the guard has seen.
+    #[serde(default)]
+    watched: Watched,
     /// Best accuracy so far, by "split/attack".
     best: BTreeMap<String, f64>,
     /// Last metrics, by name.
@@ -74,6 +84,9 @@ pub(super) struct Training<'a> {
     batch_size: usize,
     epochs: usize,
     evaluation: Evaluation,
+    /// The same on the validation set, where there is one.
+    validation: Option<Evaluation>,
+    guard: Option<Guard>,
     metrics: MetricsWriter,
     store: CheckpointStore,
     /// When the last checkpoint was written.
@@ -96,7 +109,7 @@ impl<'a> Training<'a> {
     fn new(ctx: &'a StageContext<'a>, task: &'a TrainTask) -> Result<Self> {
         let data = &task.data;
         let used = ModelUse::new(&task.model, data, &task.linbp, ctx.seed);
-        let placed = assemble::training_set(ctx, data)?;
+        let (placed, validation) = assemble::training_set(ctx, data)?;
         let train = placed.dataset();
         let test = assemble::dataset(ctx, data, Split::Test)?;
         if train.shape != test.shape || train.classes != test.classes {
@@ -120,10 +133,19 @@ impl<'a> Training<'a> {
             )?),
             false => None,
         };
+        let guard = match (&task.train.guard, attack) {
+            (Some(guard), Some(attack)) => {
+                let held = validation.as_ref().unwrap_or(train);
+                Some(Guard::new(ctx, &used, guard, attack, held)?)
+            }
+            _ => None,
+        };
+        let judge = |set| Evaluation::new(ctx, &used, evaluate, attack, &network, set);
         let mut training = Self {
             ctx,
             task,
             adversary,
+            guard,
             plan: assemble::train_plan(&used, &network)?,
             optimizer,
             average: match &task.train.average {
@@ -134,7 +156,8 @@ impl<'a> Training<'a> {
             augment: data.augment.clone(),
             batch_size: data.batch_size,
             epochs: task.train.epochs,
-            evaluation: Evaluation::new(ctx, &used, evaluate, attack, &network, test)?,
+            evaluation: judge(test)?,
+            validation: validation.map(judge).transpose()?,
             metrics: ctx.folder.metrics(ctx.device)?,
             store: ctx.folder.checkpoints(task.checkpoint.keep),
             saved: (0, Instant::now()),
@@ -159,7 +182,7 @@ impl<'a> Training<'a> {
     /// Trains to the end. Interrupted, it writes a checkpoint and returns [`Error::Interrupted`].
     fn run(mut self) -> Result<Metrics> {
         self.ctx.progress.stage(self.ctx.id, self.epochs as u64);
-        while self.state.epoch < self.epochs {
+        while !self.has_ended() {
             let outcome = self.epoch().and_then(|()| self.end_epoch());
             if let Err(Error::Interrupted) = outcome {
                 self.save()?;
@@ -172,8 +195,15 @@ impl<'a> Training<'a> {
         self.write_average()?;
         let (folder, weights) = (self.ctx.folder, self.network.state()?);
         folder.write_weights(files::FINAL_WEIGHTS, &weights, self.origin.metadata())?;
+        self.tell_gap();
         self.ctx.progress.finish();
         Ok(self.state.last)
+    }
+
+    /// Whether the last epoch is over, its evaluation too.
+    fn has_ended(&self) -> bool {
+        let is_cut_short = self.state.watched.restored && self.state.batch == 0;
+        self.state.epoch >= self.epochs || is_cut_short
     }
 
     /// The rest of the epoch under way.
@@ -194,7 +224,7 @@ impl<'a> Training<'a> {
         for batch in loader {
             let batch = batch?;
             interrupt::check()?;
-            let loss = self.step(&batch, batches)?;
+            let loss = self.step(&batch)?;
             self.state.seconds = earlier + begun.elapsed().as_secs_f64();
             let examples = batch.label_values.len() as u64;
             self.ctx
@@ -204,20 +234,37 @@ impl<'a> Training<'a> {
                 self.save()?;
             }
         }
-        self.settle(batches)?;
+        self.settle()?;
         self.state.seconds = earlier + begun.elapsed().as_secs_f64();
         Ok(())
     }
 
-    /// One update. Returns the mean loss of the batch, or on a card now and then that of the last ones.
-    fn step(&mut self, batch: &Batch, batches: usize) -> Result<Option<f64>> {
-        let rate = self.learning_rate(batches);
+    /// The updates on a batch. Returns its mean loss at the last of them, or on a card now and then that of the last ones.
+    fn step(&mut self, batch: &Batch) -> Result<Option<f64>> {
+        let updates = self.task.train.objective.updates();
+        let first = self.state.batch * updates;
+        let mut loss = None;
+        for number in first..first + updates {
+            loss = self.update(batch, number)?;
+            self.state.step += 1;
+        }
+        self.state.batch += 1;
+        match loss {
+            None if self.looked.elapsed() >= LOOK => self.settle(),
+            loss => Ok(loss),
+        }
+    }
+
+    /// The update with this number in the epoch, from 0. Returns the mean loss of the batch where it is known.
+    fn update(&mut self, batch: &Batch, number: usize) -> Result<Option<f64>> {
+        let rate = self.learning_rate(number);
         let objective = &*self.task.train.objective;
         let at = Coordinates {
             seed: self.ctx.seed,
             epoch: self.state.epoch as u64,
-            batch: self.state.batch as u64,
+            batch: number as u64,
         };
+        let updates = self.steps_per_epoch();
         let train = &self.task.train;
         let step = Step {
             adversary: self.adversary.as_ref(),
@@ -231,27 +278,22 @@ impl<'a> Training<'a> {
             loss => loss?,
         };
         if let Some(loss) = loss.filter(|loss| !loss.is_finite()) {
-            return Err(self.not_finite(&loss.to_string(), self.state.batch as u64, batches));
+            return Err(self.not_finite(&loss.to_string(), number as u64));
         }
-        self.state.batch += 1;
-        self.state.step += 1;
         if let Some(average) = &mut self.average {
-            let ends_epoch = self.state.batch == batches;
+            let ends_epoch = number + 1 == updates;
             average.step(&self.network, self.state.epoch, ends_epoch)?;
         }
-        match loss {
-            None if self.looked.elapsed() >= LOOK => self.settle(batches),
-            loss => Ok(loss),
-        }
+        Ok(loss)
     }
 
     /// Brings the sums up to date, which on a card waits for the steps that were started; the mean loss of the last ones.
     /// A loss that was not finite is an error here, so before any checkpoint: what trained on meanwhile is never saved.
-    fn settle(&mut self, batches: usize) -> Result<Option<f64>> {
+    fn settle(&mut self) -> Result<Option<f64>> {
         let (sums, bad) = self.running.read()?;
         self.looked = Instant::now();
-        if let Some(batch) = bad {
-            return Err(self.not_finite("not finite", batch, batches));
+        if let Some(number) = bad {
+            return Err(self.not_finite("not finite", number));
         }
         let before = std::mem::replace(&mut self.state.sums, sums).all;
         let now = &self.state.sums.all;
@@ -259,29 +301,35 @@ impl<'a> Training<'a> {
         Ok((examples > 0).then(|| loss / examples as f64))
     }
 
-    /// The error for a batch of the epoch whose loss is no number to go on from.
-    fn not_finite(&self, loss: &str, batch: u64, batches: usize) -> Error {
-        // Steps before this epoch.
-        let first = self.state.step - self.state.batch as u64;
+    /// The error for an update of the epoch whose loss is no number to go on from.
+    fn not_finite(&self, loss: &str, number: u64) -> Error {
+        let steps = self.steps_per_epoch();
         let rate = match self.task.scheduler.kind {
             SchedulerKind::OneCycle => "scheduler.max_lr",
             _ => "optimizer.lr",
         };
         Error::failed(format!(
-            "stage {}: the loss is {loss} at epoch {}, step {} ({} of {batches} in the epoch); what followed \
+            "stage {}: the loss is {loss} at epoch {}, step {} ({} of {steps} in the epoch); what followed \
              was not saved. A lower {rate} is the usual remedy",
             self.ctx.id,
             self.state.epoch + 1,
-            first + batch + 1,
-            batch + 1,
+            (self.state.epoch * steps) as u64 + number + 1,
+            number + 1,
         ))
     }
 
-    fn learning_rate(&self, steps_per_epoch: usize) -> f64 {
+    /// Updates in an epoch.
+    fn steps_per_epoch(&self) -> usize {
+        let batches = self.train.dataset().len().div_ceil(self.batch_size);
+        batches * self.task.train.objective.updates()
+    }
+
+    /// The rate of the update with this number in the epoch under way.
+    fn learning_rate(&self, number: usize) -> f64 {
         self.schedule.learning_rate(Position {
             epoch: self.state.epoch,
-            step: self.state.batch,
-            steps_per_epoch,
+            step: number,
+            steps_per_epoch: self.steps_per_epoch(),
             epochs: self.epochs,
         })
     }

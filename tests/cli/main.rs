@@ -9,6 +9,7 @@ mod preflight;
 mod program;
 mod runs;
 mod specs;
+mod study;
 mod tables;
 mod usage;
 mod verify;

@@ -68,7 +68,7 @@ fn runs_are_sorted_by_number_in_every_table() {
     let expected: Vec<&str> = k.iter().flat_map(|k| [*k; 3]).collect();
     assert_eq!(order, expected.repeat(3));
 
-    let (code, out, _) = run(folder.path(), &["list", "curve"]);
+    let (code, out, _) = run(folder.path(), &["list", "curve", "--wide"]);
     assert_eq!(code, 0);
     let starts = ["1_255", "0.0313", "16_255"]
         .into_iter()

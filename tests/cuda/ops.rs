@@ -44,6 +44,7 @@ fn convolutions() {
                 stride,
                 padding,
                 groups,
+                ..Geometry::default()
             };
             let x = noise(seed as u64, &input);
             let w = noise(100 + seed as u64, &[out, input[3] / groups, kernel, kernel]);

@@ -12,9 +12,11 @@ fn check(shape: [usize; 4], conv: naive::Conv, bias: bool) {
         stride,
         padding,
         groups,
+        dilation,
     } = conv;
     let name = format!(
-        "conv {kernel}x{kernel} of {shape:?} to {out} channels, stride {stride}, padding {padding}, groups {groups}"
+        "conv {kernel}x{kernel} of {shape:?} to {out} channels, stride {stride}, padding {padding}, groups {groups}, \
+         dilation {dilation}"
     );
     let case = Case::new(name, shape, |b| {
         let config = ConvConfig {
@@ -24,7 +26,8 @@ fn check(shape: [usize; 4], conv: naive::Conv, bias: bool) {
             bias,
             ..ConvConfig::default()
         };
-        let layer = conv2d(&b.pp("conv"), shape[1], out, kernel, config)?;
+        let mut layer = conv2d(&b.pp("conv"), shape[1], out, kernel, config)?;
+        layer.geometry.dilation = dilation;
         body(move |tape, x| layer.forward(tape, x))
     });
     let bias = bias.then(|| named(&case.network, "conv.bias"));
@@ -38,6 +41,10 @@ fn check(shape: [usize; 4], conv: naive::Conv, bias: bool) {
 type Row = ([usize; 4], usize, usize, usize, usize, usize);
 
 fn check_all(rows: &[Row]) {
+    check_dilated(1, rows);
+}
+
+fn check_dilated(dilation: usize, rows: &[Row]) {
     on_every_isa(|| {
         for (i, &(shape, out, kernel, stride, padding, groups)) in rows.iter().enumerate() {
             let conv = naive::Conv {
@@ -46,6 +53,7 @@ fn check_all(rows: &[Row]) {
                 stride,
                 padding,
                 groups,
+                dilation,
             };
             check(shape, conv, i % 2 == 0);
         }
@@ -104,6 +112,22 @@ fn grouped() {
         ([2, 5, 5, 5], 10, 3, 1, 1, 5),
         ([3, 64, 12, 12], 64, 3, 1, 1, 4),
     ]);
+}
+
+#[test]
+fn dilated() {
+    let rows = [
+        ([2, 3, 9, 8], 4, 3, 1, 0, 1),
+        ([2, 17, 7, 7], 5, 3, 1, 2, 1),
+        ([1, 3, 9, 10], 6, 3, 2, 1, 1),
+        ([2, 6, 9, 8], 4, 2, 1, 1, 2),
+        ([2, 5, 9, 11], 5, 3, 1, 2, 5),
+        ([2, 4, 11, 9], 4, 3, 2, 3, 4),
+        // More border than the kernel reaches.
+        ([1, 2, 3, 3], 3, 3, 2, 5, 1),
+    ];
+    check_dilated(2, &rows);
+    check_dilated(3, &rows);
 }
 
 #[test]

@@ -195,6 +195,7 @@ impl Case {
                 epoch: 2,
                 batch: 3,
             },
+            momentum: None,
         }
     }
 

@@ -3,10 +3,12 @@
 
 mod activations;
 mod convolution;
+mod curves;
 mod harness;
 mod linear_backward;
 mod models;
 mod naive;
 mod normalisation;
 mod pooling;
+mod rearrangement;
 mod structure;

@@ -85,19 +85,24 @@ pub struct Conv {
     pub stride: usize,
     pub padding: usize,
     pub groups: usize,
+    pub dilation: usize,
 }
 
 pub fn conv(x: &Image, weight: &[f64], bias: Option<&[f64]>, conv: Conv) -> Image {
     let [n, h, w, c] = x.dims;
-    let side = |len: usize| (len + 2 * conv.padding - conv.kernel) / conv.stride + 1;
+    let side = |len: usize| {
+        (len + 2 * conv.padding - (conv.kernel - 1) * conv.dilation - 1) / conv.stride + 1
+    };
     let (per_in, per_out, k) = (c / conv.groups, conv.out / conv.groups, conv.kernel);
     Image::build([n, side(h), side(w), conv.out], |[b, oy, ox, o]| {
         let mut sum = bias.map_or(0.0, |bias| bias[o]);
         for i in 0..per_in {
             for ky in 0..k {
                 for kx in 0..k {
-                    let y = (oy * conv.stride + ky) as isize - conv.padding as isize;
-                    let x_ = (ox * conv.stride + kx) as isize - conv.padding as isize;
+                    let y =
+                        (oy * conv.stride + ky * conv.dilation) as isize - conv.padding as isize;
+                    let x_ =
+                        (ox * conv.stride + kx * conv.dilation) as isize - conv.padding as isize;
                     let channel = o / per_out * per_in + i;
                     sum += x.padded(b, y, x_, channel, 0.0)
                         * weight[((o * per_in + i) * k + ky) * k + kx];

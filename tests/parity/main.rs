@@ -3,6 +3,8 @@
 
 mod attacks;
 mod card;
+mod exported;
+mod large;
 mod layers;
 mod models;
 mod objectives;
@@ -11,3 +13,5 @@ mod ops;
 mod published;
 mod pytorch;
 mod robustbench;
+mod single_step;
+mod zoo;

@@ -44,17 +44,57 @@ class Small(nn.Module):
         return F.softmax(self.fc2(x), 1)
 
 
+class General(nn.Module):
+    """What newer classifiers have besides: gates, other activations and norms, uneven borders, moved dimensions."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 8, 3, stride=2)
+        self.norm1 = nn.GroupNorm(2, 8)
+        self.squeeze = nn.Conv2d(8, 4, 1)
+        self.excite = nn.Conv2d(4, 8, 1)
+        self.conv2 = nn.Conv2d(8, 8, 3, padding=2, dilation=2, groups=4)
+        self.norm2 = nn.LayerNorm(8)
+        self.wide = nn.Linear(8, 12)
+        self.narrow = nn.Linear(12, 8)
+        self.gamma = nn.Parameter(torch.rand(8) + 0.5)
+        self.prelu = nn.PReLU(8, 0.3)
+        self.conv3 = nn.Conv2d(8, 8, (1, 3), padding=(0, 1))
+        self.line = nn.Conv1d(1, 1, 3, padding=1)
+        self.mix = nn.Parameter(torch.rand(1, 8, 1, 1) + 0.5)
+        self.fc = nn.Linear(16, 10)
+
+    def forward(self, x):
+        x = F.leaky_relu(self.norm1(self.conv1(F.pad(x, (0, 1, 0, 1)))), 0.1)
+        gate = self.excite(F.hardswish(self.squeeze(x.mean((2, 3), keepdim=True))))
+        x = x * torch.sigmoid(gate)
+        y = self.norm2(self.conv2(x).permute(0, 2, 3, 1))
+        y = self.narrow(F.gelu(self.wide(y))) * self.gamma
+        x = x + y.permute(0, 3, 1, 2)
+        n, c, h, w = x.shape
+        x = x.view(n, 2, c // 2, h, w).transpose(1, 2).reshape(n, c, h, w)
+        a, b = x.chunk(2, 1)
+        x = torch.cat([F.mish(a), F.gelu(b, approximate="tanh")], 1)
+        x = F.max_pool2d(self.prelu(self.conv3(x)), 3, 2, ceil_mode=True)
+        x = F.avg_pool2d(F.elu(x), 3, 1, 1, count_include_pad=False) * F.hardsigmoid(self.mix * x)
+        x = x / (x * x).sum((2, 3), keepdim=True).sqrt() - x[:, 1:2]
+        weights = torch.softmax(x.amax((2, 3)).view(n, 1, c), -1)
+        x = x * self.line(weights).view(n, c, 1, 1)
+        x = torch.cat([x.mean((2, 3)), F.interpolate(x, scale_factor=2).amax((2, 3))], 1)
+        return self.fc(torch.clamp(x, -2, 2))
+
+
 class Refused(nn.Module):
     """Three operators that are not computed."""
 
     def __init__(self):
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 4, 3, dilation=2)
-        self.conv2 = nn.Conv2d(4, 4, 3, dilation=2)
+        self.conv = nn.Conv2d(3, 4, 3)
         self.fc = nn.Linear(4, 10)
 
     def forward(self, x):
-        x = F.hardswish(self.conv2(torch.tanh(self.conv1(x))))
+        x = torch.sin(F.interpolate(self.conv(x), scale_factor=2, mode="bilinear"))
+        x = F.interpolate(F.pad(x, (1, 1, 1, 1), mode="reflect"), scale_factor=2, mode="bilinear")
         return self.fc(x.mean((2, 3)))
 
 
@@ -105,8 +145,16 @@ def main():
 
     digit = (torch.rand(1, 1, 28, 28),)
     torch.onnx.export(Digits().eval(), digit, FOLDER / "digits.onnx", opset_version=17, **traced)
+    torch.manual_seed(1)
+    general = General().eval()
+    torch.onnx.export(general, example, FOLDER / "general.onnx", opset_version=17, training=apart, **traced)
+    torch.onnx.export(general, example, FOLDER / "general_dynamo.onnx", dynamo=True, external_data=False, **names)
     for path in FOLDER.glob("*.onnx"):
         strip(path)
+    x = images.double().requires_grad_()
+    logits = general.double()(x)
+    (gradient,) = torch.autograd.grad(F.cross_entropy(logits, torch.arange(4), reduction="sum"), x)
+    save_file({"images": x.detach(), "logits": logits.detach(), "gradient": gradient}, FOLDER / "general.safetensors")
 
     x = images.clone().requires_grad_()
     # What comes before the softmax.

@@ -115,11 +115,8 @@ fn train(
         ..OptimizerSpec::new(OptimizerKind::Sgd)
     };
     let mut optimizer = optimizer(&settings, network.parameters()).unwrap();
-    let adversary = Adversary {
-        attack: Box::new(Steps::pgd(THREAT, 2.0 / 255.0, 5)),
-        plan: plan.clone(),
-        mode: Mode::Eval,
-    };
+    let attack = Box::new(Steps::pgd(THREAT, 2.0 / 255.0, 5));
+    let adversary = Adversary::new(attack, plan.clone(), Mode::Eval);
     let awp = awp();
     let step = Step {
         adversary: Some(&adversary),

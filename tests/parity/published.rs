@@ -45,7 +45,7 @@ fn published_resnets_classify_as_in_pytorch() {
     let set = load(&Source::new(&CIFAR10, Some(&unpacked)), Split::Test).unwrap();
     let mut pixels = vec![0.0; set.len() * set.image_len()];
     for (index, image) in pixels.chunks_exact_mut(set.image_len()).enumerate() {
-        set.image_f32(index, image);
+        set.image_f32(index, image).unwrap();
     }
     let images = Tensor::from_vec(pixels, (set.len(), 3, 32, 32), &Device::Cpu).unwrap();
     let file = folder.path().join("images.safetensors");

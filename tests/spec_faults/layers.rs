@@ -150,6 +150,39 @@ fn sweeps_are_refused_in_words() {
             "seed = [1]\nexclude = [{ seed = 1 }]",
             "a.toml:11: sweep.exclude: leaves out every run",
         ),
+        (
+            "seed = { from = 1, to = 4 }",
+            "a.toml:11: sweep.seed: a range without n is drawn from: sweep.sample says how often",
+        ),
+        (
+            "seed = { from = 1, to = 4, n = 3 }",
+            "a.toml:11: sweep.seed: 3 whole numbers from 1 to 4 are not evenly spaced; write 1.0 for fractions",
+        ),
+        (
+            "seed = [1, 2]\nseeds = 3",
+            "a.toml:12: sweep.seeds: the seed is swept by a list already",
+        ),
+        (
+            "seeds = 0",
+            "a.toml:11: sweep.seeds: expected how many seeds every point runs with, 1 to 10000, found 0",
+        ),
+        (
+            "seed = [1, 2]\nsample = 2",
+            "a.toml:11: sweep.sample: 2 of 2 combinations is no sample; leave it out",
+        ),
+        (
+            "seed = [1, 2]\nsample = \"all\"",
+            "a.toml:12: sweep.sample: expected how many points are drawn, up to 10000, such as sample = { n = 20, seed = 0 }, found \"all\"",
+        ),
+        (
+            "seed = [1, 2]\nonly = [{ where = { seed = 3 }, \"train.epochs\" = [1] }]",
+            "a.toml:12: sweep.only: \"seed\" never is 3",
+        ),
+        (
+            "seed = [1, 2]\nonly = [{ \"train.epochs\" = [1] }]",
+            "a.toml:12: sweep.only: expected a list of tables, such as only = [{ where = { \"attack.kind\" = \"pgd\" }, \
+             \"attack.k\" = [5, 20] }], found no \"where\"",
+        ),
     ] {
         assert_eq!(
             faults(&format!("{TRAIN}[sweep]\n{sweep}\n"), &[], &[]),
@@ -178,4 +211,28 @@ fn sweeps_are_refused_in_words() {
         faults(TRAIN, &["seed=1"], &["seed=1,2"]),
         ["command line: seed: is both set to one value and swept"]
     );
+}
+
+#[test]
+fn the_launcher_is_checked() {
+    for (text, expected) in [
+        (
+            "partion = \"gpu\"",
+            "a.toml:10: launcher: partion: unknown key; did you mean \"partition\"?",
+        ),
+        (
+            "cpus = \"many\"",
+            "a.toml:10: launcher: cpus: expected a whole number, found \"many\"",
+        ),
+        (
+            "time = \"8 hours\"",
+            "a.toml:10: launcher: expected words without spaces, found \"8 hours\"",
+        ),
+    ] {
+        assert_eq!(
+            faults(&format!("{TRAIN}[launcher]\n{text}\n"), &[], &[]),
+            [expected],
+            "{text}"
+        );
+    }
 }

@@ -7,4 +7,5 @@ mod keys;
 mod layers;
 mod networks;
 mod objectives;
+mod single_step;
 mod stages;

@@ -118,3 +118,81 @@ fn ten_thousand_runs_are_composed_in_seconds() {
     assert_eq!(plan.runs.len(), 10_000);
     assert!(began.elapsed().as_secs() < 60, "{:?}", began.elapsed());
 }
+
+#[test]
+fn seeds_repeat_every_point() {
+    let sweep = "[sweep]\nseeds = 3\noptimizer.lr = { from = 0.1, to = 0.3, n = 2 }\n";
+    let folder = Folder::new(&[("a.toml", &format!("{BASE}{sweep}"))]);
+    let plan = folder.plan("a.toml", &[], &[]);
+    assert_eq!(plan.swept, ["optimizer.lr", "seed"]);
+    let expected =
+        [0.1, 0.3].map(|lr| [1, 2, 3].map(|seed| format!("optimizer.lr={lr},seed={seed}")));
+    assert_eq!(labels(&plan), expected.concat());
+    let seeds: Vec<u64> = plan
+        .runs
+        .iter()
+        .map(|run| run.spec.stages[0].seed)
+        .collect();
+    assert_eq!(seeds, [1, 2, 3, 1, 2, 3]);
+
+    let folder = Folder::new(&[("a.toml", BASE)]);
+    let plan = folder.plan(
+        "a.toml",
+        &["seed=5"],
+        &["seeds=2", "optimizer.lr={from=1,to=3,n=3}"],
+    );
+    assert_eq!(labels(&plan).len(), 6);
+    assert_eq!(labels(&plan)[5], "optimizer.lr=3,seed=6");
+}
+
+#[test]
+fn a_list_may_belong_to_some_combinations_alone() {
+    let sweep = "[sweep]\noptimizer.kind = [\"sgd\", \"adamw\"]\noptimizer.momentum = [0.0]\n\
+                 only = [{ where = { optimizer.kind = \"adamw\" }, optimizer.lr = [0.1, 0.2] },\n\
+                 { where = { optimizer.kind = \"sgd\" }, optimizer.lr = [3, 4, 5] }]\n";
+    let folder = Folder::new(&[("a.toml", &format!("{BASE}{sweep}"))]);
+    let plan = folder.plan("a.toml", &[], &[]);
+    assert_eq!(
+        plan.swept,
+        ["optimizer.kind", "optimizer.momentum", "optimizer.lr"]
+    );
+    assert_eq!(
+        labels(&plan),
+        [
+            "optimizer.kind=sgd,optimizer.momentum=0.0,optimizer.lr=3",
+            "optimizer.kind=sgd,optimizer.momentum=0.0,optimizer.lr=4",
+            "optimizer.kind=sgd,optimizer.momentum=0.0,optimizer.lr=5",
+            "optimizer.kind=adamw,optimizer.momentum=0.0,optimizer.lr=0.1",
+            "optimizer.kind=adamw,optimizer.momentum=0.0,optimizer.lr=0.2",
+        ]
+    );
+    // A key set from outside decides which lists there are.
+    let plan = folder.plan("a.toml", &["optimizer.kind=sgd"], &[]);
+    assert_eq!(plan.runs.len(), 3);
+}
+
+#[test]
+fn a_longer_sample_begins_with_the_shorter_one() {
+    let lists = "[sweep]\noptimizer.lr = { from = 1e-4, to = 1e-1, scale = \"log\" }\ntrain.epochs = [1, 2, 3, 4]\n";
+    let grid = "[sweep]\noptimizer.lr = { from = 0.1, to = 1.0, n = 10 }\ntrain.epochs = [1, 2, 3, 4]\nseeds = 2\n";
+    for (lists, seeds) in [(lists, 1), (grid, 2)] {
+        let sampled = |n: usize, seed: u64| {
+            let text = format!("{BASE}{lists}sample = {{ n = {n}, seed = {seed} }}\n");
+            let folder = Folder::new(&[("a.toml", &text)]);
+            let plan = folder.plan("a.toml", &[], &[]);
+            let labels: Vec<String> = labels(&plan)
+                .iter()
+                .map(|label| label.to_string())
+                .collect();
+            assert_eq!(labels.len(), n * seeds);
+            labels
+        };
+        let (short, long) = (sampled(5, 0), sampled(9, 0));
+        assert!(
+            short.iter().all(|label| long.contains(label)),
+            "{short:?} {long:?}"
+        );
+        assert_eq!(short, sampled(5, 0));
+        assert_ne!(short, sampled(5, 1));
+    }
+}

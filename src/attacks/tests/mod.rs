@@ -126,7 +126,7 @@ fn entry(lines: &str) -> Entry {
     plan.runs[0].spec.stages[0].task.attacks().remove(0)
 }
 
-/// Every attack of the list, small, and ensembles of them as their members.
+/// Every attack of the list that stays in its ball, small, and ensembles of them as their members.
 fn all(threat: Threat) -> Vec<Box<dyn Attack>> {
     let making = attack_settings::Making {
         threat,
@@ -139,7 +139,9 @@ fn all(threat: Threat) -> Vec<Box<dyn Attack>> {
         ("n_queries", 40.0),
         ("restarts", 2.0),
     ];
-    let attacks = AttackKind::ALL.iter().flat_map(|kind| {
+    let judging = AttackKind::ALL.iter();
+    let judging = judging.filter(|kind| kind.description().is_for_evaluation);
+    let attacks = judging.flat_map(|kind| {
         let mut lines = format!("kind = \"{kind}\"\n");
         let has = |key: &str| match kind.description().members {
             Some(_) => key != "step_size" && key != "restarts",

@@ -86,12 +86,12 @@ fn describe(set: &Set) -> Result<String> {
     let data = set.data;
     let load = |split| -> Result<Description> {
         let set = data::load(&data_source(data, split), split)?;
-        Ok(Description::of(&set))
+        Description::of(&set)
     };
     let train = set.training.then(|| load(Split::Train)).transpose()?;
     let test = match &data.adversarial {
         Some(ImagesRef::Stage(_)) => None,
-        Some(ImagesRef::File(path)) => Some(Description::of(&made_before(data, path)?)),
+        Some(ImagesRef::File(path)) => Some(Description::of(&made_before(data, path)?)?),
         None => Some(load(Split::Test)?),
     };
     let mut text = match (
@@ -113,6 +113,11 @@ fn describe(set: &Set) -> Result<String> {
         .collect();
     for (split, found) in &found {
         text.push_str(&of_split(*split, found));
+    }
+    if let (Some(count), Some(_)) = (data.validation, &train) {
+        text.push_str(&format!(
+            "validation: {count} of the training images, chosen by the seed\n"
+        ));
     }
     if let Some(ImagesRef::Stage(StageRef(id))) = &data.adversarial {
         text.push_str(&format!(

@@ -87,7 +87,7 @@ mod tests {
     fn floats(set: &Dataset) -> Vec<f32> {
         let mut values = vec![0.0; set.len() * set.image_len()];
         for (index, image) in values.chunks_exact_mut(set.image_len()).enumerate() {
-            set.image_f32(index, image);
+            set.image_f32(index, image).unwrap();
         }
         values
     }

@@ -1,127 +1,14 @@
-//! Operators with parameters: convolutions, batch norms, linear layers; and dropout.
+//! Linear layers and dropout.
 
-use super::{Form, Layer, Lower, Lowering, Refusal, Signal, Value};
-use crate::nn::{BatchNorm2d, Conv2d, Linear, dropout};
+use super::forms::Form;
+use super::{Layer, Lower, Lowering, Refusal, Signal, Value};
+use crate::nn::{Linear, dropout};
 use crate::onnx::constant::{Constant, Floats};
 use crate::onnx::graph::name;
 use crate::onnx::network::Step;
 use crate::onnx::proto::Node;
-use crate::ops::conv::Geometry;
-
-/// The longest side of a kernel, step and border.
-const LONGEST: i64 = 1 << 12;
-
-/// One number for both directions.
-pub(super) fn square(what: &str, numbers: Option<&[i64]>, default: i64) -> Lower<usize> {
-    match numbers {
-        None | Some([]) => Ok(default as usize),
-        Some([a, rest @ ..]) if rest.iter().all(|b| a == b) && (0..=LONGEST).contains(a) => {
-            Ok(*a as usize)
-        }
-        Some(numbers) => {
-            Err(format!("with {what} {numbers:?}, which differ between directions").into())
-        }
-    }
-}
-
-/// The border of a window: the same on all sides.
-pub(super) fn border(node: &Node) -> Lower<usize> {
-    match node.word("auto_pad").as_deref() {
-        None | Some("" | "NOTSET") => square("pads", node.ints("pads"), 0),
-        Some("VALID") => Ok(0),
-        Some(other) => Err(format!("with auto_pad = {other}").into()),
-    }
-}
-
-pub(super) fn no_dilation(node: &Node) -> Lower<()> {
-    match square("dilations", node.ints("dilations"), 1)? {
-        1 => Ok(()),
-        dilation => Err(format!("with a dilation of {dilation}").into()),
-    }
-}
 
 impl<'a> Lowering<'a> {
-    pub(super) fn conv(&mut self, node: &'a Node) -> Lower<Value> {
-        no_dilation(node)?;
-        let stride = square("strides", node.ints("strides"), 1)?;
-        let padding = border(node)?;
-        let groups = square("group", Some(&[node.int("group", 1)]), 1)?;
-        let (signal, around) = match self.value(node, 0)? {
-            Value::Padded(signal, around) => (signal, around),
-            _ => (self.operand(node, 0)?, 0),
-        };
-        let padding = padding + around;
-        let weight = self.floats(node, 1)?;
-        let (Form::Map([channels, height, width]), &[out, per_group, kh, kw]) =
-            (signal.form, weight.dims.as_slice())
-        else {
-            return Err("is computed on (N, C, H, W) with four dimensions of weights".into());
-        };
-        if stride == 0
-            || groups == 0
-            || per_group.checked_mul(groups) != Some(channels)
-            || out % groups != 0
-        {
-            return Err(format!(
-                "of {channels} channels with weights {:?}, {groups} groups and stride {stride}",
-                weight.dims
-            )
-            .into());
-        }
-        let side = |side: usize, kernel: usize| match (side + 2 * padding).checked_sub(kernel) {
-            Some(room) if kernel > 0 => Ok(room / stride + 1),
-            _ => Err(format!(
-                "of {height}x{width} pixels with a kernel of {kernel}"
-            )),
-        };
-        let form = Form::Map([out, side(height, kh)?, side(width, kw)?]);
-        let conv = Conv2d {
-            weight: self.tensor(&weight, &weight.dims, false)?,
-            bias: match node.operand(2) {
-                Some(_) => {
-                    let bias = self.floats(node, 2)?;
-                    Some(self.tensor(&bias, &[out], false)?)
-                }
-                None => None,
-            },
-            geometry: Geometry {
-                stride,
-                padding,
-                groups,
-            },
-        };
-        self.layer(node, Layer::Conv(conv), &[signal], form)
-    }
-
-    pub(super) fn norm(&mut self, node: &'a Node) -> Lower<Value> {
-        let signal = self.operand(node, 0)?;
-        let channels = match signal.form {
-            Form::Map([channels, ..]) => channels,
-            Form::Flat(features) => features,
-        };
-        let eps = f64::from(node.float("epsilon", 1e-5));
-        // The format weighs the old value, torch the new one.
-        let momentum = 1.0 - f64::from(node.float("momentum", 0.9));
-        if !(eps.is_finite() && eps >= 0.0 && (0.0..=1.0).contains(&momentum)) {
-            return Err(format!("with epsilon {eps} and momentum {}", 1.0 - momentum).into());
-        }
-        let mut tensor = |place, buffer| {
-            let floats = self.floats(node, place)?;
-            self.tensor(&floats, &[channels], buffer)
-        };
-        let norm = BatchNorm2d {
-            weight: tensor(1, false)?,
-            bias: tensor(2, false)?,
-            running_mean: tensor(3, true)?,
-            running_var: tensor(4, true)?,
-            // torch writes 1e-5 as the nearest f32.
-            eps: rounded(eps),
-            momentum: rounded(momentum),
-        };
-        self.norms = true;
-        self.layer(node, Layer::Norm(norm, None), &[signal], signal.form)
-    }
-
     pub(super) fn gemm(&mut self, node: &'a Node) -> Lower<Value> {
         let (alpha, beta) = (node.float("alpha", 1.0), node.float("beta", 1.0));
         if (alpha, beta, node.int("transA", 0)) != (1.0, 1.0, 0) {
@@ -142,11 +29,36 @@ impl<'a> Lowering<'a> {
     }
 
     pub(super) fn matmul(&mut self, node: &'a Node) -> Lower<Value> {
+        if self.constant(node.operand(1).unwrap_or_default()).is_none() {
+            return self.product(node);
+        }
         let weight = turned(self.floats(node, 1)?)?;
-        let (signal, features) = self.flat(node, 0)?;
+        let signal = self.operand(node, 0)?;
+        let signal = self.plain(signal)?;
+        let mut sides = signal.form.sides();
+        let features = sides.pop().unwrap_or(0);
         let linear = self.linear(weight, None, features)?;
-        let form = Form::Flat(linear.weight.tensor().dims()[0]);
+        sides.push(linear.weight.tensor().dims()[0]);
+        let form = Form::plain(&sides)?;
         self.layer(node, Layer::Linear(linear), &[signal], form)
+    }
+
+    /// The matrix products of two values.
+    fn product(&mut self, node: &'a Node) -> Lower<Value> {
+        let mut signals = [self.operand(node, 0)?, self.operand(node, 1)?];
+        for signal in &mut signals {
+            *signal = self.plain(*signal)?;
+        }
+        let [left, right] = signals.map(|signal| signal.form.sides());
+        match (left.as_slice(), right.as_slice()) {
+            ([outer @ .., rows, inside], [others @ .., same, columns])
+                if outer == others && inside == same =>
+            {
+                let form = Form::plain(&[outer, &[*rows, *columns]].concat())?;
+                self.layer(node, Layer::Product, &signals, form)
+            }
+            _ => Err(format!("of matrices {left:?} and {right:?}").into()),
+        }
     }
 
     fn linear(&mut self, weight: Floats, bias: Option<Floats>, features: usize) -> Lower<Linear> {
@@ -169,14 +81,11 @@ impl<'a> Lowering<'a> {
         of: &'a str,
         place: usize,
     ) -> Lower<Option<Value>> {
-        let Some(Value::Signal(Signal {
-            slot,
-            form: Form::Flat(out),
-        })) = self.values.get(of)
-        else {
+        let Some(Value::Signal(Signal { slot, form })) = self.values.get(of) else {
             return Ok(None);
         };
-        let (slot, out) = (*slot, *out);
+        let (slot, form) = (*slot, *form);
+        let out = *form.sides().last().unwrap_or(&0);
         let bare =
             |step: &Step| matches!(&step.layer, Layer::Linear(linear) if linear.bias.is_none());
         if !self
@@ -186,6 +95,9 @@ impl<'a> Lowering<'a> {
             return Ok(None);
         }
         let floats = row(self.floats(node, place)?);
+        if floats.dims != [out] {
+            return Ok(None);
+        }
         let bias = self.tensor(&floats, &[out], false)?;
         if let Some(Some(step)) = self.sole_maker(of)
             && let Layer::Linear(linear) = &mut step.layer
@@ -193,7 +105,6 @@ impl<'a> Lowering<'a> {
             linear.bias = Some(bias);
         }
         self.slots[slot] = node.output.first().map_or("", String::as_str);
-        let form = Form::Flat(out);
         Ok(Some(Value::Signal(Signal { slot, form })))
     }
 
@@ -224,6 +135,6 @@ fn row(mut bias: Floats) -> Floats {
 }
 
 /// The decimal number of which the file has the nearest f32.
-fn rounded(value: f64) -> f64 {
+pub(super) fn rounded(value: f64) -> f64 {
     (value as f32).to_string().parse().unwrap_or(value)
 }

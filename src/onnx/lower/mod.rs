@@ -1,13 +1,20 @@
 //! From the operators of a graph to layers. Values lose the batch and are channels-last here, so an operator is read for
 //! what it does to an image `(C, H, W)`, or to a row of numbers.
 
+mod forms;
+mod functions;
 mod layers;
+mod norms;
+mod parts;
 mod pointwise;
 mod shapes;
 mod values;
+mod windows;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use self::forms::Form;
+use self::windows::Border;
 use super::constant::Constant;
 use super::fold::fold;
 use super::graph::{Graph, title};
@@ -15,6 +22,7 @@ use super::network::{Layer, Step, Steps};
 use super::proto::Node;
 use crate::Result;
 use crate::nn::{Builder, Param};
+use crate::ops::curve::Curve;
 
 /// Numbers of one image at most, in any value: far above what fits in memory for a batch.
 const LARGEST: usize = 1 << 26;
@@ -32,15 +40,6 @@ pub struct Lowered {
     pub norms: bool,
 }
 
-/// What an image has become.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Form {
-    /// Channels, height, width.
-    Map([usize; 3]),
-    /// A row of so many numbers.
-    Flat(usize),
-}
-
 /// A value on the tape.
 #[derive(Clone, Copy, Debug)]
 struct Signal {
@@ -53,12 +52,12 @@ enum Value {
     Signal(Signal),
     /// Scaled and shifted by channel, not yet a layer: further scales join it.
     Scaled(Signal, Vec<[f64; 2]>),
-    /// With zeros around it, which a convolution takes as its own.
-    Padded(Signal, usize),
+    /// A map with zeros around it, which a convolution takes as its own.
+    Padded(Signal, Border),
     /// To be taken every so many rows (axis 2) or columns (axis 3).
     Strided(Signal, usize, usize),
-    /// The sigmoid of a signal, which is to be multiplied by it.
-    Gate(Signal),
+    /// A function of a signal that is an activation where the signal is multiplied by it.
+    Gate(Signal, Curve),
     Constant(Constant),
     /// What an operator that was refused would give.
     Unknown,
@@ -259,21 +258,31 @@ impl<'a> Lowering<'a> {
             "BatchNormalization" => self.norm(node),
             "Gemm" => self.gemm(node),
             "MatMul" => self.matmul(node),
-            "Add" => self.add(node),
-            "Sub" | "Div" => self.scaled(node),
-            "Mul" => self.mul(node),
-            "Relu" | "Clip" | "Sigmoid" => self.activation(node, &constants),
+            "LayerNormalization" => self.layer_norm(node),
+            "InstanceNormalization" | "GroupNormalization" => self.group_norm(node),
+            "Add" | "Sub" | "Mul" | "Div" => self.arithmetic(node),
+            "Neg" => self.negative(node),
+            "PRelu" => self.prelu(node),
+            "Relu" | "Clip" | "LeakyRelu" | "Elu" | "HardSwish" | "Mish" | "Gelu" | "Sigmoid"
+            | "HardSigmoid" | "Tanh" | "Softplus" | "Erf" | "Exp" | "Log" | "Abs" | "Sqrt"
+            | "Reciprocal" | "Pow" => self.function(node, &constants),
             "Concat" => self.concat(node),
+            "Split" => self.split(node, &constants),
+            "Slice" => self.slice(node, &constants),
+            "Gather" => self.gather(node, &constants),
+            "Pad" => self.pad(node, &constants),
             "MaxPool" => self.max_pool(node),
             "AveragePool" => self.average_pool(node),
             "GlobalAveragePool" => self.global_average(node, true),
-            "ReduceMean" => self.reduce_mean(node, &constants),
+            "GlobalMaxPool" => self.global_maximum(node),
+            "ReduceMean" | "ReduceSum" | "ReduceMax" | "ReduceL2" => self.reduce(node, &constants),
             "Flatten" => self.flatten(node),
             "Reshape" => self.reshape(node, &constants),
             "Squeeze" => self.squeeze(node, &constants),
+            "Unsqueeze" => self.unsqueeze(node, &constants),
+            "Transpose" => self.transpose(node),
             "Expand" => self.expand(node, &constants),
-            "Pad" => self.pad(node, &constants),
-            "Slice" => self.slice(node, &constants),
+            "Resize" => self.resize(node, &constants),
             "Shape" => self.shape(node),
             "Dropout" => self.drop(node, &constants),
             "Identity" => self.value(node, 0),
@@ -285,7 +294,8 @@ impl<'a> Lowering<'a> {
                 self.softmax = Some(node.op_type.clone());
                 self.value(node, 0)
             }
-            "Softmax" | "LogSoftmax" => Err("is computed at the end of a network alone".into()),
+            "Softmax" => self.softmax(node),
+            "LogSoftmax" => Err("is computed at the end of a network alone".into()),
             _ => Err("is not among the operators that are".into()),
         }
     }

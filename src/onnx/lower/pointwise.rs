@@ -1,57 +1,58 @@
-//! Operators that work on each number by itself.
+//! Sums, differences, products and quotients: of values, of values and parameters, of images and constants.
 
-use super::{Form, Layer, Lower, Lowering, Signal, Value};
+use super::forms::Form;
+use super::{Layer, Lower, Lowering, Signal, Value};
+use crate::nn::arithmetic::Spread;
 use crate::onnx::constant::{Constant, Floats};
+use crate::onnx::network::With;
 use crate::onnx::proto::Node;
-use crate::ops::activation::Activation;
+use crate::ops::broadcast::Arithmetic;
 
 impl<'a> Lowering<'a> {
-    pub(super) fn activation(
-        &mut self,
-        node: &'a Node,
-        constants: &[Option<&Constant>],
-    ) -> Lower<Value> {
-        let kind = match node.op_type.as_str() {
-            "Relu" => Activation::Relu,
-            "Sigmoid" => return Ok(Value::Gate(self.operand(node, 0)?)),
-            _ => clip(node, constants)?,
+    pub(super) fn arithmetic(&mut self, node: &'a Node) -> Lower<Value> {
+        let how = match node.op_type.as_str() {
+            "Add" => Arithmetic::Add,
+            "Sub" => Arithmetic::Subtract,
+            "Mul" => Arithmetic::Multiply,
+            _ => Arithmetic::Divide,
         };
-        self.act(node, node.operand(0).unwrap_or_default(), kind)
-    }
-
-    /// An activation of the value of that name, in one layer with the batch norm before it where there is one.
-    fn act(&mut self, node: &'a Node, of: &'a str, kind: Activation) -> Lower<Value> {
-        let signal = self.named(of)?;
-        let name = self.activation_name(node)?;
-        let act = self.b.activation(name, kind);
-        if let Some(Some(step)) = self.sole_maker(of)
-            && let Layer::Norm(_, free @ None) = &mut step.layer
-        {
-            *free = Some(act);
-            self.slots[signal.slot] = node.output.first().map_or("", String::as_str);
-            return Ok(Value::Signal(signal));
-        }
-        self.layer(node, Layer::Act(act), &[signal], signal.form)
-    }
-
-    pub(super) fn add(&mut self, node: &'a Node) -> Lower<Value> {
         let names = [0, 1].map(|place| node.operand(place).unwrap_or_default());
-        for (signal, constant) in [(0, 1), (1, 0)] {
-            if self.constant(names[constant]).is_some() {
-                return match self.bias(node, names[signal], constant)? {
-                    Some(value) => Ok(value),
-                    None => self.scaled(node),
-                };
+        for (value, constant) in [(0, 1), (1, 0)] {
+            let floats = match self.constant(names[constant]) {
+                Some(Constant::Floats(floats)) => floats.clone(),
+                Some(Constant::Ints(_)) => return Err("with whole numbers".into()),
+                None => continue,
+            };
+            if how == Arithmetic::Add
+                && let Some(value) = self.bias(node, names[value], constant)?
+            {
+                return Ok(value);
             }
+            let commutes = matches!(how, Arithmetic::Add | Arithmetic::Multiply);
+            if (constant == 1 || commutes)
+                && let Some(scaled) = self.scaled(self.value(node, value)?, &floats, how)?
+            {
+                return Ok(scaled);
+            }
+            return self.with(node, value, &floats, how);
+        }
+        if how == Arithmetic::Multiply
+            && let Some(value) = self.gated(node)?
+        {
+            return Ok(value);
         }
         let (a, b) = (self.named(names[0])?, self.named(names[1])?);
-        if a.form != b.form {
-            return Err(format!(
-                "of {:?} and {:?}: shapes that differ are not added",
-                a.form, b.form
-            )
-            .into());
+        if how == Arithmetic::Add && a.form == b.form {
+            return self.sum(node, names, [a, b]);
         }
+        let signals = self.alike(&[a, b])?;
+        let sides = common(&signals[0].form.sides(), &signals[1].form.sides())?;
+        let form = signals[0].form.with(&sides)?;
+        self.layer(node, Layer::Arithmetic(how), &signals, form)
+    }
+
+    /// A sum of equal shapes, in one layer with a batch norm before it.
+    fn sum(&mut self, node: &'a Node, names: [&'a str; 2], [a, b]: [Signal; 2]) -> Lower<Value> {
         for (of, other) in [(names[0], b), (names[1], a)] {
             if let Some(place) = self.sole_maker(of)
                 && let Some(step) = place.as_ref()
@@ -69,46 +70,67 @@ impl<'a> Lowering<'a> {
         self.layer(node, Layer::Add, &[a, b], a.form)
     }
 
-    pub(super) fn mul(&mut self, node: &'a Node) -> Lower<Value> {
-        for (x, gate) in [(0, 1), (1, 0)] {
-            if let Ok(Value::Gate(gated)) = self.value(node, gate) {
-                let name = node.operand(x).unwrap_or_default();
-                return match self.named(name)? {
-                    signal if signal.slot == gated.slot => self.silu(node, name, signal),
-                    _ => Err("of a Sigmoid with another value than its input".into()),
-                };
-            }
-        }
-        self.scaled(node)
-    }
-
-    fn silu(&mut self, node: &'a Node, of: &'a str, signal: Signal) -> Lower<Value> {
-        let name = self.activation_name(node)?;
-        let act = self.b.activation(name, Activation::Silu);
-        // Its input is used twice, by the Sigmoid and by the product, and not besides.
-        if self.uses.get(of) == Some(&2) {
-            self.uses.insert(of, 1);
-        }
-        if let Some(Some(step)) = self.sole_maker(of)
-            && let Layer::Norm(_, free @ None) = &mut step.layer
-        {
-            *free = Some(act);
-            self.slots[signal.slot] = node.output.first().map_or("", String::as_str);
-            return Ok(Value::Signal(signal));
-        }
-        self.layer(node, Layer::Act(act), &[signal], signal.form)
-    }
-
-    /// A sum, difference, product or quotient of the images and constants, one for each channel.
-    pub(super) fn scaled(&mut self, node: &'a Node) -> Lower<Value> {
-        let only = "is computed of the images and constants alone, one for each channel";
-        let (first, second) = (self.value(node, 0)?, self.value(node, 1)?);
-        let commutes = matches!(node.op_type.as_str(), "Add" | "Mul");
-        let (value, floats) = match (first, second) {
-            (value, Value::Constant(Constant::Floats(floats))) => (value, floats),
-            (Value::Constant(Constant::Floats(floats)), value) if commutes => (value, floats),
-            _ => return Err(only.into()),
+    /// A value and numbers of the file: parameters where the file has them as tensors, as torch's parameters are.
+    fn with(
+        &mut self,
+        node: &'a Node,
+        place: usize,
+        floats: &Floats,
+        how: Arithmetic,
+    ) -> Lower<Value> {
+        let signal = self.operand(node, place)?;
+        let spread = self.spread(signal, floats)?;
+        let sides = common(&signal.form.sides(), &spread.1[1..])?;
+        let form = signal.form.with(&sides)?;
+        let layer = Layer::With {
+            with: spread.0,
+            how,
+            first: place == 1,
         };
+        self.layer(node, layer, &[signal], form)
+    }
+
+    /// Numbers of the file as they go together with a signal, and their shape in the file's order of dimensions.
+    pub(super) fn spread(&mut self, signal: Signal, floats: &Floats) -> Lower<(With, Vec<usize>)> {
+        let rank = signal.form.rank();
+        let missing = rank.checked_sub(floats.dims.len());
+        let missing = missing.filter(|&missing| missing > 0 || floats.dims.first() == Some(&1));
+        let Some(missing) = missing else {
+            return Err(format!(
+                "of a value {:?} and numbers {:?}, which have as many dimensions as the batch and it, or more",
+                signal.form.sides(),
+                floats.dims
+            )
+            .into());
+        };
+        let shape = [vec![1; missing], floats.dims.clone()].concat();
+        let order = signal.form.order();
+        let alone = floats.count() == 1 && !floats.name.contains('.');
+        if floats.fixed || alone {
+            let stored: Vec<usize> = match &order {
+                Some(order) => order.iter().map(|&axis| shape[axis]).collect(),
+                None => shape.clone(),
+            };
+            let fixed = self.b.given(&stored, || {
+                let tensor = floats.tensor()?.reshape(shape.as_slice())?;
+                Ok(match &order {
+                    Some(order) => tensor.permute(order.as_slice())?.contiguous()?,
+                    None => tensor,
+                })
+            })?;
+            return Ok((With::Fixed(fixed), shape));
+        }
+        let param = self.tensor(floats, &floats.dims, false)?;
+        let spread = Spread {
+            param,
+            shape: shape.clone(),
+            order,
+        };
+        Ok((With::Parameter(spread), shape))
+    }
+
+    /// The images scaled and shifted by constants, one for each channel: their standardisation.
+    fn scaled(&self, value: Value, floats: &Floats, how: Arithmetic) -> Lower<Option<Value>> {
         let (signal, mut scales) = match value {
             Value::Signal(
                 signal @ Signal {
@@ -117,21 +139,36 @@ impl<'a> Lowering<'a> {
                 },
             ) => (signal, vec![[1.0, 0.0]; channels]),
             Value::Scaled(signal, scales) => (signal, scales),
-            _ => return Err(only.into()),
+            _ => return Ok(None),
         };
-        let numbers = by_channel(&floats, scales.len()).ok_or(only)?;
+        let Some(numbers) = by_channel(floats, scales.len()) else {
+            return Ok(None);
+        };
         for ([scale, shift], number) in scales.iter_mut().zip(numbers) {
-            match node.op_type.as_str() {
-                "Add" => *shift += number,
-                "Sub" => *shift -= number,
-                "Mul" => (*scale, *shift) = (*scale * number, *shift * number),
-                _ => (*scale, *shift) = (*scale / number, *shift / number),
+            match how {
+                Arithmetic::Add => *shift += number,
+                Arithmetic::Subtract => *shift -= number,
+                Arithmetic::Multiply => (*scale, *shift) = (*scale * number, *shift * number),
+                Arithmetic::Divide => (*scale, *shift) = (*scale / number, *shift / number),
             }
         }
         if scales.iter().flatten().any(|number| !number.is_finite()) {
             return Err("of the images with constants that give no numbers".into());
         }
-        Ok(Value::Scaled(signal, scales))
+        Ok(Some(Value::Scaled(signal, scales)))
+    }
+}
+
+/// The sides of what is computed of two values, each repeated along its sides of 1.
+pub(super) fn common(a: &[usize], b: &[usize]) -> Lower<Vec<usize>> {
+    let sides = a.iter().zip(b).map(|(&a, &b)| match (a, b) {
+        (1, side) | (side, 1) => Some(side),
+        (a, b) => (a == b).then_some(a),
+    });
+    let sides: Option<Vec<usize>> = sides.collect();
+    match sides.filter(|_| a.len() == b.len()) {
+        Some(sides) => Ok(sides),
+        None => Err(format!("of {a:?} and {b:?}, whose sides differ").into()),
     }
 }
 
@@ -141,26 +178,5 @@ fn by_channel(floats: &Floats, channels: usize) -> Option<Vec<f64>> {
         [c, 1, 1] | [1, c, 1, 1] if *c == channels => floats.numbers().ok(),
         dims if dims.iter().all(|&side| side == 1) => Some(vec![floats.scalar()?; channels]),
         _ => None,
-    }
-}
-
-/// Which activation a Clip is.
-fn clip(node: &Node, constants: &[Option<&Constant>]) -> Lower<Activation> {
-    let bound = |place: usize, setting: &str| match constants.get(place).copied().flatten() {
-        Some(Constant::Floats(bound)) => Ok(bound.scalar()),
-        Some(Constant::Ints(ints)) => Ok(match ints.known().as_deref() {
-            Some([only]) => Some(*only as f64),
-            _ => None,
-        }),
-        None if node.operand(place).is_some() => Err("between bounds that are no constants"),
-        None => Ok(node.setting(setting).map(|bound| f64::from(bound.f))),
-    };
-    match (bound(1, "min")?, bound(2, "max")?) {
-        (Some(0.0), Some(6.0)) => Ok(Activation::Relu6),
-        (Some(0.0), None) => Ok(Activation::Relu),
-        (Some(0.0), Some(most)) if most >= f64::from(f32::MAX) => Ok(Activation::Relu),
-        (least, most) => {
-            Err(format!("between {least:?} and {most:?}: only 0 and 6 are taken").into())
-        }
     }
 }

@@ -1,7 +1,7 @@
 //! The values of a graph that is being lowered: what a node is given, and what becomes of it.
 
 use super::{Form, LARGEST, Lower, Lowering, Refusal, Signal, Value};
-use crate::nn::Param;
+use crate::nn::{Bend, Param};
 use crate::onnx::constant::{Constant, Floats, count};
 use crate::onnx::graph::name;
 use crate::onnx::network::{Layer, Scale, Step};
@@ -53,14 +53,21 @@ impl<'a> Lowering<'a> {
                 self.values.insert(name, Value::Signal(signal));
                 Ok(signal)
             }
-            Some(Value::Padded(..)) => {
-                Err("zeros are added around images before a Conv alone".into())
+            Some(&Value::Padded(signal, around)) => {
+                let signal = self.bordered(signal, around, 0.0)?;
+                self.values.insert(name, Value::Signal(signal));
+                Ok(signal)
             }
-            Some(Value::Strided(..)) => {
-                Err("rows are left out where as many columns are alone".into())
+            Some(&Value::Strided(signal, axis, step)) => {
+                let signal = self.every(signal, axis, step)?;
+                self.values.insert(name, Value::Signal(signal));
+                Ok(signal)
             }
-            Some(Value::Gate(_)) => {
-                Err("a Sigmoid is taken where its input is multiplied by it alone".into())
+            Some(&Value::Gate(signal, curve)) => {
+                let layer = Layer::Bend(Bend::gate(curve));
+                let signal = self.signal(layer, &[signal], signal.form)?;
+                self.values.insert(name, Value::Signal(signal));
+                Ok(signal)
             }
             Some(Value::Unknown) => Err(Refusal::Follows),
             Some(Value::Constant(_)) | None => {
@@ -72,9 +79,10 @@ impl<'a> Lowering<'a> {
     /// The input at this place as an image: channels, height, width.
     pub(super) fn map(&mut self, node: &'a Node, place: usize) -> Lower<(Signal, [usize; 3])> {
         let signal = self.operand(node, place)?;
+        let signal = self.mapped(signal)?;
         match signal.form {
             Form::Map(sides) => Ok((signal, sides)),
-            Form::Flat(_) => Err("of a row of numbers, where (N, C, H, W) was expected".into()),
+            _ => Err("of a value that is no map, where (N, C, H, W) was expected".into()),
         }
     }
 
@@ -83,7 +91,7 @@ impl<'a> Lowering<'a> {
         let signal = self.operand(node, place)?;
         match signal.form {
             Form::Flat(features) => Ok((signal, features)),
-            Form::Map(_) => Err("of a map of features, where (N, numbers) was expected".into()),
+            _ => Err("of a map of features, where (N, numbers) was expected".into()),
         }
     }
 
@@ -136,11 +144,8 @@ impl<'a> Lowering<'a> {
 
     /// The signal that a new layer makes of others.
     pub(super) fn signal(&mut self, layer: Layer, inputs: &[Signal], form: Form) -> Lower<Signal> {
-        let sides: &[usize] = match &form {
-            Form::Map(sides) => sides,
-            Form::Flat(count) => &[*count],
-        };
-        let count = count(sides);
+        let sides = form.sides();
+        let count = count(&sides);
         if count.is_none_or(|count| count == 0 || count > LARGEST) {
             return Err(
                 format!("gives a value of shape {sides:?}, which is empty or too large").into(),

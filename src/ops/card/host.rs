@@ -232,6 +232,7 @@ impl Card for Host {
             stride: sizes.stride,
             padding: sizes.padding,
             groups: sizes.groups,
+            dilation: sizes.dilation,
         };
         let torch = |w: &Tensor| -> Result<Tensor> { Ok(w.permute((0, 3, 1, 2))?.contiguous()?) };
         match direction {

@@ -17,6 +17,8 @@ pub struct Geometry {
     pub padding: usize,
     /// Groups of channels that do not see each other.
     pub groups: usize,
+    /// Step between the pixels that neighbouring taps see, in both directions.
+    pub dilation: usize,
 }
 
 impl Default for Geometry {
@@ -25,6 +27,7 @@ impl Default for Geometry {
             stride: 1,
             padding: 0,
             groups: 1,
+            dilation: 1,
         }
     }
 }
@@ -44,6 +47,7 @@ pub struct Sizes {
     pub stride: usize,
     pub padding: usize,
     pub groups: usize,
+    pub dilation: usize,
 }
 
 impl Sizes {
@@ -61,14 +65,16 @@ impl Sizes {
             stride,
             padding,
             groups,
+            dilation,
         } = geometry;
-        if stride == 0 || groups == 0 || kh == 0 || kw == 0 {
-            return Err(wrong("stride, groups and kernel are at least 1"));
+        if [stride, groups, dilation, kh, kw].contains(&0) {
+            return Err(wrong("stride, groups, dilation and kernel are at least 1"));
         }
         if per_group * groups != c_in || c_out % groups != 0 {
             return Err(wrong("the groups do not divide the channels"));
         }
-        if h + 2 * padding < kh || w + 2 * padding < kw {
+        let reach = [kh, kw].map(|taps| (taps - 1) * dilation + 1);
+        if h + 2 * padding < reach[0] || w + 2 * padding < reach[1] {
             return Err(wrong("the kernel is larger than the padded input"));
         }
         Ok(Self {
@@ -76,14 +82,15 @@ impl Sizes {
             h,
             w,
             c_in,
-            oh: (h + 2 * padding - kh) / stride + 1,
-            ow: (w + 2 * padding - kw) / stride + 1,
+            oh: (h + 2 * padding - reach[0]) / stride + 1,
+            ow: (w + 2 * padding - reach[1]) / stride + 1,
             c_out,
             kh,
             kw,
             stride,
             padding,
             groups,
+            dilation,
         })
     }
 
@@ -108,7 +115,11 @@ impl Sizes {
     pub(super) fn algorithm(&self) -> Algorithm {
         if self.groups == 1 && (self.kh, self.kw, self.stride, self.padding) == (1, 1, 1, 0) {
             Algorithm::Pointwise
-        } else if self.groups == self.c_in && self.c_out == self.c_in && self.kh == self.kw {
+        } else if self.groups == self.c_in
+            && self.c_out == self.c_in
+            && self.kh == self.kw
+            && self.dilation == 1
+        {
             Algorithm::Depthwise
         } else if self.groups == 1 && self.c_in <= FEW_CHANNELS && self.fits_planes() {
             Algorithm::Planes
@@ -122,13 +133,13 @@ impl Sizes {
     fn fits_planes(&self) -> bool {
         let rows_below = self.kh - 1;
         let narrowest = self.w.min(self.ow);
-        self.turns_round() && rows_below * narrowest >= LANES
+        self.turns_round() && self.dilation == 1 && rows_below * narrowest >= LANES
     }
 
     /// Whether the gradient with respect to the input is a convolution of the output's gradient with filters turned
     /// round: nothing is scattered then.
     pub(super) fn turns_round(&self) -> bool {
-        self.stride == 1 && self.kh == self.kw && self.padding < self.kh
+        self.stride == 1 && self.kh == self.kw && self.padding <= (self.kh - 1) * self.dilation
     }
 
     /// That convolution, see [`Self::turns_round`].
@@ -140,7 +151,7 @@ impl Sizes {
             oh: self.h,
             ow: self.w,
             c_out: self.c_in,
-            padding: self.kh - 1 - self.padding,
+            padding: (self.kh - 1) * self.dilation - self.padding,
             ..*self
         }
     }

@@ -40,18 +40,19 @@ impl Sizes {
     /// The part of an input row that the taps of output column `ox` cover: first tap, input column, number of taps.
     fn columns(&self, ox: usize) -> (usize, usize, usize) {
         let left = ox * self.stride;
-        let first = self.padding.saturating_sub(left).min(self.kw);
-        let last = (self.w + self.padding).saturating_sub(left).min(self.kw);
+        let taps = |pixels: usize| pixels.div_ceil(self.dilation).min(self.kw);
+        let first = taps(self.padding.saturating_sub(left));
+        let last = taps((self.w + self.padding).saturating_sub(left));
         (
             first,
-            (left + first).saturating_sub(self.padding),
+            (left + first * self.dilation).saturating_sub(self.padding),
             last.saturating_sub(first),
         )
     }
 
     /// The input row that tap `ky` of output row `oy` reads, if it is inside.
     fn row(&self, oy: usize, ky: usize) -> Option<usize> {
-        (oy * self.stride + ky)
+        (oy * self.stride + ky * self.dilation)
             .checked_sub(self.padding)
             .filter(|&iy| iy < self.h)
     }
@@ -74,11 +75,11 @@ fn gather<T: Real>(sizes: &Sizes, x: &[T], group: usize, pixels: Range<usize>, p
             taps[(first + count) * per_in..].fill(T::ZERO);
             let inside = &mut taps[first * per_in..(first + count) * per_in];
             let start = ((image * sizes.h + iy) * sizes.w + ix) * sizes.c_in;
-            if sizes.groups == 1 {
+            if sizes.groups == 1 && sizes.dilation == 1 {
                 inside.copy_from_slice(&x[start..start + inside.len()]);
             } else {
                 for (k, tap) in inside.chunks_exact_mut(per_in).enumerate() {
-                    let from = start + k * sizes.c_in + group * per_in;
+                    let from = start + k * sizes.dilation * sizes.c_in + group * per_in;
                     tap.copy_from_slice(&x[from..from + per_in]);
                 }
             }
@@ -107,13 +108,13 @@ fn scatter<T: Real>(
             };
             let inside = &taps[first * per_in..(first + count) * per_in];
             let start = (((image - first_image) * sizes.h + iy) * sizes.w + ix) * sizes.c_in;
-            if sizes.groups == 1 {
+            if sizes.groups == 1 && sizes.dilation == 1 {
                 for (to, &from) in dx[start..start + inside.len()].iter_mut().zip(inside) {
                     *to += from;
                 }
             } else {
                 for (k, tap) in inside.chunks_exact(per_in).enumerate() {
-                    let to = start + k * sizes.c_in + group * per_in;
+                    let to = start + k * sizes.dilation * sizes.c_in + group * per_in;
                     for (to, &from) in dx[to..to + per_in].iter_mut().zip(tap) {
                         *to += from;
                     }

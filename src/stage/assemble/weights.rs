@@ -24,16 +24,18 @@ pub(super) fn path(ctx: &StageContext<'_>, spec: &ModelSpec) -> Result<Option<Pa
     Ok(match &spec.weights {
         None => None,
         Some(WeightsRef::File(path)) => Some(path.clone()),
-        Some(WeightsRef::Stage(id, moment)) => {
-            let stage = input(ctx, id)?;
-            Some(match moment {
-                Moment::Final => final_weights(stage),
-                Moment::Best => best_checkpoint(stage),
-                Moment::Last => last_checkpoint(stage),
-                Moment::Ema | Moment::Swa => average_weights(stage, moment.name()),
-            })
-        }
+        Some(WeightsRef::Stage(id, moment)) => Some(moment_weights(input(ctx, id)?, *moment)),
     })
+}
+
+/// The weights of a training stage in `folder` at a moment: a file, or what names it.
+pub fn moment_weights(folder: &Path, moment: Moment) -> PathBuf {
+    match moment {
+        Moment::Final => final_weights(folder),
+        Moment::Best => best_checkpoint(folder),
+        Moment::Last => last_checkpoint(folder),
+        Moment::Ema | Moment::Swa => average_weights(folder, moment.name()),
+    }
 }
 
 /// The stem of a model, whose weights are in the file at `weights`.

@@ -5,14 +5,17 @@ use std::time::Instant;
 
 use candle_core::Tensor;
 
-use super::{RunningMetrics, State, Training};
+use super::{Adversary, RunningMetrics, State, Training};
 use crate::run::Checkpoint;
 use crate::{Error, Result};
+
+/// The tensor of the perturbation that an objective keeps from batch to batch.
+const PERTURBATION: &str = "adversary.perturbation";
 
 impl Training<'_> {
     /// Writes a checkpoint.
     pub(super) fn save(&mut self) -> Result<()> {
-        self.settle(self.train.dataset().len().div_ceil(self.batch_size))?;
+        self.settle()?;
         let mut tensors = BTreeMap::new();
         for (name, tensor) in self.network.state()? {
             tensors.insert(format!("model.{name}"), tensor);
@@ -23,6 +26,15 @@ impl Training<'_> {
         if let Some(average) = &self.average {
             for (name, tensor) in average.state(&self.network)? {
                 tensors.insert(format!("average.{name}"), tensor);
+            }
+        }
+        if let Some(kept) = self.adversary.as_ref().and_then(Adversary::kept) {
+            tensors.insert(PERTURBATION.to_owned(), kept);
+        }
+        // Between epochs they are those of the network.
+        if let Some(guard) = self.guard.as_ref().filter(|_| self.state.batch > 0) {
+            for (name, tensor) in guard.tensors() {
+                tensors.insert(format!("guard.{name}"), tensor.clone());
             }
         }
         let mut state = serde_json::to_value(&self.state)
@@ -66,8 +78,21 @@ impl Training<'_> {
                 .load_state(&self.network, &part("average."))
                 .map_err(|e| strange(&e))?;
         }
+        if let (Some(adversary), Some(kept)) =
+            (&self.adversary, checkpoint.tensors.get(PERTURBATION))
+        {
+            adversary.keep(kept.clone());
+        }
         self.state = state;
         self.best = checkpoint.best;
+        match self.state.batch {
+            0 => self.keep_for_guard()?,
+            _ => {
+                if let Some(guard) = &mut self.guard {
+                    guard.take_up(part("guard."));
+                }
+            }
+        }
         Ok(())
     }
 

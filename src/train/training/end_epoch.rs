@@ -2,22 +2,31 @@
 
 use super::{RunningMetrics, State, Training};
 use crate::Result;
-use crate::optim::Position;
 use crate::run::{Best, Interval};
 use crate::stage::evaluation::{Event, Measured, Tally};
+
+/// The images that a network is judged on, the one that chooses the best epoch first.
+#[derive(Clone, Copy)]
+enum Split {
+    Validation,
+    Test,
+}
+
+impl Split {
+    /// The name in `metrics.csv`.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Validation => "validation",
+            Self::Test => "test",
+        }
+    }
+}
 
 impl Training<'_> {
     /// Rows of the epoch, its evaluation, its checkpoint.
     pub(super) fn end_epoch(&mut self) -> Result<()> {
-        let batches = self.train.dataset().len().div_ceil(self.batch_size);
         // The rate of the epoch's last step: schedules that move within an epoch are read at its end.
-        let last_step = Position {
-            epoch: self.state.epoch,
-            step: batches - 1,
-            steps_per_epoch: batches,
-            epochs: self.epochs,
-        };
-        let rate = self.schedule.learning_rate(last_step);
+        let rate = self.learning_rate(self.steps_per_epoch() - 1);
         let done = self.state.epoch + 1;
         let tally = Tally {
             loss: self.state.sums.all.loss,
@@ -40,21 +49,14 @@ impl Training<'_> {
             100.0 * tally.accuracy()
         )];
         self.record("train", &trained_on, &tally, Some(rate))?;
+        self.watch(done as u64, &mut line)?;
+        let ended = done == self.epochs || self.state.watched.restored;
         let mut score = None;
         let every = self.task.evaluate.every;
-        if done.is_multiple_of(every) || done == self.epochs {
-            let (ctx, epoch) = (self.ctx, done as u64);
-            let (network, measured) = (&self.network, &mut self.state.measured);
-            let heard = |_: Event<'_>, _: &Measured| Ok(());
-            let tallies = self.evaluation.run(ctx, network, epoch, measured, heard)?;
-            let tallies = tallies
-                .into_iter()
-                .map(|(name, tally)| (name.to_owned(), tally));
-            for (attack, tally) in tallies.collect::<Vec<_>>() {
-                self.record("test", &attack, &tally, None)?;
-                line.push(accuracy("test", &attack, &tally));
-                // Attacks are listed from the weakest to the one that matters: the best model withstands the last.
-                score = Some(tally.accuracy());
+        if done.is_multiple_of(every) || ended {
+            for split in [Split::Validation, Split::Test] {
+                let judged = self.judge(split, done as u64, &mut line)?;
+                score = score.or(judged);
             }
             if let Some((kind, tallies)) = self.evaluate_average()? {
                 for (attack, tally) in tallies {
@@ -70,8 +72,10 @@ impl Training<'_> {
             best: std::mem::take(&mut self.state.best),
             last: std::mem::take(&mut self.state.last),
             rows: std::mem::take(&mut self.state.rows),
+            watched: std::mem::take(&mut self.state.watched).next(),
             ..State::default()
         };
+        self.keep_for_guard()?;
         self.running = RunningMetrics::new(&self.state.sums, self.ctx.device)?;
         let due = match self.task.checkpoint.every {
             Interval::Epochs(every) => (done as u64).is_multiple_of(every),
@@ -80,14 +84,46 @@ impl Training<'_> {
         if let Some(score) = score {
             self.best = Best::of(self.best, self.stamp(), score);
         }
-        if due || done == self.epochs || score.is_some() {
+        if due || ended || score.is_some() {
             self.save()?;
         }
         Ok(())
     }
 
+    /// Measures a set of images, where there is one, after epoch `done`. Words for the line of the epoch go to `line`. Returns
+    /// the accuracy that decides which epoch is the best.
+    fn judge(&mut self, split: Split, done: u64, line: &mut Vec<String>) -> Result<Option<f64>> {
+        let state = &mut self.state;
+        let (evaluation, measured) = match split {
+            Split::Validation => (self.validation.as_ref(), &mut state.validated),
+            Split::Test => (Some(&self.evaluation), &mut state.measured),
+        };
+        let Some(evaluation) = evaluation else {
+            return Ok(None);
+        };
+        let heard = |_: Event<'_>, _: &Measured| Ok(());
+        let tallies = evaluation.run(self.ctx, &self.network, done, measured, heard)?;
+        let tallies = tallies
+            .into_iter()
+            .map(|(name, tally)| (name.to_owned(), tally));
+        let mut score = None;
+        for (attack, tally) in tallies.collect::<Vec<_>>() {
+            self.record(split.name(), &attack, &tally, None)?;
+            line.push(accuracy(split.name(), &attack, &tally));
+            // Attacks are listed from the weakest to the one that matters: the best model withstands the last.
+            score = Some(tally.accuracy());
+        }
+        Ok(score)
+    }
+
     /// Writes a row of `metrics.csv` and keeps the best accuracy of its kind.
-    fn record(&mut self, split: &str, attack: &str, tally: &Tally, lr: Option<f64>) -> Result<()> {
+    pub(super) fn record(
+        &mut self,
+        split: &str,
+        attack: &str,
+        tally: &Tally,
+        lr: Option<f64>,
+    ) -> Result<()> {
         let accuracy = tally.accuracy();
         let best = self
             .state

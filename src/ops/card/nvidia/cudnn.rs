@@ -27,8 +27,8 @@ const ALGORITHMS: usize = 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Key {
     direction: Direction,
-    /// n, h, w, in, out, kh, kw, stride, padding, groups
-    sizes: [usize; 10],
+    /// n, h, w, in, out, kh, kw, stride, padding, groups, dilation
+    sizes: [usize; 11],
     half: bool,
     precision: u8,
 }
@@ -151,6 +151,7 @@ impl Cudnn {
                 sizes.stride,
                 sizes.padding,
                 sizes.groups,
+                sizes.dilation,
             ],
             half: x.dtype() == DType::BF16,
             precision: precision::current() as u8,

@@ -46,6 +46,7 @@ fn all_passes_are_those_of_the_cpu() {
                 stride,
                 padding,
                 groups: channels,
+                ..Geometry::default()
             };
             let filters = [channels, 1, kernel, kernel];
             let seed = 10 * index as u64;
@@ -84,6 +85,7 @@ fn a_tensor_that_begins_anywhere_is_read_right() {
             stride: 1,
             padding: 1,
             groups: 2,
+            ..Geometry::default()
         };
         // One element in, no pack of two lies as it must.
         let all = card.tensor(&numbers(&[1 + 3 * 3 * 2], 1, 1.0), &[19], dtype);
@@ -110,6 +112,7 @@ fn wrong_shapes_are_refused() {
             stride,
             padding,
             groups,
+            ..Geometry::default()
         };
         assert!(card::forward(card, &x, &w, None, geometry(1, 1, 3)).is_ok());
         assert!(card::forward(card, &x, &w, None, geometry(1, 1, 2)).is_err());

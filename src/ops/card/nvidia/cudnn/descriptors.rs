@@ -68,6 +68,7 @@ impl Descriptors {
             int(sizes.kw)?,
         ];
         let (padding, stride) = (int(sizes.padding)?, int(sizes.stride)?);
+        let dilation = int(sizes.dilation)?;
         // SAFETY: the descriptors were made above.
         unsafe {
             result::set_tensor4d_descriptor(made.x, last, kind, x).map_err(failed)?;
@@ -79,8 +80,8 @@ impl Descriptors {
                 padding,
                 stride,
                 stride,
-                1,
-                1,
+                dilation,
+                dilation,
                 sys::cudnnConvolutionMode_t::CUDNN_CROSS_CORRELATION,
                 sys::cudnnDataType_t::CUDNN_DATA_FLOAT,
             )

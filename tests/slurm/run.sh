@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# A sweep of twelve trainings as an array of Slurm jobs, four of them pre-empted and one killed, against the same sweep by one
+# process: run.sh RUNNER DIR. Ends with 0 where both leave the same summary.
+set -euo pipefail
+runner=$1 dir=$2
+here=$(cd "$(dirname "$0")" && pwd)
+mkdir -p "$dir/work"
+"$here/cluster.sh" start "$dir/cluster"
+trap '"$here/cluster.sh" stop "$dir/cluster"' EXIT
+export SLURM_CONF=$dir/cluster/slurm.conf
+cd "$dir/work"
+cat > study.toml <<'EOF'
+task = "train"
+[data]
+kind = "digits"
+train_limit = 2000
+test_limit = 200
+batch_size = 20
+[model]
+arch = "mlp"
+[optimizer]
+lr = 0.05
+[train]
+epochs = 6
+[checkpoint]
+every = "20 steps"
+[sweep]
+seeds = 12
+[launcher]
+partition = "low"
+cpus = 1
+setup = ["export STUDY=1"]
+EOF
+
+"$runner" study.toml --launcher slurm --device cpu
+# What is edited after the submission changes nothing.
+sed -i 's/^lr = .*/lr = 0.5/' study.toml
+running() { squeue -h -t R -p low -r -o %i; }
+queued() { squeue -h -p low -r -o %i; }
+some_run() { [ -n "$(running)" ]; }
+none_queued() {
+    # Slurm lets a job that was requeued wait for two minutes.
+    squeue -h -t PD -p low -r -o '%i %r' | grep BeginTime | cut -d' ' -f1 | xargs -r -I{} scontrol update JobId={} StartTime=now || true
+    [ -z "$(queued)" ]
+}
+wait_for() {
+    for _ in $(seq 900); do "$@" && return; sleep 0.1; done
+    echo "waited in vain: $*" >&2; squeue >&2; return 1
+}
+
+# Twice both places are taken from the runs that have them.
+preempted=0
+while [ "$preempted" -lt 4 ]; do
+    wait_for some_run
+    sleep 0.5
+    before=$(running | wc -l)
+    sbatch -p high --exclusive --wait --output=/dev/null --wrap 'sleep 0.2' > /dev/null
+    preempted=$((preempted + before))
+done
+# One run is killed: its task ends, and the others go on.
+wait_for some_run
+sleep 0.3
+kill -9 "$(pgrep -n -f 'point --results')"
+wait_for none_queued
+unfinished=$("$runner" list study --where 'state!=finished' | tail -n +2 | wc -l)
+echo "$preempted tasks pre-empted, 1 killed, $unfinished not finished"
+
+# The same command submits what is left; the spec is that of the first submission again.
+sed -i 's/^lr = .*/lr = 0.05/' study.toml
+"$runner" study.toml --launcher slurm --device cpu
+wait_for none_queued
+[ -s results/study/summary.csv ] || { echo "no report" >&2; exit 1; }
+
+RAYON_NUM_THREADS=1 "$runner" study.toml --results alone --device cpu --quiet > /dev/null
+diff results/study/summary.csv alone/study/summary.csv
+for run in alone/study/*/; do
+    name=$(basename "$run")
+    [ -f "$run/run.json" ] || continue
+    cmp "$run/checkpoints/final.safetensors" "results/study/$name/checkpoints/final.safetensors"
+done
+echo "the same summary and weights as by one process: $(($(wc -l < alone/study/summary.csv) - 1)) runs"
