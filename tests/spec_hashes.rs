@@ -58,7 +58,7 @@ const SPECS: &[(&str, &str, &str)] = &[
         "train-average",
         "task = \"train\"\ndata.kind = \"digits\"\nmodel.arch = \"lenet5\"\noptimizer.lr = 0.1\n\
          train = { epochs = 1, awp = { gamma = 0.01 }, average = { kind = \"ema\", decay = 0.9 } }\n",
-        "00000000",
+        "10b79c80",
     ),
     (
         "train-augment",
