@@ -108,7 +108,7 @@ fn single_faults() {
         (
             "lr = 0.1",
             "lr = 0.1\n\"a\\nb\" = 5",
-            "a.toml:8: optimizer.a\\nb: unknown key; known are kind, lr, momentum, nesterov, weight_decay, betas, eps",
+            "a.toml:8: optimizer.a\\nb: unknown key; known are kind, lr, momentum, nesterov, weight_decay, no_decay, clip_norm, betas, eps",
         ),
         (
             "lr = 0.1",
