@@ -12,7 +12,7 @@ use crate::spec::section;
 section! {
     /// A square of one intensity anywhere on each image.
     Cutout {
-        /// The square's side in pixels; required: the paper has 16 for CIFAR-10, 8 for CIFAR-100, 20 for SVHN.
+        /// The square's side in pixels; required, the paper has 16 for CIFAR-10, 8 for CIFAR-100, 20 for SVHN.
         size: usize [required as Count],
         /// The square's intensity, in [0, 1]; default 0, which is black: the authors cut normalised images, where 0 is the mean.
         value: f64 [as Portion, or 0.0],

@@ -1,6 +1,6 @@
 """State dicts, logits and gradients of RobustBench's own networks, for the Rust side to load and compare with.
 
-    python tests/parity/robustbench.py FOLDER
+    python tests/parity/networks_of_robustbench.py FOLDER
 
 writes for each name in NETWORKS its state dict, FOLDER/NAME.pt, as torch.save does, and FOLDER/NAME.safetensors with `images`, `labels`
 and, in float64 and evaluation mode, `logits` and `gradient`, that of the summed cross-entropy with respect to the images. Needs
