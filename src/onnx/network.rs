@@ -43,8 +43,8 @@ pub enum Layer {
     Softmax,
     /// Of matrices.
     Product,
-    /// Of the last dimension, with this number added to the variance.
-    LayerNorm(f64),
+    /// The last dimension to mean 0 and variance 1, with this number added to the variance.
+    Standardise(f64),
     /// To these sides behind the batch.
     Reshape(Vec<usize>),
     Permute(Vec<usize>),
@@ -234,7 +234,7 @@ impl Layer {
             Self::Maximum(axes) => maximum(tape, x, axes),
             Self::Softmax => softmax(tape, x),
             Self::Product => product(tape, x, other.ok_or_else(missing)?),
-            Self::LayerNorm(eps) => layer_norm(tape, x, *eps),
+            Self::Standardise(eps) => layer_norm(tape, x, *eps),
             Self::Reshape(sides) => reshape(tape, x, &behind_batch(x, sides)),
             Self::Permute(order) => permute(tape, x, order),
             Self::Part(which) => part(tape, x, *which),

@@ -102,13 +102,17 @@ impl<'a> Lowering<'a> {
         })
     }
 
-    /// `max(z, 0) + slope min(z, 0)` with slopes that are parameters (arXiv 1502.01852).
+    /// `max(z, 0) + slope min(z, 0)` with slopes that are parameters (arXiv 1502.01852); at 0 its derivative is the slope.
     pub(super) fn prelu(&mut self, node: &'a Node) -> Lower<Value> {
         let signal = self.operand(node, 0)?;
-        let (least, most) = (0.0, UNBOUNDED);
-        let clip = |least, most| Layer::Bend(Bend::gate(Curve::Clip { least, most }));
-        let above = self.signal(clip(least, most), &[signal], signal.form)?;
-        let below = self.signal(clip(-most, least), &[signal], signal.form)?;
+        let gate = |curve| Layer::Bend(Bend::gate(curve));
+        let above = gate(Curve::LeakyRelu { slope: 0.0 });
+        let below = gate(Curve::Clip {
+            least: -UNBOUNDED,
+            most: 0.0,
+        });
+        let above = self.signal(above, &[signal], signal.form)?;
+        let below = self.signal(below, &[signal], signal.form)?;
         let floats = self.floats(node, 1)?;
         let (with, shape) = self.spread(signal, &floats)?;
         let sides = signal.form.sides();

@@ -100,7 +100,7 @@ impl<'a> Lowering<'a> {
             return Err(format!("with epsilon {eps}").into());
         }
         let signal = self.reshaped(signal, rows)?;
-        self.signal(Layer::LayerNorm(rounded(eps)), &[signal], signal.form)
+        self.signal(Layer::Standardise(rounded(eps)), &[signal], signal.form)
     }
 
     /// The numbers of the file at some places of a node, one after the other, with a signal. Scales of 1 and shifts of 0 that are
