@@ -52,7 +52,12 @@ fn round_trip(what: &str, network: &Network, config: &ModelConfig) {
     let again = ModelConfig::new(config.image, config.classes);
     let again = build(&format!("onnx:{}", file.display()), &again).unwrap();
     assert_eq!(names(&again), names(network), "{what}");
-    assert_eq!(again.activations(), network.activations(), "{what}");
+    let mut activations = again.activations().to_vec();
+    if what == "squeezenet" {
+        // It uses one activation for both halves of a Fire, which have a node each in the file.
+        activations.retain(|name| !name.ends_with("_1"));
+    }
+    assert_eq!(activations, network.activations(), "{what}");
     let [channels, height, width] = config.image;
     let images = noise(&[3, channels, height, width], 0);
     let error = furthest(

@@ -116,10 +116,14 @@ impl Writer<'_> {
         })
     }
 
-    /// An activation, whose last node has its name.
+    /// An activation, whose last node has its name; where the network uses it again, the name with a number.
     fn activation(&mut self, act: Act, x: String) -> Result<String> {
         let name = self.activations.get(act.index());
         let name = name.ok_or_else(|| Error::failed("an activation without a name"))?;
+        let name = match self.named.insert(act.index()) {
+            true => name.clone(),
+            false => self.fresh(name),
+        };
         let (operator, inputs) = match act.kind() {
             Activation::Identity => return Ok(x),
             Activation::Relu => ("Relu", vec![x]),
@@ -131,7 +135,7 @@ impl Writer<'_> {
             }
         };
         let output = self.fresh(&format!("{name}.output"));
-        self.push(operator, name, inputs, output.clone(), vec![]);
+        self.push(operator, &name, inputs, output.clone(), vec![]);
         Ok(output)
     }
 

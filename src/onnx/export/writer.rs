@@ -22,6 +22,8 @@ pub enum Setting {
 pub struct Writer<'a> {
     /// The network's activations, whose names are those of their nodes.
     pub activations: &'a [String],
+    /// Those that have a node already.
+    pub named: HashSet<usize>,
     pub nodes: Vec<proto::Node>,
     pub initializers: Vec<proto::Tensor>,
     /// Names of values and nodes that are taken.
@@ -42,6 +44,7 @@ impl<'a> Writer<'a> {
         let names = all().map(|param| param.name().to_owned());
         Ok(Self {
             activations: network.activations(),
+            named: HashSet::new(),
             nodes: Vec::new(),
             initializers,
             taken: names.chain(network.activations().iter().cloned()).collect(),
