@@ -1,4 +1,5 @@
-//! Catastrophic overfitting on purpose: FGSM without a random start in a large ball, and the guard that catches it.
+//! Overfitting of adversarial training: catastrophic on purpose, by FGSM without a random start in a large ball, and the guard
+//! that catches it; and the validation set that chooses the best epoch.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -105,4 +106,40 @@ fn a_collapse_stops_the_run_where_that_is_asked_for() {
         "{}",
         said(&output)
     );
+}
+
+#[test]
+fn held_back_images_choose_the_best_epoch() {
+    let folder = tempfile::tempdir().unwrap();
+    let overrides = [
+        "data.validation=300",
+        "train.epochs=4",
+        "attack.epsilon=0.1",
+    ];
+    let (output, run) = run(folder.path(), &overrides);
+    assert!(output.status.success(), "{}", said(&output));
+    let text = fs::read_to_string(run.join("metrics.csv")).unwrap();
+    let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split(',').collect()).collect();
+    let examples = |split: &str| rows.iter().find(|row| row[3] == split).unwrap()[9];
+    assert_eq!(
+        ["train", "validation", "test"].map(examples),
+        ["3700", "300", "250"]
+    );
+    // Under the last attack of the list; the first of equals.
+    let held = accuracies(&run, "validation", "fgsm");
+    assert_eq!(held.len(), 4);
+    let most = held.iter().fold(0.0f64, |most, value| most.max(*value));
+    let best = 1 + held.iter().position(|value| *value == most).unwrap();
+    let pointer = fs::read_to_string(run.join("checkpoints/best")).unwrap();
+    assert!(
+        pointer.starts_with(&format!("e{best:04}-")),
+        "{held:?} {pointer}"
+    );
+    let record = fs::read_to_string(run.join("run.json")).unwrap();
+    let record: serde_json::Value = serde_json::from_str(&record).unwrap();
+    let metrics = &record["stages"][0]["metrics"];
+    let test = accuracies(&run, "test", "fgsm");
+    assert_eq!(metrics["best_epoch"], best as f64);
+    assert_eq!(metrics["test_fgsm_accuracy_of_best"], test[best - 1]);
+    assert_eq!(metrics["test_fgsm_accuracy_gap"], test[best - 1] - test[3]);
 }

@@ -96,13 +96,14 @@ def free(rule, optimizer, x, y, _):
 def grad_align(rule, optimizer, x, y, start):
     network = rule.network
     adversarial = (x + EPSILON * rule.image_gradient(x, y).sign()).clamp(0, 1)
-    loss = rule.loss(adversarial, y)
     set_linear(network, ())
     # The authors have this gradient from the attack, so that these statistics count once.
     running = {key: value.clone() for key, value in network.state_dict().items() if "running" in key}
     at_image = x.clone().requires_grad_()
     (first,) = torch.autograd.grad(F.cross_entropy(network(at_image), y), at_image)
     network.load_state_dict(running, strict=False)
+    loss = rule.loss(adversarial, y)
+    set_linear(network, ())
     noisy = start.clone().requires_grad_()
     (second,) = torch.autograd.grad(F.cross_entropy(network(noisy), y), noisy, create_graph=True)
     cosines = F.cosine_similarity(first.flatten(1), second.flatten(1))

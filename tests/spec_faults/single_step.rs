@@ -61,12 +61,12 @@ fn guards() {
         (
             ADVERSARIAL,
             "guard = { on_collapse = \"stop\", step = 20 }",
-            "a.toml:8: train.guard.step: unknown key",
+            "a.toml:8: train.guard.step: unknown key; known are on_collapse, drop, images, k",
         ),
         (
             ADVERSARIAL,
             "guard = \"stop\"",
-            "a.toml:8: train.guard: expected a table, found \"stop\"",
+            "a.toml:8: train.guard: expected a table such as { on_collapse = \"restore\" }",
         ),
         (
             TRAIN,
