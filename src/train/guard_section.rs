@@ -45,7 +45,10 @@ pub(super) fn read(fields: &mut Fields, key: &'static str) -> Option<Option<Guar
         None => return Some(None),
         Some(Value::Dict(..)) => {}
         Some(_) => {
-            fields.fault(key, "expected a table such as { on_collapse = \"restore\" }");
+            fields.fault(
+                key,
+                "expected a table such as { on_collapse = \"restore\" }",
+            );
             return None;
         }
     }
