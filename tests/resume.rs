@@ -211,16 +211,6 @@ fn a_killed_n_fgsm_training_ends_the_same() {
     compare(&spec, &[150, 300, 450]);
 }
 
-/// Differences of gradients at random points.
-#[test]
-fn a_killed_grad_align_training_ends_the_same() {
-    let spec = LENET.replace("\"train\"", "\"adversarial-train\"").replace(
-        "epochs = 3",
-        "epochs = 1\nobjective = { kind = \"grad-align\", lambda = 0.2 }",
-    ) + "[attack]\nkind = \"fgsm\"\nepsilon = 0.1\n";
-    compare(&spec, &[150, 300, 450]);
-}
-
 /// Extra images in a file as numpy writes it, each of one shade.
 fn extra(path: &Path) {
     let array = |descr: &str, shape: &str, bytes: &[u8]| {

@@ -1,6 +1,6 @@
 //! `[train] guard`: what watches an adversarial training for catastrophic overfitting.
 
-use figment::value::Dict;
+use figment::value::Value;
 
 use crate::choice::choices;
 use crate::spec::fields::{Fields, join};
@@ -40,8 +40,17 @@ pub const GUARD_KEYS: &[Key] = GuardSpec::KEYS;
 
 /// Reads the table, which may be missing.
 pub(super) fn read(fields: &mut Fields, key: &'static str) -> Option<Option<GuardSpec>> {
-    if fields.optional::<Dict>(key)?.is_none() {
-        return Some(None);
+    let written: Option<Value> = fields.optional(key)?;
+    match written {
+        None => return Some(None),
+        Some(Value::Dict(..)) => {}
+        Some(_) => {
+            fields.fault(
+                key,
+                "expected a table such as { on_collapse = \"restore\" }",
+            );
+            return None;
+        }
     }
     let tables = fields.tables.iter().filter_map(|table| {
         let dict = table.dict.get(key)?.as_dict()?;

@@ -34,5 +34,4 @@ list::objectives! {
     trades::Trades = "trades",
     mart::Mart = "mart",
     free::Free = "free",
-    grad_align::GradAlign = "grad-align",
 }

@@ -2,11 +2,10 @@
 
     python tests/parity/single_step.py FOLDER
 
-reads `FOLDER/question.safetensors`: `images`, `labels`, and `fgsm-rs.start`, `n-fgsm.start`, where the attacks begin, and
-`grad-align.start`, the images that gradients are compared at. It writes
+reads `FOLDER/question.safetensors`: `images`, `labels`, and `fgsm-rs.start`, `n-fgsm.start`, where the attacks begin. It writes
 `FOLDER/weights.pt`, the state dict of a network, and `FOLDER/reference.safetensors`, computed in f64 as the authors' code does
 (github.com/locuslab/fast_adversarial, train_fgsm.py; github.com/pdejorge/N-FGSM, train.py;
-github.com/mahyarnajibi/FreeAdversarialTraining, main_free.py; github.com/tml-epfl/understanding-fast-adv-training, train.py), with the network in training mode throughout. Each name begins
+github.com/mahyarnajibi/FreeAdversarialTraining, main_free.py), with the network in training mode throughout. Each name begins
 with the method and with what is linear backwards, `bp`, `linbp` (both gradients) or `inner` (those of the images alone), as in
 `free.linbp.`:
 
@@ -26,7 +25,7 @@ from architectures import linear, set_linear
 from models import weights
 
 NAME = "wide_resnet10_1"
-EPSILON, REPLAYS, SMALLER, LAMBDA = 8 / 255, 3, 2, 2.0
+EPSILON, REPLAYS, SMALLER = 8 / 255, 3, 2
 
 
 class Linear:
@@ -93,22 +92,6 @@ def free(rule, optimizer, x, y, _):
     return {"loss": losses / count, "perturbation": kept}
 
 
-def grad_align(rule, optimizer, x, y, start):
-    network = rule.network
-    adversarial = (x + EPSILON * rule.image_gradient(x, y).sign()).clamp(0, 1)
-    loss = rule.loss(adversarial, y)
-    set_linear(network, ())
-    # The authors have this gradient from the attack, so that these statistics count once.
-    running = {key: value.clone() for key, value in network.state_dict().items() if "running" in key}
-    at_image = x.clone().requires_grad_()
-    (first,) = torch.autograd.grad(F.cross_entropy(network(at_image), y), at_image)
-    network.load_state_dict(running, strict=False)
-    noisy = start.clone().requires_grad_()
-    (second,) = torch.autograd.grad(F.cross_entropy(network(noisy), y), noisy, create_graph=True)
-    cosines = F.cosine_similarity(first.flatten(1), second.flatten(1))
-    return {"loss": update(optimizer, loss + LAMBDA * (1 - cosines.mean()))}
-
-
 def main():
     folder = Path(sys.argv[1])
     network = weights(NAME)
@@ -117,7 +100,7 @@ def main():
     network.double()
     question = load_file(folder / "question.safetensors")
     out = {}
-    for name, step in (("fgsm-rs", fgsm_rs), ("n-fgsm", n_fgsm), ("free", free), ("grad-align", grad_align)):
+    for name, step in (("fgsm-rs", fgsm_rs), ("n-fgsm", n_fgsm), ("free", free)):
         for variant in ("bp", "linbp", "inner"):
             network.load_state_dict(state)
             network.train()

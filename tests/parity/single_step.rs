@@ -1,4 +1,4 @@
-//! Updates by FGSM-RS, N-FGSM, free training and GradAlign against the authors' code in PyTorch, in f64: loss, every updated weight,
+//! Updates by FGSM-RS, N-FGSM and free training against the authors' code in PyTorch, in f64: loss, every updated weight,
 //! running statistics, and the perturbation that free training keeps; by BP, by LinBP, and by LinBP in the inner gradient alone.
 
 use std::collections::HashMap;
@@ -14,7 +14,6 @@ use runner::nn::{Coordinates, LinearPlan, Mode};
 use runner::optim::{OptimizerKind, OptimizerSpec, Sgd};
 use runner::train::adversarial::Adversarial;
 use runner::train::free::Free;
-use runner::train::grad_align::GradAlign;
 use runner::train::{Adversary, EpochSums, Objective, RunningMetrics, Step, train_step};
 use runner::weights::load_tensors;
 
@@ -75,17 +74,15 @@ fn updates_on_single_step_images_are_those_of_pytorch() {
         epoch: AT.epoch,
         ..Start::default()
     };
-    let start = |radius: f64, round: u16| {
-        let drawn = Start { round, ..drawn };
+    let start = |radius: f64| {
         let start = linf(radius).random_start(&all.images, &all.indices, drawn);
         start.unwrap()
     };
     let labels = Tensor::new(all.label_values.clone(), &Device::Cpu).unwrap();
     let question = HashMap::from([
         ("images", all.images.clone()),
-        ("fgsm-rs.start", start(EPSILON, 0)),
-        ("n-fgsm.start", start(2.0 * EPSILON, 0)),
-        ("grad-align.start", start(EPSILON, 2)),
+        ("fgsm-rs.start", start(EPSILON)),
+        ("n-fgsm.start", start(2.0 * EPSILON)),
         ("labels", labels.to_dtype(DType::I64).unwrap()),
     ]);
     candle_core::safetensors::save(&question, folder.path().join("question.safetensors")).unwrap();
@@ -106,10 +103,9 @@ fn updates_on_single_step_images_are_those_of_pytorch() {
     let none = LinearPlan::none;
     let whole: &[usize] = &[N];
     let free = Free { replays: REPLAYS };
-    for name in ["fgsm-rs", "n-fgsm", "free", "grad-align"] {
+    for name in ["fgsm-rs", "n-fgsm", "free"] {
         let (objective, sizes): (&dyn Objective, &[usize]) = match name {
             "free" => (&free, &[N, SMALLER]),
-            "grad-align" => (&GradAlign { lambda: 2.0 }, whole),
             _ => (&Adversarial { mix: 0.0 }, whole),
         };
         for (variant, inner, outer) in [

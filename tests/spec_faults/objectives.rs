@@ -19,7 +19,7 @@ fn objectives() {
         (
             TRAIN,
             "objective = \"claen\"",
-            "a.toml:10: train.objective: expected one of \"clean\", \"adversarial\", \"trades\", \"mart\", \"free\", \"grad-align\", found \"claen\"; did you mean \"clean\"?",
+            "a.toml:10: train.objective: expected one of \"clean\", \"adversarial\", \"trades\", \"mart\", \"free\", found \"claen\"; did you mean \"clean\"?",
         ),
         (
             TRAIN,

@@ -61,12 +61,12 @@ fn guards() {
         (
             ADVERSARIAL,
             "guard = { on_collapse = \"stop\", step = 20 }",
-            "a.toml:8: train.guard.step: unknown key",
+            "a.toml:8: train.guard.step: unknown key; known are on_collapse, drop, images, k",
         ),
         (
             ADVERSARIAL,
             "guard = \"stop\"",
-            "a.toml:8: train.guard: expected a table, found \"stop\"",
+            "a.toml:8: train.guard: expected a table such as { on_collapse = \"restore\" }",
         ),
         (
             TRAIN,
@@ -100,17 +100,12 @@ fn some_images_stay_to_train_on() {
 
 #[test]
 fn objectives_have_their_settings() {
-    for (line, expected) in [
-        (
-            "objective = { kind = \"free\", replays = 0 }",
-            "a.toml:8: train.objective.replays: expected a whole number from 1 to 1000000000, found 0",
-        ),
-        (
-            "objective = \"grad-align\"",
-            "a.toml:8: train.objective.lambda: missing; The weight of the alignment",
-        ),
-    ] {
-        let found = faults(&format!("{ADVERSARIAL}{line}\n"), &[], &[]);
-        assert_eq!(found, [expected], "{line}");
-    }
+    let found = faults(
+        &format!("{ADVERSARIAL}objective = {{ kind = \"free\", replays = 0 }}\n"),
+        &[],
+        &[],
+    );
+    let expected =
+        "a.toml:8: train.objective.replays: expected a whole number from 1 to 1000000000, found 0";
+    assert_eq!(found, [expected]);
 }
