@@ -12,6 +12,7 @@ mod network;
 mod node;
 mod patterns;
 mod proto;
+mod single;
 
 pub use graph::{Graph, files};
 pub use lower::{Lowered, lower};
