@@ -3,12 +3,16 @@
 use super::constant::{Constant, Floats, Ints, MOST_INTS, count};
 use super::node::{axis, sliced};
 use super::proto::Node;
+use super::single::single;
 
 type Values = Vec<Option<i64>>;
 
 /// What a node gives whose inputs are constants; none where it is not known. In words, why it cannot be.
 pub fn fold(node: &Node, inputs: &[Option<&Constant>]) -> Option<Result<Constant, String>> {
     let first = inputs.first().copied().flatten()?;
+    if let Some(number) = single(node, inputs) {
+        return Some(Ok(number));
+    }
     let found = match (node.op_type.as_str(), first) {
         ("Identity" | "Cast", Constant::Floats(_)) => Ok(first.clone()),
         ("Transpose", Constant::Floats(floats)) => transposed_matrix(node, floats),
@@ -60,6 +64,7 @@ fn folded_ints(
         "Sub" => pairs(first, second?, known(i64::checked_sub)),
         "Mul" => pairs(first, second?, known(i64::checked_mul)),
         "Div" => pairs(first, second?, known(i64::checked_div)),
+        "Max" => pairs(first, second?, known(|a, b| Some(a.max(b)))),
         "Equal" => pairs(first, second?, |a, b| Some(Some(i64::from(a == b)))),
         "Where" => {
             let third = inputs.get(2).and_then(|input| ints(*input))?;

@@ -14,6 +14,7 @@ mod network;
 mod node;
 mod patterns;
 mod proto;
+mod single;
 
 pub use export::export;
 pub use graph::{Graph, files};

@@ -148,6 +148,9 @@ pub fn lower(
                 });
                 faults.entry((position, why)).or_default().push(title(node));
             }
+            for further in node.output.iter().skip(1) {
+                lowering.values.insert(further, Value::Unknown);
+            }
             Value::Unknown
         });
         if let Some(output) = node.output.first() {

@@ -1,0 +1,82 @@
+//! Arithmetic of single numbers, by which exporters compute borders from the sides of images.
+
+use super::constant::{Constant, Floats, Ints};
+use super::proto::Node;
+
+/// What a node gives whose inputs are single numbers, one of them at least in floating point; none where it is another operator.
+pub fn single(node: &Node, inputs: &[Option<&Constant>]) -> Option<Constant> {
+    let floating = |input: &Option<&Constant>| matches!(input, Some(Constant::Floats(_)));
+    if !inputs.iter().any(floating) {
+        return None;
+    }
+    let numbers: Option<Vec<f64>> = inputs.iter().map(|input| number((*input)?)).collect();
+    let value = match (node.op_type.as_str(), numbers?.as_slice()) {
+        ("Add", [a, b]) => a + b,
+        ("Sub", [a, b]) => a - b,
+        ("Mul", [a, b]) => a * b,
+        ("Div", [a, b]) => a / b,
+        ("Max", [a, b]) => a.max(*b),
+        ("Min", [a, b]) => a.min(*b),
+        ("Ceil", [a]) => a.ceil(),
+        ("Floor", [a]) => a.floor(),
+        ("Neg", [a]) => -a,
+        ("Sqrt", [a]) => a.sqrt(),
+        // Towards 0, as the format has it.
+        ("Cast", [a]) if matches!(node.int("to", 1), 6 | 7) => {
+            return Some(Constant::Ints(Ints {
+                dims: Vec::new(),
+                values: vec![Some(*a as i64)],
+            }));
+        }
+        _ => return None,
+    };
+    let name = node.output.first().map_or("", String::as_str);
+    Some(Constant::Floats(Floats::number(name, value as f32)))
+}
+
+fn number(constant: &Constant) -> Option<f64> {
+    match constant {
+        Constant::Floats(floats) => floats.scalar(),
+        Constant::Ints(ints) => match ints.known()?.as_slice() {
+            &[only] => Some(only as f64),
+            _ => None,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::proto::Attribute;
+
+    fn node(operator: &str) -> Node {
+        Node {
+            op_type: operator.into(),
+            output: vec!["y".into()],
+            ..Node::default()
+        }
+    }
+
+    #[test]
+    fn borders_are_computed_from_sides() {
+        let (seven, half) = (Ints::row([7]), Floats::number("x", 0.5));
+        let (seven, half) = (Constant::Ints(seven), Constant::Floats(half));
+        let product = single(&node("Mul"), &[Some(&seven), Some(&half)]).unwrap();
+        assert_eq!(number(&product), Some(3.5));
+        let above = single(&node("Ceil"), &[Some(&product)]).unwrap();
+        let whole = Node {
+            attribute: vec![Attribute {
+                name: "to".into(),
+                i: 7,
+                ..Attribute::default()
+            }],
+            ..node("Cast")
+        };
+        match single(&whole, &[Some(&above)]) {
+            Some(Constant::Ints(ints)) => assert_eq!(ints.known(), Some(vec![4])),
+            other => panic!("{other:?}"),
+        }
+        assert!(single(&node("Add"), &[Some(&seven), Some(&seven)]).is_none());
+        assert!(single(&node("Sin"), &[Some(&half)]).is_none());
+    }
+}
