@@ -44,7 +44,8 @@ fn answers(network: &Network, images: &Tensor, labels: &[u32]) -> [Tensor; 2] {
 fn robustbench_s_networks_load_and_answer_as_there() {
     let Some(python) = interpreter() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/networks_of_robustbench.py");
+    let script =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/networks_of_robustbench.py");
     let output = Command::new(python).arg(script).arg(folder.path()).output();
     let output = output.unwrap();
     if output.status.code() == Some(MISSING) {
