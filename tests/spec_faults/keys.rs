@@ -144,7 +144,7 @@ fn single_faults() {
         (
             "epochs = 2",
             "epochs = 2\nzzzzzz = 1",
-            "a.toml:10: train.zzzzzz: unknown key; known are epochs, objective, label_smoothing, awp, average",
+            "a.toml:10: train.zzzzzz: unknown key; known are epochs, objective, label_smoothing, awp, average, guard",
         ),
         (
             "kind = \"digits\"",
