@@ -1,5 +1,7 @@
 //! Reads the table `[sweep]`: its lists and ranges, and the words that say what becomes of them.
 
+use std::collections::BTreeSet;
+
 use figment::value::{Dict, Value};
 
 use super::fields::join;
@@ -33,6 +35,7 @@ impl Sweep {
         sweep.read_axes(table, &merged, layers, plain, outcome);
         sweep.read_only(table, plain, outcome);
         sweep.read_zip(table, plain, outcome);
+        sweep.refuse_twins(outcome);
         sweep.read_seeds(table, &merged, plain, outcome);
         sweep.read_exclude(table, plain, outcome);
         sweep.read_sample(table, plain, outcome);
@@ -116,6 +119,33 @@ impl Sweep {
                 Some(group) if group.iter().min() == Some(&axis) => self.groups.push(group.clone()),
                 Some(_) => {}
             }
+        }
+    }
+
+    /// Refuses a value, or a row of values that advance together, that stands there twice.
+    fn refuse_twins(&self, outcome: &mut Outcome) {
+        for group in &self.groups {
+            let axes: Vec<&Axis> = group.iter().map(|&axis| &self.axes[axis]).collect();
+            // A longer list is refused as a whole.
+            let rows = axes[0].values.listed().len().min(MAX_POINTS);
+            let row = |at: usize| {
+                axes.iter()
+                    .map(move |axis| found(&axis.values.listed()[at]))
+            };
+            let mut seen = BTreeSet::new();
+            let mut rows = (0..rows).map(|at| row(at).collect::<Vec<String>>());
+            let Some(values) = rows.find(|row| !seen.insert(row.clone())) else {
+                continue;
+            };
+            let message = match group.len() {
+                1 => format!("the value {} appears twice", values[0]),
+                _ => format!("the values {} appear twice together", values.join(", ")),
+            };
+            outcome.fault(
+                &axes[0].location,
+                &format!("sweep.{}", axes[0].key),
+                &message,
+            );
         }
     }
 
@@ -212,12 +242,6 @@ pub(super) fn read_values(key: &str, value: &Value) -> Result<Values, String> {
     };
     if values.is_empty() {
         return Err("an empty list makes no runs; write at least one value".into());
-    }
-    // A longer list is refused as a whole.
-    let compared = &values[..values.len().min(MAX_POINTS)];
-    let mut numbered = compared.iter().enumerate();
-    if let Some((_, value)) = numbered.find(|(at, value)| compared[..*at].contains(value)) {
-        return Err(format!("the value {} appears twice", found(value)));
     }
     Ok(Values::Listed(values))
 }

@@ -143,6 +143,10 @@ fn sweeps_are_refused_in_words() {
             "a.toml:13: sweep.zip: pairs lists of one length, and \"seed\" has 2 values, \"train.epochs\" 1",
         ),
         (
+            "seed = [1, 1]\n\"train.epochs\" = [2, 2]\nzip = [[\"seed\", \"train.epochs\"]]",
+            "a.toml:11: sweep.seed: the values 1, 2 appear twice together",
+        ),
+        (
             "seed = [1]\nexclude = [{ seed = 2 }]",
             "a.toml:12: sweep.exclude: \"seed\" never is 2",
         ),

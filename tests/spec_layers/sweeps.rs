@@ -196,3 +196,20 @@ fn a_longer_sample_begins_with_the_shorter_one() {
         assert_ne!(short, sampled(5, 1));
     }
 }
+
+/// A recipe is several keys together, of which one may well be the same in two recipes.
+#[test]
+fn a_value_may_come_twice_in_lists_that_advance_together() {
+    let sweep = "[sweep]\noptimizer.lr = [0.1, 0.1, 0.2]\ntrain.epochs = [3, 4, 3]\nzip = [[\"optimizer.lr\", \"train.epochs\"]]\n";
+    let folder = Folder::new(&[("a.toml", &format!("{BASE}{sweep}"))]);
+    let plan = folder.plan("a.toml", &[], &[]);
+    let expected = [
+        "0.1,train.epochs=3",
+        "0.1,train.epochs=4",
+        "0.2,train.epochs=3",
+    ];
+    assert_eq!(
+        labels(&plan),
+        expected.map(|end| format!("optimizer.lr={end}"))
+    );
+}

@@ -1,11 +1,15 @@
-//! The validation set that chooses the best epoch of an adversarial training.
+//! Overfitting of adversarial training: the guard that watches robust accuracy, and the validation set that chooses the best
+//! epoch.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use candle_core::Tensor;
+use runner::weights::load_tensors;
+
 const SPEC: &str = r#"
-name = "held-back"
+name = "watched"
 task = "adversarial-train"
 seed = 1
 [data]
@@ -24,10 +28,13 @@ momentum = 0.9
 epochs = 12
 [attack]
 kind = "fgsm"
-epsilon = 0.1
+epsilon = 0.03
 [evaluate]
 attacks = ["none", "fgsm"]
 "#;
+
+/// Of robust accuracy, from one epoch to the next: less than a collapse, so that a short training has one for sure.
+const FALL: f64 = 0.002;
 
 fn run(folder: &Path, overrides: &[&str]) -> (Output, PathBuf) {
     fs::write(folder.join("spec.toml"), SPEC).unwrap();
@@ -37,7 +44,7 @@ fn run(folder: &Path, overrides: &[&str]) -> (Output, PathBuf) {
         .args(overrides)
         .output()
         .unwrap();
-    let named = fs::read_dir(folder.join("results/held-back")).unwrap();
+    let named = fs::read_dir(folder.join("results/watched")).unwrap();
     let mut runs = named.map(|entry| entry.unwrap().path());
     let run = runs.find(|path| path.join("run.json").exists()).unwrap();
     (output, run)
@@ -51,6 +58,13 @@ fn accuracies(run: &Path, split: &str, attack: &str) -> Vec<f64> {
     of.map(|row| row[6].parse().unwrap()).collect()
 }
 
+fn final_weights(run: &Path) -> Vec<(String, Vec<f32>)> {
+    let tensors = load_tensors(&run.join("checkpoints/final.safetensors")).unwrap();
+    let numbers = |t: Tensor| t.flatten_all().unwrap().to_vec1().unwrap();
+    let named = tensors.into_iter();
+    named.map(|(name, t)| (name, numbers(t))).collect()
+}
+
 fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
@@ -58,11 +72,7 @@ fn said(output: &Output) -> String {
 #[test]
 fn held_back_images_choose_the_best_epoch() {
     let folder = tempfile::tempdir().unwrap();
-    let overrides = [
-        "data.validation=300",
-        "train.epochs=4",
-        "attack.epsilon=0.1",
-    ];
+    let overrides = ["data.validation=300", "train.epochs=4"];
     let (output, run) = run(folder.path(), &overrides);
     assert!(output.status.success(), "{}", said(&output));
     let text = fs::read_to_string(run.join("metrics.csv")).unwrap();
@@ -89,4 +99,46 @@ fn held_back_images_choose_the_best_epoch() {
     assert_eq!(metrics["best_epoch"], best as f64);
     assert_eq!(metrics["test_fgsm_accuracy_of_best"], test[best - 1]);
     assert_eq!(metrics["test_fgsm_accuracy_gap"], test[best - 1] - test[3]);
+}
+
+#[test]
+fn a_collapse_is_caught_and_undone() {
+    let folder = tempfile::tempdir().unwrap();
+    let guard = format!("train.guard={{ on_collapse = \"restore\", drop = {FALL} }}");
+    let (output, guarded) = run(folder.path(), &[&guard]);
+    assert!(output.status.success(), "{}", said(&output));
+    let seen = accuracies(&guarded, "guard", "pgd");
+    let epochs = seen.len();
+    assert!((2..12).contains(&epochs), "{seen:?}");
+    let (before, after) = (seen[epochs - 2], seen[epochs - 1]);
+    assert!(before - after > FALL, "{seen:?}");
+    let falls = seen.windows(2).filter(|pair| pair[0] - pair[1] > FALL);
+    assert_eq!(falls.count(), 1, "{seen:?}");
+    let warning = format!("catastrophic overfitting in epoch {epochs}");
+    let restored = format!("the training ends with the weights of epoch {}", epochs - 1);
+    let words = said(&output);
+    assert!(
+        words.contains(&warning) && words.contains(&restored),
+        "{words}"
+    );
+    // What was put back is what a training that ends before the collapse ends with.
+    let shorter = tempfile::tempdir().unwrap();
+    let (output, whole) = run(shorter.path(), &[&format!("train.epochs={}", epochs - 1)]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(final_weights(&guarded) == final_weights(&whole));
+    let clean = |run: &Path| *accuracies(run, "test", "none").last().unwrap();
+    assert_eq!(clean(&guarded), clean(&whole));
+}
+
+#[test]
+fn a_collapse_stops_the_run_where_that_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let guard = format!("train.guard={{ on_collapse = \"stop\", drop = {FALL} }}");
+    let (output, _) = run(folder.path(), &[&guard]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        said(&output).contains("catastrophic overfitting in epoch"),
+        "{}",
+        said(&output)
+    );
 }
