@@ -10,6 +10,9 @@ use crate::Result;
 /// Whole numbers are shapes, axes and the like, of which there are few.
 pub const MOST_INTS: usize = 4096;
 
+/// More channels than norms have.
+const MOST_UNIFORM: usize = 1 << 16;
+
 /// A value of the graph that does not depend on the images.
 #[derive(Clone, Debug)]
 pub enum Constant {
@@ -107,6 +110,16 @@ impl Floats {
     pub fn numbers(&self) -> Result<Vec<f64>> {
         let flat = self.tensor()?.flatten_all()?.to_dtype(DType::F64)?;
         Ok(flat.to_vec1()?)
+    }
+
+    /// Whether they are few, as those of norms are, and all the same number.
+    pub fn uniform(&self) -> bool {
+        if !(1..=MOST_UNIFORM).contains(&self.count()) {
+            return false;
+        }
+        let size = self.dtype.size_in_bytes();
+        let first = self.data.get(..size);
+        self.data.chunks(size).all(|number| Some(number) == first)
     }
 
     /// The only number, where there is one.

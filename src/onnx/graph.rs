@@ -12,6 +12,7 @@ use super::constant::{Constant, Source};
 use super::external::Folder;
 use super::patterns::recognise;
 use super::proto;
+use super::shared::take_apart;
 use crate::{Error, Result};
 
 /// The oldest version of the standard operators that is read.
@@ -161,6 +162,7 @@ impl Graph {
         }
         this.nodes.retain(|node| node.op_type != "Constant");
         recognise(&mut this.nodes, &this.initializers);
+        take_apart(&mut this.nodes, &mut this.initializers, &this.output);
         this.drop_unused();
         Ok(this)
     }

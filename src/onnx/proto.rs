@@ -60,6 +60,9 @@ pub struct Node {
     pub attribute: Vec<Attribute>,
     #[prost(string, tag = "7")]
     pub domain: String,
+    /// What an exporter tells besides.
+    #[prost(message, repeated, tag = "9")]
+    pub metadata: Vec<Entry>,
 }
 
 /// A setting of a node; which field counts follows from its name.

@@ -69,7 +69,13 @@ fn damaged_files_are_read_or_refused() {
     let file = folder.path().join("net.onnx");
     let images = Tensor::zeros((2, 3, 16, 16), DType::F32, &Device::Cpu).unwrap();
     let mut refused = BTreeMap::new();
-    for name in ["apart.onnx", "dynamo.onnx", "refused.onnx", "general.onnx"] {
+    for name in [
+        "apart.onnx",
+        "dynamo.onnx",
+        "refused.onnx",
+        "general.onnx",
+        "untrained_dynamo.onnx",
+    ] {
         let original = std::fs::read(fixture(name)).unwrap();
         let mut rng = ChaCha8Rng::seed_from_u64(original.len() as u64);
         for _ in 0..rounds {

@@ -2,6 +2,7 @@
 
 mod hostile;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -241,6 +242,47 @@ fn training_moves_every_parameter() {
                 .unwrap()
                 > 0.0
         );
+    }
+}
+
+/// Exporters store equal tensors once: the norms of a network that nobody trained.
+#[test]
+fn each_norm_of_an_untrained_network_has_its_own_tensors() {
+    let expected = load_tensors(&fixture("untrained.safetensors")).unwrap();
+    let images = &expected["images"];
+    for name in ["untrained.onnx", "untrained_dynamo.onnx"] {
+        let network = network(name);
+        let error = furthest(&network.logits(images).unwrap(), &expected["logits"]);
+        assert!(error < 1e-5, "{name}: logits off by {error}");
+        let tape = Tape::new(Pass::training(LinearPlan::none(), Coordinates::default()));
+        let logits = network.forward(&tape, &tape.input(images)).unwrap();
+        let loss = cross_entropy(logits.tensor(), &[0, 1, 2, 3], Reduction::Mean).unwrap();
+        let gradients = tape.backward(&logits, loss.gradient).unwrap();
+        let names = |prefix| {
+            let keys = expected
+                .keys()
+                .filter_map(move |key| key.strip_prefix(prefix));
+            keys.map(str::to_owned).collect::<BTreeSet<String>>()
+        };
+        let own = network.parameters().iter().map(|p| p.name().to_owned());
+        assert_eq!(own.collect::<BTreeSet<_>>(), names("gradient."), "{name}");
+        for parameter in network.parameters() {
+            let gradient = gradients.parameter(parameter).unwrap();
+            let error = furthest(
+                &gradient,
+                &expected[&format!("gradient.{}", parameter.name())],
+            );
+            assert!(error < 1e-4, "{name}: {} off by {error}", parameter.name());
+        }
+        let own = network.buffers().iter().map(|p| p.name().to_owned());
+        assert_eq!(own.collect::<BTreeSet<_>>(), names("after."), "{name}");
+        for buffer in network.buffers() {
+            let error = furthest(
+                &buffer.tensor(),
+                &expected[&format!("after.{}", buffer.name())],
+            );
+            assert!(error < 1e-5, "{name}: {} off by {error}", buffer.name());
+        }
     }
 }
 

@@ -110,14 +110,56 @@ class Digits(nn.Module):
         return self.fc(F.relu(self.conv((x - 0.13) / 0.31)).flatten(1))
 
 
+class Untrained(nn.Module):
+    """Norms as they are made: exporters store one tensor of ones and one of zeros for all of them. One norm is used twice."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 8, 3, stride=2)
+        self.bn1 = nn.BatchNorm2d(8)
+        self.block = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1, bias=False), nn.ReLU(), nn.BatchNorm2d(8))
+        self.norm = nn.LayerNorm(8)
+        self.fc = nn.Linear(8, 10)
+
+    def forward(self, x):
+        x = self.bn1(F.relu(self.conv1(x)))
+        x = self.bn1(F.relu(self.block(x) + x))
+        return self.fc(self.norm(x.mean((2, 3))))
+
+
+SCOPES = "pkg.torch.onnx.name_scopes"
+
+
 def strip(path):
     """Takes out what an exporter tells about the program that called it."""
     model = onnx.load(path, load_external_data=False)
     del model.metadata_props[:], model.graph.metadata_props[:]
     for part in (*model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output):
+        scopes = [entry.value for entry in part.metadata_props if entry.key == SCOPES and path.stem == "untrained_dynamo"]
         del part.metadata_props[:]
+        for value in scopes:
+            part.metadata_props.add(key=SCOPES, value=value)
         part.doc_string = ""
     onnx.save(model, path)
+
+
+def untrained():
+    torch.manual_seed(2)
+    network = Untrained().eval()
+    images = torch.rand(4, 3, 16, 16)
+    names = {"input_names": ["images"], "output_names": ["logits"]}
+    torch.onnx.export(network, (images[:1],), FOLDER / "untrained.onnx", dynamo=False, opset_version=17,
+                      training=torch.onnx.TrainingMode.PRESERVE, **names)
+    torch.onnx.export(network, (images[:1],), FOLDER / "untrained_dynamo.onnx", dynamo=True, external_data=False, **names)
+    for path in FOLDER.glob("untrained*.onnx"):
+        strip(path)
+    found = {"images": images, "logits": network(images).detach()}
+    # A step of SGD moves each copy by itself.
+    network.train()
+    F.cross_entropy(network(images), torch.arange(4)).backward()
+    found |= {f"gradient.{name}": parameter.grad for name, parameter in network.named_parameters()}
+    found |= {f"after.{name}": buffer for name, buffer in network.named_buffers() if buffer.dim() > 0}
+    save_file(found, FOLDER / "untrained.safetensors")
 
 
 def main():
@@ -134,6 +176,7 @@ def main():
     network.eval()
     images = torch.rand(4, 3, 16, 16)
     FOLDER.mkdir(exist_ok=True)
+    untrained()
     example, apart = (images[:1],), torch.onnx.TrainingMode.PRESERVE
     names = {"input_names": ["images"], "output_names": ["logits"]}
     traced = {"dynamo": False, **names}

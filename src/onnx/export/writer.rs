@@ -125,7 +125,7 @@ impl<'a> Writer<'a> {
             name: name.to_owned(),
             op_type: operator.to_owned(),
             attribute: settings.into_iter().map(attribute).collect(),
-            domain: String::new(),
+            ..proto::Node::default()
         });
     }
 }
