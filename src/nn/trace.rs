@@ -1,6 +1,6 @@
 //! What a forward pass computed, layer by layer, so that a network can be written down for another program.
 //!
-//! Layers say it on a tape that asks ([`Tape::traced`]), beside what they record for the way back: what is written down is
+//! Layers say it on a tape that asks (`Tape::traced`), beside what they record for the way back: what is written down is
 //! what was computed. Values are numbered as on the tape; all that depend on the images have a number.
 
 use candle_core::{DType, Tensor};

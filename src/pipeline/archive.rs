@@ -39,7 +39,7 @@ pub(super) fn archive(
 /// Moves the folders of runs to `earlier/`; the stages that they share stay.
 ///
 /// # Errors
-/// As [`archive`].
+/// A folder that another process works on, or that cannot be moved.
 pub fn archive_runs(named: &Path, runs: &[String]) -> Result<Vec<PathBuf>> {
     archive(named, runs, &BTreeSet::new())
 }

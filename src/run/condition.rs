@@ -7,8 +7,11 @@ use toml::Value;
 use super::list::ListedRun;
 use crate::{Error, Result};
 
+/// Whether an order of two values is the one that is asked for.
+type Holds = fn(Ordering) -> bool;
+
 /// What comes between a key and a value; the longer ones first, which begin with the others.
-const OPERATORS: [(&str, fn(Ordering) -> bool); 7] = [
+const OPERATORS: [(&str, Holds); 7] = [
     (">=", Ordering::is_ge),
     ("<=", Ordering::is_le),
     ("!=", Ordering::is_ne),
@@ -22,7 +25,7 @@ const OPERATORS: [(&str, fn(Ordering) -> bool); 7] = [
 #[derive(Clone, Debug)]
 pub struct Condition {
     pub key: String,
-    holds: fn(Ordering) -> bool,
+    holds: Holds,
     value: Value,
 }
 

@@ -88,7 +88,7 @@ impl Drawn {
 /// The zeros around an image that a list leaves room for.
 ///
 /// # Errors
-/// What [`check`] says.
+/// A list that is not in order.
 pub fn padding(list: &[Augmentation]) -> Result<usize> {
     check(list).map_err(|why| Error::spec(format!("data.augment: {why}")))?;
     Ok(list.iter().map(|one| one.padding()).max().unwrap_or(0))

@@ -178,7 +178,7 @@ fn rectangles_have_the_share_that_the_beta_distribution_gives_the_other_image() 
     let shares = mixed.iter().map(|(area, own)| {
         assert_eq!(*own, 0.0);
         assert!(area.bottom <= 32 && area.right <= 32);
-        1.0 - area.share(image) as f64
+        1.0 - area.share(image)
     });
     let mean = shares.sum::<f64>() / mixed.len() as f64;
     assert!((0.55..0.75).contains(&mean), "{mean}");

@@ -7,12 +7,12 @@ use crate::nn::Coordinates;
 use crate::run::{files, interrupt};
 use crate::stage::evaluation::{Event, Measured, Tally};
 
+/// The name of averaged weights, and what was counted under each attack.
+pub(super) type Answers = (&'static str, Vec<(String, Tally)>);
+
 impl Training<'_> {
-    /// What the averaged weights answer after the epoch under way, where there are any: their name, and what was counted
-    /// under each attack.
-    pub(super) fn evaluate_average(
-        &mut self,
-    ) -> Result<Option<(&'static str, Vec<(String, Tally)>)>> {
+    /// What the averaged weights answer after the epoch under way, where there are any.
+    pub(super) fn evaluate_average(&mut self) -> Result<Option<Answers>> {
         let Some(average) = self.average.as_mut().filter(|average| average.has_begun()) else {
             return Ok(None);
         };
