@@ -8,6 +8,8 @@ use prost::bytes::{BufMut, Bytes};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use runner::models::{Arch, ModelConfig, build};
+use runner::nn::rearrange::{Part, part};
+use runner::nn::{Coordinates, LinearPlan, Mode, Pass, Tape};
 
 use crate::{IMAGE, arch, fault, fixture};
 
@@ -119,6 +121,25 @@ fn damaged_files_are_read_or_refused() {
             "{name}: only {count} of {rounds} refused"
         );
     }
+}
+
+/// A slice of one position may name any step.
+#[test]
+fn a_step_beyond_the_value_takes_its_first_position() {
+    let tape = Tape::new(Pass::attack(
+        LinearPlan::none(),
+        Mode::Eval,
+        Coordinates::default(),
+    ));
+    let numbers = Tensor::new(&[[1f32, 2.0, 3.0]], &Device::Cpu).unwrap();
+    let which = Part {
+        axis: 1,
+        start: 1,
+        step: 1 << 54,
+        count: 1,
+    };
+    let taken = part(&tape, &tape.input(&numbers), which).unwrap();
+    assert_eq!(taken.tensor().to_vec2::<f32>().unwrap(), [[2.0]]);
 }
 
 /// Claims that no file can keep.
