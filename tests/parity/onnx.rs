@@ -39,6 +39,7 @@ fn answers(network: &Network, images: &Tensor, linear: bool) -> (Tensor, Tensor)
 
 fn built_in(name: &str, config: &ModelConfig, weights: &BTreeMap<String, Tensor>) -> Network {
     let (arch, stem) = match name.split_once(':') {
+        Some((arch, "7x7")) => (arch, Some(Stem::ImageNet)),
         Some((arch, _)) => (arch, Some(Stem::Plain)),
         None => (name, None),
     };
