@@ -165,14 +165,24 @@ fn row(run: &ListedRun, listing: &Listing) -> [String; 7] {
 }
 
 /// The metrics that tell runs apart: what a list is ordered by, then accuracies on images that were not trained on, robust ones
-/// before clean ones; losses where there is nothing else.
+/// before clean ones and those of 8-bit images last; losses where there is nothing else.
 fn metrics(run: &ListedRun, listing: &Listing) -> String {
     let all = run.metrics();
     let order = listing.order.as_ref().map(Order::key);
     let rank = |name: &str| {
         let training = name.contains("train_");
         let clean = name.ends_with("test_accuracy");
-        (order != Some(name), name.ends_with("loss"), training, clean)
+        // One metric of all stages before the next: a line may be cut.
+        let own = name.rsplit('.').next().unwrap_or(name).to_owned();
+        let twin = name.contains("_8bit");
+        (
+            order != Some(name),
+            name.ends_with("loss"),
+            training,
+            twin,
+            clean,
+            own,
+        )
     };
     let mut names: Vec<&String> = all.keys().collect();
     names.sort_by_key(|name| rank(name));
