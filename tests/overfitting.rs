@@ -2,6 +2,7 @@
 //! epoch.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -141,4 +142,50 @@ fn a_collapse_stops_the_run_where_that_is_asked_for() {
         "{}",
         said(&output)
     );
+}
+
+#[test]
+fn the_guard_catches_a_collapse_on_mnist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let data = root.join("../shared/data/mnist");
+    if !data.exists() {
+        // Past the test harness, which swallows what `eprintln` writes.
+        let _ = writeln!(
+            std::io::stderr(),
+            "skipped: no real MNIST in ../shared/data"
+        );
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let run = |overrides: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_runner"))
+            .current_dir(folder.path())
+            .arg(root.join("experiments/collapse_mnist.toml"))
+            .args(overrides)
+            .arg(format!("data.dir={}", data.display()))
+            .output()
+            .unwrap();
+        let named = fs::read_dir(folder.path().join("results/collapse_mnist")).unwrap();
+        let mut runs = named.map(|entry| entry.unwrap().path());
+        let run = runs.find(|path| path.join("run.json").exists()).unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+        let found = ["none", "pgd-20"].map(|attack| accuracies(&run, "test", attack));
+        let training = accuracies(&run, "train", "fgsm");
+        fs::remove_dir_all(folder.path().join("results")).unwrap();
+        (found, training, said(&output))
+    };
+    let ([clean, robust], training, _) = run(&["train.guard.on_collapse=warn", "train.epochs=5"]);
+    let (first, last) = (robust[..2].iter().fold(0f64, |a, &b| a.max(b)), robust[4]);
+    assert!(first > 0.2 && last < 0.05, "{robust:?}");
+    assert!(
+        training[4] > 0.75 && clean[4] > 0.75,
+        "{training:?} {clean:?}"
+    );
+    let ([_, guarded], _, words) = run(&[]);
+    assert!(
+        words.contains("catastrophic overfitting in epoch"),
+        "{words}"
+    );
+    let kept = guarded[guarded.len() - 1];
+    assert!(guarded.len() < 10 && kept > 0.2, "{guarded:?}");
 }

@@ -34,6 +34,7 @@ settings::attacks! {
     pgd: Pgd(PgdSettings);
     apgd: Apgd(ApgdSettings), ApgdT(ApgdTSettings);
     fab: Fab(FabSettings), FabT(FabTSettings);
+    fmn: Fmn(FmnSettings);
     square: Square(SquareSettings);
     auto_attack: AutoAttack(AutoAttackSettings);
 }
@@ -45,6 +46,7 @@ pub use entry::Entry;
 pub(crate) use entry::{Shared, read_item};
 pub use evaluation::{AttackEvaluation, Batch, Fate, Kept, KeptState};
 pub use fab::Fab;
+pub use fmn::Fmn;
 pub use goal::Goal;
 pub use objective::Objective;
 pub use section::{AttackHead, AttackSpec, ModelMode};

@@ -210,5 +210,18 @@ fn report(
     ));
     metrics.insert("success_rate".to_string(), rate(succeeded));
     metrics.insert("success_rate_8bit".to_string(), rate(rounded_succeeded));
+    // What an attack of minimal norm is judged by.
+    let broken: Vec<_> = rows
+        .iter()
+        .filter(|row| row.outcome == ExampleOutcome::Broken)
+        .collect();
+    let mut mean = |name: &str, of: fn(&ExampleRow) -> Option<f64>| {
+        let sum: f64 = broken.iter().filter_map(|row| of(row)).sum();
+        if !broken.is_empty() {
+            metrics.insert(name.to_owned(), sum / broken.len() as f64);
+        }
+    };
+    mean("mean_broken_linf", |row| row.linf);
+    mean("mean_broken_l2", |row| row.l2);
     Ok(metrics)
 }

@@ -6,6 +6,7 @@ writes for each architecture `FOLDER/ARCH.pt`, a state dict, and `FOLDER/ARCH.sa
 
 - `images` in [0, 1], `labels`: the network's own answers, so that every example stands at first;
 - `pgd`, `pgd.f32`: five PGD steps of 2/255 in an 8/255 ball without random start, written out in PyTorch, in f64 and f32;
+- `fmn`, `fmn-l2`, for small networks: the distances of the nearest misclassified points that FMN finds, in f64;
 - `dlr`, `dlr.gradient`, `dlr_t`, `dlr_t.gradient`, `targets`: the DLR losses and their gradients with respect to the images;
 - `torchattacks.NAME`, for small networks: the images of its attacks of that name: fgsm, i-fgsm, mi-fgsm, ni-fgsm, pgd, pgd-l2, fab, fab-l2 (all without
   random numbers; the steps of fixed size are computed in f64);
@@ -50,6 +51,42 @@ def dlr_t(z, y, t):
     top = z.sort(dim=1, descending=True)[0]
     own, aim = z.gather(1, y[:, None])[:, 0], z.gather(1, t[:, None])[:, 0]
     return -(own - aim) / (top[:, 0] - 0.5 * (top[:, 2] + top[:, 3]))
+
+
+def fmn(network, images, labels, norm, steps=100, alpha=1.0, gamma=0.05):
+    """The distances of the nearest misclassified points that algorithm 1 of arXiv 2102.12827 finds, images in f64."""
+    def length(x, p):
+        return x.flatten(1).norm(p=p, dim=1)
+
+    def wide(values):
+        return values[:, None, None, None]
+
+    dual = {2: 2, float("inf"): 1}[norm]
+    delta = torch.zeros_like(images)
+    radius = torch.full((len(images),), float("inf"), dtype=images.dtype)
+    nearest = radius.clone()
+    for step in range(steps):
+        cosine = (1 + torch.cos(torch.tensor(torch.pi * step / steps)).item()) / 2
+        x = (images + delta).requires_grad_()
+        logits = network(x)
+        own = logits.gather(1, labels[:, None])[:, 0]
+        others = logits.scatter(1, labels[:, None], float("-inf")).max(1)[0]
+        margin = others - own
+        (gradient,) = torch.autograd.grad(margin.sum(), x)
+        far = length(delta, norm)
+        wrong = logits.argmax(1) != labels
+        nearest = torch.where(wrong, torch.minimum(nearest, far), nearest)
+        change = gamma * (0.02 + 0.98 * cosine)
+        estimate = far + margin.detach().abs() / length(gradient, dual)
+        grown = torch.where(nearest.isfinite(), radius * (1 + change), estimate)
+        radius = torch.where(wrong, torch.minimum(radius * (1 - change), nearest), grown)
+        delta = delta + alpha * (0.01 + 0.99 * cosine) * gradient / wide(length(gradient, 2))
+        if norm == 2:
+            delta = delta * wide((radius / length(delta, 2)).clamp(max=1))
+        else:
+            delta = torch.minimum(torch.maximum(delta, -wide(radius)), wide(radius))
+        delta = (images + delta).clamp(0, 1) - images
+    return nearest
 
 
 def of_torchattacks(network, images, labels, many, many_labels):
@@ -106,6 +143,9 @@ def main():
         out = {"images": images, "labels": labels.to(torch.uint8), "pgd.f32": pgd(network, images, labels)}
         network.double()
         out["pgd"] = pgd(network, images.double(), labels)
+        if name in SMALL:
+            out["fmn"] = fmn(network, images.double(), labels, float("inf"))
+            out["fmn-l2"] = fmn(network, images.double(), labels, 2)
         with torch.no_grad():
             targets = network(images.double()).topk(3, dim=1)[1][:, 2]
         out["targets"] = targets.to(torch.uint8)

@@ -14,4 +14,5 @@ mod published;
 mod pytorch;
 mod robustbench;
 mod single_step;
+mod walk_through;
 mod zoo;

@@ -29,7 +29,8 @@ from architectures import Block, linear, make, published, set_linear, set_rescal
 BATCH = 3
 
 
-DEVICE = torch.device(sys.argv[2] if len(sys.argv) > 2 else "cpu")
+# attacks.py takes the networks from here, and has other arguments.
+DEVICE = torch.device(sys.argv[2] if __name__ == "__main__" and len(sys.argv) > 2 else "cpu")
 # What is called f32 here is that, on a card too.
 torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
 

@@ -137,6 +137,7 @@ fn all(threat: Threat) -> Vec<Box<dyn Attack>> {
         ("step_size", (threat.epsilon / 3.0).max(1e-6)),
         ("n_target_classes", 3.0),
         ("n_queries", 40.0),
+        ("first_step_size", 3.0),
         ("restarts", 2.0),
     ];
     let judging = AttackKind::ALL.iter();
