@@ -145,7 +145,7 @@ fn all(threat: Threat) -> Vec<Box<dyn Attack>> {
     let attacks = judging.flat_map(|kind| {
         let mut lines = format!("kind = \"{kind}\"\n");
         let has = |key: &str| match kind.description().members {
-            Some(_) => key != "step_size" && key != "restarts",
+            Some(_) => ["k", "n_target_classes", "n_queries"].contains(&key),
             // Restarts of most attacks only repeat what one try shows.
             None => kind.description().has(key) && (key != "restarts" || *kind == AttackKind::Pgd),
         };
