@@ -19,6 +19,9 @@ pub struct CheckArgs {
     /// Check every combination of these values too (repeatable)
     #[arg(long, value_name = "KEY=V1,V2")]
     sweep: Vec<String>,
+    /// Check the points of a CSV file whose columns are keys of the spec
+    #[arg(long, value_name = "POINTS.csv")]
+    sweep_from: Option<PathBuf>,
 }
 
 /// Checks specs, and that what they read is there and fits, and says what is wrong with each.
@@ -35,6 +38,7 @@ pub fn check(args: CheckArgs) -> Result<()> {
     let overrides = Overrides {
         assignments,
         sweep: args.sweep,
+        sweep_from: args.sweep_from,
         smoke: false,
     };
     let (mut faults, mut unsound) = (Vec::new(), false);

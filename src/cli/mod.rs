@@ -19,6 +19,8 @@ mod stop;
 mod verify;
 mod weights;
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand};
 
 use crate::{Error, Result};
@@ -124,6 +126,9 @@ pub struct Overrides {
     /// Run once for every value of a key (repeatable: every combination)
     #[arg(long, value_name = "KEY=V1,V2")]
     sweep: Vec<String>,
+    /// Run once for every row of a CSV file whose columns are keys of the spec
+    #[arg(long, value_name = "POINTS.csv")]
+    sweep_from: Option<PathBuf>,
     /// Shrink the experiment to seconds: little data, one epoch; results go to NAME-smoke
     #[arg(long)]
     smoke: bool,

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::Args;
+use rayon::prelude::*;
 
 use super::output::out;
 use crate::run::ListedRun;
@@ -35,11 +36,12 @@ pub fn report(args: ReportArgs) -> Result<()> {
     }
     let names: BTreeSet<String> = runs.iter().map(|run| run.name.clone()).collect();
     let mut faults = Vec::new();
-    let figures = runs.iter().map(|run| report::figures(&run.folder));
+    let figures = runs.par_iter().map(|run| report::figures(&run.folder));
+    let figures: Vec<_> = figures.collect();
     let summaries = names
         .iter()
         .map(|name| report::summary(&args.results.join(name)));
-    for written in figures.chain(summaries) {
+    for written in figures.into_iter().chain(summaries) {
         match written {
             Ok(paths) => {
                 for path in paths {

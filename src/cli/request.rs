@@ -11,6 +11,7 @@ pub fn request(spec: &Path, overrides: &Overrides) -> Request {
         spec: spec.to_path_buf(),
         overrides: overrides.assignments.clone(),
         sweeps: overrides.sweep.clone(),
+        points: overrides.sweep_from.clone(),
         environment: std::env::vars_os().collect(),
         smoke: overrides.smoke,
     }

@@ -1,8 +1,11 @@
 //! `runner SPEC [KEY=VALUE]...`
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
+
+use serde_json::json;
 
 use super::Overrides;
 use super::output::{out, remark};
@@ -14,7 +17,7 @@ use crate::pipeline::{
     of_stages, run_folder, submit,
 };
 use crate::run::log::{self, Verbosity};
-use crate::run::{Metrics, Progress, RunRecord, file_size, interrupt};
+use crate::run::{Metrics, Progress, RunRecord, RunState, file_size, interrupt};
 use crate::{Error, Result, report};
 
 #[derive(Debug, Args)]
@@ -51,6 +54,9 @@ pub struct RunArgs {
     /// Start no further runs of a sweep after one has failed
     #[arg(long)]
     fail_fast: bool,
+    /// At the end, say how the runs ended as one line of JSON, and nothing else on standard output
+    #[arg(long, conflicts_with_all = ["launcher", "dry_run"])]
+    json: bool,
     /// Say more (-vv: everything)
     #[arg(short, long, action = ArgAction::Count)]
     verbose: u8,
@@ -126,7 +132,7 @@ pub fn run(args: RunArgs) -> Result<()> {
         command: command_line(),
     };
     let results = execute_all(&plan, &options, &progress, |_, result| {
-        if let Ok(outcome) = result {
+        if let (Ok(outcome), false) = (result, args.json) {
             // The run stands in its folder whether or not its words arrive.
             let _ = progress.apart(|| out(&words(outcome)));
         }
@@ -134,6 +140,7 @@ pub fn run(args: RunArgs) -> Result<()> {
     if !plan.swept.is_empty() {
         // A summary that cannot be written leaves the runs as they are.
         match report::summary(&args.results.join(&plan.name)) {
+            Ok(_) if args.json => {}
             Ok(paths) => {
                 let lines = paths.iter().map(|path| format!("{}\n", path.display()));
                 out(&lines.collect::<String>())?;
@@ -141,7 +148,31 @@ pub fn run(args: RunArgs) -> Result<()> {
             Err(error) => remark("warning", &format!("no summary: {error}")),
         }
     }
+    if args.json {
+        out(&format!("{}\n", in_json(&plan, &results)))?;
+    }
     conclude(&plan, results)
+}
+
+/// How the runs ended, in the order of the plan: for programs that choose what to run next.
+fn in_json(plan: &Plan, results: &[RunResult]) -> serde_json::Value {
+    let mut runs = Vec::new();
+    for (position, result) in results {
+        let run = &plan.runs[*position];
+        let settings: BTreeMap<_, _> = run.values.iter().cloned().collect();
+        let mut said = json!({ "settings": settings, "state": RunState::after(result) });
+        match result {
+            Ok(outcome) => {
+                said["folder"] = json!(outcome.folder);
+                said["metrics"] = json!(outcome.last_metrics());
+            }
+            Err(error) => said["error"] = json!(error.to_string()),
+        }
+        runs.push((*position, said));
+    }
+    runs.sort_by_key(|(position, _)| *position);
+    let runs: Vec<_> = runs.into_iter().map(|(_, run)| run).collect();
+    json!({ "name": plan.name, "runs": runs })
 }
 
 fn command_line() -> Vec<String> {

@@ -19,7 +19,7 @@ use crate::ops::precision::with as with_precision;
 use crate::run::log::shown;
 use crate::run::{
     Code, FinishedStage, Input, Metrics, OWN_FOLDER, Progress, RunFolder, RunStart, RunState,
-    StageFolder, StageRecord, interrupt,
+    StageFolder, StageRecord, interrupt, of_stages,
 };
 use crate::stage::{self, StageContext};
 use crate::{Error, Result, report};
@@ -56,6 +56,16 @@ pub struct Outcome {
     pub made_by: Option<String>,
     /// Last metrics of each stage, by id, in the order of the spec.
     pub metrics: Vec<(String, Metrics)>,
+}
+
+impl Outcome {
+    /// The last metrics by name, as [`RunRecord::last_metrics`] has them.
+    ///
+    /// [`RunRecord::last_metrics`]: crate::run::RunRecord::last_metrics
+    pub fn last_metrics(&self) -> Metrics {
+        let stages = self.metrics.iter();
+        of_stages(stages.map(|(id, metrics)| (id.as_str(), metrics)))
+    }
 }
 
 /// A run in progress: what its stages share.

@@ -39,10 +39,7 @@ pub fn network_of(path: &Path, stage: Option<&str>, moment: Moment) -> Result<Fo
     };
     let request = Request {
         spec,
-        overrides: Vec::new(),
-        sweeps: Vec::new(),
-        environment: Vec::new(),
-        smoke: false,
+        ..Request::default()
     };
     let mut runs = plan(&request)?.runs;
     let (Some(run), true) = (runs.pop(), runs.is_empty()) else {

@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use rayon::prelude::*;
+
 use super::settings::{self, Settings, distinguishing};
 use crate::error::Result;
 use crate::run::{
-    ListedRun, Metrics, MetricsRow, RunState, StageRecord, TransferRow, files, table,
+    ListedRun, Metrics, MetricsRow, RunRecord, RunState, StageRecord, TransferRow, files, table,
 };
 use crate::spec::TaskKind;
 
@@ -49,53 +51,15 @@ pub struct ComparedStage {
 impl Comparison {
     /// Reads the files of runs.
     pub fn new(listed: Vec<ListedRun>) -> Self {
-        let mut runs = Vec::new();
-        let mut records = Vec::new();
-        for listed in listed {
-            let state = listed.state();
-            let run = format!("{}/{}", listed.name, listed.run);
-            let read = listed.record.and_then(|record| {
-                let settings = settings::read(&listed.folder)?;
-                let stages = stages(&listed.folder, &record.stages)?;
-                Ok((record, settings, stages))
-            });
-            runs.push(match read {
-                Ok((record, settings, stages)) => {
-                    let error = record.error.as_deref().map(one_line);
-                    let metrics = record.last_metrics();
-                    records.push((record, settings.clone()));
-                    ComparedRun {
-                        run,
-                        state,
-                        error,
-                        settings,
-                        metrics,
-                        stages,
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(
-                        "{error}; the tables say of this run only that it cannot be read"
-                    );
-                    ComparedRun {
-                        run,
-                        state: None,
-                        error: Some(one_line(&error.to_string())),
-                        settings: Settings::new(),
-                        metrics: Metrics::new(),
-                        stages: Vec::new(),
-                    }
-                }
-            });
-        }
-        let pairs: Vec<_> = records
-            .iter()
-            .map(|(record, settings)| (record, settings))
+        // Thousands of small files.
+        let read = listed.into_par_iter().map(ComparedRun::read);
+        let (runs, records): (Vec<_>, Vec<_>) = read.unzip();
+        let pairs = runs.iter().zip(&records);
+        let pairs: Vec<_> = pairs
+            .filter_map(|(run, record)| Some((record.as_ref()?, &run.settings)))
             .collect();
-        Self {
-            keys: distinguishing(&pairs),
-            runs,
-        }
+        let keys = distinguishing(&pairs);
+        Self { keys, runs }
     }
 
     /// The names of the last metrics that at least one run has.
@@ -108,6 +72,42 @@ impl Comparison {
 }
 
 impl ComparedRun {
+    /// Reads the files of a run; with its record, where that can be read.
+    fn read(listed: ListedRun) -> (Self, Option<RunRecord>) {
+        let state = listed.state();
+        let run = format!("{}/{}", listed.name, listed.run);
+        let read = listed.record.and_then(|record| {
+            let settings = settings::read(&listed.folder)?;
+            let stages = stages(&listed.folder, &record.stages)?;
+            Ok((record, settings, stages))
+        });
+        match read {
+            Ok((record, settings, stages)) => {
+                let found = Self {
+                    run,
+                    state,
+                    error: record.error.as_deref().map(one_line),
+                    settings,
+                    metrics: record.last_metrics(),
+                    stages,
+                };
+                (found, Some(record))
+            }
+            Err(error) => {
+                tracing::warn!("{error}; the tables say of this run only that it cannot be read");
+                let found = Self {
+                    run,
+                    state: None,
+                    error: Some(one_line(&error.to_string())),
+                    settings: Settings::new(),
+                    metrics: Metrics::new(),
+                    stages: Vec::new(),
+                };
+                (found, None)
+            }
+        }
+    }
+
     /// The epochs done of the last stage that trains and has begun.
     pub fn epoch(&self) -> Option<u64> {
         let trains = |stage: &&ComparedStage| {

@@ -1,6 +1,8 @@
 //! Metrics over a swept number, epsilon or K for example: one chart a number and metric, one line a combination of
 //! the other swept settings.
 
+use std::collections::HashMap;
+
 use super::cells::setting;
 use super::chart::{Chart, Series, Ticks};
 use super::comparison::{ComparedRun, Comparison};
@@ -11,12 +13,7 @@ use crate::run::{RunState, run_number};
 /// The charts of a name's runs, as (name, SVG). Only finished runs count.
 pub fn charts(title: &str, comparison: &Comparison) -> Result<Vec<(String, String)>> {
     let finished = |run: &&ComparedRun| run.state == Some(RunState::Finished);
-    let runs: Vec<&ComparedRun> = comparison
-        .runs
-        .iter()
-        .filter(finished)
-        .filter(|run| !superseded(run, &comparison.runs))
-        .collect();
+    let runs = latest(comparison.runs.iter().filter(finished).collect());
     let mut charts = Vec::new();
     for key in &comparison.keys {
         let Some(ticks) = ticks(&runs, key) else {
@@ -46,14 +43,19 @@ pub fn charts(title: &str, comparison: &Comparison) -> Result<Vec<(String, Strin
     Ok(charts)
 }
 
-/// Whether a later run of the same settings finished, whose data or weights were others: two points in one place are no curve.
-fn superseded(run: &ComparedRun, runs: &[ComparedRun]) -> bool {
-    let later = |other: &ComparedRun| {
-        other.state == Some(RunState::Finished)
-            && other.settings == run.settings
-            && run_number(&other.run) > run_number(&run.run)
-    };
-    runs.iter().any(later)
+/// Without the runs that a later one of the same settings finished after, whose data or weights were others: two points in one
+/// place are no curve.
+fn latest(runs: Vec<&ComparedRun>) -> Vec<&ComparedRun> {
+    let mut last: HashMap<String, usize> = HashMap::new();
+    let named = runs.iter().map(|run| format!("{:?}", run.settings));
+    let named: Vec<String> = named.collect();
+    for (run, settings) in runs.iter().zip(&named) {
+        let number = last.entry(settings.clone()).or_default();
+        *number = run_number(&run.run).max(*number);
+    }
+    let is_last = |(run, settings): &(&ComparedRun, String)| last[settings] == run_number(&run.run);
+    let kept = runs.into_iter().zip(named).filter(is_last);
+    kept.map(|(run, _)| run).collect()
 }
 
 /// What the numbers of the key are; `None` where it is not a number in some run.
@@ -79,6 +81,7 @@ fn series(
     factor: f64,
 ) -> Vec<Series> {
     let mut found: Vec<Series> = Vec::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
     for run in runs {
         let number = match lookup(&run.settings, x) {
             Some(toml::Value::Integer(number)) => *number as f64,
@@ -97,13 +100,14 @@ fn series(
             false => name.join(", "),
         };
         let point = (number, factor * value);
-        match found.iter_mut().find(|series| series.name == name) {
-            Some(series) => series.points.push(point),
-            None => found.push(Series {
-                name,
-                points: vec![point],
-            }),
-        }
+        let place = *places.entry(name).or_insert_with_key(|name| {
+            found.push(Series {
+                name: name.clone(),
+                points: Vec::new(),
+            });
+            found.len() - 1
+        });
+        found[place].points.push(point);
     }
     for series in &mut found {
         series.points.sort_by(|a, b| a.0.total_cmp(&b.0));

@@ -144,8 +144,11 @@ fn known(key: &str, runs: &[ListedRun]) -> Result<()> {
 
 fn row(run: &ListedRun, listing: &Listing) -> [String; 7] {
     let state = run.state();
-    let spec = run.spec();
-    let progress = run.progress(spec.as_ref());
+    // Of what is finished, the state says how far it is: reading thousands of specs would be felt.
+    let progress = match state {
+        Some(RunState::Finished) | None => None,
+        Some(_) => run.progress(run.spec().as_ref()),
+    };
     let left = match (&progress, state) {
         (Some(progress), Some(RunState::Running)) => run.time_left(progress),
         _ => None,

@@ -47,6 +47,7 @@ pub use lock::{Lock, Owner};
 pub use metrics::{MetricsRow, MetricsWriter};
 pub use progress::Progress;
 pub use provenance::{Code, Host, ProgramStart};
+pub(crate) use record::of_stages;
 pub use record::{FinishedStage, Metrics, RunRecord, RunState, StageRecord};
 pub use retention::{Best, Stamp};
 pub use simulation::{Method, Point, RepeatLines, SimulationRow, SimulationWriter, Trajectories};

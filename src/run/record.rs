@@ -68,6 +68,21 @@ pub fn finite(mut metrics: Metrics) -> Metrics {
     metrics
 }
 
+/// The metrics of a run's stages by name, named after their stage where there are several: `judge.test_accuracy`.
+pub fn of_stages<'a>(stages: impl ExactSizeIterator<Item = (&'a str, &'a Metrics)>) -> Metrics {
+    let several = stages.len() > 1;
+    let all = stages.flat_map(|(id, metrics)| {
+        metrics.iter().map(move |(name, value)| {
+            let name = match several {
+                true => format!("{id}.{name}"),
+                false => name.clone(),
+            };
+            (name, *value)
+        })
+    });
+    all.collect()
+}
+
 /// One stage of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StageRecord {
@@ -157,18 +172,8 @@ impl RunRecord {
 
     /// The last metrics of its stages, named after their stage where there are several: `judge.test_accuracy`.
     pub fn last_metrics(&self) -> Metrics {
-        let several = self.stages.len() > 1;
         let stages = self.stages.iter();
-        let all = stages.flat_map(|stage| {
-            stage.metrics.iter().map(move |(name, value)| {
-                let name = match several {
-                    true => format!("{}.{name}", stage.id),
-                    false => name.clone(),
-                };
-                (name, *value)
-            })
-        });
-        all.collect()
+        of_stages(stages.map(|stage| (stage.id.as_str(), &stage.metrics)))
     }
 
     /// The inputs that were others when the run began, in words. A record that does not name its inputs has none.
@@ -214,13 +219,30 @@ impl FinishedStage {
     }
 }
 
+/// A record that carries a format version.
+trait Record {
+    fn format_version(&self) -> u32;
+}
+
+impl Record for RunRecord {
+    fn format_version(&self) -> u32 {
+        self.format_version
+    }
+}
+
+impl Record for FinishedStage {
+    fn format_version(&self) -> u32 {
+        self.format_version
+    }
+}
+
 #[derive(Deserialize)]
 struct Versioned {
     format_version: u32,
 }
 
 /// Reads a record that carries a format version; `None` if there is no such file.
-fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+fn read<T: DeserializeOwned + Record>(path: &Path) -> Result<Option<T>> {
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -232,15 +254,26 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
             path.display()
         ))
     };
-    let Versioned { format_version } = serde_json::from_slice(&bytes).map_err(damaged)?;
-    if format_version > FORMAT_VERSION {
-        return Err(Error::failed(format!(
-            "{}: written in format {format_version}, this version reads up to {FORMAT_VERSION}: use a newer \
+    let newer = |version: u32| {
+        Error::failed(format!(
+            "{}: written in format {version}, this version reads up to {FORMAT_VERSION}: use a newer \
              runner, or start again with --fresh",
             path.display()
-        )));
+        ))
+    };
+    match serde_json::from_slice::<T>(&bytes) {
+        Ok(record) if record.format_version() > FORMAT_VERSION => {
+            Err(newer(record.format_version()))
+        }
+        Ok(record) => Ok(Some(record)),
+        // A newer format need not have what this one needs.
+        Err(error) => match serde_json::from_slice(&bytes) {
+            Ok(Versioned { format_version }) if format_version > FORMAT_VERSION => {
+                Err(newer(format_version))
+            }
+            _ => Err(damaged(error)),
+        },
     }
-    serde_json::from_slice(&bytes).map(Some).map_err(damaged)
 }
 
 /// `record` as text that people can read.

@@ -12,6 +12,7 @@ use super::document::Document;
 use super::location::{Locate, Location};
 use super::outcome::Outcome;
 use super::overrides;
+use super::points;
 
 const SPEC: &str = "spec";
 const EXTENDS: &str = "extends";
@@ -28,6 +29,8 @@ pub struct Request {
     pub overrides: Vec<String>,
     /// `KEY=V1,V2` of `--sweep`.
     pub sweeps: Vec<String>,
+    /// A table of points, a column for each key, over the lists of the spec's own sweep.
+    pub points: Option<PathBuf>,
     /// Environment variables; those that are no settings are ignored.
     pub environment: Vec<(OsString, OsString)>,
     /// Shrink the experiment to seconds.
@@ -49,8 +52,10 @@ pub(crate) struct Layers {
     pub swept: Vec<String>,
     /// The keys that the command line and the environment set.
     pub overridden: Vec<String>,
-    /// The keys of `--sweep`.
+    /// The keys of `--sweep` and of a table of points.
     pub swept_by_hand: Vec<String>,
+    /// The keys of a table of points, which advance together.
+    pub together: Vec<String>,
 }
 
 impl Layers {
@@ -111,17 +116,33 @@ impl Layers {
                 Err(message) => outcome.fault(&location, text, &message),
             }
         }
+        let mut lists = Vec::new();
         for text in &request.sweeps {
             match overrides::sweep(text) {
-                Ok((key, _)) if overridden.contains(&key) => {
-                    outcome.fault(&location, &key, "is both set to one value and swept");
-                }
-                Ok((key, value)) => {
-                    overrides::insert(&mut dict, &format!("{SWEEP}.{key}"), value);
-                    extend(&mut swept, std::iter::once(&key));
-                    swept_by_hand.push(key);
-                }
+                Ok(list) => lists.push(list),
                 Err(message) => outcome.fault(&location, "--sweep", &message),
+            }
+        }
+        let mut together = Vec::new();
+        if let Some(path) = &request.points {
+            match points::read(path) {
+                Ok(columns) => {
+                    together.extend(columns.iter().map(|(key, _)| key.clone()));
+                    let columns = columns.into_iter();
+                    lists.extend(columns.map(|(key, values)| (key, values.into())));
+                }
+                Err(message) => outcome.fault(&in_words(&path.display().to_string()), "", &message),
+            }
+        }
+        for (key, values) in lists {
+            if overridden.contains(&key) {
+                outcome.fault(&location, &key, "is both set to one value and swept");
+            } else if swept_by_hand.contains(&key) {
+                outcome.fault(&location, &key, "is swept twice");
+            } else {
+                overrides::insert(&mut dict, &format!("{SWEEP}.{key}"), values);
+                extend(&mut swept, std::iter::once(&key));
+                swept_by_hand.push(key);
             }
         }
         figment = figment.merge(Layer::new(Metadata::named(COMMAND_LINE), dict));
@@ -134,6 +155,7 @@ impl Layers {
             swept,
             overridden,
             swept_by_hand,
+            together,
         })
     }
 

@@ -12,6 +12,7 @@ pub(crate) mod location;
 pub(crate) mod norm;
 pub(crate) mod outcome;
 mod overrides;
+mod points;
 pub(crate) mod range;
 pub(crate) mod section;
 pub(crate) mod stage_ref;

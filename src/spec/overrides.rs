@@ -41,7 +41,8 @@ fn split<'a>(text: &'a str, shape: &str) -> Result<(String, &'a str), String> {
     Ok((key.to_owned(), value))
 }
 
-fn parse_value(text: &str) -> Value {
+/// A value as TOML, or else plain text.
+pub(super) fn parse_value(text: &str) -> Value {
     match text.parse::<toml_edit::Value>() {
         Ok(toml_edit::Value::Datetime(_)) | Err(_) => text.into(),
         Ok(value) => convert_value(&value),

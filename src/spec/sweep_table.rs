@@ -34,7 +34,7 @@ impl Sweep {
         let mut sweep = Self::default();
         sweep.read_axes(table, &merged, layers, plain, outcome);
         sweep.read_only(table, plain, outcome);
-        sweep.read_zip(table, plain, outcome);
+        sweep.read_zip(table, &layers.together, plain, outcome);
         sweep.refuse_twins(outcome);
         sweep.read_seeds(table, &merged, plain, outcome);
         sweep.read_exclude(table, plain, outcome);
@@ -91,9 +91,23 @@ impl Sweep {
         (!axes.any(comes)).then(|| format!("\"{key}\" never is {}", found(value)))
     }
 
-    fn read_zip(&mut self, table: &Dict, locations: &Point, outcome: &mut Outcome) {
+    fn read_zip(
+        &mut self,
+        table: &Dict,
+        together: &[String],
+        locations: &Point,
+        outcome: &mut Outcome,
+    ) {
         let expected = "expected lists of swept keys, such as zip = [[\"attack.epsilon\", \"attack.step_size\"]]";
         let mut zipped: Vec<Vec<usize>> = Vec::new();
+        let of_points = |axis: &Axis| together.contains(&axis.key) && axis.scope.is_empty();
+        let axes = self.axes.iter().enumerate();
+        let rows: Vec<usize> = axes
+            .filter_map(|(number, axis)| of_points(axis).then_some(number))
+            .collect();
+        if rows.len() > 1 {
+            zipped.push(rows);
+        }
         if let Some(value) = table.get("zip") {
             let location = locations.locate("sweep.zip", value.tag());
             match value.deserialize::<Vec<Vec<String>>>() {
