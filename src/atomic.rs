@@ -88,21 +88,14 @@ pub fn clean_abandoned(folder: &Path) -> Result<()> {
 }
 
 fn clean_where(folder: &Path, abandoned: impl Fn(&Path) -> bool) -> Result<()> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(Error::io("read", folder)(error)),
-    };
-    for entry in entries {
+    let entries = Error::if_there("read", folder, fs::read_dir(folder))?;
+    for entry in entries.into_iter().flatten() {
         let path = entry.map_err(Error::io("read", folder))?.path();
         if !is_temporary(&path) || !abandoned(&path) {
             continue;
         }
-        match fs::remove_file(&path) {
-            // Another process cleans the same folder, or its writer has just renamed it.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            removed => removed.map_err(Error::io("remove", &path))?,
-        }
+        // Gone where another process cleans the same folder, or its writer has just renamed it.
+        Error::if_there("remove", &path, fs::remove_file(&path))?;
     }
     Ok(())
 }

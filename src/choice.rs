@@ -59,6 +59,14 @@ pub(crate) fn one_of(names: &[&str]) -> String {
     format!("one of {}", quoted.join(", "))
 }
 
+/// The end of an error: the name that was meant, where one is near.
+pub(crate) fn did_you_mean<'a>(written: &str, names: impl IntoIterator<Item = &'a str>) -> String {
+    match nearest(written, names) {
+        Some(near) => format!("; did you mean \"{near}\"?"),
+        None => String::new(),
+    }
+}
+
 /// The name nearest to what was written, where one is near enough to be what was meant.
 pub(crate) fn nearest<'a>(
     written: &str,

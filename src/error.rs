@@ -56,6 +56,18 @@ impl Error {
         }
     }
 
+    /// What a file operation gave; nothing where the file is not there.
+    pub fn if_there<T>(
+        action: &'static str,
+        path: &Path,
+        done: std::io::Result<T>,
+    ) -> Result<Option<T>> {
+        match done {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            done => done.map(Some).map_err(Self::io(action, path)),
+        }
+    }
+
     /// The same error with each of its lines, of which every one is a fault, in other words.
     pub fn each_line(self, words: impl Fn(&str) -> String) -> Self {
         let text = self.to_string();

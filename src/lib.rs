@@ -7,6 +7,7 @@
 //! written with the layers of [`nn`], whose kernels are in [`ops`]. [`data`] and [`weights`] read what users bring. Every
 //! section of a spec stands beside what it configures.
 
+mod aligned;
 pub mod atomic;
 pub mod attacks;
 mod choice;

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use candle_core::{Device, Tensor};
 use runner::Result;
-use runner::attacks::{Checks, Norm, Originals, Start, Steps, Threat, Victim, craft};
+use runner::attacks::{Checks, Originals, Start, Steps, Threat, Victim, craft};
 use runner::models::{self, ModelConfig};
 use runner::nn::{LinearPlan, Mode, Network};
 use runner::ops::precision::{self, Precision};
@@ -13,10 +13,7 @@ use runner::train::adversarial::Adversarial;
 use runner::train::{Adversary, EpochSums, RunningMetrics};
 
 const IMAGE: (usize, usize, usize) = (3, 32, 32);
-const THREAT: Threat = Threat {
-    norm: Norm::Linf,
-    epsilon: 8.0 / 255.0,
-};
+const THREAT: Threat = Threat::linf(8.0 / 255.0);
 const STEP_SIZE: f64 = 2.0 / 255.0;
 /// Steps between two looks at the clock: a look waits for the card, so they are rare.
 const TOGETHER: usize = 10;
@@ -109,12 +106,9 @@ fn pgd20(arch: &str, batch: usize, seconds: f64, device: &Device) -> Result<Vec<
         let mut checks = Checks::default();
         for start in (0..10_000).step_by(batch) {
             let n = batch.min(10_000 - start);
-            let originals = Originals {
-                images: &originals.narrow(0, start, n)?,
-                labels: &labels[start..start + n],
-                indices: &indices[start..start + n],
-                start: Start::default(),
-            };
+            let images = originals.narrow(0, start, n)?;
+            let (labels, indices) = (&labels[start..start + n], &indices[start..start + n]);
+            let originals = Originals::new(&images, labels, indices, Start::default());
             checks.join(craft(&attack, &victim, originals)?.1);
         }
         checks.resolve()

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use candle_core::{Device, Tensor};
 use runner::Result;
-use runner::attacks::{Norm, Steps, Threat, Victim};
+use runner::attacks::{Steps, Threat, Victim};
 use runner::data::Batch;
 use runner::models::{self, ModelConfig};
 use runner::nn::{Coordinates, LinearPlan, Mode, Network};
@@ -24,10 +24,7 @@ use runner::train::{Adversary, Awp, EpochSums, Objective, RunningMetrics, Step, 
 const WORKS: &str = "train:ARCH, fgsm-rs:ARCH, trades:ARCH, trades-awp:ARCH, input-gradient:ARCH, epoch:lenet5, \
      epoch:mlp, simulation:one-layer";
 
-const LINF: Threat = Threat {
-    norm: Norm::Linf,
-    epsilon: 8.0 / 255.0,
-};
+const LINF: Threat = Threat::linf(8.0 / 255.0);
 
 // As in the program.
 #[global_allocator]

@@ -159,7 +159,7 @@ mod tests {
             steps in proptest::collection::vec(-1f64..=1.0, 2 * IMAGE),
             epsilon in 1e-4f64..0.1,
         ) {
-            let threat = Threat { norm: Norm::Linf, epsilon };
+            let threat = Threat::linf(epsilon);
             let moved: Vec<f64> = origin.iter().zip(&steps).map(|(o, s)| (o + epsilon * s).clamp(0.0, 1.0)).collect();
             let origin = images(&origin);
             let rounded = to_8bit(&images(&moved), &origin, threat).unwrap();
@@ -188,10 +188,7 @@ mod tests {
         }
         // Twelve pixels of 12.75 levels are 44.17 levels long; with all of them at 13 it would be 45.03.
         let epsilon = 44.2 / 255.0;
-        let threat = Threat {
-            norm: Norm::L2,
-            epsilon,
-        };
+        let threat = Threat::l2(epsilon);
         let rounded = values(&to_8bit(&moved, &origin, threat).unwrap());
         let inner = rounded[..IMAGE].iter().filter(|v| **v == 112.0 / 255.0);
         // Each of the inner ones saves 25 of the 2028 - 1953.6 square levels.

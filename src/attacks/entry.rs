@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use super::settings::{Making, Variant};
 use super::{Attack, AttackKind, AttackSettings};
 use crate::Result;
-use crate::choice::{nearest, one_of};
+use crate::choice::{did_you_mean, one_of};
 use crate::spec::{Fields, Key, Table, found, join, peek};
 
 /// An attack of a list, with all its settings.
@@ -265,10 +265,8 @@ pub(crate) fn read_item(
         }
         other => {
             let names: Vec<&str> = also.into_iter().chain(AttackKind::entry_names()).collect();
-            let hint = other
-                .as_str()
-                .and_then(|text| nearest(text, names.iter().copied()));
-            let hint = hint.map_or(String::new(), |near| format!("; did you mean \"{near}\"?"));
+            let text = other.as_str().unwrap_or_default();
+            let hint = did_you_mean(text, names.iter().copied());
             let location = fields.locations.locate(&path, other.tag());
             let message = format!("expected {}, found {}{hint}", one_of(&names), found(other));
             fields.outcome.fault(&location, &path, &message);

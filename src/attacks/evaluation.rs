@@ -245,16 +245,12 @@ impl<'a> AttackEvaluation<'a> {
             .iter()
             .map(|&i| self.originals.indices[i])
             .collect();
-        let originals = Originals {
-            images: &images,
-            labels: &labels,
-            indices: &indices,
-            start: Start {
-                attack: (self.attacks - 1) as u16,
-                restart: batch.restart as u16,
-                ..self.originals.start
-            },
+        let start = Start {
+            attack: (self.attacks - 1) as u16,
+            restart: batch.restart as u16,
+            ..self.originals.start
         };
+        let originals = Originals::new(&images, &labels, &indices, start);
         let found = match attack.in_turn() {
             None => {
                 let (found, checks) = craft(attack, self.victim, originals)?;

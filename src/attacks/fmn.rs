@@ -136,7 +136,7 @@ impl Fmn {
                 let (origin, gradient) = (chunk(origin, image, i), chunk(gradient, image, i));
                 let scale = T::of(step_size / length(gradient.iter().copied()).max(1e-12));
                 for (x, &g) in x.iter_mut().zip(gradient) {
-                    *x = *x + scale * g;
+                    *x += scale * g;
                 }
                 let radius = walkers[i].radius;
                 match norm {

@@ -76,6 +76,17 @@ pub struct Originals<'a> {
     pub start: Start,
 }
 
+impl<'a> Originals<'a> {
+    pub fn new(images: &'a Tensor, labels: &'a [u32], indices: &'a [usize], start: Start) -> Self {
+        Self {
+            images,
+            labels,
+            indices,
+            start,
+        }
+    }
+}
+
 /// A procedure that looks for adversarial examples.
 pub trait Attack: Send + Sync {
     /// The attack's name in result files.

@@ -29,10 +29,7 @@ pub struct NFgsm {
 
 impl NFgsm {
     fn within(epsilon: f64) -> Threat {
-        Threat {
-            norm: Norm::Linf,
-            epsilon,
-        }
+        Threat::linf(epsilon)
     }
 }
 
@@ -127,12 +124,7 @@ mod tests {
         let network = models::build("mlp", &config).unwrap();
         let victim = Victim::new(&network, LinearPlan::none());
         let images = Tensor::full(0.5f32, (2, 1, 4, 4), &Device::Cpu).unwrap();
-        let originals = Originals {
-            images: &images,
-            labels: &[0, 2],
-            indices: &[4, 9],
-            start: Start::default(),
-        };
+        let originals = Originals::new(&images, &[0, 2], &[4, 9], Start::default());
         let attack = NFgsm {
             noise: 0.1,
             step_size: 0.05,

@@ -109,14 +109,8 @@ impl AttackSpec {
                 norm: threat::Norm::ChannelLinf(units),
                 epsilon: 2.0 * epsilon,
             },
-            (Norm::Linf, Compat::None) => Threat {
-                norm: threat::Norm::Linf,
-                epsilon,
-            },
-            (Norm::L2, Compat::None) => Threat {
-                norm: threat::Norm::L2,
-                epsilon,
-            },
+            (Norm::Linf, Compat::None) => Threat::linf(epsilon),
+            (Norm::L2, Compat::None) => Threat::l2(epsilon),
             (Norm::L2, Compat::Original) => {
                 return Err(Error::spec(format!("{}: {COMPAT_NORM}", entry.name)));
             }

@@ -123,15 +123,11 @@ impl Turns {
         let labels: Vec<u32> = standing.iter().map(|&i| originals.labels[i]).collect();
         let indices: Vec<usize> = standing.iter().map(|&i| originals.indices[i]).collect();
         let target_classes: Vec<u32> = standing.iter().map(|&i| ranks[number][i]).collect();
-        let of_class = Originals {
-            images: &chosen,
-            labels: &labels,
-            indices: &indices,
-            start: Start {
-                target: number as u16,
-                ..originals.start
-            },
+        let start = Start {
+            target: number as u16,
+            ..originals.start
         };
+        let of_class = Originals::new(&chosen, &labels, &indices, start);
         let found = attack.towards(victim, of_class, &target_classes)?;
         let positions = standing.iter().copied().enumerate();
         let taken = positions.filter(|&(k, _)| number == 0 || found.broken[k]);

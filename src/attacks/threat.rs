@@ -78,14 +78,8 @@ mod tests {
     }
 
     fn threats() -> impl Strategy<Value = Threat> {
-        let linf = (1e-4f64..=1.0).prop_map(|epsilon| Threat {
-            norm: Norm::Linf,
-            epsilon,
-        });
-        let l2 = (1e-3f64..4.0).prop_map(|epsilon| Threat {
-            norm: Norm::L2,
-            epsilon,
-        });
+        let linf = (1e-4f64..=1.0).prop_map(Threat::linf);
+        let l2 = (1e-3f64..4.0).prop_map(Threat::l2);
         let channels = (1e-3f64..=0.5).prop_map(|epsilon| Threat {
             norm: Norm::ChannelLinf([0.2, 0.25, 0.3]),
             epsilon,
@@ -127,10 +121,7 @@ mod tests {
 
     #[test]
     fn a_start_belongs_to_the_example_not_to_the_batch() {
-        let threat = Threat {
-            norm: Norm::Linf,
-            epsilon: 0.1,
-        };
+        let threat = Threat::linf(0.1);
         let two = images(&[0.5; 8]);
         let start = Start {
             seed: 4,
@@ -148,10 +139,7 @@ mod tests {
 
     #[test]
     fn a_point_outside_is_an_error_that_names_it() {
-        let threat = Threat {
-            norm: Norm::Linf,
-            epsilon: 0.1,
-        };
+        let threat = Threat::linf(0.1);
         let originals = images(&[0.5; 4]);
         let far = threat.check("pgd", &images(&[0.5, 0.7, 0.5, 0.5]), &originals);
         assert!(

@@ -3,8 +3,9 @@
 use clap::Args;
 
 use super::output::out;
+use crate::aligned::aligned;
 use crate::attacks::{AttackKind, AttackSpec};
-use crate::choice::{nearest, one_of};
+use crate::choice::{did_you_mean, one_of};
 use crate::spec::{Key, Section};
 use crate::{Error, Result};
 
@@ -25,8 +26,7 @@ pub fn attacks(args: AttacksArgs) -> Result<()> {
         Some(name) => match AttackKind::from_name(&name) {
             Some(kind) => out(&settings(kind)),
             None => {
-                let near = nearest(&name, AttackKind::NAMES.iter().copied());
-                let hint = near.map_or(String::new(), |near| format!("; did you mean \"{near}\"?"));
+                let hint = did_you_mean(&name, AttackKind::NAMES.iter().copied());
                 let names = one_of(AttackKind::NAMES);
                 Err(Error::spec(format!(
                     "expected {names}, found \"{name}\"{hint}"
@@ -38,14 +38,8 @@ pub fn attacks(args: AttacksArgs) -> Result<()> {
 
 /// An attack a line.
 fn list() -> String {
-    let all = || AttackKind::ALL.iter().map(|kind| kind.description());
-    let names = all().map(|attack| attack.name.len()).max().unwrap_or(0);
-    let about = all().map(|attack| attack.about.len()).max().unwrap_or(0);
-    let lines = all().map(|attack| {
-        let (name, words, paper) = (attack.name, attack.about, attack.paper);
-        format!("{name:names$}  {words:about$}  {paper}\n")
-    });
-    lines.collect()
+    let all = AttackKind::ALL.iter().map(|kind| kind.description());
+    aligned(all.map(|attack| [attack.name, attack.about, attack.paper].map(str::to_owned)))
 }
 
 /// The settings of an attack, and those that all of them share.
@@ -68,10 +62,8 @@ fn settings(kind: AttackKind) -> String {
 
 /// A key a line, with its documentation.
 fn keys(keys: &[Key]) -> String {
-    let width = keys.iter().map(|key| key.name.len()).max().unwrap_or(0);
-    let lines = keys.iter().map(|key| {
+    aligned(keys.iter().map(|key| {
         let doc: Vec<&str> = key.doc.split_whitespace().collect();
-        format!("  {:width$}  {}\n", key.name, doc.join(" "))
-    });
-    lines.collect()
+        [format!("  {}", key.name), doc.join(" ")]
+    }))
 }

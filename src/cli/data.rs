@@ -10,7 +10,8 @@ use clap::{Args, Subcommand};
 use super::Overrides;
 use super::output::out;
 use crate::Result;
-use crate::data::{DataKind, KINDS};
+use crate::aligned::aligned;
+use crate::data::KINDS;
 
 #[derive(Debug, Args)]
 pub struct DataArgs {
@@ -67,15 +68,8 @@ fn published() -> impl Iterator<Item = &'static str> {
 pub fn data(args: DataArgs) -> Result<()> {
     match args.action {
         Action::List => {
-            let width = DataKind::names()
-                .iter()
-                .map(|name| name.len())
-                .max()
-                .unwrap_or(0);
-            let lines = KINDS
-                .iter()
-                .map(|kind| format!("{:width$}  {}\n", kind.name, kind.about));
-            out(&lines.collect::<String>())
+            let kinds = KINDS.iter().map(|kind| [kind.name, kind.about]);
+            out(&aligned(kinds.map(|kind| kind.map(str::to_owned))))
         }
         Action::Get {
             name,

@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::output::out;
+use crate::aligned::aligned;
 use crate::models::{self, Arch, LAYER_KINDS};
 use crate::{Error, Result};
 
@@ -46,24 +47,17 @@ fn list() -> String {
     let records =
         models::all().map(|record| (record.name, format!("{}, {}", record.about, record.paper)));
     let patterns = models::patterns().map(|(_, pattern)| pattern);
-    let lines: Vec<(&str, String)> = records
-        .chain(patterns.map(|pattern| (pattern.name, pattern.about.to_owned())))
-        .collect();
-    let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    let lines = lines
-        .iter()
-        .map(|(name, about)| format!("{name:width$}  {about}\n"));
-    lines.collect()
+    let lines = records.chain(patterns.map(|pattern| (pattern.name, pattern.about.to_owned())));
+    aligned(lines.map(|(name, about)| [name.to_owned(), about]))
 }
 
 /// A kind of layer a line.
 fn layers() -> String {
-    let width = LAYER_KINDS.iter().map(|kind| kind.usage.len()).max();
-    let width = width.unwrap_or(0);
-    let lines = LAYER_KINDS
-        .iter()
-        .map(|kind| format!("{:width$}  {}\n", kind.usage, kind.about));
-    format!("{}{BLOCKS}", lines.collect::<String>())
+    let lines = LAYER_KINDS.iter().map(|kind| [kind.usage, kind.about]);
+    format!(
+        "{}{BLOCKS}",
+        aligned(lines.map(|line| line.map(str::to_owned)))
+    )
 }
 
 /// An activation a line, and where LinBP makes it linear by default.
@@ -74,18 +68,15 @@ fn activations(arch: &str) -> Result<String> {
         return Ok(layers());
     }
     let activations = models::describe(arch)?.activations;
-    let width = activations.iter().map(|(name, ..)| name.len()).max();
-    let width = width.unwrap_or(0);
-    let mut text = String::new();
-    for (name, train, attack) in activations {
-        let note = match (train, attack) {
-            (true, true) => "linear by default",
-            (true, false) => "linear by default in training",
-            (false, true) => "linear by default in attacks",
-            (false, false) => "",
-        };
-        text.push_str(format!("{name:width$}  {note}").trim_end());
-        text.push('\n');
-    }
-    Ok(text)
+    Ok(aligned(activations.into_iter().map(
+        |(name, train, attack)| {
+            let note = match (train, attack) {
+                (true, true) => "linear by default",
+                (true, false) => "linear by default in training",
+                (false, true) => "linear by default in attacks",
+                (false, false) => "",
+            };
+            [name, note.to_owned()]
+        },
+    )))
 }

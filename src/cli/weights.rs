@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 
 use super::output::out;
+use crate::aligned::aligned;
 use crate::weights::{inspect_entry, load_entry, save_safetensors};
 use crate::{Error, Result};
 
@@ -57,22 +58,14 @@ pub fn weights(args: WeightsArgs) -> Result<()> {
     match args.action {
         Action::Inspect { file, entry } => {
             let tensors = inspect_entry(&file, entry.as_deref())?;
-            let width = tensors
-                .iter()
-                .map(|tensor| tensor.name.len())
-                .max()
-                .unwrap_or(0);
-            let mut numbers = 0;
-            let mut text = String::new();
-            for tensor in &tensors {
-                numbers += tensor.shape.iter().product::<usize>();
-                text.push_str(&format!(
-                    "{:width$}  {}  {:?}\n",
-                    tensor.name, tensor.element, tensor.shape
-                ));
-            }
-            text.push_str(&format!("{} tensors, {numbers} numbers\n", tensors.len()));
-            out(&text)
+            let sizes = tensors.iter().map(|tensor| tensor.shape.iter());
+            let numbers: usize = sizes.map(|sides| sides.product::<usize>()).sum();
+            let lines = tensors.iter().map(|tensor| {
+                let form = format!("{}  {:?}", tensor.element, tensor.shape);
+                [tensor.name.clone(), form]
+            });
+            let (lines, count) = (aligned(lines), tensors.len());
+            out(&format!("{lines}{count} tensors, {numbers} numbers\n"))
         }
         Action::Convert { from, to, entry } => {
             if to.extension().is_none_or(|ending| ending != "safetensors") {

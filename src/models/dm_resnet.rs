@@ -4,15 +4,11 @@
 //! deepmind-research/adversarial_robustness and RobustBench.
 
 use super::architecture::{Architecture, Define, ModelConfig, Pattern};
+use super::preactivated::{Conv, PreActivated, Residual};
 use super::preset::Preset;
 use super::wide_resnet::{Variant, parse};
 use crate::data::Statistics;
-use crate::nn::pool::adaptive_average_pool;
-use crate::nn::structure::{add, flatten, pad_after};
-use crate::nn::{
-    Act, BatchNorm2d, Builder, Conv2d, ConvConfig, Init, Linear, Module, Tape, Var, batch_norm2d,
-    conv2d, linear,
-};
+use crate::nn::{Act, Builder, ConvConfig, Init, Module, batch_norm2d, conv2d, linear};
 use crate::ops::activation::Activation;
 use crate::{Error, Result};
 
@@ -59,30 +55,15 @@ fn activation(b: &Builder, config: &ModelConfig, name: &str) -> Act {
     b.activation(name, config.activation.unwrap_or(Activation::Silu))
 }
 
-/// A convolution whose input has its border already where the stride is 2.
-struct Conv {
-    conv: Conv2d,
-    /// Rows below and columns to the right.
-    border: usize,
-}
-
-impl Conv {
-    fn new(b: &Builder, c_in: usize, c_out: usize, kernel: usize, stride: usize) -> Result<Self> {
-        let same = ConvConfig::same(kernel, stride, Init::TorchDefault);
-        let (config, border) = match (kernel, stride) {
-            (3, 2) => (ConvConfig { padding: 0, ..same }, 1),
-            _ => (same, 0),
-        };
-        let conv = conv2d(b, c_in, c_out, kernel, config)?;
-        Ok(Self { conv, border })
-    }
-
-    fn forward(&self, tape: &Tape, x: &Var) -> Result<Var> {
-        match self.border {
-            0 => self.conv.forward(tape, x),
-            border => self.conv.forward(tape, &pad_after(tape, x, border)?),
-        }
-    }
+/// A convolution whose input gets its border before where the stride is 2.
+fn conv(b: &Builder, c_in: usize, c_out: usize, kernel: usize, stride: usize) -> Result<Conv> {
+    let same = ConvConfig::same(kernel, stride, Init::TorchDefault);
+    let (config, border) = match (kernel, stride) {
+        (3, 2) => (ConvConfig { padding: 0, ..same }, 1),
+        _ => (same, 0),
+    };
+    let conv = conv2d(b, c_in, c_out, kernel, config)?;
+    Ok(Conv { conv, border })
 }
 
 /// The names of a block's parts, and what its shortcut is.
@@ -106,75 +87,30 @@ const PREACT: Form = Form {
     activated: false,
 };
 
-/// `branch(x) + shortcut(x)`, with batch norm and activation before each convolution of the branch.
-struct Residual {
-    norms: [BatchNorm2d; 2],
-    acts: [Act; 2],
-    convs: [Conv; 2],
-    shortcut: Option<Conv>,
-    activated: bool,
-}
-
-impl Residual {
-    fn new(
-        b: &Builder,
-        config: &ModelConfig,
-        form: &Form,
-        [c_in, c_out]: [usize; 2],
-        stride: usize,
-    ) -> Result<Self> {
-        let norm = |number: usize, c| batch_norm2d(&b.pp(format!("batchnorm_{number}")), c);
-        let act = |number: usize| activation(b, config, &format!("relu_{number}"));
-        let shortcut = b.pp("shortcut");
-        Ok(Self {
-            norms: [norm(0, c_in)?, norm(1, c_out)?],
-            acts: [act(0), act(1)],
-            convs: [
-                Conv::new(&b.pp(form.convs[0]), c_in, c_out, 3, stride)?,
-                Conv::new(&b.pp(form.convs[1]), c_out, c_out, 3, 1)?,
-            ],
-            shortcut: match c_in == c_out && stride == 1 {
-                true => None,
-                false => Some(Conv::new(&shortcut, c_in, c_out, form.shortcut, stride)?),
-            },
-            activated: form.activated,
-        })
-    }
-}
-
-impl Module for Residual {
-    fn forward(&self, tape: &Tape, x: &Var) -> Result<Var> {
-        let [norm_0, norm_1] = &self.norms;
-        let activated = norm_0.forward_act(tape, x, &self.acts[0])?;
-        let y = self.convs[0].forward(tape, &activated)?;
-        let y = norm_1.forward_act(tape, &y, &self.acts[1])?;
-        let y = self.convs[1].forward(tape, &y)?;
-        match &self.shortcut {
-            Some(shortcut) if self.activated => add(tape, &shortcut.forward(tape, &activated)?, &y),
-            Some(shortcut) => add(tape, &shortcut.forward(tape, x)?, &y),
-            None => add(tape, x, &y),
-        }
-    }
-}
-
-struct DmResNet {
-    stem: Conv2d,
-    blocks: Vec<Residual>,
-    norm: BatchNorm2d,
-    act: Act,
-    logits: Linear,
-}
-
-impl Module for DmResNet {
-    fn forward(&self, tape: &Tape, x: &Var) -> Result<Var> {
-        let mut x = self.stem.forward(tape, x)?;
-        for block in &self.blocks {
-            x = block.forward(tape, &x)?;
-        }
-        let x = self.norm.forward_act(tape, &x, &self.act)?;
-        let x = flatten(tape, &adaptive_average_pool(tape, &x, 1, 1)?)?;
-        self.logits.forward(tape, &x)
-    }
+fn residual(
+    b: &Builder,
+    config: &ModelConfig,
+    form: &Form,
+    [c_in, c_out]: [usize; 2],
+    stride: usize,
+) -> Result<Residual> {
+    let norm = |number: usize, c| batch_norm2d(&b.pp(format!("batchnorm_{number}")), c);
+    let act = |number: usize| activation(b, config, &format!("relu_{number}"));
+    let shortcut = b.pp("shortcut");
+    Ok(Residual {
+        norms: [norm(0, c_in)?, norm(1, c_out)?],
+        acts: [act(0), act(1)],
+        convs: [
+            conv(&b.pp(form.convs[0]), c_in, c_out, 3, stride)?,
+            conv(&b.pp(form.convs[1]), c_out, c_out, 3, 1)?,
+        ],
+        dropout: None,
+        shortcut: match c_in == c_out && stride == 1 {
+            true => None,
+            false => Some(conv(&shortcut, c_in, c_out, form.shortcut, stride)?),
+        },
+        activated: form.activated,
+    })
 }
 
 /// `stem`: the name of the first convolution, and its channels; `groups`: the channels of each group of blocks, how many blocks
@@ -203,16 +139,16 @@ fn define(
         for number in 0..count {
             let stride = if group > 0 && number == 0 { 2 } else { 1 };
             let b = block(group, number);
-            blocks.push(Residual::new(&b, config, form, [c_in, c_out], stride)?);
+            blocks.push(residual(&b, config, form, [c_in, c_out], stride)?);
             c_in = c_out;
         }
     }
-    Ok(Box::new(DmResNet {
+    let norm = batch_norm2d(&b.pp("batchnorm"), c_in)?;
+    Ok(Box::new(PreActivated {
         stem,
         blocks,
-        norm: batch_norm2d(&b.pp("batchnorm"), c_in)?,
-        act: activation(b, config, "relu"),
-        logits: linear(&b.pp("logits"), c_in, config.classes, Init::TorchDefault)?,
+        last: Some((norm, activation(b, config, "relu"))),
+        linear: linear(&b.pp("logits"), c_in, config.classes, Init::TorchDefault)?,
     }))
 }
 

@@ -6,6 +6,7 @@ mod layers;
 mod linbp;
 mod linbp_section;
 mod origin;
+mod preactivated;
 mod preset;
 mod registry;
 mod section;

@@ -6,13 +6,11 @@
 //! the other.
 
 use super::architecture::{Architecture, Define, ModelConfig};
+use super::preactivated::{Conv, PreActivated, Residual};
 use super::preset::Preset;
 use crate::Result;
-use crate::nn::pool::adaptive_average_pool;
-use crate::nn::structure::{add, flatten};
 use crate::nn::{
-    Act, BatchNorm2d, Builder, Conv2d, ConvConfig, Init, Linear, Module, Tape, Var, batch_norm2d,
-    conv2d, linear,
+    Act, BatchNorm2d, Builder, Conv2d, ConvConfig, Init, Module, batch_norm2d, conv2d, linear,
 };
 use crate::ops::activation::Activation;
 
@@ -77,51 +75,17 @@ fn conv(b: &Builder, c_in: usize, c_out: usize, kernel: usize, stride: usize) ->
 }
 
 /// Batch norm, ReLU, 3x3 convolution.
-struct Layer {
-    norm: BatchNorm2d,
-    relu: Act,
-    conv: Conv2d,
-}
-
-impl Layer {
-    fn new(b: &Builder, number: usize, c_in: usize, c_out: usize, stride: usize) -> Result<Self> {
-        Ok(Self {
-            norm: batch_norm2d(&b.pp(format!("bn{number}")), c_in)?,
-            relu: b.activation(&format!("relu{number}"), Activation::Relu),
-            conv: conv(&b.pp(format!("conv{number}")), c_in, c_out, 3, stride)?,
-        })
-    }
-}
-
-/// `branch(x) + x`; where the shape changes, a convolution takes the place of the second `x`.
-struct Residual {
-    first: Layer,
-    second: Layer,
-    shortcut: Option<Conv2d>,
-    /// Whether that convolution starts from the activated input.
-    activated: bool,
-}
-
-impl Module for Residual {
-    fn forward(&self, tape: &Tape, x: &Var) -> Result<Var> {
-        let (first, second) = (&self.first, &self.second);
-        let activated = first.norm.forward_act(tape, x, &first.relu)?;
-        let y = first.conv.forward(tape, &activated)?;
-        let y = second.norm.forward_act(tape, &y, &second.relu)?;
-        let y = second.conv.forward(tape, &y)?;
-        match &self.shortcut {
-            Some(shortcut) if self.activated => add(tape, &shortcut.forward(tape, &activated)?, &y),
-            Some(shortcut) => add(tape, &shortcut.forward(tape, x)?, &y),
-            None => add(tape, x, &y),
-        }
-    }
-}
-
-struct PreActResNet {
-    stem: Conv2d,
-    blocks: Vec<Residual>,
-    last: Option<(BatchNorm2d, Act)>,
-    linear: Linear,
+fn layer(
+    b: &Builder,
+    number: usize,
+    [c_in, c_out]: [usize; 2],
+    stride: usize,
+) -> Result<(BatchNorm2d, Act, Conv)> {
+    Ok((
+        batch_norm2d(&b.pp(format!("bn{number}")), c_in)?,
+        b.activation(&format!("relu{number}"), Activation::Relu),
+        conv(&b.pp(format!("conv{number}")), c_in, c_out, 3, stride)?.into(),
+    ))
 }
 
 /// `blocks`: how many each of the four stages has.
@@ -139,12 +103,17 @@ fn define(
         let c_out = 64 << stage;
         for i in 0..repeats {
             let (b, stride) = (path.pp(i), c_out / c_in);
+            let (norm_1, relu_1, conv_1) = layer(&b, 1, [c_in, c_out], stride)?;
+            let (norm_2, relu_2, conv_2) = layer(&b, 2, [c_out, c_out], 1)?;
+            let shortcut = b.pp("shortcut").pp(0);
             layers.push(Residual {
-                first: Layer::new(&b, 1, c_in, c_out, stride)?,
-                second: Layer::new(&b, 2, c_out, c_out, 1)?,
+                norms: [norm_1, norm_2],
+                acts: [relu_1, relu_2],
+                convs: [conv_1, conv_2],
+                dropout: None,
                 shortcut: match stride {
                     1 => None,
-                    _ => Some(conv(&b.pp("shortcut").pp(0), c_in, c_out, 1, stride)?),
+                    _ => Some(conv(&shortcut, c_in, c_out, 1, stride)?.into()),
                 },
                 activated: form.activated,
             });
@@ -158,24 +127,10 @@ fn define(
         )),
         false => None,
     };
-    Ok(Box::new(PreActResNet {
+    Ok(Box::new(PreActivated {
         stem,
         blocks: layers,
         last,
         linear: linear(&b.pp("linear"), c_in, config.classes, Init::TorchDefault)?,
     }))
-}
-
-impl Module for PreActResNet {
-    fn forward(&self, tape: &Tape, x: &Var) -> Result<Var> {
-        let mut x = self.stem.forward(tape, x)?;
-        for block in &self.blocks {
-            x = block.forward(tape, &x)?;
-        }
-        if let Some((norm, relu)) = &self.last {
-            x = norm.forward_act(tape, &x, relu)?;
-        }
-        let x = flatten(tape, &adaptive_average_pool(tape, &x, 1, 1)?)?;
-        self.linear.forward(tape, &x)
-    }
 }

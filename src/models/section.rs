@@ -8,7 +8,7 @@ use serde::de::{self, Deserialize, Deserializer};
 use serde::{Serialize, Serializer};
 
 use super::sequential::{self, Layer, read_layers};
-use crate::choice::{choices, nearest};
+use crate::choice::{choices, did_you_mean};
 use crate::models::{self, Arch, Stem};
 use crate::spec::fields::Fields;
 use crate::spec::range::{Count, Share};
@@ -200,10 +200,7 @@ fn read_arch(fields: &mut Fields, key: &'static str) -> Option<String> {
             }
             Err(_) => {}
         }
-        let hint = match nearest(name, models::names()) {
-            Some(near) => format!("; did you mean \"{near}\"?"),
-            None => String::new(),
-        };
+        let hint = did_you_mean(name, models::names());
         Err(format!("an architecture that `runner models` lists{hint}"))
     })
 }

@@ -3,13 +3,9 @@
 //! weights may hold an unused `sub_block1` besides.
 
 use super::architecture::{Architecture, ModelConfig, Pattern};
+use super::preactivated::{PreActivated, Residual};
 use super::preset::Preset;
-use crate::nn::pool::adaptive_average_pool;
-use crate::nn::structure::{add, flatten};
-use crate::nn::{
-    Act, BatchNorm2d, Builder, Conv2d, ConvConfig, Dropout, Init, Linear, Module, Tape, Var,
-    batch_norm2d, conv2d, dropout, linear,
-};
+use crate::nn::{Builder, Conv2d, ConvConfig, Init, Module, batch_norm2d, conv2d, dropout, linear};
 use crate::ops::activation::Activation;
 use crate::{Error, Result};
 
@@ -62,57 +58,27 @@ fn conv(b: &Builder, c_in: usize, c_out: usize, kernel: usize, stride: usize) ->
     conv2d(b, c_in, c_out, kernel, config)
 }
 
-/// `x + branch(x)`; where channels change, both start from the activated input and a 1x1 convolution adapts it.
-struct Residual {
-    norm1: BatchNorm2d,
-    relu1: Act,
-    conv1: Conv2d,
-    norm2: BatchNorm2d,
-    relu2: Act,
-    dropout: Dropout,
-    conv2: Conv2d,
-    shortcut: Option<Conv2d>,
-}
-
-impl Residual {
-    fn new(b: &Builder, c_in: usize, c_out: usize, stride: usize, p: f64) -> Result<Self> {
-        let shortcut = b.pp("convShortcut");
-        Ok(Self {
-            norm1: batch_norm2d(&b.pp("bn1"), c_in)?,
-            relu1: b.activation("relu1", Activation::Relu),
-            conv1: conv(&b.pp("conv1"), c_in, c_out, 3, stride)?,
-            norm2: batch_norm2d(&b.pp("bn2"), c_out)?,
-            relu2: b.activation("relu2", Activation::Relu),
-            dropout: dropout(b, p)?,
-            conv2: conv(&b.pp("conv2"), c_out, c_out, 3, 1)?,
-            shortcut: match c_in == c_out {
-                true => None,
-                false => Some(conv(&shortcut, c_in, c_out, 1, stride)?),
-            },
-        })
-    }
-}
-
-impl Module for Residual {
-    fn forward(&self, tape: &Tape, x: &Var) -> Result<Var> {
-        let activated = self.norm1.forward_act(tape, x, &self.relu1)?;
-        let y = self.conv1.forward(tape, &activated)?;
-        let y = self.norm2.forward_act(tape, &y, &self.relu2)?;
-        let y = self.dropout.forward(tape, &y)?;
-        let y = self.conv2.forward(tape, &y)?;
-        match &self.shortcut {
-            Some(shortcut) => add(tape, &shortcut.forward(tape, &activated)?, &y),
-            None => add(tape, x, &y),
-        }
-    }
-}
-
-struct WideResNet {
-    stem: Conv2d,
-    blocks: Vec<Residual>,
-    norm: BatchNorm2d,
-    relu: Act,
-    fc: Linear,
+/// Where channels change, branch and shortcut both start from the activated input.
+fn residual(b: &Builder, c_in: usize, c_out: usize, stride: usize, p: f64) -> Result<Residual> {
+    let relu = |name| b.activation(name, Activation::Relu);
+    let (norm_1, relu_1) = (batch_norm2d(&b.pp("bn1"), c_in)?, relu("relu1"));
+    let conv_1 = conv(&b.pp("conv1"), c_in, c_out, 3, stride)?;
+    let (norm_2, relu_2) = (batch_norm2d(&b.pp("bn2"), c_out)?, relu("relu2"));
+    let shortcut = b.pp("convShortcut");
+    Ok(Residual {
+        norms: [norm_1, norm_2],
+        acts: [relu_1, relu_2],
+        dropout: Some(dropout(b, p)?),
+        convs: [
+            conv_1.into(),
+            conv(&b.pp("conv2"), c_out, c_out, 3, 1)?.into(),
+        ],
+        shortcut: match c_in == c_out {
+            true => None,
+            false => Some(conv(&shortcut, c_in, c_out, 1, stride)?.into()),
+        },
+        activated: true,
+    })
 }
 
 fn define(b: &Builder, config: &ModelConfig, variant: Variant) -> Result<Box<dyn Module>> {
@@ -125,7 +91,7 @@ fn define(b: &Builder, config: &ModelConfig, variant: Variant) -> Result<Box<dyn
         let c_out = (16 << group) * variant.width;
         for i in 0..(variant.depth - 4) / 6 {
             let stride = if group > 0 && i == 0 { 2 } else { 1 };
-            blocks.push(Residual::new(&path.pp(i), c_in, c_out, stride, p)?);
+            blocks.push(residual(&path.pp(i), c_in, c_out, stride, p)?);
             c_in = c_out;
         }
     }
@@ -133,25 +99,15 @@ fn define(b: &Builder, config: &ModelConfig, variant: Variant) -> Result<Box<dyn
     let init = Init::Uniform {
         bound: 1.0 / (c_in as f64).sqrt(),
     };
-    Ok(Box::new(WideResNet {
+    Ok(Box::new(PreActivated {
         stem,
         blocks,
-        norm: batch_norm2d(&b.pp("bn1"), c_in)?,
-        relu: b.activation("relu", Activation::Relu),
-        fc: linear(&b.pp("fc"), c_in, config.classes, init)?,
+        last: Some((
+            batch_norm2d(&b.pp("bn1"), c_in)?,
+            b.activation("relu", Activation::Relu),
+        )),
+        linear: linear(&b.pp("fc"), c_in, config.classes, init)?,
     }))
-}
-
-impl Module for WideResNet {
-    fn forward(&self, tape: &Tape, x: &Var) -> Result<Var> {
-        let mut x = self.stem.forward(tape, x)?;
-        for block in &self.blocks {
-            x = block.forward(tape, &x)?;
-        }
-        let x = self.norm.forward_act(tape, &x, &self.relu)?;
-        let x = flatten(tape, &adaptive_average_pool(tape, &x, 1, 1)?)?;
-        self.fc.forward(tape, &x)
-    }
 }
 
 #[cfg(test)]

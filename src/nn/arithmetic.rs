@@ -157,10 +157,9 @@ pub fn sum(tape: &Tape, x: &Var, axes: &[usize], factor: f64) -> Result<Var> {
         .map(|(axis, &side)| if axes.contains(&axis) { 1 } else { side })
         .collect();
     let y = scaled(&sum_to(x.tensor(), &to)?, factor)?;
-    let id = x.id();
-    Ok(tape.record(y, id.is_some(), move |dy, gradients| {
-        let dx = scaled(dy.tensor(), factor)?.broadcast_as(shape.as_slice())?;
-        gradients.add(id, Grad::new(dx.contiguous()?))
+    Ok(tape.record_of(x, y, move |dy| {
+        let dx = scaled(dy, factor)?.broadcast_as(shape.as_slice())?;
+        Ok(dx.contiguous()?)
     }))
 }
 
@@ -177,18 +176,11 @@ pub fn maximum(tape: &Tape, x: &Var, axes: &[usize]) -> Result<Var> {
     for &axis in axes {
         y = y.max_keepdim(axis)?;
     }
-    let (id, input, output) = (x.id(), x.tensor().clone(), y.clone());
-    Ok(tape.record(y, id.is_some(), move |dy, gradients| {
+    let (input, output) = (x.tensor().clone(), y.clone());
+    Ok(tape.record_of(x, y, move |dy| {
         let winners = input.broadcast_eq(&output)?.to_dtype(input.dtype())?;
-        let share = combine(
-            dy.tensor(),
-            &sum_to(&winners, dy.tensor().dims())?,
-            Arithmetic::Divide,
-        )?;
-        gradients.add(
-            id,
-            Grad::new(combine(&winners, &share, Arithmetic::Multiply)?),
-        )
+        let share = combine(dy, &sum_to(&winners, dy.dims())?, Arithmetic::Divide)?;
+        combine(&winners, &share, Arithmetic::Multiply)
     }))
 }
 
@@ -199,11 +191,10 @@ pub fn softmax(tape: &Tape, x: &Var) -> Result<Var> {
         .broadcast_sub(&x.tensor().max_keepdim(D::Minus1)?)?;
     let powers = shifted.exp()?;
     let y = powers.broadcast_div(&powers.sum_keepdim(D::Minus1)?)?;
-    let (id, output) = (x.id(), y.clone());
-    Ok(tape.record(y, id.is_some(), move |dy, gradients| {
-        let weighted = (dy.tensor() * &output)?;
-        let dx = (&weighted - output.broadcast_mul(&weighted.sum_keepdim(D::Minus1)?)?)?;
-        gradients.add(id, Grad::new(dx))
+    let output = y.clone();
+    Ok(tape.record_of(x, y, move |dy| {
+        let weighted = (dy * &output)?;
+        Ok((&weighted - output.broadcast_mul(&weighted.sum_keepdim(D::Minus1)?)?)?)
     }))
 }
 

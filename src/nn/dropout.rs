@@ -1,7 +1,6 @@
 //! Dropout layer: active in training mode alone.
 
 use super::builder::Builder;
-use super::gradients::Grad;
 use super::pass::Mode;
 use super::tape::{Tape, Var};
 use crate::ops::dropout::{self as op, Mask};
@@ -45,9 +44,6 @@ impl Dropout {
         };
         let told = tape.coordinates().cloned();
         let y = op::apply(x.tensor(), mask, told.as_ref())?;
-        let id = x.id();
-        Ok(tape.record(y, id.is_some(), move |dy, gradients| {
-            gradients.add(id, Grad::new(op::apply(dy.tensor(), mask, told.as_ref())?))
-        }))
+        Ok(tape.record_of(x, y, move |dy| op::apply(dy, mask, told.as_ref())))
     }
 }

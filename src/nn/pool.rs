@@ -1,6 +1,5 @@
 //! Pooling layers, which have no parameters.
 
-use super::gradients::Grad;
 use super::tape::{Tape, Var};
 use super::trace::Operation;
 use crate::Result;
@@ -8,17 +7,10 @@ use crate::ops::pool::{self as op, Average, Window};
 
 /// The maximum of each window; the first of equal maxima gets the gradient.
 pub fn max_pool(tape: &Tape, x: &Var, kernel: usize, stride: usize, padding: usize) -> Result<Var> {
-    let window = Window {
-        kernel,
-        stride,
-        padding,
-    };
+    let window = Window::new(kernel, stride, padding);
     let (y, taps) = op::max_forward(x.tensor(), window)?;
-    let (id, shape) = (x.id(), x.dims().to_vec());
-    let y = tape.record(y, id.is_some(), move |dy, gradients| {
-        let dx = op::max_backward(dy.tensor(), &taps, &shape, window)?;
-        gradients.add(id, Grad::new(dx))
-    });
+    let shape = x.dims().to_vec();
+    let y = tape.record_of(x, y, move |dy| op::max_backward(dy, &taps, &shape, window));
     tape.trace(&y, [x], || vec![Operation::MaxPool(window)]);
     Ok(y)
 }
@@ -35,11 +27,8 @@ pub fn adaptive_average_pool(tape: &Tape, x: &Var, oh: usize, ow: usize) -> Resu
 
 fn average(tape: &Tape, x: &Var, average: Average) -> Result<Var> {
     let y = op::average_forward(x.tensor(), average)?;
-    let (id, shape) = (x.id(), x.dims().to_vec());
-    let y = tape.record(y, id.is_some(), move |dy, gradients| {
-        let dx = op::average_backward(dy.tensor(), &shape, average)?;
-        gradients.add(id, Grad::new(dx))
-    });
+    let shape = x.dims().to_vec();
+    let y = tape.record_of(x, y, move |dy| op::average_backward(dy, &shape, average));
     tape.trace(&y, [x], || vec![Operation::AveragePool(average)]);
     Ok(y)
 }

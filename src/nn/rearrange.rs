@@ -20,10 +20,9 @@ pub fn reshape(tape: &Tape, x: &Var, shape: &[usize]) -> Result<Var> {
 /// The dimensions in another order: dimension `i` becomes what dimension `order[i]` was.
 pub fn permute(tape: &Tape, x: &Var, order: &[usize]) -> Result<Var> {
     let y = x.tensor().permute(order)?.contiguous()?;
-    let (id, back) = (x.id(), inverse(order));
-    Ok(tape.record(y, id.is_some(), move |dy, gradients| {
-        let dx = dy.tensor().permute(back.as_slice())?.contiguous()?;
-        gradients.add(id, Grad::new(dx))
+    let back = inverse(order);
+    Ok(tape.record_of(x, y, move |dy| {
+        Ok(dy.permute(back.as_slice())?.contiguous()?)
     }))
 }
 
@@ -62,9 +61,8 @@ pub fn part(tape: &Tape, x: &Var, part: Part) -> Result<Var> {
             .squeeze(axis + 1)?;
     }
     let y = y.force_contiguous()?;
-    let id = x.id();
-    Ok(tape.record(y, id.is_some(), move |dy, gradients| {
-        let mut dx = dy.tensor().clone();
+    Ok(tape.record_of(x, y, move |dy| {
+        let mut dx = dy.clone();
         if step > 1 {
             let shape = dx.dims().to_vec();
             dx = dx
@@ -74,7 +72,7 @@ pub fn part(tape: &Tape, x: &Var, part: Part) -> Result<Var> {
             dx = dx.narrow(axis, 0, taken)?;
         }
         dx = dx.pad_with_zeros(axis, start, side - start - taken)?;
-        gradients.add(id, Grad::new(dx.force_contiguous()?))
+        Ok(dx.force_contiguous()?)
     }))
 }
 
@@ -100,10 +98,9 @@ pub fn pad(
     let (first, last) = (border(before)?, border(after)?);
     let parts: Vec<&Tensor> = first.iter().chain([x.tensor()]).chain(&last).collect();
     let y = Tensor::cat(&parts, axis)?.contiguous()?;
-    let (id, side) = (x.id(), x.dims()[axis]);
-    Ok(tape.record(y, id.is_some(), move |dy, gradients| {
-        let dx = dy.tensor().narrow(axis, before, side)?.force_contiguous()?;
-        gradients.add(id, Grad::new(dx))
+    let side = x.dims()[axis];
+    Ok(tape.record_of(x, y, move |dy| {
+        Ok(dy.narrow(axis, before, side)?.force_contiguous()?)
     }))
 }
 
@@ -132,8 +129,6 @@ pub fn join(tape: &Tape, parts: &[Var], axis: usize) -> Result<Var> {
 /// Repeats a value along its sides of 1 until it has that shape.
 pub fn repeat(tape: &Tape, x: &Var, shape: &[usize]) -> Result<Var> {
     let y = x.tensor().broadcast_as(shape)?.force_contiguous()?;
-    let (id, before) = (x.id(), x.dims().to_vec());
-    Ok(tape.record(y, id.is_some(), move |dy, gradients| {
-        gradients.add(id, Grad::new(sum_to(dy.tensor(), &before)?))
-    }))
+    let before = x.dims().to_vec();
+    Ok(tape.record_of(x, y, move |dy| sum_to(dy, &before)))
 }

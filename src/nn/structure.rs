@@ -55,11 +55,7 @@ pub fn more_channels(tape: &Tape, x: &Var, before: usize, after: usize) -> Resul
     };
     let parts = [zeros(before)?, Some(x.tensor().clone()), zeros(after)?];
     let y = concat::forward(&parts.iter().flatten().collect::<Vec<&Tensor>>())?;
-    let id = x.id();
-    let y = tape.record(y, id.is_some(), move |dy, gradients| {
-        let dx = concat::slice(dy.tensor(), before, own)?;
-        gradients.add(id, Grad::new(dx))
-    });
+    let y = tape.record_of(x, y, move |dy| concat::slice(dy, before, own));
     tape.trace(&y, [x], || vec![Operation::MoreChannels(before, after)]);
     Ok(y)
 }
@@ -67,10 +63,7 @@ pub fn more_channels(tape: &Tape, x: &Var, before: usize, after: usize) -> Resul
 /// `(N, H, W, C)` with `border` rows of zeros below and columns of zeros to the right.
 pub fn pad_after(tape: &Tape, x: &Var, border: usize) -> Result<Var> {
     let y = pad::forward(x.tensor(), border)?;
-    let id = x.id();
-    Ok(tape.record(y, id.is_some(), move |dy, gradients| {
-        gradients.add(id, Grad::new(pad::backward(dy.tensor(), border)?))
-    }))
+    Ok(tape.record_of(x, y, move |dy| pad::backward(dy, border)))
 }
 
 /// `(N, H, W, C)` to `(N, C*H*W)` in torch's order, channel by channel, so that the weights of a following linear
@@ -101,11 +94,8 @@ pub fn flatten(tape: &Tape, x: &Var) -> Result<Var> {
 /// Images `(N, C, H, W)` with pixels in [0, 1] to normalised activations `(N, H, W, C)`.
 pub fn enter(tape: &Tape, images: &Var, normalize: Option<&Normalize>) -> Result<Var> {
     let y = image::enter(images.tensor(), normalize)?;
-    let (id, own) = (images.id(), normalize.cloned());
-    let y = tape.record(y, id.is_some(), move |dy, gradients| {
-        let dx = image::leave(dy.tensor(), own.as_ref())?;
-        gradients.add(id, Grad::new(dx))
-    });
+    let own = normalize.cloned();
+    let y = tape.record_of(images, y, move |dy| image::leave(dy, own.as_ref()));
     tape.trace(&y, [images], || {
         let normalize = normalize.cloned().map(Operation::Normalize);
         normalize.into_iter().collect()

@@ -285,6 +285,19 @@ impl Tape {
         }
     }
 
+    /// Records a value that was computed of `x` alone. `backward` makes the gradient of `x` of the value's.
+    pub fn record_of(
+        &self,
+        x: &Var,
+        tensor: Tensor,
+        backward: impl Fn(&Tensor) -> Result<Tensor> + 'static,
+    ) -> Var {
+        let id = x.id;
+        self.record(tensor, id.is_some(), move |dy, gradients| {
+            gradients.add(id, Grad::new(backward(dy.tensor())?))
+        })
+    }
+
     fn next_id(&self) -> usize {
         self.values.replace(self.values.get() + 1)
     }

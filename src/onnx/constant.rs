@@ -20,6 +20,38 @@ pub enum Constant {
     Floats(Floats),
 }
 
+impl Constant {
+    /// The only number, where there is one and it is known.
+    pub fn number(&self) -> Option<f64> {
+        match self {
+            Self::Floats(floats) => floats.scalar(),
+            Self::Ints(ints) => match ints.known()?.as_slice() {
+                &[only] => Some(only as f64),
+                _ => None,
+            },
+        }
+    }
+}
+
+/// The inputs of a node, of which those are none here that are no constants.
+#[derive(Clone, Copy)]
+pub struct Constants<'a>(pub &'a [Option<&'a Constant>]);
+
+impl<'a> Constants<'a> {
+    /// The one at this place.
+    pub fn get(self, place: usize) -> Option<&'a Constant> {
+        *self.0.get(place)?
+    }
+
+    /// The same where it is one of whole numbers.
+    pub fn ints(self, place: usize) -> Option<&'a Ints> {
+        match self.get(place)? {
+            Constant::Ints(ints) => Some(ints),
+            Constant::Floats(_) => None,
+        }
+    }
+}
+
 /// Whole numbers. None stands for the number of images, which is not fixed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ints {

@@ -1,6 +1,6 @@
 //! What exporters compute of shapes alone, computed when the file is read.
 
-use super::constant::{Constant, Floats, Ints, MOST_INTS, count};
+use super::constant::{Constant, Constants, Floats, Ints, MOST_INTS, count};
 use super::node::{axis, sliced};
 use super::proto::Node;
 use super::single::single;
@@ -8,8 +8,8 @@ use super::single::single;
 type Values = Vec<Option<i64>>;
 
 /// What a node gives whose inputs are constants; none where it is not known. In words, why it cannot be.
-pub fn fold(node: &Node, inputs: &[Option<&Constant>]) -> Option<Result<Constant, String>> {
-    let first = inputs.first().copied().flatten()?;
+pub fn fold(node: &Node, inputs: Constants<'_>) -> Option<Result<Constant, String>> {
+    let first = inputs.get(0)?;
     if let Some(number) = single(node, inputs) {
         return Some(Ok(number));
     }
@@ -41,13 +41,10 @@ pub fn fold(node: &Node, inputs: &[Option<&Constant>]) -> Option<Result<Constant
     Some(found)
 }
 
-fn folded_ints(
-    node: &Node,
-    first: &Ints,
-    inputs: &[Option<&Constant>],
-) -> Option<Result<Ints, String>> {
-    let others: Option<Vec<&Ints>> = inputs.iter().map(|input| ints(*input)).collect();
-    let second = inputs.get(1).and_then(|input| ints(*input));
+fn folded_ints(node: &Node, first: &Ints, inputs: Constants<'_>) -> Option<Result<Ints, String>> {
+    let places = 0..inputs.0.len();
+    let others: Option<Vec<&Ints>> = places.map(|place| inputs.ints(place)).collect();
+    let second = inputs.ints(1);
     Some(match node.op_type.as_str() {
         "Identity" | "Cast" => Ok(first.clone()),
         "Gather" => gathered(node, first, second?),
@@ -67,7 +64,7 @@ fn folded_ints(
         "Max" => pairs(first, second?, known(|a, b| Some(a.max(b)))),
         "Equal" => pairs(first, second?, |a, b| Some(Some(i64::from(a == b)))),
         "Where" => {
-            let third = inputs.get(2).and_then(|input| ints(*input))?;
+            let third = inputs.ints(2)?;
             let chosen = pairs(first, second?, |cond, a| {
                 Some((cond? != 0).then_some(a).flatten())
             });
@@ -89,22 +86,15 @@ fn folded_ints(
     })
 }
 
-fn ints(constant: Option<&Constant>) -> Option<&Ints> {
-    match constant? {
-        Constant::Ints(ints) => Some(ints),
-        Constant::Floats(_) => None,
-    }
-}
-
 /// The numbers that stand as an input or, in files of older versions, as a setting.
 pub fn numbers(
     node: &Node,
-    inputs: &[Option<&Constant>],
+    inputs: Constants<'_>,
     place: usize,
     setting: &str,
 ) -> Result<Option<Vec<i64>>, String> {
     match (node.operand(place), node.ints(setting)) {
-        (Some(_), _) => match ints(inputs.get(place).copied().flatten()).and_then(Ints::known) {
+        (Some(_), _) => match inputs.ints(place).and_then(Ints::known) {
             Some(numbers) => Ok(Some(numbers)),
             None => Err(format!("its {setting} are no numbers that are known")),
         },
@@ -151,11 +141,7 @@ fn transposed_matrix(node: &Node, floats: &Floats) -> Result<Constant, String> {
 }
 
 /// The shape that a value of shape `dims` gets.
-fn reshaped(
-    node: &Node,
-    dims: &[usize],
-    inputs: &[Option<&Constant>],
-) -> Result<Vec<usize>, String> {
+fn reshaped(node: &Node, dims: &[usize], inputs: Constants<'_>) -> Result<Vec<usize>, String> {
     let all = count(dims).unwrap_or(0);
     match node.op_type.as_str() {
         "Reshape" => {
@@ -250,7 +236,7 @@ fn few(count: usize) -> Result<(), String> {
 /// Starts, ends, axes and steps of a Slice of a value with so many dimensions, by axis.
 pub fn ranges(
     node: &Node,
-    inputs: &[Option<&Constant>],
+    inputs: Constants<'_>,
     rank: usize,
 ) -> Result<Vec<(usize, [i64; 3])>, String> {
     let starts = numbers(node, inputs, 1, "starts")?.ok_or("it has no starts")?;
@@ -269,7 +255,7 @@ pub fn ranges(
         .collect()
 }
 
-fn slice(node: &Node, data: &Ints, inputs: &[Option<&Constant>]) -> Result<Ints, String> {
+fn slice(node: &Node, data: &Ints, inputs: Constants<'_>) -> Result<Ints, String> {
     let mut found = data.clone();
     for (at, [start, end, step]) in ranges(node, inputs, data.dims.len())? {
         let taken = sliced(found.dims[at], start, end, step)?;

@@ -73,6 +73,17 @@ pub enum Layer {
     Dropout(Dropout),
 }
 
+impl Layer {
+    /// Of a value and numbers of the file that come second.
+    pub fn by(with: With, how: Arithmetic) -> Self {
+        Self::With {
+            with,
+            how,
+            first: false,
+        }
+    }
+}
+
 /// `x * scale + shift` for each channel, with numbers that training leaves alone: a normalisation of images.
 pub struct Scale {
     pub scale: Tensor,

@@ -1,15 +1,15 @@
 //! Arithmetic of single numbers, by which exporters compute borders from the sides of images.
 
-use super::constant::{Constant, Floats, Ints};
+use super::constant::{Constant, Constants, Floats, Ints};
 use super::proto::Node;
 
 /// What a node gives whose inputs are single numbers, one of them at least in floating point; none where it is another operator.
-pub fn single(node: &Node, inputs: &[Option<&Constant>]) -> Option<Constant> {
+pub fn single(node: &Node, inputs: Constants<'_>) -> Option<Constant> {
     let floating = |input: &Option<&Constant>| matches!(input, Some(Constant::Floats(_)));
-    if !inputs.iter().any(floating) {
+    if !inputs.0.iter().any(floating) {
         return None;
     }
-    let numbers: Option<Vec<f64>> = inputs.iter().map(|input| number((*input)?)).collect();
+    let numbers: Option<Vec<f64>> = inputs.0.iter().map(|input| (*input)?.number()).collect();
     let value = match (node.op_type.as_str(), numbers?.as_slice()) {
         ("Add", [a, b]) => a + b,
         ("Sub", [a, b]) => a - b,
@@ -34,16 +34,6 @@ pub fn single(node: &Node, inputs: &[Option<&Constant>]) -> Option<Constant> {
     Some(Constant::Floats(Floats::number(name, value as f32)))
 }
 
-fn number(constant: &Constant) -> Option<f64> {
-    match constant {
-        Constant::Floats(floats) => floats.scalar(),
-        Constant::Ints(ints) => match ints.known()?.as_slice() {
-            &[only] => Some(only as f64),
-            _ => None,
-        },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,9 +51,9 @@ mod tests {
     fn borders_are_computed_from_sides() {
         let (seven, half) = (Ints::row([7]), Floats::number("x", 0.5));
         let (seven, half) = (Constant::Ints(seven), Constant::Floats(half));
-        let product = single(&node("Mul"), &[Some(&seven), Some(&half)]).unwrap();
-        assert_eq!(number(&product), Some(3.5));
-        let above = single(&node("Ceil"), &[Some(&product)]).unwrap();
+        let product = single(&node("Mul"), Constants(&[Some(&seven), Some(&half)])).unwrap();
+        assert_eq!(product.number(), Some(3.5));
+        let above = single(&node("Ceil"), Constants(&[Some(&product)])).unwrap();
         let whole = Node {
             attribute: vec![Attribute {
                 name: "to".into(),
@@ -72,11 +62,11 @@ mod tests {
             }],
             ..node("Cast")
         };
-        match single(&whole, &[Some(&above)]) {
+        match single(&whole, Constants(&[Some(&above)])) {
             Some(Constant::Ints(ints)) => assert_eq!(ints.known(), Some(vec![4])),
             other => panic!("{other:?}"),
         }
-        assert!(single(&node("Add"), &[Some(&seven), Some(&seven)]).is_none());
-        assert!(single(&node("Sin"), &[Some(&half)]).is_none());
+        assert!(single(&node("Add"), Constants(&[Some(&seven), Some(&seven)])).is_none());
+        assert!(single(&node("Sin"), Constants(&[Some(&half)])).is_none());
     }
 }

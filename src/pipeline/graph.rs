@@ -4,6 +4,7 @@ use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 
+use crate::aligned::aligned;
 use crate::data::ImagesRef;
 use crate::experiment::{ExperimentSpec, Plan, StageSpec, Task};
 use crate::models::{LinbpVariant, Moment, WeightsRef};
@@ -126,14 +127,7 @@ impl Graph {
     }
 
     fn text(&self) -> String {
-        let width = self
-            .graph
-            .node_weights()
-            .map(|node| node.id.len())
-            .max()
-            .unwrap_or(0);
-        let mut text = String::new();
-        for stage in self.order() {
+        aligned(self.order().into_iter().map(|stage| {
             let node = self.node(stage);
             let uses: Vec<String> = self
                 .edges()
@@ -146,9 +140,8 @@ impl Graph {
             } else {
                 format!("  <- {}", uses.join(", "))
             };
-            text.push_str(&format!("{:width$}  {}{uses}\n", node.id, node.about));
-        }
-        text
+            [node.id.clone(), format!("{}{uses}", node.about)]
+        }))
     }
 
     fn mermaid(&self) -> String {

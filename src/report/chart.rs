@@ -65,7 +65,29 @@ pub struct Chart {
     pub markers: bool,
 }
 
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+pub(super) type Drawn = Result<(), Box<dyn std::error::Error>>;
+
+/// What `draw` puts on a white area of this width and height, as SVG text.
+pub(super) fn drawn(
+    title: &str,
+    [width, height]: [i32; 2],
+    draw: impl FnOnce(&Area) -> Drawn,
+) -> Result<String> {
+    let mut text = String::new();
+    let on = |root: &Area| -> Drawn {
+        root.fill(&WHITE)?;
+        draw(root)?;
+        Ok(root.present()?)
+    };
+    let size = ((width * SCALE) as u32, (height * SCALE) as u32);
+    on(&SVGBackend::with_string(&mut text, size).into_drawing_area())
+        .map_err(|error| Error::failed(format!("cannot draw {title:?}: {error}")))?;
+    // Replaces the size in the first tag; the view box keeps the drawing's own units.
+    let large = format!("width=\"{}\" height=\"{}\"", width * SCALE, height * SCALE);
+    let shown = format!("width=\"{width}\" height=\"{height}\"");
+    Ok(text.replacen(&large, &shown, 1))
+}
 
 impl Chart {
     /// The chart as SVG text; `None` if there is no point to draw.
@@ -73,23 +95,11 @@ impl Chart {
         let Some(ranges) = self.ranges() else {
             return Ok(None);
         };
-        let mut text = String::new();
         let width = PLOT_WIDTH + self.legend_width();
-        {
-            let size = ((width * SCALE) as u32, (HEIGHT * SCALE) as u32);
-            let root = SVGBackend::with_string(&mut text, size).into_drawing_area();
-            let drawn = root
-                .fill(&WHITE)
-                .map_err(|error| error.to_string())
-                .and_then(|()| self.draw(&root, ranges).map_err(|error| error.to_string()))
-                .and_then(|()| root.present().map_err(|error| error.to_string()));
-            drawn
-                .map_err(|error| Error::failed(format!("cannot draw {:?}: {error}", self.title)))?;
-        }
-        Ok(Some(shown_at_half(&text, width, HEIGHT)))
+        drawn(&self.title, [width, HEIGHT], |root| self.draw(root, ranges)).map(Some)
     }
 
-    fn draw(&self, root: &Area, ranges: Ranges) -> Result<(), Box<dyn std::error::Error>> {
+    fn draw(&self, root: &Area, ranges: Ranges) -> Drawn {
         let (plot, legend) = root.split_horizontally(PLOT_WIDTH * SCALE);
         let mut chart = ChartBuilder::on(&plot)
             .margin(MARGIN * SCALE)
@@ -134,7 +144,7 @@ impl Chart {
         chart: &mut ChartContext<'a, SVGBackend, Cartesian2d<RangedCoordf64, RangedCoordf64>>,
         series: &Series,
         look: Look,
-    ) -> Result<(), Box<dyn std::error::Error>> {
+    ) -> Drawn {
         let finite = |(x, y): &&(f64, f64)| x.is_finite() && y.is_finite();
         let points: Vec<(f64, f64)> = series.points.iter().filter(finite).copied().collect();
         let style = look.color.stroke_width(2 * SCALE as u32);
@@ -157,7 +167,7 @@ impl Chart {
     }
 
     /// The legend stands beside the plot, so that it never hides data.
-    fn draw_legend(&self, area: &Area) -> Result<(), Box<dyn std::error::Error>> {
+    fn draw_legend(&self, area: &Area) -> Drawn {
         let style = font(12).pos(Pos::new(HPos::Left, VPos::Center));
         let (left, mut y) = (4 * SCALE, 48 * SCALE);
         for (index, series) in self.series.iter().enumerate().take(MAX_ENTRIES) {
@@ -264,13 +274,6 @@ pub(super) fn shortened(text: &str, max: usize) -> String {
         true => text.chars().take(max - 1).chain(['\u{2026}']).collect(),
         false => text.to_owned(),
     }
-}
-
-/// Replaces the size in the first tag; the view box keeps the drawing's own units.
-pub(super) fn shown_at_half(svg: &str, width: i32, height: i32) -> String {
-    let drawn = format!("width=\"{}\" height=\"{}\"", width * SCALE, height * SCALE);
-    let shown = format!("width=\"{width}\" height=\"{height}\"");
-    svg.replacen(&drawn, &shown, 1)
 }
 
 #[cfg(test)]

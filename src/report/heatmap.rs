@@ -3,8 +3,8 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::chart::{INK, SCALE, font, shortened, shown_at_half};
-use crate::error::{Error, Result};
+use super::chart::{Area, Drawn, INK, SCALE, drawn, font, shortened};
+use crate::error::Result;
 use crate::run::TransferRow;
 
 const CELL: i32 = 74;
@@ -63,32 +63,17 @@ fn svg(title: &str, rows: &[&TransferRow]) -> Result<String> {
     let to = names(rows.iter().map(|row| row.to.as_str()));
     let width = (LEFT + CELL * to.len() as i32 + MARGIN).max(360);
     let height = TOP + CELL * from.len() as i32 + BOTTOM;
-    let mut text = String::new();
-    {
-        let size = ((width * SCALE) as u32, (height * SCALE) as u32);
-        let root = SVGBackend::with_string(&mut text, size).into_drawing_area();
-        let drawn = draw(&root, title, rows, &from, &to);
-        drawn
-            .and_then(|()| root.present().map_err(|error| error.to_string()))
-            .map_err(|error| Error::failed(format!("cannot draw {title:?}: {error}")))?;
-    }
-    Ok(shown_at_half(&text, width, height))
+    drawn(title, [width, height], |root| {
+        draw(root, title, rows, &from, &to)
+    })
 }
 
-fn draw(
-    root: &DrawingArea<SVGBackend, plotters::coord::Shift>,
-    title: &str,
-    rows: &[&TransferRow],
-    from: &[&str],
-    to: &[&str],
-) -> Result<(), String> {
-    let words = |error: DrawingAreaErrorKind<_>| -> String { format!("{error}") };
+fn draw(root: &Area, title: &str, rows: &[&TransferRow], from: &[&str], to: &[&str]) -> Drawn {
     let write = |text: &str, (x, y): (i32, i32), style: TextStyle<'static>, across: HPos| {
         let style = style.pos(Pos::new(across, VPos::Center));
         let text = Text::new(text.to_owned(), (x * SCALE, y * SCALE), style);
-        root.draw(&text).map_err(words)
+        root.draw(&text)
     };
-    root.fill(&WHITE).map_err(words)?;
     write(
         &shortened(title, MAX_TITLE),
         (MARGIN, 20),
@@ -120,7 +105,7 @@ fn draw(
             ((corner.0 + CELL - 2) * SCALE, (corner.1 + CELL - 2) * SCALE),
         ];
         let square = Rectangle::new(corners, color(cell.accuracy).filled());
-        root.draw(&square).map_err(words)?;
+        root.draw(&square)?;
         let ink: &'static RGBColor = if cell.accuracy < 0.5 { &WHITE } else { &INK };
         let value = format!("{:.1}", 100.0 * cell.accuracy);
         let place = (middle(column, LEFT), middle(row, TOP));
@@ -132,7 +117,8 @@ fn draw(
         (LEFT, below),
         font(11),
         HPos::Left,
-    )
+    )?;
+    Ok(())
 }
 
 #[cfg(test)]

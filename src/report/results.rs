@@ -11,13 +11,14 @@ use super::comparison::{ComparedRun, ComparedStage, Comparison};
 use super::settings::{lookup, of_stage};
 use crate::attacks::AttackKind;
 use crate::error::Result;
+use crate::run::table::columns;
 use crate::run::{Method, MetricsRow};
 use crate::spec::TaskKind;
 
 /// The columns before the settings that tell the runs apart.
 const RUN_COLUMNS: [&str; 2] = ["run", "state"];
 
-/// One measurement. Its fields are written in the order of [`Measurement::COLUMNS`].
+/// One measurement, whose columns are its fields in their order.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 struct Measurement {
     stage: String,
@@ -52,41 +53,16 @@ struct Measurement {
     examples_per_second: Option<f64>,
 }
 
-impl Measurement {
-    const COLUMNS: [&str; 20] = [
-        "stage",
-        "task",
-        "epoch",
-        "step",
-        "split",
-        "attack",
-        "rounding",
-        "gradient",
-        "surrogate",
-        "victim",
-        "final",
-        "accuracy",
-        "best_accuracy",
-        "loss",
-        "success_rate",
-        "l1_distance",
-        "lr",
-        "examples",
-        "seconds",
-        "examples_per_second",
-    ];
-}
-
 /// Writes the table to `path`.
 pub fn write(path: &Path, comparison: &Comparison) -> Result<()> {
+    let columns = columns::<Measurement>();
     // Where `task` is swept, the column of the stages says it.
     let keys = comparison.keys.iter();
-    let keys: Vec<&String> = keys
-        .filter(|key| !Measurement::COLUMNS.contains(&key.as_str()))
-        .collect();
-    let header = RUN_COLUMNS.iter().copied();
-    let header = header.chain(keys.iter().map(|key| key.as_str()));
-    let header = header.chain(Measurement::COLUMNS).map(str::to_owned);
+    let keys: Vec<&String> = keys.filter(|key| !columns.contains(key)).collect();
+    let header = RUN_COLUMNS.map(str::to_owned).into_iter();
+    let header = header
+        .chain(keys.iter().copied().cloned())
+        .chain(columns.clone());
     let mut rows = Vec::new();
     for run in &comparison.runs {
         let mut cells = vec![run.run.clone(), run.state_name().to_owned()];

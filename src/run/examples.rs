@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::table::Row;
-
 /// What an attack did to an example, judged by its image as floats.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -46,25 +44,6 @@ pub struct ExampleRow {
     pub linf: Option<f64>,
     /// Euclidean norm of the change.
     pub l2: Option<f64>,
-}
-
-impl Row for ExampleRow {
-    const COLUMNS: &'static [&'static str] = &[
-        "index",
-        "name",
-        "label",
-        "label_name",
-        "clean_prediction",
-        "clean_prediction_name",
-        "adversarial_prediction",
-        "adversarial_prediction_name",
-        "adversarial_prediction_8bit",
-        "adversarial_prediction_8bit_name",
-        "outcome",
-        "broken_by",
-        "linf",
-        "l2",
-    ];
 }
 
 /// Cells that readers of CSV files take for a missing value by default.

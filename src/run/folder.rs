@@ -190,12 +190,8 @@ impl RunFolder {
 /// Writes the resolved spec, or checks that the one which stands says the same.
 fn write_spec(folder: &Path, spec: &str) -> Result<()> {
     let path = folder.join(files::SPEC);
-    let standing = match fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return atomic::write(&path, spec.as_bytes());
-        }
-        Err(error) => return Err(Error::io("read", &path)(error)),
+    let Some(standing) = Error::if_there("read", &path, fs::read_to_string(&path))? else {
+        return atomic::write(&path, spec.as_bytes());
     };
     // Comments may differ, as where a value came from; the values may not.
     let values = |text: &str| text.parse::<toml::Table>().ok();

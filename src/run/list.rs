@@ -74,13 +74,9 @@ pub fn runs(results: &Path, name: Option<&str>) -> Result<Vec<ListedRun>> {
 
 /// The names of the folders in `folder`, in order; none if there is no such folder.
 fn folders(folder: &Path) -> Result<Vec<String>> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(Error::io("read", folder)(error)),
-    };
+    let entries = Error::if_there("read", folder, fs::read_dir(folder))?;
     let mut names = Vec::new();
-    for entry in entries {
+    for entry in entries.into_iter().flatten() {
         let entry = entry.map_err(Error::io("read", folder))?;
         if entry.path().is_dir() {
             names.extend(entry.file_name().into_string());

@@ -9,7 +9,7 @@ use super::clock;
 use super::condition::{Condition, compare};
 use super::list::{ListedRun, runs};
 use super::record::RunState;
-use crate::choice::nearest;
+use crate::choice::did_you_mean;
 use crate::{Error, Result};
 
 /// Characters of a line, where it is not asked for whole.
@@ -214,10 +214,7 @@ fn unknown(key: &str, runs: &[ListedRun]) -> Error {
         .collect();
     let records = runs.iter().filter_map(|run| run.record.as_ref().ok());
     known.extend(records.flat_map(|record| record.settings.keys().cloned()));
-    let near = nearest(key, known.iter().map(String::as_str));
-    let near = near
-        .map(|near| format!("; did you mean \"{near}\"?"))
-        .unwrap_or_default();
+    let near = did_you_mean(key, known.iter().map(String::as_str));
     Error::spec(format!("{key}: no run has such a metric or setting{near}"))
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::table::{self, Appender, Row};
+use super::table::{self, Appender};
 use crate::error::{Error, Result};
 
 /// What was measured at one point of a stage. Its key is (stage, epoch, step, split, attack).
@@ -35,23 +35,6 @@ pub struct MetricsRow {
     pub seconds: Option<f64>,
     /// Examples a second.
     pub examples_per_second: Option<f64>,
-}
-
-impl Row for MetricsRow {
-    const COLUMNS: &'static [&'static str] = &[
-        "stage",
-        "epoch",
-        "step",
-        "split",
-        "attack",
-        "loss",
-        "accuracy",
-        "best_accuracy",
-        "lr",
-        "examples",
-        "seconds",
-        "examples_per_second",
-    ];
 }
 
 pub(super) type Key = (String, u64, u64, String, String);

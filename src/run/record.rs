@@ -243,10 +243,8 @@ struct Versioned {
 
 /// Reads a record that carries a format version; `None` if there is no such file.
 fn read<T: DeserializeOwned + Record>(path: &Path) -> Result<Option<T>> {
-    let bytes = match std::fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::io("read", path)(error)),
+    let Some(bytes) = Error::if_there("read", path, std::fs::read(path))? else {
+        return Ok(None);
     };
     let damaged = |error: serde_json::Error| {
         Error::failed(format!(

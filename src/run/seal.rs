@@ -61,9 +61,8 @@ pub fn broken(folder: &Path, seals: &BTreeMap<String, Seal>) -> Result<Option<St
 impl Seal {
     /// The content of the table at `path`; `None` if there is no such file.
     fn of(path: &Path) -> Result<Option<Self>> {
-        let mut file = match File::open(path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            opened => opened.map_err(Error::io("read", path))?,
+        let Some(mut file) = Error::if_there("read", path, File::open(path))? else {
+            return Ok(None);
         };
         let mut hash = blake3::Hasher::new();
         let mut lines = 0;

@@ -5,14 +5,15 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::files;
-use super::table::{self, Appender, Row};
+use super::table::{self, Appender};
 use crate::error::{Error, Result};
 
 /// Which backward pass computed the gradient.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Method {
     /// The true gradient.
+    #[default]
     Bp,
     /// The gradient with the activation's derivative replaced by 1.
     Linbp,
@@ -29,7 +30,7 @@ impl Method {
 }
 
 /// One recorded step of one method.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SimulationRow {
     /// Repeat, from 0: the index of its random stream.
     pub repeat: u64,
@@ -41,10 +42,6 @@ pub struct SimulationRow {
     pub l1_distance: f64,
     /// Loss, where the simulation has one.
     pub loss: Option<f64>,
-}
-
-impl Row for SimulationRow {
-    const COLUMNS: &'static [&'static str] = &["repeat", "step", "method", "l1_distance", "loss"];
 }
 
 /// What is recorded of one step.

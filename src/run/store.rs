@@ -132,10 +132,7 @@ impl CheckpointStore {
     fn point(&self, pointer: &str, stamp: Option<Stamp>) -> Result<()> {
         let path = self.folder.join(pointer);
         let Some(stamp) = stamp else {
-            return match fs::remove_file(&path) {
-                Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-                removed => removed.map_err(Error::io("remove", &path)),
-            };
+            return Error::if_there("remove", &path, fs::remove_file(&path)).map(drop);
         };
         let text = stamp.file_name() + "\n";
         if fs::read(&path).is_ok_and(|standing| standing == text.as_bytes()) {
@@ -157,13 +154,9 @@ impl CheckpointStore {
 
 /// The stamps of all checkpoints in `folder`.
 fn stamps(folder: &Path) -> Result<Vec<Stamp>> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(Error::io("read", folder)(error)),
-    };
+    let entries = Error::if_there("read", folder, fs::read_dir(folder))?;
     let mut stamps = Vec::new();
-    for entry in entries {
+    for entry in entries.into_iter().flatten() {
         let name = entry.map_err(Error::io("read", folder))?.file_name();
         stamps.extend(name.to_str().and_then(Stamp::parse));
     }

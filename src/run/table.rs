@@ -14,10 +14,20 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::atomic;
 use crate::error::{Error, Result};
 
-/// A line of a table. Its fields are written in the order of [`Row::COLUMNS`].
-pub trait Row: Serialize + DeserializeOwned {
-    /// The header.
-    const COLUMNS: &'static [&'static str];
+/// A line of a table, whose columns are its fields in their order.
+pub trait Row: Serialize + DeserializeOwned + Default {}
+
+impl<R: Serialize + DeserializeOwned + Default> Row for R {}
+
+/// The names of the columns of a table whose lines are of this type.
+pub fn columns<R: Serialize + Default>() -> Vec<String> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let written = writer.serialize(R::default());
+    written.expect("the fields of a row are numbers, words or nothing");
+    let line = writer.into_inner().expect("memory can be written to");
+    let mut reader = csv::Reader::from_reader(line.as_slice());
+    let names = reader.headers().expect("what was written can be read");
+    names.iter().map(str::to_owned).collect()
 }
 
 /// The lines of `rows`, without a header; `path` is the file that they are for.
@@ -40,7 +50,7 @@ pub(super) fn lines<R: Row>(
 
 /// The header of `R` as a line.
 fn header<R: Row>() -> String {
-    R::COLUMNS.join(",") + "\n"
+    columns::<R>().join(",") + "\n"
 }
 
 fn malformed(path: &Path, error: &dyn std::fmt::Display) -> Error {
@@ -59,22 +69,16 @@ pub fn write<R: Row>(path: &Path, rows: &[R]) -> Result<()> {
 
 /// The rows of a table; none if there is no such file. A last line without an end is left out.
 pub fn read<R: Row>(path: &Path) -> Result<Vec<R>> {
-    let bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(Error::io("read", path)(error)),
-    };
-    parse(path, whole_lines(&bytes))
+    let bytes = Error::if_there("read", path, fs::read(path))?;
+    parse(path, whole_lines(&bytes.unwrap_or_default()))
 }
 
 /// What `add` makes of the rows of a table in their order, from an empty `T`, without all of them in memory; otherwise as
 /// [`read`].
 pub fn fold<R: Row, T: Default>(path: &Path, mut add: impl FnMut(&mut T, R)) -> Result<T> {
     let mut folded = T::default();
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(folded),
-        Err(error) => return Err(Error::io("read", path)(error)),
+    let Some(file) = Error::if_there("read", path, File::open(path))? else {
+        return Ok(folded);
     };
     let whole = whole_length(&file).map_err(Error::io("read", path))?;
     let mut reader = BufReader::new(file.take(whole));
@@ -134,7 +138,7 @@ fn check_header<R: Row>(path: &Path, bytes: &[u8]) -> Result<()> {
         "{}: the columns are not {}: the file was edited or written by another version; \
          start again with --fresh",
         path.display(),
-        R::COLUMNS.join(",")
+        columns::<R>().join(",")
     )))
 }
 
@@ -158,11 +162,7 @@ impl<R: Row> Appender<R> {
     /// Opens the table at `path`, cutting off a last line without an end; the first row makes it if there is none.
     /// `keep` sees the bytes of the whole lines, header included, and says how many of them stay.
     pub fn open(path: &Path, keep: impl FnOnce(&[u8]) -> Result<usize>) -> Result<Self> {
-        let found = match fs::read(path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(Error::io("read", path)(error)),
-        };
+        let found = Error::if_there("read", path, fs::read(path))?.unwrap_or_default();
         let whole = whole_lines(&found);
         check_header::<R>(path, whole)?;
         let kept = keep(whole)?.max(header::<R>().len());
@@ -233,14 +233,10 @@ mod tests {
     use super::*;
     use serde::Deserialize;
 
-    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
     struct Sample {
         name: String,
         value: Option<f64>,
-    }
-
-    impl Row for Sample {
-        const COLUMNS: &'static [&'static str] = &["name", "value"];
     }
 
     fn sample(name: &str, value: Option<f64>) -> Sample {

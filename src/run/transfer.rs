@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::table::Row;
-
 /// One attack on one model, judged by one model.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TransferRow {
@@ -23,18 +21,6 @@ pub struct TransferRow {
     /// Of the attacked images that `to` has right without an attack, the share that it has wrong after; missing where
     /// there are none.
     pub success_rate: Option<f64>,
-}
-
-impl Row for TransferRow {
-    const COLUMNS: &'static [&'static str] = &[
-        "from",
-        "to",
-        "attack",
-        "linbp",
-        "accuracy",
-        "accuracy_8bit",
-        "success_rate",
-    ];
 }
 
 #[cfg(test)]

@@ -5,22 +5,23 @@
 
 use std::fmt;
 
+use serde::Serialize;
 use serde::de::{self, Deserialize, Deserializer, Unexpected, Visitor};
-use serde::{Serialize, Serializer};
 
 use super::norm::Norm;
 
-/// Defines a whole number that deserializes only inside `$min..=$max`.
-macro_rules! whole {
-    ($(#[$meta:meta])* $name:ident($inner:ty) in $min:literal ..= $max:expr, $words:literal) => {
+/// Defines numbers: the name and type of each, what reads it, where it lies, and the words for what is expected.
+macro_rules! ranges {
+    ($($(#[$meta:meta])* $name:ident($inner:ty) by $reader:ident, $inside:expr, $words:literal;)+) => { $(
         $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
         pub struct $name($inner);
 
         impl $name {
             /// The number, or nothing where it lies outside the range.
             pub fn new(value: $inner) -> Option<Self> {
-                ($min..=$max).contains(&value).then_some(Self(value))
+                let inside: fn($inner) -> bool = $inside;
+                inside(value).then_some(Self(value))
             }
 
             /// The number.
@@ -35,149 +36,110 @@ macro_rules! whole {
             }
         }
 
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                self.0.serialize(serializer)
-            }
-        }
-
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct Words;
-                impl Visitor<'_> for Words {
-                    type Value = $name;
-                    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                        f.write_str($words)
-                    }
-                    fn visit_i64<E: de::Error>(self, value: i64) -> Result<$name, E> {
-                        let inside = <$inner>::try_from(value).ok().and_then($name::new);
-                        inside.ok_or_else(|| E::invalid_value(Unexpected::Signed(value), &self))
-                    }
-                    fn visit_u64<E: de::Error>(self, value: u64) -> Result<$name, E> {
-                        let inside = <$inner>::try_from(value).ok().and_then($name::new);
-                        inside.ok_or_else(|| E::invalid_value(Unexpected::Unsigned(value), &self))
-                    }
-                }
-                deserializer.deserialize_any(Words)
+                let (words, new) = ($words, Self::new);
+                deserializer.deserialize_any($reader { words, new })
             }
         }
-    };
+    )+ };
 }
 
-/// Defines a real number that deserializes only where `$inside` holds; `"8/255"` is read as a fraction.
-macro_rules! real {
-    ($(#[$meta:meta])* $name:ident, $inside:expr, $words:literal) => {
-        $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
-        pub struct $name(f64);
-
-        impl $name {
-            /// The number, or nothing where it lies outside the range.
-            pub fn new(value: f64) -> Option<Self> {
-                let inside: fn(f64) -> bool = $inside;
-                (value.is_finite() && inside(value)).then_some(Self(value))
-            }
-
-            /// The number.
-            pub fn get(self) -> f64 {
-                self.0
-            }
-        }
-
-        impl From<$name> for f64 {
-            fn from(value: $name) -> Self {
-                value.0
-            }
-        }
-
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                self.0.serialize(serializer)
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct Words;
-                impl Visitor<'_> for Words {
-                    type Value = $name;
-                    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                        f.write_str($words)
-                    }
-                    fn visit_f64<E: de::Error>(self, value: f64) -> Result<$name, E> {
-                        $name::new(value).ok_or_else(|| E::invalid_value(Unexpected::Float(value), &self))
-                    }
-                    fn visit_i64<E: de::Error>(self, value: i64) -> Result<$name, E> {
-                        $name::new(value as f64).ok_or_else(|| E::invalid_value(Unexpected::Signed(value), &self))
-                    }
-                    fn visit_u64<E: de::Error>(self, value: u64) -> Result<$name, E> {
-                        self.visit_f64(value as f64)
-                    }
-                    fn visit_str<E: de::Error>(self, text: &str) -> Result<$name, E> {
-                        let value = fraction(text).and_then($name::new);
-                        value.ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
-                    }
-                }
-                deserializer.deserialize_any(Words)
-            }
-        }
-    };
+/// Reads a whole number.
+struct Integral<I, T> {
+    words: &'static str,
+    new: fn(I) -> Option<T>,
 }
 
-whole!(
+impl<I: TryFrom<i64> + TryFrom<u64>, T> Visitor<'_> for Integral<I, T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(self.words)
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<T, E> {
+        let inside = I::try_from(value).ok().and_then(self.new);
+        inside.ok_or_else(|| E::invalid_value(Unexpected::Signed(value), &self))
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<T, E> {
+        let inside = I::try_from(value).ok().and_then(self.new);
+        inside.ok_or_else(|| E::invalid_value(Unexpected::Unsigned(value), &self))
+    }
+}
+
+/// Reads a real number; `"8/255"` is a fraction.
+struct Real<T> {
+    words: &'static str,
+    new: fn(f64) -> Option<T>,
+}
+
+impl<T> Visitor<'_> for Real<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(self.words)
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<T, E> {
+        (self.new)(value).ok_or_else(|| E::invalid_value(Unexpected::Float(value), &self))
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<T, E> {
+        (self.new)(value as f64).ok_or_else(|| E::invalid_value(Unexpected::Signed(value), &self))
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<T, E> {
+        self.visit_f64(value as f64)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        let value = fraction(text).and_then(self.new);
+        value.ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
+    }
+}
+
+ranges! {
     /// A number of things of which there is at least one: images per batch, epochs, repeats.
-    Count(usize) in 1 ..= 1_000_000_000, "a whole number from 1 to 1000000000"
-);
-whole!(
+    Count(usize) by Integral, |n| (1..=1_000_000_000).contains(&n), "a whole number from 1 to 1000000000";
+
     /// A number of things of which there may be none.
-    Whole(usize) in 0 ..= 1_000_000_000, "a whole number from 0 to 1000000000"
-);
-whole!(
+    Whole(usize) by Integral, |n| n <= 1_000_000_000, "a whole number from 0 to 1000000000";
+
     /// A seed; bounded by the integers that TOML can hold, so that a resolved spec can be read again.
-    Seed(u64) in 0 ..= i64::MAX as u64, "a whole number from 0 to 9223372036854775807"
-);
-whole!(
+    Seed(u64) by Integral, |n| n <= i64::MAX as u64, "a whole number from 0 to 9223372036854775807";
+
     /// The steps of an iterative attack, `k` in the literature.
-    Iterations(usize) in 1 ..= 1_000_000, "a whole number from 1 to 1000000"
-);
+    Iterations(usize) by Integral, |n| (1..=1_000_000).contains(&n), "a whole number from 1 to 1000000";
 
-whole!(
     /// The tries of an attack on an example.
-    Restarts(usize) in 1 ..= 1000, "a whole number from 1 to 1000"
-);
+    Restarts(usize) by Integral, |n| (1..=1000).contains(&n), "a whole number from 1 to 1000";
 
-real!(
     /// Any number.
-    Finite, |_| true, "a finite number"
-);
-real!(
+    Finite(f64) by Real, f64::is_finite, "a finite number";
+
     /// A number above zero, such as a learning rate.
-    Positive, |value| value > 0.0, "a number above 0"
-);
-real!(
+    Positive(f64) by Real, |x| x > 0.0 && x.is_finite(), "a number above 0";
+
     /// A number of at least zero, such as a weight decay.
-    NonNegative, |value| value >= 0.0, "a number of at least 0"
-);
-real!(
+    NonNegative(f64) by Real, |x| x >= 0.0 && x.is_finite(), "a number of at least 0";
+
     /// A share that may be nothing and is never the whole, such as a momentum or a dropout rate.
-    Share, |value| (0.0..1.0).contains(&value), "a number in [0, 1)"
-);
-real!(
+    Share(f64) by Real, |x| (0.0..1.0).contains(&x), "a number in [0, 1)";
+
     /// A share strictly between nothing and the whole.
-    InnerShare, |value| value > 0.0 && value < 1.0, "a number in (0, 1)"
-);
-real!(
+    InnerShare(f64) by Real, |x| x > 0.0 && x < 1.0, "a number in (0, 1)";
+
     /// A share that may be nothing and may be the whole, such as a probability; or an intensity.
-    Portion, |value| (0.0..=1.0).contains(&value), "a number in [0, 1]"
-);
-real!(
+    Portion(f64) by Real, |x| (0.0..=1.0).contains(&x), "a number in [0, 1]";
+
     /// A parameter of a beta distribution, within what floating-point numbers can draw from.
-    Concentration, |value| (0.01..=1000.0).contains(&value), "a number from 0.01 to 1000"
-);
-real!(
+    Concentration(f64) by Real, |x| (0.01..=1000.0).contains(&x), "a number from 0.01 to 1000";
+
     /// The length of one attack step, in pixel units (images lie in [0, 1]).
-    StepSize, |value| value > 0.0, "a number above 0, or a fraction such as \"2/255\""
-);
+    StepSize(f64) by Real, |x| x > 0.0 && x.is_finite(), "a number above 0, or a fraction such as \"2/255\"";
+}
 
 /// A list of exactly two, such as a height and a width: serde alone passes over what follows the second.
 #[derive(Clone, Copy, Debug, PartialEq)]

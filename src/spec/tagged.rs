@@ -6,7 +6,7 @@ use super::fields::Fields;
 use super::section::Key;
 use super::surroundings::Table;
 use super::words::found;
-use crate::choice::{nearest, one_of};
+use crate::choice::{did_you_mean, one_of};
 
 /// The key of a table that is not the choice's own.
 pub(crate) const HEAD: &[Key] = &[Key {
@@ -41,10 +41,7 @@ pub(crate) fn read_item<T: Tagged>(fields: &mut Fields, path: String, item: &Val
         name => name,
     };
     let Some((name, keys)) = name.as_str().and_then(|name| Some((name, T::keys(name)?))) else {
-        let near = name
-            .as_str()
-            .and_then(|name| nearest(name, T::NAMES.iter().copied()));
-        let near = near.map_or(String::new(), |near| format!("; did you mean \"{near}\"?"));
+        let near = did_you_mean(name.as_str().unwrap_or_default(), T::NAMES.iter().copied());
         let message = format!("expected {}, found {}{near}", one_of(T::NAMES), found(name));
         fields
             .outcome

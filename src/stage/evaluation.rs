@@ -188,12 +188,8 @@ impl Evaluation {
             for batch in loader.skip(before) {
                 interrupt::check()?;
                 let batch = batch?;
-                let originals = Originals {
-                    images: &batch.images,
-                    labels: &batch.label_values,
-                    indices: &batch.indices,
-                    start,
-                };
+                let originals =
+                    Originals::new(&batch.images, &batch.label_values, &batch.indices, start);
                 let (images, found) = perturb(attacks, &victim, originals, measured, |measured| {
                     measured.tally.seconds = watch.seconds();
                     heard(Event::Part, measured)
@@ -275,7 +271,7 @@ fn perturb(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attacks::{Norm, Steps, Threat};
+    use crate::attacks::{Steps, Threat};
     use crate::models::{self, ModelConfig};
 
     #[test]
@@ -291,16 +287,8 @@ mod tests {
         let right = correct(&network.logits(&images).unwrap(), &labels).unwrap();
         assert!(right < 6, "the test wants images that are wrong before");
         let victim = Victim::new(&network, LinearPlan::none());
-        let originals = Originals {
-            images: &images,
-            labels: &labels,
-            indices: &[0, 1, 2, 3, 4, 5],
-            start: Start::default(),
-        };
-        let threat = Threat {
-            norm: Norm::Linf,
-            epsilon: 0.05,
-        };
+        let originals = Originals::new(&images, &labels, &[0, 1, 2, 3, 4, 5], Start::default());
+        let threat = Threat::linf(0.05);
         for restarts in [1, 2] {
             let attack = Steps {
                 restarts,

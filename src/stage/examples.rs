@@ -43,12 +43,7 @@ impl Examples {
 
     /// What an attack starts from.
     pub fn originals(&self, start: Start) -> Originals<'_> {
-        Originals {
-            images: &self.images,
-            labels: &self.labels,
-            indices: &self.indices,
-            start,
-        }
+        Originals::new(&self.images, &self.labels, &self.indices, start)
     }
 
     /// Looks for signs that attacks on the victim mean little, on the first batch.
@@ -60,12 +55,12 @@ impl Examples {
     ) -> Result<Vec<Warning>> {
         let count = batch_size.min(self.labels.len());
         let images = self.images.narrow(0, 0, count)?;
-        let originals = Originals {
-            images: &images,
-            labels: &self.labels[..count],
-            indices: &self.indices[..count],
+        let originals = Originals::new(
+            &images,
+            &self.labels[..count],
+            &self.indices[..count],
             start,
-        };
+        );
         sanity::examine(victim, originals)
     }
 }

@@ -59,17 +59,13 @@ impl Adversary {
             check: interrupt::check,
             ..Victim::new(network, self.plan.clone())
         };
-        let originals = Originals {
-            images: &batch.images,
-            labels: &batch.label_values,
-            indices: &batch.indices,
-            start: Start {
-                seed: at.seed,
-                epoch: at.epoch,
-                round: ROUND,
-                ..Start::default()
-            },
+        let start = Start {
+            seed: at.seed,
+            epoch: at.epoch,
+            round: ROUND,
+            ..Start::default()
         };
+        let originals = Originals::new(&batch.images, &batch.label_values, &batch.indices, start);
         // An attack on a network in training mode moves its running statistics.
         let moving = match self.mode {
             Mode::Eval => &[],

@@ -8,7 +8,7 @@ use super::clean::Clean;
 use super::trades::Trades;
 use super::{Adversary, EpochSums, Objective, RunningMetrics, Step, train_step};
 use crate::Error;
-use crate::attacks::{Norm, Steps, Threat, Victim};
+use crate::attacks::{Steps, Threat, Victim};
 use crate::data::Batch;
 use crate::models::{self, Layers, LinbpUse, ModelConfig};
 use crate::nn::{Coordinates, LinearPlan, Mode, Network};
@@ -17,10 +17,7 @@ use crate::ops::precision::{self, Precision};
 use crate::ops::running_sums::Sums;
 use crate::optim::{Adam, Optimizer, OptimizerKind, OptimizerSpec, Sgd};
 
-const THREAT: Threat = Threat {
-    norm: Norm::Linf,
-    epsilon: 0.1,
-};
+const THREAT: Threat = Threat::linf(0.1);
 const N: usize = 4;
 
 fn network(arch: &str) -> Network {

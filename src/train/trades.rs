@@ -124,16 +124,13 @@ mod tests {
     use candle_core::Device;
 
     use super::*;
-    use crate::attacks::{Norm, Start};
+    use crate::attacks::Start;
     use crate::data::{Batch, Mixed};
     use crate::models::{self, ModelConfig};
     use crate::nn::{Coordinates, LinearPlan, Network};
     use crate::train::Adversary;
 
-    const THREAT: Threat = Threat {
-        norm: Norm::Linf,
-        epsilon: 0.1,
-    };
+    const THREAT: Threat = Threat::linf(0.1);
 
     fn network() -> Network {
         let config = ModelConfig {
@@ -240,12 +237,12 @@ mod tests {
         let clean = network.logits(&batch.images).unwrap();
         let reached = |k: usize| {
             let steps = Steps::pgd(THREAT, 0.02, k);
-            let originals = Originals {
-                images: &batch.images,
-                labels: &batch.label_values,
-                indices: &batch.indices,
-                start: Start::default(),
-            };
+            let originals = Originals::new(
+                &batch.images,
+                &batch.label_values,
+                &batch.indices,
+                Start::default(),
+            );
             let victim = Victim::new(&network, LinearPlan::none());
             let (images, checks) =
                 crate::attacks::craft(&Ascent(&steps), &victim, originals).unwrap();

@@ -3,28 +3,14 @@
 use super::check::Checked;
 use super::claim::ClaimSpec;
 use super::verdict::Verdict;
+use crate::aligned::aligned;
 
 const COLUMNS: [&str; 5] = ["claim", "claimed", "measured", "difference", "verdict"];
 
 /// The verdicts, a claim a line; then, of each that does not hold, what was measured where, and who claims it.
 pub fn table(checked: &[Checked]) -> String {
     let rows = checked.iter().map(row);
-    let rows: Vec<[String; 5]> = [COLUMNS.map(str::to_owned)]
-        .into_iter()
-        .chain(rows)
-        .collect();
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
-        cells.max().unwrap_or(0)
-    };
-    let widths: [usize; 5] = std::array::from_fn(width);
-    let mut text = String::new();
-    for row in &rows {
-        let cells = row.iter().zip(widths);
-        let cells = cells.map(|(cell, width)| format!("{cell:width$}"));
-        text += cells.collect::<Vec<_>>().join("  ").trim_end();
-        text.push('\n');
-    }
+    let mut text = aligned([COLUMNS.map(str::to_owned)].into_iter().chain(rows));
     for one in checked.iter().filter(|one| one.verdict != Verdict::Holds) {
         let spec = &one.claim.spec;
         text += &format!(

@@ -1,7 +1,7 @@
 //! Whole networks: logits, gradients by BP and LinBP, a training step, an attack.
 
 use candle_core::{Device, Tensor};
-use runner::attacks::{Norm, Originals, Start, Steps, Threat, Victim, craft};
+use runner::attacks::{Originals, Start, Steps, Threat, Victim, craft};
 use runner::models::{self, Layers, LinbpUse, ModelConfig};
 use runner::nn::loss::{Reduction, cross_entropy};
 use runner::nn::{Coordinates, LinearPlan, Network, Pass, Tape};
@@ -135,14 +135,8 @@ fn a_training_step() {
 #[test]
 fn attacks_stay_on_the_card() {
     let Some(card) = card() else { return };
-    let linf = Threat {
-        norm: Norm::Linf,
-        epsilon: 8.0 / 255.0,
-    };
-    let l2 = Threat {
-        norm: Norm::L2,
-        epsilon: 0.5,
-    };
+    let linf = Threat::linf(8.0 / 255.0);
+    let l2 = Threat::l2(0.5);
     let attacks = [
         Steps::pgd(linf, 2.0 / 255.0, 3),
         Steps::mi_fgsm(linf, 2.0 / 255.0, 3, 1.0),
@@ -153,12 +147,9 @@ fn attacks_stay_on_the_card() {
         let attacked = |attack: &Steps, device: &Device| {
             let network = network("resnet18", device);
             let victim = Victim::new(&network, LinearPlan::none());
-            let originals = Originals {
-                images: &images.to_device(device).unwrap(),
-                labels: &labels,
-                indices: &[0, 1, 2, 3, 4, 5, 6, 7],
-                start: Start::default(),
-            };
+            let images = images.to_device(device).unwrap();
+            let indices = [0, 1, 2, 3, 4, 5, 6, 7];
+            let originals = Originals::new(&images, &labels, &indices, Start::default());
             let (found, checks) = craft(attack, &victim, originals).unwrap();
             checks.resolve().unwrap();
             found

@@ -24,14 +24,8 @@ use crate::pytorch::{interpreter, say};
 /// A small network, which goes through all attacks, and a deep one.
 const SMALL: &str = "wide_resnet10_1";
 const ARCHS: [&str; 2] = [SMALL, "mobilenet_v2"];
-const LINF: Threat = Threat {
-    norm: Norm::Linf,
-    epsilon: 8.0 / 255.0,
-};
-const L2: Threat = Threat {
-    norm: Norm::L2,
-    epsilon: 0.5,
-};
+const LINF: Threat = Threat::linf(8.0 / 255.0);
+const L2: Threat = Threat::l2(0.5);
 
 /// One network with its examples and what Python made of them.
 struct Side {
@@ -75,12 +69,7 @@ impl Side {
     }
 
     fn craft(&self, attack: &dyn Attack) -> Tensor {
-        let originals = Originals {
-            images: &self.images,
-            labels: &self.labels,
-            indices: &self.indices,
-            start: Start::default(),
-        };
+        let originals = Originals::new(&self.images, &self.labels, &self.indices, Start::default());
         let (images, checks) = craft(attack, &self.victim(), originals).unwrap();
         checks.resolve().unwrap();
         images

@@ -1,9 +1,5 @@
 //! Networks that this program writes, computed by onnxruntime and by PyTorch.
 
-use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
-use std::process::{Command, Stdio};
-
 use candle_core::{DType, Device, Tensor};
 use runner::models::{ModelConfig, Stem, build};
 use runner::nn::pool::adaptive_average_pool;
@@ -13,7 +9,7 @@ use runner::ops::image::Normalize;
 use runner::weights::{Tensors, load_tensors, save_safetensors};
 
 use crate::models::{chosen, largest};
-use crate::pytorch::{interpreter, say};
+use crate::pytorch::{Script, interpreter_with, say};
 
 const BAR: f64 = 1e-5;
 
@@ -97,33 +93,17 @@ fn network(name: &str) -> (Network, [usize; 3]) {
 
 #[test]
 fn exported_networks_give_the_same_logits_elsewhere() {
-    let Some(python) = interpreter() else {
+    let Some(python) = interpreter_with(&["onnx", "onnxruntime"], "networks in other programs")
+    else {
         return;
     };
-    let probe = Command::new(&python)
-        .args(["-c", "import onnx, onnxruntime"])
-        .stderr(Stdio::null())
-        .status();
-    if !probe.is_ok_and(|status| status.success()) {
-        say("SKIPPED networks in other programs: this Python has no onnx and onnxruntime");
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/exported.py");
-    let mut child = Command::new(&python)
-        .args([script.as_os_str(), folder.path().as_os_str()])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut questions = child.stdin.take().expect("it is piped");
-    let mut lines = BufReader::new(child.stdout.take().expect("it is piped"));
+    let mut script = Script::start(&python, "exported.py", &[]);
     let mut faults = Vec::new();
     say("| network | onnxruntime | PyTorch |");
     let mut ask = |name: &str, network: &Network, image: [usize; 3]| {
         let images = noise(&[3, image[0], image[1], image[2]], 0);
         let write = |file: &str, tensors: &Tensors| {
-            save_safetensors(&folder.path().join(file), tensors, Default::default()).unwrap();
+            save_safetensors(&script.folder().join(file), tensors, Default::default()).unwrap();
         };
         write(
             "images.safetensors",
@@ -131,12 +111,9 @@ fn exported_networks_give_the_same_logits_elsewhere() {
         );
         write("weights.safetensors", &network.state().unwrap());
         let file = runner::onnx::export(network, image).unwrap();
-        std::fs::write(folder.path().join("net.onnx"), file).unwrap();
-        writeln!(questions, "{name}").unwrap();
-        let mut answer = String::new();
-        lines.read_line(&mut answer).unwrap();
-        assert_eq!(answer, format!("done {name}\n"), "exported.py failed");
-        let answers = load_tensors(&folder.path().join("answers.safetensors")).unwrap();
+        std::fs::write(script.folder().join("net.onnx"), file).unwrap();
+        script.has_done(name);
+        let answers = load_tensors(&script.folder().join("answers.safetensors")).unwrap();
         let own = network.logits(&images).unwrap();
         let error = |who: &str| answers.get(who).map(|logits| largest(&own, logits));
         let errors = [error("onnxruntime"), error("pytorch")];
@@ -163,7 +140,6 @@ fn exported_networks_give_the_same_logits_elsewhere() {
         let (network, image) = network(&name);
         ask(&name, &network, image);
     }
-    drop(questions);
-    assert!(child.wait().unwrap().success());
+    assert!(script.end());
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }

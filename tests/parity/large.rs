@@ -1,9 +1,5 @@
 //! torchvision's own networks for images of 224x224: their state dicts load as they are, and give their numbers.
 
-use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
-use std::process::{Command, Stdio};
-
 use candle_core::DType;
 use runner::models::{ModelConfig, Stem, build};
 use runner::nn::loss::{Reduction, cross_entropy};
@@ -11,7 +7,7 @@ use runner::nn::{Coordinates, LinearPlan, Mode, Pass, Tape};
 use runner::weights::load_tensors;
 
 use crate::models::largest;
-use crate::pytorch::{interpreter, say};
+use crate::pytorch::{Script, interpreter_with, say};
 
 /// In f64 on both sides.
 const BAR: f64 = 1e-9;
@@ -29,40 +25,22 @@ const FEW: usize = 2;
 
 #[test]
 fn torchvisions_networks_for_large_images() {
-    let Some(python) = interpreter() else {
+    let Some(python) =
+        interpreter_with(&["torchvision"], "torchvision's networks for large images")
+    else {
         return;
     };
-    let probe = Command::new(&python)
-        .args(["-c", "import torchvision"])
-        .stderr(Stdio::null())
-        .status();
-    if !probe.is_ok_and(|status| status.success()) {
-        say("SKIPPED torchvision's networks for large images: this Python has no torchvision");
-        return;
-    }
     let chosen = match std::env::var("RUNNER_PARITY") {
         Ok(all) if all == "all" => &NETWORKS[..],
         Ok(_) => return,
         Err(_) => &NETWORKS[..FEW],
     };
-    let folder = tempfile::tempdir().unwrap();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/large.py");
-    let mut child = Command::new(&python)
-        .args([script.as_os_str(), folder.path().as_os_str()])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut questions = child.stdin.take().expect("it is piped");
-    let mut lines = BufReader::new(child.stdout.take().expect("it is piped"));
+    let mut script = Script::start(&python, "large.py", &[]);
     let mut faults = Vec::new();
     say("| torchvision's | logits | input gradient |");
     for (name, stem) in chosen {
-        writeln!(questions, "{name}").unwrap();
-        let mut answer = String::new();
-        lines.read_line(&mut answer).unwrap();
-        assert_eq!(answer, format!("done {name}\n"), "large.py failed");
-        let read = |file: &str| load_tensors(&folder.path().join(file)).unwrap();
+        script.has_done(name);
+        let read = |file: &str| load_tensors(&script.folder().join(file)).unwrap();
         let (weights, reference) = (read("weights.pth"), read("reference.safetensors"));
         let config = ModelConfig {
             stem: *stem,
@@ -91,7 +69,6 @@ fn torchvisions_networks_for_large_images() {
             }
         }
     }
-    drop(questions);
-    assert!(child.wait().unwrap().success());
+    assert!(script.end());
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use candle_core::{DType, Device, Tensor};
-use runner::attacks::{Norm, Start, Steps, Threat};
+use runner::attacks::{Start, Steps, Threat};
 use runner::data::Batch;
 use runner::models::{Layers, LinbpUse, ModelConfig, build, linear_plan};
 use runner::nn::{Coordinates, LinearPlan, Mode, Network, Param};
@@ -24,10 +24,7 @@ use runner::weights::load_tensors;
 
 use crate::pytorch::{interpreter, say};
 
-const THREAT: Threat = Threat {
-    norm: Norm::Linf,
-    epsilon: 8.0 / 255.0,
-};
+const THREAT: Threat = Threat::linf(8.0 / 255.0);
 const ARCH: &str = "wide_resnet10_1";
 const N: usize = 4;
 const AT: Coordinates = Coordinates {

@@ -4,9 +4,6 @@
 //! apart, all numbers are the same.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
-use std::process::{Command, Stdio};
 
 use candle_core::{DType, Tensor};
 use runner::models::{ModelConfig, Stem, adapt, build};
@@ -15,7 +12,7 @@ use runner::nn::{Coordinates, LinearPlan, Mode, Network, Pass, Tape};
 use runner::weights::load_tensors;
 
 use crate::models::{chosen, largest};
-use crate::pytorch::{interpreter, say};
+use crate::pytorch::{Script, interpreter_with, say};
 
 /// The bars: logits, gradients of the input.
 const LOGITS: f64 = 1e-5;
@@ -56,35 +53,16 @@ fn built_in(name: &str, config: &ModelConfig, weights: &BTreeMap<String, Tensor>
 
 #[test]
 fn exported_networks() {
-    let Some(python) = interpreter() else {
+    let Some(python) = interpreter_with(&["onnx", "onnxscript"], "exported networks") else {
         return;
     };
-    let probe = Command::new(&python)
-        .args(["-c", "import onnx, onnxscript"])
-        .stderr(Stdio::null())
-        .status();
-    if !probe.is_ok_and(|status| status.success()) {
-        say("SKIPPED exported networks: this Python has no onnx and onnxscript");
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/export_onnx.py");
-    let mut child = Command::new(&python)
-        .args([script.as_os_str(), folder.path().as_os_str()])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut questions = child.stdin.take().expect("it is piped");
-    let mut lines = BufReader::new(child.stdout.take().expect("it is piped"));
+    let mut script = Script::start(&python, "export_onnx.py", &[]);
     let mut faults = Vec::new();
     say("| architecture | export | logits | input gradient BP | input gradient LinBP |");
     for name in chosen() {
-        writeln!(questions, "{name}").unwrap();
-        let mut line = String::new();
-        lines.read_line(&mut line).unwrap();
-        let ways = line.trim().strip_prefix(&format!("done {name} "));
-        let weights = load_tensors(&folder.path().join("weights.pt")).unwrap();
+        let answer = script.ask(&name);
+        let ways = answer.strip_prefix(&format!("done {name} "));
+        let weights = load_tensors(&script.folder().join("weights.pt")).unwrap();
         let image = match name.as_str() {
             "mlp" | "lenet5" => [1, 28, 28],
             _ => [3, 32, 32],
@@ -101,7 +79,7 @@ fn exported_networks() {
         let own = built_in(&name, &config, &weights);
         let expected = [false, true].map(|linear| answers(&own, &images, linear));
         for way in ways.expect("the exporter answers").split(',') {
-            let file = folder.path().join(format!("{way}.onnx"));
+            let file = script.folder().join(format!("{way}.onnx"));
             let network = match build(&format!("onnx:{}", file.display()), &config) {
                 Ok(network) => network,
                 Err(error) => {
@@ -124,7 +102,6 @@ fn exported_networks() {
             }
         }
     }
-    drop(questions);
-    assert!(child.wait().unwrap().success());
+    assert!(script.end());
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }

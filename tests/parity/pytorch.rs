@@ -22,11 +22,7 @@ pub fn interpreter() -> Option<PathBuf> {
         Some(path) => PathBuf::from(path),
         None => root.join(".venv/bin/python"),
     };
-    let probe = Command::new(&python)
-        .args(["-c", "import torch, safetensors.torch"])
-        .stderr(Stdio::null())
-        .status();
-    if probe.is_ok_and(|status| status.success()) {
+    if imports(&python, "torch, safetensors.torch") {
         return Some(python);
     }
     say(&format!(
@@ -36,27 +32,52 @@ pub fn interpreter() -> Option<PathBuf> {
     None
 }
 
-/// A running tests/parity/models.py.
-pub struct PyTorch {
+/// The same where it has further modules too; without, a line says that `what` is skipped.
+pub fn interpreter_with(modules: &[&str], what: &str) -> Option<PathBuf> {
+    let python = interpreter()?;
+    if imports(&python, &modules.join(", ")) {
+        return Some(python);
+    }
+    let (last, others) = modules.split_last().expect("modules are named");
+    let words = match others {
+        [] => last.to_string(),
+        others => format!("{} and {last}", others.join(", ")),
+    };
+    say(&format!("SKIPPED {what}: this Python has no {words}"));
+    None
+}
+
+fn imports(python: &Path, modules: &str) -> bool {
+    let mut probe = Command::new(python);
+    probe.args(["-c", &format!("import {modules}")]);
+    let status = probe.stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
+}
+
+/// A running script of tests/parity, which answers lines by lines and leaves files in a folder.
+pub struct Script {
+    name: String,
     child: Child,
     questions: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
     folder: tempfile::TempDir,
 }
 
-impl PyTorch {
-    /// One that computes on `device`, `cpu` or `cuda`.
-    pub fn start(python: &Path, device: &str) -> Self {
+impl Script {
+    /// Starts a script, which gets the folder and then the `further` arguments.
+    pub fn start(python: &Path, name: &str, further: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/models.py");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity");
         let mut child = Command::new(python)
-            .args([script.as_os_str(), folder.path().as_os_str()])
-            .arg(device)
+            .arg(script.join(name))
+            .arg(folder.path())
+            .args(further)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         Self {
+            name: name.to_owned(),
             questions: child.stdin.take(),
             answers: BufReader::new(child.stdout.take().expect("it is piped")),
             child,
@@ -64,26 +85,63 @@ impl PyTorch {
         }
     }
 
+    /// Where its files are.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The next line that it says.
+    pub fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.answers.read_line(&mut line).unwrap();
+        line.trim_end_matches('\n').to_owned()
+    }
+
+    /// What it says to a line.
+    pub fn ask(&mut self, question: &str) -> String {
+        let questions = self.questions.as_mut().expect("it is open until the end");
+        writeln!(questions, "{question}").unwrap();
+        self.line()
+    }
+
+    /// Has it do what it is asked for, without anything to say of that.
+    pub fn has_done(&mut self, question: &str) {
+        let answer = self.ask(question);
+        assert_eq!(answer, format!("done {question}"), "{} failed", self.name);
+    }
+
+    /// Ends it, and says whether it ended well.
+    pub fn end(mut self) -> bool {
+        drop(self.questions.take());
+        self.child.wait().unwrap().success()
+    }
+}
+
+impl Drop for Script {
+    fn drop(&mut self) {
+        drop(self.questions.take());
+        let _ = self.child.wait();
+    }
+}
+
+/// A running tests/parity/models.py.
+pub struct PyTorch(Script);
+
+impl PyTorch {
+    /// One that computes on `device`, `cpu` or `cuda`.
+    pub fn start(python: &Path, device: &str) -> Self {
+        Self(Script::start(python, "models.py", &[device]))
+    }
+
     /// The weights of an architecture, from a file that torch.save wrote, and what PyTorch computes with them.
     pub fn ask(&mut self, arch: &str) -> (BTreeMap<String, Tensor>, BTreeMap<String, Tensor>) {
-        let questions = self.questions.as_mut().expect("it is open until the end");
-        writeln!(questions, "{arch}").unwrap();
-        let mut answer = String::new();
-        self.answers.read_line(&mut answer).unwrap();
-        assert_eq!(answer, format!("done {arch}\n"), "models.py failed");
+        self.0.has_done(arch);
         let read = |name: &str| {
-            let path = self.folder.path().join(name);
+            let path = self.0.folder().join(name);
             let tensors = load_tensors(&path).unwrap();
             std::fs::remove_file(path).unwrap();
             tensors
         };
         (read("weights.pt"), read("reference.safetensors"))
-    }
-}
-
-impl Drop for PyTorch {
-    fn drop(&mut self) {
-        drop(self.questions.take());
-        let _ = self.child.wait();
     }
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use candle_core::{DType, Device, Tensor};
 use runner::attacks::n_fgsm::NFgsm;
-use runner::attacks::{Attack, Norm, Start, Steps, Threat};
+use runner::attacks::{Attack, Start, Steps, Threat};
 use runner::data::Batch;
 use runner::models::{Layers, LinbpUse, ModelConfig, build, linear_plan};
 use runner::nn::{Coordinates, LinearPlan, Mode};
@@ -32,10 +32,7 @@ const AT: Coordinates = Coordinates {
 };
 
 fn linf(epsilon: f64) -> Threat {
-    Threat {
-        norm: Norm::Linf,
-        epsilon,
-    }
+    Threat::linf(epsilon)
 }
 
 /// The largest difference, relative to the largest expected number.

@@ -3,9 +3,7 @@
 //! `cargo test --release --test parity zoo` takes a few; `RUNNER_ZOO=all` every convolutional classifier that
 //! tests/parity/export_zoo.py names, `RUNNER_ZOO=NAME,NAME` these. `RUNNER_ZOO_WAYS=traced,apart,dynamo` chooses the exporters.
 
-use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use candle_core::DType;
 use runner::models::{ModelConfig, build};
@@ -14,7 +12,7 @@ use runner::nn::{Coordinates, LinearPlan, Mode, Pass, Tape};
 use runner::weights::load_tensors;
 
 use crate::models::largest;
-use crate::pytorch::{interpreter, say};
+use crate::pytorch::{Script, interpreter_with, say};
 
 /// The bars: logits, gradients of the input.
 const LOGITS: f64 = 1e-5;
@@ -26,31 +24,14 @@ const FEW: &str = "torchvision/mobilenet_v3_small,torchvision/shufflenet_v2_x0_5
 
 #[test]
 fn zoo() {
-    let Some(python) = interpreter() else {
+    let Some(python) = interpreter_with(
+        &["onnx", "onnxscript", "torchvision", "timm"],
+        "classifiers of others",
+    ) else {
         return;
     };
-    let probe = Command::new(&python)
-        .args(["-c", "import onnx, onnxscript, torchvision, timm"])
-        .stderr(Stdio::null())
-        .status();
-    if !probe.is_ok_and(|status| status.success()) {
-        say(
-            "SKIPPED classifiers of others: this Python has no onnx, onnxscript, torchvision and timm",
-        );
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/export_zoo.py");
-    let mut child = Command::new(&python)
-        .args([script.as_os_str(), folder.path().as_os_str()])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut questions = child.stdin.take().expect("it is piped");
-    let mut lines = BufReader::new(child.stdout.take().expect("it is piped"));
-    let mut line = String::new();
-    lines.read_line(&mut line).unwrap();
+    let mut script = Script::start(&python, "export_zoo.py", &[]);
+    let line = script.line();
     let chosen = std::env::var("RUNNER_ZOO").unwrap_or(FEW.into());
     let names: Vec<String> = match chosen.as_str() {
         "all" => line.split_whitespace().map(String::from).collect(),
@@ -61,15 +42,13 @@ fn zoo() {
     say("| classifier | export | logits | input gradient |");
     for name in &names {
         for way in ways.split(',') {
-            writeln!(questions, "{name} {way}").unwrap();
-            let mut line = String::new();
-            lines.read_line(&mut line).unwrap();
+            let line = script.ask(&format!("{name} {way}"));
             if !line.starts_with("done ") {
                 say(&format!("| {name} | {way} | {} |", line.trim()));
                 continue;
             }
             all += 1;
-            match compared(folder.path()) {
+            match compared(script.folder()) {
                 Ok([logits, gradient]) => {
                     say(&format!(
                         "| {name} | {way} | {logits:.0e} | {gradient:.0e} |"
@@ -87,8 +66,7 @@ fn zoo() {
             }
         }
     }
-    drop(questions);
-    assert!(child.wait().unwrap().success());
+    assert!(script.end());
     say(&format!("{sound} of {all} exported files agree"));
     // Of all that there are some are known to be refused.
     let enough = match chosen.as_str() {

@@ -44,7 +44,7 @@ fn only_standing_examples_are_attacked_and_the_first_to_break_one_is_noted() {
     let mut evaluation = AttackEvaluation::new(&victim, set.originals(), 4).unwrap();
     let correct = evaluation.correct();
     assert!(!correct.contains(&4) && correct.len() == N - 1);
-    let threat = linf(0.05);
+    let threat = Threat::linf(0.05);
     let pgd = all(threat).remove(3);
     let broken = evaluation.attack(pgd.as_ref(), &correct).unwrap();
     assert!(
@@ -63,7 +63,7 @@ fn only_standing_examples_are_attacked_and_the_first_to_break_one_is_noted() {
             "still"
         }
         fn threat(&self) -> Threat {
-            linf(0.1)
+            Threat::linf(0.1)
         }
         fn restarts(&self) -> usize {
             2
@@ -76,7 +76,7 @@ fn only_standing_examples_are_attacked_and_the_first_to_break_one_is_noted() {
     let still = Still(Spy {
         seen: Mutex::default(),
         change: 0.0,
-        threat: linf(0.1),
+        threat: Threat::linf(0.1),
         goal: Goal::Misclassify,
     });
     assert_eq!(evaluation.attack(&still, &correct).unwrap(), 0);
@@ -107,7 +107,7 @@ fn what_leaves_the_ball_ends_the_attack() {
         let spy = Spy {
             seen: Mutex::default(),
             change,
-            threat: linf(0.1),
+            threat: Threat::linf(0.1),
             goal: Goal::Misclassify,
         };
         let mut evaluation = AttackEvaluation::new(&victim, set.originals(), 4).unwrap();
@@ -152,7 +152,7 @@ fn an_attack_that_ends_where_the_model_has_no_answer_is_an_error() {
     let spy = Spy {
         seen: Mutex::default(),
         change: 0.9,
-        threat: linf(1.0),
+        threat: Threat::linf(1.0),
         goal: Goal::Misclassify,
     };
     let mut evaluation = AttackEvaluation::new(&victim, set.originals(), 4).unwrap();
@@ -178,7 +178,7 @@ fn targeted_attacks_succeed_where_their_class_comes_out() {
         let pgd = Steps {
             restarts: 2,
             goal,
-            ..Steps::pgd(linf(0.4), 0.05, 20)
+            ..Steps::pgd(Threat::linf(0.4), 0.05, 20)
         };
         let (fates, _) = run(&network, &set, &[Box::new(pgd)], 4);
         let mut reached = 0;
@@ -202,7 +202,7 @@ fn targeted_attacks_succeed_where_their_class_comes_out() {
     let spy = Spy {
         seen: Mutex::default(),
         change: 0.0,
-        threat: linf(0.1),
+        threat: Threat::linf(0.1),
         goal: Goal::Class(5),
     };
     let mut evaluation = AttackEvaluation::new(&victim, set.originals(), 4).unwrap();

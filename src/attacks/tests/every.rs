@@ -7,7 +7,12 @@ fn every_attack_stays_in_the_ball_and_the_pixel_range() {
     let network = mlp();
     let set = Set::of(&network, N);
     let victim = Victim::new(&network, LinearPlan::none());
-    for threat in [linf(0.01), linf(0.3), l2(0.05), l2(3.0)] {
+    for threat in [
+        Threat::linf(0.01),
+        Threat::linf(0.3),
+        Threat::l2(0.05),
+        Threat::l2(3.0),
+    ] {
         for restart in 0..2 {
             for attack in all(threat) {
                 let start = Start {
@@ -54,7 +59,7 @@ fn in_a_ball_of_radius_0_every_attack_leaves_the_originals() {
     let network = mlp();
     let set = Set::of(&network, N);
     let victim = Victim::new(&network, LinearPlan::none());
-    for threat in [linf(0.0), l2(0.0)] {
+    for threat in [Threat::linf(0.0), Threat::l2(0.0)] {
         for attack in all(threat) {
             let found = crafted(attack.as_ref(), &victim, &set);
             assert_eq!(values(&found), values(&set.images), "{}", attack.name());
@@ -73,7 +78,7 @@ fn in_a_ball_of_radius_0_every_attack_leaves_the_originals() {
 fn every_attack_breaks_a_weak_model_in_a_large_ball() {
     let network = mlp();
     let set = Set::of(&network, N);
-    for threat in [linf(0.4), l2(6.0)] {
+    for threat in [Threat::linf(0.4), Threat::l2(6.0)] {
         for attack in all(threat) {
             let name = attack.name();
             let (fates, _) = run(&network, &set, &[attack], 4);
@@ -87,7 +92,7 @@ fn every_attack_breaks_a_weak_model_in_a_large_ball() {
 fn results_do_not_depend_on_batching() {
     for network in [mlp(), network("wide_resnet10_1", None)] {
         let set = Set::of(&network, 7);
-        for threat in [linf(0.02), l2(0.3)] {
+        for threat in [Threat::linf(0.02), Threat::l2(0.3)] {
             for attack in 0..all(threat).len() {
                 let of =
                     |batch_size| run(&network, &set, &all(threat)[attack..=attack], batch_size);
@@ -110,7 +115,7 @@ fn seeds_and_restarts_change_random_attacks_and_no_others() {
     let set = Set::of(&network, 3);
     let victim = Victim::new(&network, LinearPlan::none());
     let base = set.originals().start;
-    for attack in all(l2(0.3)) {
+    for attack in all(Threat::l2(0.3)) {
         let of = |start| {
             values(
                 &attack

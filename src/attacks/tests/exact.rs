@@ -12,7 +12,7 @@ fn the_best_loss_of_apgd_never_falls() {
     for objective in [Objective::CrossEntropy, Objective::Dlr] {
         let ascent = Ascent {
             attack: "apgd",
-            threat: linf(0.02),
+            threat: Threat::linf(0.02),
             k: 25,
             objective,
             target_classes: None,

@@ -80,34 +80,16 @@ impl Set {
     }
 
     fn originals(&self) -> Originals<'_> {
-        Originals {
-            images: &self.images,
-            labels: &self.labels,
-            indices: &self.indices,
-            start: Start {
-                seed: 9,
-                ..Start::default()
-            },
-        }
+        let start = Start {
+            seed: 9,
+            ..Start::default()
+        };
+        Originals::new(&self.images, &self.labels, &self.indices, start)
     }
 }
 
 fn values(images: &Tensor) -> Vec<f32> {
     images.flatten_all().unwrap().to_vec1().unwrap()
-}
-
-fn linf(epsilon: f64) -> Threat {
-    Threat {
-        norm: Norm::Linf,
-        epsilon,
-    }
-}
-
-fn l2(epsilon: f64) -> Threat {
-    Threat {
-        norm: Norm::L2,
-        epsilon,
-    }
 }
 
 /// The attack of the section `[attack]` with these lines.

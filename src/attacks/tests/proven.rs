@@ -79,12 +79,12 @@ fn no_attack_breaks_what_interval_bounds_prove_robust() {
         let len = IMAGE.iter().product::<usize>();
         let pixels: Vec<f64> = values(&set.images).into_iter().map(f64::from).collect();
         for threat in [
-            linf(0.001),
-            linf(0.004),
-            linf(0.016),
-            l2(0.02),
-            l2(0.08),
-            l2(0.32),
+            Threat::linf(0.001),
+            Threat::linf(0.004),
+            Threat::linf(0.016),
+            Threat::l2(0.02),
+            Threat::l2(0.08),
+            Threat::l2(0.32),
         ] {
             let images = pixels.chunks_exact(len).zip(&set.labels);
             let certain: Vec<bool> = images

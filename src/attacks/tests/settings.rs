@@ -6,17 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use candle_core::{DType, Device, Tensor};
 
 use super::attack_settings::Making;
-use super::{Attack, Entry, Norm, Originals, Schedule, Square, Start, Steps, Threat, Victim};
+use super::{Attack, Entry, Originals, Schedule, Square, Start, Steps, Threat, Victim};
 use crate::Result;
 use crate::experiment::plan;
 use crate::nn::{LinearPlan, Module, Network, Tape, Var};
 use crate::spec::Request;
 
 const CLASSES: usize = 10;
-const BALL: Threat = Threat {
-    norm: Norm::Linf,
-    epsilon: 0.1,
-};
+const BALL: Threat = Threat::linf(0.1);
 
 /// The attacks of a stage that attacks by `settings` and evaluates under `evaluations`: its own, then these.
 fn entries(settings: &str, evaluations: &str) -> Vec<Entry> {
@@ -72,12 +69,7 @@ fn carry_out(attack: &dyn Attack) -> (Vec<f32>, usize) {
     let mut pixels = vec![0.2f32; CLASSES];
     pixels[0] = 0.9;
     let images = Tensor::from_vec(pixels, (1, 1, 2, 5), &Device::Cpu).unwrap();
-    let originals = Originals {
-        images: &images,
-        labels: &[0],
-        indices: &[0],
-        start: Start::default(),
-    };
+    let originals = Originals::new(&images, &[0], &[0], Start::default());
     let target = Victim::new(&network, LinearPlan::none());
     let found = attack.perturb(&target, originals).unwrap();
     let found = found.flatten_all().unwrap().to_vec1().unwrap();

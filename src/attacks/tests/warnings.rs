@@ -24,7 +24,7 @@ fn a_zero_gradient_breaks_nothing_and_stays_finite() {
     })
     .unwrap();
     let set = Set::of(&network, 3);
-    for threat in [linf(0.1), l2(1.0)] {
+    for threat in [Threat::linf(0.1), Threat::l2(1.0)] {
         for attack in all(threat) {
             let (fates, images) = run(&network, &set, &[attack], 2);
             assert!(
@@ -75,7 +75,7 @@ fn a_random_model_is_noticed_and_a_sound_one_raises_no_warning() {
 
 #[test]
 fn a_black_box_that_finds_more_is_noticed() {
-    let threat = linf(0.1);
+    let threat = Threat::linf(0.1);
     let square = Square {
         threat,
         queries: 1,

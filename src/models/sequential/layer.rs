@@ -6,7 +6,7 @@ use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::kind::{LAYER_KINDS, LayerKind, Words};
-use crate::choice::nearest;
+use crate::choice::did_you_mean;
 use crate::ops::activation::Activation;
 
 /// A layer of a `sequential` network. Kernels and windows are squares, their sides in pixels.
@@ -55,10 +55,7 @@ impl Layer {
         let name = words.next().unwrap_or_default();
         let Some(kind) = LAYER_KINDS.iter().find(|kind| kind.name() == name) else {
             let names: Vec<&str> = LAYER_KINDS.iter().map(LayerKind::name).collect();
-            let hint = match nearest(name, names.iter().copied()) {
-                Some(near) => format!("; did you mean \"{near}\"?"),
-                None => String::new(),
-            };
+            let hint = did_you_mean(name, names.iter().copied());
             return Err(format!(
                 "a layer ({}) or {{ residual = [...] }}{hint}",
                 names.join(", ")

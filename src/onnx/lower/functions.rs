@@ -3,7 +3,7 @@
 use super::pointwise::common;
 use super::{Layer, Lower, Lowering, Signal, Value};
 use crate::nn::Bend;
-use crate::onnx::constant::Constant;
+use crate::onnx::constant::Constants;
 use crate::onnx::network::With;
 use crate::onnx::proto::Node;
 use crate::ops::activation::Activation;
@@ -14,11 +14,7 @@ use crate::ops::curve::Curve;
 const UNBOUNDED: f64 = f64::INFINITY;
 
 impl<'a> Lowering<'a> {
-    pub(super) fn function(
-        &mut self,
-        node: &'a Node,
-        constants: &[Option<&Constant>],
-    ) -> Lower<Value> {
+    pub(super) fn function(&mut self, node: &'a Node, constants: Constants<'_>) -> Lower<Value> {
         let setting = |name, default| f64::from(node.float(name, default));
         let power = |exponent| Curve::Power { exponent };
         match node.op_type.as_str() {
@@ -60,17 +56,16 @@ impl<'a> Lowering<'a> {
             "Abs" => self.gate(node, Curve::Absolute),
             "Sqrt" => self.gate(node, power(0.5)),
             "Reciprocal" => self.gate(node, power(-1.0)),
-            _ => match self.value(node, 1)? {
-                Value::Constant(Constant::Floats(floats)) if floats.count() == 1 => {
-                    let exponent = floats.scalar().unwrap_or(f64::NAN);
-                    self.gate(node, power(exponent))
-                }
-                Value::Constant(Constant::Ints(ints)) => match ints.known().as_deref() {
-                    Some(&[exponent]) => self.gate(node, power(exponent as f64)),
-                    _ => Err("with an exponent that is no number".into()),
-                },
-                _ => Err("with an exponent that is no number".into()),
-            },
+            _ => {
+                let exponent = match self.value(node, 1)? {
+                    Value::Constant(constant) => constant.number(),
+                    _ => None,
+                };
+                self.gate(
+                    node,
+                    power(exponent.ok_or("with an exponent that is no number")?),
+                )
+            }
         }
     }
 
@@ -95,11 +90,7 @@ impl<'a> Lowering<'a> {
                 &candle_core::Device::Cpu,
             )?)
         })?;
-        Ok(Layer::With {
-            with: With::Fixed(fixed),
-            how: Arithmetic::Multiply,
-            first: false,
-        })
+        Ok(Layer::by(With::Fixed(fixed), Arithmetic::Multiply))
     }
 
     /// `max(z, 0) + slope min(z, 0)` with slopes that are parameters (arXiv 1502.01852); at 0 its derivative is the slope.
@@ -119,11 +110,7 @@ impl<'a> Lowering<'a> {
         if common(&sides, &shape[1..])? != sides {
             return Err(format!("of a value {sides:?} and slopes {shape:?}").into());
         }
-        let layer = Layer::With {
-            with,
-            how: Arithmetic::Multiply,
-            first: false,
-        };
+        let layer = Layer::by(with, Arithmetic::Multiply);
         let below = self.signal(layer, &[below], signal.form)?;
         self.layer(node, Layer::Add, &[above, below], signal.form)
     }
@@ -186,13 +173,9 @@ enum Clip {
 }
 
 /// Which activation a Clip is.
-fn clip(node: &Node, constants: &[Option<&Constant>]) -> Lower<Clip> {
-    let bound = |place: usize, setting: &str| match constants.get(place).copied().flatten() {
-        Some(Constant::Floats(bound)) => Ok(bound.scalar()),
-        Some(Constant::Ints(ints)) => Ok(match ints.known().as_deref() {
-            Some([only]) => Some(*only as f64),
-            _ => None,
-        }),
+fn clip(node: &Node, constants: Constants<'_>) -> Lower<Clip> {
+    let bound = |place: usize, setting: &str| match constants.get(place) {
+        Some(constant) => Ok(constant.number()),
         None if node.operand(place).is_some() => Err("between bounds that are no constants"),
         None => Ok(node.setting(setting).map(|bound| f64::from(bound.f))),
     };

@@ -3,7 +3,7 @@
 use super::forms::Form;
 use super::{Layer, Lower, Lowering, Refusal, Signal, Value};
 use crate::nn::{Linear, dropout};
-use crate::onnx::constant::{Constant, Floats};
+use crate::onnx::constant::{Constant, Constants, Floats};
 use crate::onnx::graph::name;
 use crate::onnx::network::Step;
 use crate::onnx::proto::Node;
@@ -108,8 +108,8 @@ impl<'a> Lowering<'a> {
         Ok(Some(Value::Signal(Signal { slot, form })))
     }
 
-    pub(super) fn drop(&mut self, node: &'a Node, constants: &[Option<&Constant>]) -> Lower<Value> {
-        let own = match (constants.get(1).copied().flatten(), node.operand(1)) {
+    pub(super) fn drop(&mut self, node: &'a Node, constants: Constants<'_>) -> Lower<Value> {
+        let own = match (constants.get(1), node.operand(1)) {
             (Some(Constant::Floats(rate)), _) => rate.scalar().unwrap_or(f64::NAN),
             (_, None) => f64::from(node.float("ratio", 0.5)),
             _ => f64::NAN,

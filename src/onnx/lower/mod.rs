@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use self::forms::Form;
 use self::windows::Border;
-use super::constant::Constant;
+use super::constant::{Constant, Constants};
 use super::fold::fold;
 use super::graph::{Graph, title};
 use super::network::{Layer, Step, Steps};
@@ -249,13 +249,11 @@ impl<'a> Lowering<'a> {
             .iter()
             .zip(&constants)
             .all(|(name, c)| name.is_empty() || c.is_some());
-        if all {
-            let borrowed: Vec<Option<&Constant>> = constants.iter().map(Option::as_ref).collect();
-            if let Some(folded) = fold(node, &borrowed) {
-                return Ok(Value::Constant(folded?));
-            }
-        }
         let constants: Vec<Option<&Constant>> = constants.iter().map(Option::as_ref).collect();
+        let constants = Constants(&constants);
+        if all && let Some(folded) = fold(node, constants) {
+            return Ok(Value::Constant(folded?));
+        }
         match node.op_type.as_str() {
             "Conv" => self.conv(node),
             "BatchNormalization" => self.norm(node),
@@ -268,26 +266,26 @@ impl<'a> Lowering<'a> {
             "PRelu" => self.prelu(node),
             "Relu" | "Clip" | "LeakyRelu" | "Elu" | "HardSwish" | "Mish" | "Gelu" | "Sigmoid"
             | "HardSigmoid" | "Tanh" | "Softplus" | "Erf" | "Exp" | "Log" | "Abs" | "Sqrt"
-            | "Reciprocal" | "Pow" => self.function(node, &constants),
+            | "Reciprocal" | "Pow" => self.function(node, constants),
             "Concat" => self.concat(node),
-            "Split" => self.split(node, &constants),
-            "Slice" => self.slice(node, &constants),
-            "Gather" => self.gather(node, &constants),
-            "Pad" => self.pad(node, &constants),
+            "Split" => self.split(node, constants),
+            "Slice" => self.slice(node, constants),
+            "Gather" => self.gather(node, constants),
+            "Pad" => self.pad(node, constants),
             "MaxPool" => self.max_pool(node),
             "AveragePool" => self.average_pool(node),
             "GlobalAveragePool" => self.global_average(node, true),
             "GlobalMaxPool" => self.global_maximum(node),
-            "ReduceMean" | "ReduceSum" | "ReduceMax" | "ReduceL2" => self.reduce(node, &constants),
+            "ReduceMean" | "ReduceSum" | "ReduceMax" | "ReduceL2" => self.reduce(node, constants),
             "Flatten" => self.flatten(node),
-            "Reshape" => self.reshape(node, &constants),
-            "Squeeze" => self.squeeze(node, &constants),
-            "Unsqueeze" => self.unsqueeze(node, &constants),
+            "Reshape" => self.reshape(node, constants),
+            "Squeeze" => self.squeeze(node, constants),
+            "Unsqueeze" => self.unsqueeze(node, constants),
             "Transpose" => self.transpose(node),
-            "Expand" => self.expand(node, &constants),
-            "Resize" => self.resize(node, &constants),
+            "Expand" => self.expand(node, constants),
+            "Resize" => self.resize(node, constants),
             "Shape" => self.shape(node),
-            "Dropout" => self.drop(node, &constants),
+            "Dropout" => self.drop(node, constants),
             "Identity" => self.value(node, 0),
             "Cast" => match node.int("to", 0) {
                 1 | 10 | 11 | 16 => self.value(node, 0),

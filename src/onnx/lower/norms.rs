@@ -3,10 +3,10 @@
 use super::forms::Form;
 use super::layers::rounded;
 use super::pointwise::common;
+use super::shapes::inner_axis;
 use super::{Layer, Lower, Lowering, Signal, Value};
 use crate::nn::BatchNorm2d;
 use crate::onnx::constant::Floats;
-use crate::onnx::node::axis;
 use crate::onnx::proto::Node;
 use crate::ops::broadcast::Arithmetic;
 
@@ -46,10 +46,7 @@ impl<'a> Lowering<'a> {
         let signal = self.plain(signal)?;
         let sides = signal.form.sides();
         let rank = sides.len() + 1;
-        let first = match axis(node.int("axis", -1), rank)? {
-            0 => return Err("over the images of a batch".into()),
-            first => first - 1,
-        };
+        let first = inner_axis(node, -1, rank, "over the images of a batch")? - 1;
         let rows = [&sides[..first], &[sides[first..].iter().product()]].concat();
         let signal = self.standardised(node, signal, &rows)?;
         let signal = self.reshaped(signal, &sides)?;
@@ -131,12 +128,7 @@ impl<'a> Lowering<'a> {
             if common(&sides, &shape[1..])? != sides {
                 return Err(format!("of a value {sides:?} and numbers {shape:?}").into());
             }
-            let layer = Layer::With {
-                with,
-                how,
-                first: false,
-            };
-            signal = self.signal(layer, &[signal], signal.form)?;
+            signal = self.signal(Layer::by(with, how), &[signal], signal.form)?;
         }
         Ok(Value::Signal(signal))
     }

@@ -1,12 +1,12 @@
 //! Operators that join values, take parts of them, put borders around them, and sum them up.
 
 use super::forms::Form;
-use super::shapes::{axes, without};
+use super::shapes::{axes, inner_axis, without};
 use super::windows::width;
 use super::{Layer, Lower, Lowering, Signal, Value};
 use crate::nn::Bend;
 use crate::nn::rearrange::Part;
-use crate::onnx::constant::Constant;
+use crate::onnx::constant::Constants;
 use crate::onnx::fold::{numbers, ranges};
 use crate::onnx::node::{axis, sliced};
 use crate::onnx::proto::Node;
@@ -25,10 +25,7 @@ impl<'a> Lowering<'a> {
             &[only] => return Ok(Value::Signal(only)),
             [first, ..] => *first,
         };
-        let at = match axis(node.int("axis", 0), first.form.rank())? {
-            0 => return Err("of the images of a batch".into()),
-            axis => axis,
-        };
+        let at = inner_axis(node, 0, first.form.rank(), "of the images of a batch")?;
         let mut sides = first.form.sides();
         let mut all = 0;
         for part in &parts {
@@ -48,11 +45,7 @@ impl<'a> Lowering<'a> {
     }
 
     /// Means, sums, largest numbers and norms along dimensions.
-    pub(super) fn reduce(
-        &mut self,
-        node: &'a Node,
-        constants: &[Option<&Constant>],
-    ) -> Lower<Value> {
+    pub(super) fn reduce(&mut self, node: &'a Node, constants: Constants<'_>) -> Lower<Value> {
         let signal = self.operand(node, 0)?;
         let asked = numbers(node, constants, 1, "axes")?.unwrap_or_default();
         if asked.is_empty() {
@@ -118,16 +111,12 @@ impl<'a> Lowering<'a> {
         let signal = self.operand(node, 0)?;
         let form = signal.form;
         let rank = form.rank();
-        let at = match axis(node.int("axis", -1), rank)? {
-            0 => return Err("over the images of a batch".into()),
-            at => form.stored(at),
-        };
-        if at + 1 == rank {
+        let at = inner_axis(node, -1, rank, "over the images of a batch")?;
+        if form.stored(at) + 1 == rank {
             return self.layer(node, Layer::Softmax, &[signal], form);
         }
         let signal = self.plain(signal)?;
         let mut order: Vec<usize> = (0..rank).collect();
-        let at = axis(node.int("axis", -1), rank)?;
         order.swap(at, rank - 1);
         let own = signal.form.sides();
         let turned: Vec<usize> = order[1..].iter().map(|&at| own[at - 1]).collect();
@@ -138,14 +127,10 @@ impl<'a> Lowering<'a> {
         self.layer(node, Layer::Permute(order), &[signal], Form::plain(&own)?)
     }
 
-    pub(super) fn pad(&mut self, node: &'a Node, constants: &[Option<&Constant>]) -> Lower<Value> {
+    pub(super) fn pad(&mut self, node: &'a Node, constants: Constants<'_>) -> Lower<Value> {
         let mode = node.word("mode").unwrap_or("constant".into());
-        let value = match constants.get(2).copied().flatten() {
-            Some(Constant::Floats(floats)) => floats.scalar(),
-            Some(Constant::Ints(ints)) => match ints.known().as_deref() {
-                Some(&[value]) => Some(value as f64),
-                _ => None,
-            },
+        let value = match constants.get(2) {
+            Some(constant) => constant.number(),
             None if node.operand(2).is_none() => Some(f64::from(node.float("value", 0.0))),
             None => None,
         };
@@ -188,11 +173,7 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    pub(super) fn slice(
-        &mut self,
-        node: &'a Node,
-        constants: &[Option<&Constant>],
-    ) -> Lower<Value> {
+    pub(super) fn slice(&mut self, node: &'a Node, constants: Constants<'_>) -> Lower<Value> {
         let (mut signal, mut left_out) = match self.value(node, 0)? {
             Value::Strided(signal, axis, step) => (signal, vec![(axis, step)]),
             _ => (self.operand(node, 0)?, Vec::new()),
@@ -273,16 +254,9 @@ impl<'a> Lowering<'a> {
     }
 
     /// The first part; the others become values here.
-    pub(super) fn split(
-        &mut self,
-        node: &'a Node,
-        constants: &[Option<&Constant>],
-    ) -> Lower<Value> {
+    pub(super) fn split(&mut self, node: &'a Node, constants: Constants<'_>) -> Lower<Value> {
         let signal = self.operand(node, 0)?;
-        let at = match axis(node.int("axis", 0), signal.form.rank())? {
-            0 => return Err("of the images of a batch".into()),
-            at => at,
-        };
+        let at = inner_axis(node, 0, signal.form.rank(), "of the images of a batch")?;
         let side = signal.form.sides()[at - 1];
         let count = node.output.len();
         let sizes = match numbers(node, constants, 1, "split")? {
@@ -311,21 +285,12 @@ impl<'a> Lowering<'a> {
     }
 
     /// One position of a dimension, which vanishes, or some of them.
-    pub(super) fn gather(
-        &mut self,
-        node: &'a Node,
-        constants: &[Option<&Constant>],
-    ) -> Lower<Value> {
+    pub(super) fn gather(&mut self, node: &'a Node, constants: Constants<'_>) -> Lower<Value> {
         let signal = self.operand(node, 0)?;
-        let at = match axis(node.int("axis", 0), signal.form.rank())? {
-            0 => return Err("of the images of a batch".into()),
-            at => at,
-        };
+        let at = inner_axis(node, 0, signal.form.rank(), "of the images of a batch")?;
         let sides = signal.form.sides();
-        let indices = match constants.get(1).copied().flatten() {
-            Some(Constant::Ints(ints)) if ints.dims.len() <= 1 => ints,
-            _ => return Err("at places that are no constants".into()),
-        };
+        let indices = constants.ints(1).filter(|ints| ints.dims.len() <= 1);
+        let indices = indices.ok_or("at places that are no constants")?;
         let known = indices.known().ok_or("at places that are not known")?;
         if known.is_empty() || known.len() > MOST {
             return Err(format!("at {} places", known.len()).into());

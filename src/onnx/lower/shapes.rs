@@ -3,7 +3,7 @@
 use super::forms::Form;
 use super::windows::width;
 use super::{Layer, Lower, Lowering, Signal, Value};
-use crate::onnx::constant::{Constant, Ints};
+use crate::onnx::constant::{Constant, Constants, Ints};
 use crate::onnx::fold::numbers;
 use crate::onnx::node::{axis, sliced};
 use crate::onnx::proto::Node;
@@ -17,6 +17,14 @@ pub(super) fn axes(numbers: &[i64], rank: usize) -> Lower<Vec<usize>> {
     match axes.contains(&0) {
         true => Err("along the images of a batch".into()),
         false => Ok(axes),
+    }
+}
+
+/// The dimension that a node's `axis` means, which must not be that of the images; `why` is what is wrong with those.
+pub(super) fn inner_axis(node: &Node, default: i64, rank: usize, why: &str) -> Lower<usize> {
+    match axis(node.int("axis", default), rank)? {
+        0 => Err(why.into()),
+        axis => Ok(axis),
     }
 }
 
@@ -44,16 +52,9 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    pub(super) fn reshape(
-        &mut self,
-        node: &'a Node,
-        constants: &[Option<&Constant>],
-    ) -> Lower<Value> {
+    pub(super) fn reshape(&mut self, node: &'a Node, constants: Constants<'_>) -> Lower<Value> {
         let signal = self.operand(node, 0)?;
-        let asked = match constants.get(1).copied().flatten() {
-            Some(Constant::Ints(asked)) => asked,
-            _ => return Err("to a shape that is not known".into()),
-        };
+        let asked = constants.ints(1).ok_or("to a shape that is not known")?;
         let own = signal.form.sides();
         let count: usize = own.iter().product();
         let wrong = || {
@@ -96,17 +97,18 @@ impl<'a> Lowering<'a> {
         {
             return Err(wrong().into());
         }
-        match sides.as_slice() {
+        self.in_shape(node, signal, &sides)
+    }
+
+    /// A value with these sides, which may be a row of numbers.
+    fn in_shape(&mut self, node: &'a Node, signal: Signal, sides: &[usize]) -> Lower<Value> {
+        match sides {
             [_] => self.flattened(node, signal),
             sides => Ok(Value::Signal(self.reshaped(signal, sides)?)),
         }
     }
 
-    pub(super) fn squeeze(
-        &mut self,
-        node: &'a Node,
-        constants: &[Option<&Constant>],
-    ) -> Lower<Value> {
+    pub(super) fn squeeze(&mut self, node: &'a Node, constants: Constants<'_>) -> Lower<Value> {
         let signal = self.operand(node, 0)?;
         let own = signal.form.sides();
         let sides = match numbers(node, constants, 1, "axes")? {
@@ -119,17 +121,10 @@ impl<'a> Lowering<'a> {
             }
             None => own.iter().copied().filter(|&side| side != 1).collect(),
         };
-        match sides.as_slice() {
-            [_] => self.flattened(node, signal),
-            sides => Ok(Value::Signal(self.reshaped(signal, sides)?)),
-        }
+        self.in_shape(node, signal, &sides)
     }
 
-    pub(super) fn unsqueeze(
-        &mut self,
-        node: &'a Node,
-        constants: &[Option<&Constant>],
-    ) -> Lower<Value> {
+    pub(super) fn unsqueeze(&mut self, node: &'a Node, constants: Constants<'_>) -> Lower<Value> {
         let asked = numbers(node, constants, 1, "axes")?.ok_or("it has no axes")?;
         let signal = self.operand(node, 0)?;
         let mut own = signal.form.sides().into_iter();
@@ -176,16 +171,10 @@ impl<'a> Lowering<'a> {
         self.layer(node, Layer::Permute(order), &[signal], form)
     }
 
-    pub(super) fn expand(
-        &mut self,
-        node: &'a Node,
-        constants: &[Option<&Constant>],
-    ) -> Lower<Value> {
+    pub(super) fn expand(&mut self, node: &'a Node, constants: Constants<'_>) -> Lower<Value> {
         let signal = self.operand(node, 0)?;
-        let asked = match constants.get(1).copied().flatten() {
-            Some(Constant::Ints(asked)) => asked.values.as_slice(),
-            _ => return Err("to a shape that is not known".into()),
-        };
+        let asked = constants.ints(1).ok_or("to a shape that is not known")?;
+        let asked = asked.values.as_slice();
         let own = signal.form.sides();
         if asked.len() != own.len() + 1 {
             return Err("to a shape of another rank".into());
@@ -214,16 +203,12 @@ impl<'a> Lowering<'a> {
     }
 
     /// An image enlarged by whole numbers, each pixel repeated.
-    pub(super) fn resize(
-        &mut self,
-        node: &'a Node,
-        constants: &[Option<&Constant>],
-    ) -> Lower<Value> {
+    pub(super) fn resize(&mut self, node: &'a Node, constants: Constants<'_>) -> Lower<Value> {
         if node.word("mode").is_some_and(|mode| mode != "nearest") {
             return Err("by interpolation".into());
         }
         let (signal, [channels, height, side]) = self.map(node, 0)?;
-        let places = [2, 1, 3].map(|place| constants.get(place).copied().flatten());
+        let places = [2, 1, 3].map(|place| constants.get(place));
         let sides = match places {
             [Some(Constant::Floats(scales)), ..] | [_, Some(Constant::Floats(scales)), _]
                 if scales.count() == 4 =>

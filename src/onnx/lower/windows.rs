@@ -197,11 +197,7 @@ impl<'a> Lowering<'a> {
         let kernel = square("kernel_shape", node.ints("kernel_shape"), 0)?;
         let stride = square("strides", node.ints("strides"), 1)?;
         let around = border(node, [height, side], [kernel; 2], stride)?;
-        let window = Window {
-            kernel,
-            stride,
-            padding: 0,
-        };
+        let window = Window::new(kernel, stride, 0);
         let mut over = [0, 0];
         for (i, side) in [height, side].into_iter().enumerate() {
             let whole = side + around[i] + around[i + 2];
@@ -275,11 +271,7 @@ impl<'a> Lowering<'a> {
         let fixed = self.b.given(&shape, || {
             Ok(Tensor::from_vec(factors, &shape, &Device::Cpu)?)
         })?;
-        let layer = Layer::With {
-            with: With::Fixed(fixed),
-            how: Arithmetic::Multiply,
-            first: false,
-        };
+        let layer = Layer::by(With::Fixed(fixed), Arithmetic::Multiply);
         self.layer(node, layer, &[signal], form)
     }
 }

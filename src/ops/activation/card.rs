@@ -12,8 +12,7 @@ pub fn forward(card: &dyn Card, x: &Tensor, activation: Activation) -> Result<Te
     card.launch(
         &Call::elements("activation", "activation_forward", n)
             .of(suffix(x.dtype())?)
-            .tensor(x)
-            .tensor(&y)
+            .tensors([x, &y])
             .size(n)
             .int(activation as usize),
     )?;
@@ -31,9 +30,7 @@ pub fn backward(
     card.launch(
         &Call::elements("activation", "activation_backward", n)
             .of(suffix(dy.dtype())?)
-            .tensor(dy)
-            .tensor(saved)
-            .tensor(&dx)
+            .tensors([dy, saved, &dx])
             .size(n)
             .int(activation as usize),
     )?;

@@ -40,14 +40,9 @@ pub fn crop_flip(
     let out = card.scratch(&[batch, c, h, w], DType::F32)?;
     card.launch(
         &Call::rows("augment", kernel, batch * c, h * w)
-            .tensor(data)
-            .tensor(&table)
-            .tensor(&out)
+            .tensors([data, &table, &out])
             .size(examples)
-            .int(c)
-            .int(h)
-            .int(w)
-            .int(padding),
+            .ints([c, h, w, padding]),
     )?;
     Ok(out)
 }
@@ -80,16 +75,8 @@ pub fn overlay(card: &dyn Card, images: &Tensor, overlays: &[Overlay]) -> Result
     let out = card.scratch(&[batch, c, h, w], DType::F32)?;
     card.launch(
         &Call::rows("augment", "augment_overlay", batch * c, h * w)
-            .tensor(images)
-            .tensor(&areas)
-            .tensor(&values)
-            .tensor(&blends)
-            .tensor(&own)
-            .tensor(&out)
-            .int(c)
-            .int(h)
-            .int(w)
-            .int(most),
+            .tensors([images, &areas, &values, &blends, &own, &out])
+            .ints([c, h, w, most]),
     )?;
     Ok(out)
 }

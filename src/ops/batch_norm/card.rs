@@ -56,17 +56,15 @@ impl Sizes {
     /// A kernel that goes down columns, with the arguments that say how; they follow all others but the activation.
     fn call<'a>(
         self,
-        tensors: impl FnOnce(Call<'a>) -> Call<'a>,
         (kernel, suffix): (&'static str, &'static str),
+        tensors: impl IntoIterator<Item = Option<&'a Tensor>>,
         (columns, parts): (Columns, Parts),
     ) -> Call<'a> {
         let grid = [parts.count as u32, columns.tiles as u32, 1];
-        tensors(Call::blocks(MODULE, kernel, grid).of(suffix))
-            .size(self.rows)
-            .int(self.channels)
-            .int(columns.pack)
-            .int(columns.width)
-            .int(parts.stretch)
+        let call = Call::blocks(MODULE, kernel, grid).of(suffix);
+        let call = tensors.into_iter().fold(call, Call::optional);
+        call.size(self.rows)
+            .ints([self.channels, columns.pack, columns.width, parts.stretch])
     }
 
     /// Blocks of a kernel that folds partial sums.
@@ -104,8 +102,8 @@ pub fn train(
     let saved = card.scratch(&[4, channels], DType::F32)?;
     let suffix = suffix(x.dtype())?;
     card.launch(&sizes.call(
-        |call| call.tensor(x).tensor(&partial),
         ("batch_norm_moments", suffix),
+        [x, &partial].map(Some),
         (columns, parts),
     ))?;
     card.launch(
@@ -116,12 +114,13 @@ pub fn train(
             .tensor(x)
             .size(rows)
             .int(channels)
-            .tensor(affine.gamma)
-            .tensor(affine.beta)
-            .tensor(affine.running_mean)
-            .tensor(affine.running_var)
-            .double(affine.eps)
-            .double(momentum)
+            .tensors([
+                affine.gamma,
+                affine.beta,
+                affine.running_mean,
+                affine.running_var,
+            ])
+            .doubles([affine.eps, momentum])
             .tensor(&saved),
     )?;
     changed(Of::Statistics);
@@ -157,10 +156,7 @@ pub fn evaluate(
     let saved = prepared(card, form, affine.gamma, shape, move |card, saved| {
         card.launch(
             &Call::elements(MODULE, "batch_norm_constants", channels)
-                .tensor(&gamma)
-                .tensor(&beta)
-                .tensor(&mean)
-                .tensor(&var)
+                .tensors([&gamma, &beta, &mean, &var])
                 .int(channels)
                 .double(eps)
                 .tensor(saved),
@@ -192,13 +188,8 @@ fn normalise(
     let pack = pack(card, sizes.channels, PACKED, &tensors)?;
     let columns = Columns::new(sizes.channels, pack, usize::MAX);
     let call = sizes.call(
-        |call| {
-            call.tensor(x)
-                .optional(residual)
-                .tensor(&saved.channels)
-                .tensor(&y)
-        },
         ("batch_norm_forward", suffix(x.dtype())?),
+        [Some(x), residual, Some(&saved.channels), Some(&y)],
         (columns, columns.parts(sizes.rows, WRITTEN)),
     );
     card.launch(&call.int(saved.activation as usize))?;
@@ -241,13 +232,8 @@ pub fn backward(
         let parts = columns.parts(rows, SUMMED);
         let partial = card.scratch(&[parts.count, 2, channels], DType::F64)?;
         let call = sizes.call(
-            |call| {
-                call.tensor(dy)
-                    .tensor(x)
-                    .tensor(&saved.channels)
-                    .tensor(&partial)
-            },
             ("batch_norm_gradient_sums", suffix),
+            [dy, x, &saved.channels, &partial].map(Some),
             (columns, parts),
         );
         card.launch(&call.int(kind as usize))?;
@@ -279,14 +265,14 @@ pub fn backward(
         let pack = pack(card, channels, PACKED, &tensors)?;
         let columns = Columns::new(channels, pack, usize::MAX);
         let call = sizes.call(
-            |call| {
-                call.tensor(dy)
-                    .tensor(x)
-                    .tensor(&saved.channels)
-                    .optional(from_x.as_ref())
-                    .tensor(&out)
-            },
             ("batch_norm_backward", suffix),
+            [
+                Some(dy),
+                Some(x),
+                Some(&saved.channels),
+                from_x.as_ref(),
+                Some(&out),
+            ],
             (columns, columns.parts(rows, WRITTEN)),
         );
         card.launch(&call.int(kind as usize))?;

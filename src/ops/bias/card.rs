@@ -24,8 +24,7 @@ pub fn add(card: &dyn Card, y: &Tensor, bias: Option<&Tensor>) -> Result<()> {
     card.launch(
         &Call::elements("bias", "bias_add", n)
             .of(suffix(y.dtype())?)
-            .tensor(y)
-            .tensor(bias)
+            .tensors([y, bias])
             .size(n)
             .int(c),
     )
@@ -47,20 +46,14 @@ pub fn gradient(card: &dyn Card, dy: &Tensor) -> Result<Tensor> {
     card.launch(
         &Call::blocks("bias", "bias_sum_rows", [columns as u32, shares as u32, 1])
             .of(suffix(dy.dtype())?)
-            .tensor(dy)
-            .tensor(&sums)
-            .int(rows)
-            .int(c)
-            .int(wide),
+            .tensors([dy, &sums])
+            .ints([rows, c, wide]),
     )?;
     let total = card.scratch(&[c], DType::F32)?;
     card.launch(
         &Call::blocks("bias", "bias_sum_shares", [columns as u32, 1, 1])
-            .tensor(&sums)
-            .tensor(&total)
-            .int(shares)
-            .int(c)
-            .int(wide),
+            .tensors([&sums, &total])
+            .ints([shares, c, wide]),
     )?;
     Ok(total)
 }

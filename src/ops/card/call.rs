@@ -97,6 +97,10 @@ impl<'a> Call<'a> {
         self
     }
 
+    pub fn tensors(self, tensors: impl IntoIterator<Item = &'a Tensor>) -> Self {
+        tensors.into_iter().fold(self, Self::tensor)
+    }
+
     /// A tensor, or null where there is none.
     pub fn optional(mut self, tensor: Option<&'a Tensor>) -> Self {
         self.args.push(tensor.map_or(Arg::Null, Arg::Tensor));
@@ -118,14 +122,26 @@ impl<'a> Call<'a> {
         self
     }
 
+    pub fn ints(self, values: impl IntoIterator<Item = usize>) -> Self {
+        values.into_iter().fold(self, Self::int)
+    }
+
     pub fn float(mut self, value: f64) -> Self {
         self.args.push(Arg::Float(value as f32));
         self
     }
 
+    pub fn floats(self, values: impl IntoIterator<Item = f64>) -> Self {
+        values.into_iter().fold(self, Self::float)
+    }
+
     pub fn double(mut self, value: f64) -> Self {
         self.args.push(Arg::Double(value));
         self
+    }
+
+    pub fn doubles(self, values: impl IntoIterator<Item = f64>) -> Self {
+        values.into_iter().fold(self, Self::double)
     }
 
     /// The kernel's whole name.

@@ -55,7 +55,7 @@ pub fn launch<const N: usize>(
         words.narrow(0, table, length - table)?,
     );
     let call = Call::blocks(name, name, [count as u32, 1, 1]);
-    card.launch(&rest(call.tensor(&rows).tensor(&blocks)))?;
+    card.launch(&rest(call.tensors([&rows, &blocks])))?;
     changed(Of::Weights);
     Ok(())
 }

@@ -41,14 +41,9 @@ fn copy(
     card.launch(
         &Call::elements("concat", "concat_copy", n)
             .of(suffix(x.dtype())?)
-            .tensor(x)
-            .tensor(y)
+            .tensors([x, y])
             .size(n)
-            .int(width)
-            .int(columns)
-            .int(start)
-            .int(to_columns)
-            .int(to_start),
+            .ints([width, columns, start, to_columns, to_start]),
     )
 }
 

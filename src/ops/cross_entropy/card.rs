@@ -59,16 +59,12 @@ pub fn queue_for(
     card.launch(
         &Call::blocks("cross_entropy", "cross_entropy", [blocks, 1, 1])
             .of(suffix(logits.dtype())?)
-            .tensor(logits)
-            .tensor(targets.labels)
+            .tensors([logits, targets.labels])
             .optional(targets.second.map(|(labels, _)| labels))
             .optional(targets.second.map(|(_, weights)| weights))
-            .int(n)
-            .int(classes)
-            .double(targets.smoothing)
-            .double(weight)
-            .tensor(&losses)
-            .tensor(&gradient),
+            .ints([n, classes])
+            .doubles([targets.smoothing, weight])
+            .tensors([&losses, &gradient]),
     )?;
     Ok((losses, gradient))
 }

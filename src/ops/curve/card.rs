@@ -13,12 +13,10 @@ pub fn forward(card: &dyn Card, x: &Tensor, curve: Curve) -> Result<Tensor> {
     card.launch(
         &Call::elements("curve", "curve_forward", n)
             .of(suffix(x.dtype())?)
-            .tensor(x)
-            .tensor(&y)
+            .tensors([x, &y])
             .size(n)
             .int(kind)
-            .float(a)
-            .float(b),
+            .floats([a, b]),
     )?;
     Ok(y)
 }
@@ -30,13 +28,10 @@ pub fn backward(card: &dyn Card, dy: &Tensor, x: &Tensor, curve: Curve) -> Resul
     card.launch(
         &Call::elements("curve", "curve_backward", n)
             .of(suffix(dy.dtype())?)
-            .tensor(dy)
-            .tensor(x)
-            .tensor(&dx)
+            .tensors([dy, x, &dx])
             .size(n)
             .int(kind)
-            .float(a)
-            .float(b),
+            .floats([a, b]),
     )?;
     Ok(dx)
 }

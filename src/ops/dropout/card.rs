@@ -19,8 +19,7 @@ pub fn apply(card: &dyn Card, x: &Tensor, mask: Mask, at: Option<&Tensor>) -> Re
     card.launch(
         &Call::blocks("dropout", "dropout_apply", [blocks, 1, 1])
             .of(suffix(x.dtype())?)
-            .tensor(x)
-            .tensor(&y)
+            .tensors([x, &y])
             .size(n)
             .optional(at)
             .word(mask.seed)

@@ -20,9 +20,7 @@ fn into(card: &dyn Card, a: &Tensor, b: &Tensor, y: &Tensor) -> Result<()> {
     card.launch(
         &Call::elements("elementwise", "elementwise_add", n)
             .of(suffix(a.dtype())?)
-            .tensor(a)
-            .tensor(b)
-            .tensor(y)
+            .tensors([a, b, y])
             .size(n),
     )
 }

@@ -44,12 +44,7 @@ fn last(
     dtype: DType,
 ) -> Result<Tensor> {
     let (n, c, h, w) = x.dims4()?;
-    let order = Order {
-        shape: [n, h, w, c],
-        channels: c,
-        first: false,
-    };
-    order.run(card, x, normalize, dtype)
+    turn(card, x, ([n, h, w, c], false), normalize, dtype)
 }
 
 /// The gradient of [`last`]: `(N, H, W, C)` to `(N, C, H, W)` of a type, divided by std.
@@ -60,90 +55,66 @@ fn first(
     dtype: DType,
 ) -> Result<Tensor> {
     let (n, h, w, c) = dy.dims4()?;
-    let order = Order {
-        shape: [n, c, h, w],
-        channels: c,
-        first: true,
-    };
-    order.run(card, dy, normalize, dtype)
+    turn(card, dy, ([n, c, h, w], true), normalize, dtype)
 }
 
-/// The order that values are brought to.
-struct Order {
-    /// The result's shape.
-    shape: [usize; 4],
-    channels: usize,
-    /// Whether channels come before pixels.
-    first: bool,
-}
-
-impl Order {
-    fn run(
-        &self,
-        card: &dyn Card,
-        x: &Tensor,
-        normalize: Option<&Normalize>,
-        dtype: DType,
-    ) -> Result<Tensor> {
-        let c = self.channels;
-        expect::indexable("images", &self.shape)?;
-        let factors = match normalize {
-            Some(_) if c > FEW => {
-                return Err(Error::failed(format!(
-                    "data.normalize: a card normalises up to {FEW} channels, images have {c}"
-                )));
-            }
-            Some(normalize) => {
-                normalize.check(c)?;
-                Some((&normalize.mean, &normalize.std))
-            }
-            None => None,
-        };
-        let n = self.shape[0];
-        let pixels = x.elem_count() / (n * c).max(1);
-        if factors.is_none() && (c == 1 || pixels == 1) && x.dtype() == dtype {
-            return Ok(x.reshape(self.shape.as_slice())?);
+/// The same values in another order: the result's shape, and whether channels come before pixels there.
+fn turn(
+    card: &dyn Card,
+    x: &Tensor,
+    (shape, first): ([usize; 4], bool),
+    normalize: Option<&Normalize>,
+    dtype: DType,
+) -> Result<Tensor> {
+    let c = if first { shape[1] } else { shape[3] };
+    expect::indexable("images", &shape)?;
+    let factors = match normalize {
+        Some(_) if c > FEW => {
+            return Err(Error::failed(format!(
+                "data.normalize: a card normalises up to {FEW} channels, images have {c}"
+            )));
         }
-        let y = card.scratch(&self.shape, dtype)?;
-        let source = suffix(x.dtype())?;
-        let call = if c <= FEW {
-            let kernel = match (self.first, source) {
-                (false, "f32") => "image_few_to_last_from_f32",
-                (false, _) => "image_few_to_last_from_bf16",
-                (true, "f32") => "image_few_to_first_from_f32",
-                (true, _) => "image_few_to_first_from_bf16",
-            };
-            let of = |values: Option<&Vec<f64>>, i: usize, none: f64| {
-                values.and_then(|v| v.get(i)).copied().unwrap_or(none)
-            };
-            let mut call = Call::rows("image", kernel, n, pixels)
-                .tensor(x)
-                .tensor(&y)
-                .int(pixels)
-                .int(c);
-            for i in 0..FEW {
-                call = call.float(of(factors.map(|f| f.0), i, 0.0));
-            }
-            for i in 0..FEW {
-                call = call.float(of(factors.map(|f| f.1), i, 1.0));
-            }
-            call
-        } else {
-            let kernel = match source {
-                "f32" => "image_turn_from_f32",
-                _ => "image_turn_from_bf16",
-            };
-            let (rows, columns) = if self.first { (pixels, c) } else { (c, pixels) };
-            let tiles = |side: usize| side.div_ceil(TILE) as u32;
-            Call::blocks("image", kernel, [n as u32, tiles(columns), tiles(rows)])
-                .tensor(x)
-                .tensor(&y)
-                .int(rows)
-                .int(columns)
-        };
-        card.launch(&call.of(suffix(dtype)?))?;
-        Ok(y)
+        Some(normalize) => {
+            normalize.check(c)?;
+            Some((&normalize.mean, &normalize.std))
+        }
+        None => None,
+    };
+    let n = shape[0];
+    let pixels = x.elem_count() / (n * c).max(1);
+    if factors.is_none() && (c == 1 || pixels == 1) && x.dtype() == dtype {
+        return Ok(x.reshape(shape.as_slice())?);
     }
+    let y = card.scratch(&shape, dtype)?;
+    let source = suffix(x.dtype())?;
+    let call = if c <= FEW {
+        let kernel = match (first, source) {
+            (false, "f32") => "image_few_to_last_from_f32",
+            (false, _) => "image_few_to_last_from_bf16",
+            (true, "f32") => "image_few_to_first_from_f32",
+            (true, _) => "image_few_to_first_from_bf16",
+        };
+        let of = |values: Option<&Vec<f64>>, i: usize, none: f64| {
+            values.and_then(|v| v.get(i)).copied().unwrap_or(none)
+        };
+        Call::rows("image", kernel, n, pixels)
+            .tensors([x, &y])
+            .ints([pixels, c])
+            .floats((0..FEW).map(|i| of(factors.map(|f| f.0), i, 0.0)))
+            .floats((0..FEW).map(|i| of(factors.map(|f| f.1), i, 1.0)))
+    } else {
+        let kernel = match source {
+            "f32" => "image_turn_from_f32",
+            _ => "image_turn_from_bf16",
+        };
+        let (rows, columns) = if first { (pixels, c) } else { (c, pixels) };
+        let tiles = |side: usize| side.div_ceil(TILE) as u32;
+        Call::blocks("image", kernel, [n as u32, tiles(columns), tiles(rows)])
+            .tensors([x, &y])
+            .ints([rows, columns])
+    };
+    card.launch(&call.of(suffix(dtype)?))?;
+    Ok(y)
 }
 
 #[cfg(test)]

@@ -42,13 +42,14 @@ fn copy(
     card.launch(
         &Call::elements("pad", kernel, n)
             .of(suffix(x.dtype())?)
-            .tensor(x)
-            .tensor(y)
+            .tensors([x, y])
             .size(n)
-            .int(layout.height)
-            .int(layout.length)
-            .int(layout.wide_height)
-            .int(layout.wide_length),
+            .ints([
+                layout.height,
+                layout.length,
+                layout.wide_height,
+                layout.wide_length,
+            ]),
     )
 }
 

@@ -20,19 +20,12 @@ pub fn step(
         Norm::L2 => Call::examples("perturbation", "perturbation_step_l2", n, c * h * w),
         _ => Call::rows("perturbation", "perturbation_step_linf", n * c, h * w),
     };
-    call = call
-        .tensor(images)
-        .tensor(originals)
-        .tensor(gradient)
-        .tensor(&out);
+    call = call.tensors([images, originals, gradient, &out]);
     call = match threat.norm {
-        Norm::L2 => call.int(c * h * w).double(step_size).double(threat.epsilon),
+        Norm::L2 => call.int(c * h * w).doubles([step_size, threat.epsilon]),
         _ => {
             let sizes = [step_size, threat.epsilon].map(|size| threat.units().map(|u| size * u));
-            sizes
-                .into_iter()
-                .flatten()
-                .fold(call.int(h * w).int(c), Call::float)
+            call.ints([h * w, c]).floats(sizes.into_iter().flatten())
         }
     };
     card.launch(&call)?;
@@ -48,8 +41,7 @@ pub fn add_normalised(
     let (n, c, h, w) = float32(momentum)?;
     card.launch(
         &Call::examples("perturbation", "perturbation_accumulate", n, c * h * w)
-            .tensor(momentum)
-            .tensor(gradient)
+            .tensors([momentum, gradient])
             .int(c * h * w)
             .float(decay),
     )
@@ -70,22 +62,14 @@ pub fn check(
     let [unit0, unit1, unit2] = threat.units();
     card.launch(
         &Call::examples("perturbation", "perturbation_inspect", n, c * h * w)
-            .tensor(images)
-            .tensor(originals)
-            .tensor(&wrong)
-            .int(c * h * w)
-            .int(h * w)
-            .int(usize::from(threat.norm == Norm::L2))
-            .double(unit0)
-            .double(unit1)
-            .double(unit2)
-            .double(threat.epsilon + threat.slack()),
+            .tensors([images, originals, &wrong])
+            .ints([c * h * w, h * w, usize::from(threat.norm == Norm::L2)])
+            .doubles([unit0, unit1, unit2, threat.epsilon + threat.slack()]),
     )?;
     card.launch(
         &Call::blocks("perturbation", "perturbation_count", [1, 1, 1])
             .threads(THREADS)
-            .tensor(&wrong)
-            .tensor(&faults)
+            .tensors([&wrong, &faults])
             .int(n),
     )?;
     Ok(Checks {

@@ -44,6 +44,16 @@ pub struct Threat {
 }
 
 impl Threat {
+    pub const fn linf(epsilon: f64) -> Self {
+        let norm = Norm::Linf;
+        Self { norm, epsilon }
+    }
+
+    pub const fn l2(epsilon: f64) -> Self {
+        let norm = Norm::L2;
+        Self { norm, epsilon }
+    }
+
     /// How far outside the ball an image may lie: pixels are rounded to f32, and a sum of squares of some thousand of
     /// them is off by as many half units.
     pub(crate) fn slack(&self) -> f64 {

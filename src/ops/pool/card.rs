@@ -21,18 +21,18 @@ pub fn max_forward(card: &dyn Card, x: &Tensor, window: Window) -> Result<(Tenso
     card.launch(
         &Call::rows("pool", "pool_max_forward", n * oh, ow * c / pack)
             .of(suffix(x.dtype())?)
-            .tensor(x)
-            .tensor(&y)
-            .tensor(&taps)
-            .int(h)
-            .int(w)
-            .int(c)
-            .int(oh)
-            .int(ow)
-            .int(window.kernel)
-            .int(window.stride)
-            .int(window.padding)
-            .int(pack),
+            .tensors([x, &y, &taps])
+            .ints([
+                h,
+                w,
+                c,
+                oh,
+                ow,
+                window.kernel,
+                window.stride,
+                window.padding,
+                pack,
+            ]),
     )?;
     Ok((y, taps))
 }
@@ -55,18 +55,18 @@ pub fn max_backward(
     card.launch(
         &Call::rows("pool", "pool_max_backward", n * h, w * c / pack)
             .of(suffix(dy.dtype())?)
-            .tensor(dy)
-            .tensor(taps)
-            .tensor(&dx)
-            .int(h)
-            .int(w)
-            .int(c)
-            .int(oh)
-            .int(ow)
-            .int(window.kernel)
-            .int(window.stride)
-            .int(window.padding)
-            .int(pack),
+            .tensors([dy, taps, &dx])
+            .ints([
+                h,
+                w,
+                c,
+                oh,
+                ow,
+                window.kernel,
+                window.stride,
+                window.padding,
+                pack,
+            ]),
     )?;
     Ok(dx)
 }
@@ -83,16 +83,8 @@ pub fn average_forward(card: &dyn Card, x: &Tensor, average: Average) -> Result<
     card.launch(
         &Call::rows("pool", "pool_average_forward", n * oh, ow * c / pack)
             .of(suffix(x.dtype())?)
-            .tensor(x)
-            .tensor(&y)
-            .int(h)
-            .int(w)
-            .int(c)
-            .int(oh)
-            .int(ow)
-            .int(kernel)
-            .int(stride)
-            .int(pack),
+            .tensors([x, &y])
+            .ints([h, w, c, oh, ow, kernel, stride, pack]),
     )?;
     Ok(y)
 }
@@ -115,16 +107,8 @@ pub fn average_backward(
     card.launch(
         &Call::rows("pool", "pool_average_backward", n * h, w * c / pack)
             .of(suffix(dy.dtype())?)
-            .tensor(dy)
-            .tensor(&dx)
-            .int(h)
-            .int(w)
-            .int(c)
-            .int(oh)
-            .int(ow)
-            .int(kernel)
-            .int(stride)
-            .int(pack),
+            .tensors([dy, &dx])
+            .ints([h, w, c, oh, ow, kernel, stride, pack]),
     )?;
     Ok(dx)
 }
@@ -152,24 +136,19 @@ mod tests {
     }
 
     /// Windows that overlap, that leave gaps, that reach over the edge, and those that torch's models have.
-    const WINDOWS: [(usize, usize, usize); 6] = [
-        (2, 2, 0),
-        (3, 2, 1),
-        (3, 1, 1),
-        (2, 3, 0),
-        (5, 2, 2),
-        (1, 1, 0),
+    const WINDOWS: [Window; 6] = [
+        Window::new(2, 2, 0),
+        Window::new(3, 2, 1),
+        Window::new(3, 1, 1),
+        Window::new(2, 3, 0),
+        Window::new(5, 2, 2),
+        Window::new(1, 1, 0),
     ];
 
     #[test]
     fn max_pooling_and_its_gradient_are_those_of_the_cpu() {
         each_type(|card, dtype| {
-            for (kernel, stride, padding) in WINDOWS {
-                let window = Window {
-                    kernel,
-                    stride,
-                    padding,
-                };
+            for window in WINDOWS {
                 for shape in [[2, 9, 7, 33], [3, 6, 8, 1], [1, 5, 5, 64], [2, 5, 70, 5]] {
                     let x = random(card, &shape, 1, dtype);
                     let (y, taps) = max_forward(card, &x, window).unwrap();
@@ -197,12 +176,7 @@ mod tests {
                 .map(|&v| if v > 1.5 { f32::NAN } else { v.round() })
                 .collect();
             let x = card.tensor(&values, &shape, dtype);
-            for (kernel, stride, padding) in WINDOWS {
-                let window = Window {
-                    kernel,
-                    stride,
-                    padding,
-                };
+            for window in WINDOWS {
                 let (y, taps) = max_forward(card, &x, window).unwrap();
                 let (expected, expected_taps) = cpu::max_forward(&card.wide(&x), window).unwrap();
                 assert_eq!(bytes(&taps), bytes(&expected_taps));
@@ -218,7 +192,7 @@ mod tests {
 
     #[test]
     fn average_pooling_and_its_gradient_are_those_of_the_cpu() {
-        let windows = |(kernel, stride, _)| Average::Windows { kernel, stride };
+        let windows = |Window { kernel, stride, .. }| Average::Windows { kernel, stride };
         let adaptive = [(1, 1), (2, 3), (7, 7), (9, 5), (4, 6)];
         let adaptive = adaptive.map(|(oh, ow)| Average::Adaptive { oh, ow });
         each_type(|card, dtype| {
@@ -241,16 +215,8 @@ mod tests {
     fn what_does_not_fit_is_an_error() {
         each_type(|card, dtype| {
             let x = random(card, &[1, 4, 4, 2], 1, dtype);
-            let window = Window {
-                kernel: 5,
-                stride: 1,
-                padding: 0,
-            };
-            assert!(max_forward(card, &x, window).is_err());
-            let window = Window {
-                kernel: 2,
-                ..window
-            };
+            assert!(max_forward(card, &x, Window::new(5, 1, 0)).is_err());
+            let window = Window::new(2, 1, 0);
             let (y, taps) = max_forward(card, &x, window).unwrap();
             assert!(max_backward(card, &y, &taps, &[1, 5, 4, 2], window).is_err());
             assert!(max_backward(card, &y, &y, &[1, 4, 4, 2], window).is_err());

@@ -18,6 +18,14 @@ pub struct Window {
 }
 
 impl Window {
+    pub const fn new(kernel: usize, stride: usize, padding: usize) -> Self {
+        Self {
+            kernel,
+            stride,
+            padding,
+        }
+    }
+
     /// Whether windows of 2 by 2 cover an image exactly.
     fn pairs(&self, h: usize, w: usize) -> bool {
         (self.kernel, self.stride, self.padding) == (2, 2, 0)
@@ -56,12 +64,7 @@ fn cells(side: usize, out: usize) -> Vec<std::ops::Range<usize>> {
 
 /// The cells of an average pool without padding, whose windows may not reach over the edge.
 fn windows(side: usize, kernel: usize, stride: usize) -> Result<Vec<std::ops::Range<usize>>> {
-    let window = Window {
-        kernel,
-        stride,
-        padding: 0,
-    };
-    let out = window.output(side)?;
+    let out = Window::new(kernel, stride, 0).output(side)?;
     Ok((0..out).map(|i| i * stride..i * stride + kernel).collect())
 }
 

@@ -35,17 +35,16 @@ pub fn uniform(
     card.launch(
         &Call::blocks("random_start", "random_start_linf", grid)
             .threads(THREADS as u32)
-            .tensor(originals)
-            .tensor(&indices)
-            .tensor(&out)
-            .int(c * h * w)
-            .int(h * w)
+            .tensors([originals, &indices, &out])
+            .ints([c * h * w, h * w])
             .word(draws.seed)
             .word(draws.epoch)
             .word(draws.part)
-            .double(threat.epsilon * unit0)
-            .double(threat.epsilon * unit1)
-            .double(threat.epsilon * unit2),
+            .doubles([
+                threat.epsilon * unit0,
+                threat.epsilon * unit1,
+                threat.epsilon * unit2,
+            ]),
     )?;
     Ok(out)
 }
@@ -90,10 +89,7 @@ mod tests {
             epoch: 0,
             part: 0,
         };
-        let threat = Threat {
-            norm: Norm::Linf,
-            epsilon: 0.1,
-        };
+        let threat = Threat::linf(0.1);
         assert!(uniform(card, &x, &[1, 2], threat, draws).is_ok());
         assert!(uniform(card, &card.wide(&x), &[1, 2], threat, draws).is_err());
         assert!(check(&x, &[1, 2]).is_ok() && check(&x, &[1]).is_err());

@@ -13,9 +13,7 @@ pub fn to_norms_of(card: &dyn Card, x: &Tensor, reference: &Tensor) -> Result<Te
     card.launch(
         &Call::examples("rescale", "rescale_to_norms", examples, width)
             .of(suffix(x.dtype())?)
-            .tensor(x)
-            .tensor(reference)
-            .tensor(&y)
+            .tensors([x, reference, &y])
             .int(width),
     )?;
     Ok(y)

@@ -10,9 +10,7 @@ pub fn step(card: &dyn Card, updates: &[Update<'_>], factors: Factors) -> Result
         .map(|u| [Some(u.parameter), u.velocity, Some(u.gradient)]);
     let rows: Vec<_> = rows.collect();
     chunks::launch(card, "sgd", &rows, |call| {
-        call.float(factors.rate)
-            .float(factors.decay)
-            .float(factors.momentum)
+        call.floats([factors.rate, factors.decay, factors.momentum])
             .int(usize::from(factors.nesterov))
     })
 }

@@ -81,20 +81,22 @@ impl Work {
     /// The arguments that every kernel ends with.
     fn end<'a>(&self, call: Call<'a>) -> Call<'a> {
         let sizes = &self.sizes;
-        call.int(sizes.h)
-            .int(sizes.w)
-            .int(sizes.oh)
-            .int(sizes.ow)
-            .int(sizes.c_in)
-            .int(sizes.kh)
-            .int(sizes.stride)
-            .int(sizes.padding)
-            .int(self.tiles())
-            .int(self.tile_rows)
-            .int(self.tile_columns)
-            .int(self.columns.pack)
-            .int(self.columns.width)
-            .int(usize::from(self.flip))
+        call.ints([
+            sizes.h,
+            sizes.w,
+            sizes.oh,
+            sizes.ow,
+            sizes.c_in,
+            sizes.kh,
+            sizes.stride,
+            sizes.padding,
+            self.tiles(),
+            self.tile_rows,
+            self.tile_columns,
+            self.columns.pack,
+            self.columns.width,
+            usize::from(self.flip),
+        ])
     }
 
     /// One of the kernels that write an image for each that they read.
@@ -110,14 +112,7 @@ impl Work {
             kernel,
             [blocks as u32, self.columns.tiles as u32, 1],
         );
-        card.launch(
-            &self.end(
-                call.of(suffix(from.dtype())?)
-                    .tensor(from)
-                    .tensor(weight)
-                    .tensor(to),
-            ),
-        )
+        card.launch(&self.end(call.of(suffix(from.dtype())?).tensors([from, weight, to])))
     }
 }
 
@@ -201,9 +196,7 @@ pub fn backward_weight(
         &work.end(
             Call::blocks(MODULE, kernel, grid)
                 .of(suffix(x.dtype())?)
-                .tensor(x)
-                .tensor(dy)
-                .tensor(&partial)
+                .tensors([x, dy, &partial])
                 .int(parts.stretch),
         ),
     )?;
@@ -211,9 +204,7 @@ pub fn backward_weight(
     card.launch(
         &Call::blocks(MODULE, "depthwise_fold_weights", [blocks, 1, 1])
             .tensor(&partial)
-            .int(parts.count)
-            .int(sizes.c_in)
-            .int(taps)
+            .ints([parts.count, sizes.c_in, taps])
             .tensor(&dw),
     )?;
     Ok(dw)

@@ -57,15 +57,7 @@ fn launch(
     let most = STAGED / taps;
     let span = pairs.div_ceil(ENOUGH_BLOCKS).next_multiple_of(32).min(most);
     call.grid[0] = pairs.div_ceil(span) as u32;
-    card.launch(
-        &call
-            .tensor(from)
-            .tensor(to)
-            .int(pairs)
-            .int(inputs)
-            .int(taps)
-            .int(span),
-    )
+    card.launch(&call.tensors([from, to]).ints([pairs, inputs, taps, span]))
 }
 
 #[cfg(test)]
