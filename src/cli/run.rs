@@ -13,8 +13,8 @@ use super::request::request;
 use crate::experiment::{Plan, plan};
 use crate::pipeline::{
     Contents, DeviceChoice, Graph, Only, Options, Outcome, RunPath, RunResult, Submission,
-    Submitted, check_data, check_memory, check_models, described, execute_all, keep_only, of_run,
-    of_stages, run_folder, submit,
+    Submitted, check_data, check_memory, check_models, described, execute_all, expected_time,
+    keep_only, of_run, of_stages, run_folder, submit,
 };
 use crate::run::log::{self, Verbosity};
 use crate::run::{Metrics, Progress, RunRecord, RunState, file_size, interrupt};
@@ -119,6 +119,9 @@ pub fn run(args: RunArgs) -> Result<()> {
             count(plan.runs.len()),
             plan.swept.join(", ")
         ));
+        if let Some(words) = expected_time(&plan, args.jobs.into(), &args.results) {
+            progress.line(&words);
+        }
     }
     let options = Options {
         results: args.results.clone(),
@@ -318,6 +321,12 @@ fn dry_run(plan: &Plan, args: &RunArgs) -> Result<()> {
             Err(_) => "damaged".to_owned(),
         };
         text.push_str(&format!("{}: {state}\n", folder.display()));
+    }
+    if plan.runs.len() > 1 {
+        text.push_str(&format!("{}\n", count(plan.runs.len())));
+    }
+    if let Some(words) = expected_time(plan, args.jobs.into(), &args.results) {
+        text.push_str(&format!("{words}\n"));
     }
     if let [run] = plan.runs.as_slice() {
         text.push_str(&format!(

@@ -29,5 +29,5 @@ pub use network::{FoundNetwork, network_of};
 pub use preflight::{check_data, check_models};
 pub use run_path::{RunPath, run_folder};
 pub use runs::{RunResult, execute_all};
-pub use selection::{Only, keep_only};
+pub use selection::{Only, expected_time, keep_only};
 pub use slurm::{Submission, Submitted, submit};

@@ -1,7 +1,7 @@
 //! The network that a run left, or that a spec names, read back with its weights.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use candle_core::Device;
 
@@ -55,7 +55,7 @@ pub fn network_of(path: &Path, stage: Option<&str>, moment: Moment) -> Result<Fo
                 "the stage \"{id}\" trains the network; name its run, not the spec"
             ))
         })?;
-        Ok::<_, Error>(path.join(&stage.folder))
+        Ok::<_, Error>(stage_folder(path, &stage.folder))
     };
     let of_stage = |id: &str, moment: Moment| {
         let folder = folder(id)?;
@@ -105,6 +105,21 @@ pub fn network_of(path: &Path, stage: Option<&str>, moment: Moment) -> Result<Fo
         origin: origin.with_layers(own.layers.clone()),
         weights,
     })
+}
+
+/// The folder of a stage, which its record names relative to the run's, as a user would write it.
+fn stage_folder(run: &Path, relative: &str) -> PathBuf {
+    let mut folder = run.to_owned();
+    for part in Path::new(relative).components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                folder.pop();
+            }
+            part => folder.push(part),
+        }
+    }
+    folder
 }
 
 /// The stage called `id`; or the one that trains, or that has a model.

@@ -7,7 +7,8 @@ use super::inputs;
 use super::run_path::run_folder;
 use crate::Result;
 use crate::experiment::{Plan, PlannedRun};
-use crate::run::{RunRecord, RunState};
+use crate::run::clock::in_words;
+use crate::run::{RunRecord, RunState, usual_time};
 
 /// Runs of a sweep that are not finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -53,4 +54,26 @@ pub fn keep_only(plan: &mut Plan, only: Only, results: &Path) -> Result<()> {
     }
     plan.runs = kept;
     Ok(())
+}
+
+/// How long what is left of a plan will take, in words, by the finished runs of its name; nothing where none is left, or
+/// none of the name is finished. `jobs`: runs at the same time.
+pub fn expected_time(plan: &Plan, jobs: usize, results: &Path) -> Option<String> {
+    let named = results.join(&plan.name);
+    let contents = Contents::open(results);
+    let runs = plan.runs.iter();
+    let open = runs.filter(|run| {
+        let state = standing(run, &named, &contents).map(|(_, state)| state);
+        !matches!(state, Ok(Some(RunState::Finished)))
+    });
+    let left = open.count();
+    let (time, known) = usual_time(results, &plan.name)?;
+    let rounds = u32::try_from(left.div_ceil(jobs.max(1))).ok()?;
+    (left > 0).then(|| {
+        format!(
+            "{left} to be done, {} expected: finished ones ({known}) took {}",
+            in_words(time * rounds),
+            in_words(time)
+        )
+    })
 }

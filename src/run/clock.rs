@@ -9,6 +9,12 @@ pub fn now() -> String {
     format_rfc3339_seconds(SystemTime::now()).to_string()
 }
 
+/// From one time to a later one; nothing where either is no time.
+pub fn between(from: &str, to: &str) -> Option<Duration> {
+    let [from, to] = [from, to].map(parse_rfc3339_weak);
+    to.ok()?.duration_since(from.ok()?).ok()
+}
+
 /// How long ago that was; nothing where it is no time, or one to come.
 pub fn since(time: &str) -> Option<Duration> {
     let time = parse_rfc3339_weak(time).ok()?;
@@ -37,6 +43,12 @@ mod tests {
         assert!(since(&now).unwrap() < Duration::from_secs(60));
         assert!(since("2000-02-29T00:00:00Z").unwrap() > Duration::from_secs(800_000_000));
         assert_eq!(since("yesterday"), None);
+        let day = between("2024-02-29T00:00:00Z", "2024-03-01T00:00:05Z");
+        assert_eq!(day, Some(Duration::from_secs(86_405)));
+        assert_eq!(
+            between("2024-03-01T00:00:00Z", "2024-02-29T00:00:00Z"),
+            None
+        );
         assert_eq!(since("9999-01-01T00:00:00Z"), None);
     }
 

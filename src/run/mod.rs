@@ -2,7 +2,7 @@
 
 mod checkpoint;
 mod checkpoint_section;
-mod clock;
+pub mod clock;
 mod condition;
 mod examples;
 pub mod file_size;
@@ -33,6 +33,7 @@ pub mod table;
 pub mod throughput;
 mod transfer;
 mod unneeded;
+mod usual_time;
 
 pub use checkpoint::Checkpoint;
 pub use checkpoint_section::{CheckpointSpec, Interval};
@@ -56,3 +57,4 @@ pub use stage_folder::{StageFolder, adversarial_images, average_weights, final_w
 pub use store::CheckpointStore;
 pub use transfer::TransferRow;
 pub use unneeded::{Unneeded, unneeded_stages};
+pub use usual_time::usual_time;

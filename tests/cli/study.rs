@@ -54,6 +54,11 @@ fn failed_runs_are_listed_chosen_and_set_aside() {
     let (code, out, _) = run(folder, &[&SWEEP[..], &["--only", "missing"]].concat());
     assert_eq!((code, out.as_str()), (0, "sim: no run is missing\n"));
 
+    // Those that are finished tell how long the others will take.
+    let (_, out, _) = run(folder, &[&SWEEP[..], &["--dry-run"]].concat());
+    assert!(out.contains("\n3 runs\n1 to be done, "), "{out}");
+    assert!(out.contains(" expected: finished ones (2) took "), "{out}");
+
     // What is set aside is missing, and lies in earlier/.
     let failed = runs(folder, "sim")
         .into_iter()
@@ -81,6 +86,52 @@ fn failed_runs_are_listed_chosen_and_set_aside() {
     let (code, _, err) = run(folder, &["rm", "sim", &hash]);
     assert!(
         code == 2 && err.contains(&format!("no run {hash}")),
+        "{err}"
+    );
+}
+
+#[test]
+fn points_come_from_a_table_and_their_ends_go_out_as_json() {
+    let folder = simulation();
+    let folder = folder.path();
+    let points = folder.join("points.csv");
+    std::fs::write(&points, "simulate.step_size,seed\n0.1,4\n1e300,5\n0.2,6\n").unwrap();
+    let command = [
+        "sim.toml",
+        "simulate.step_rule=raw",
+        "simulate.epsilon=1e300",
+        "--sweep-from",
+        "points.csv",
+    ];
+    let (code, out, err) = run(folder, &[&command[..], &["--json"]].concat());
+    assert_eq!(code, 1, "{err}");
+    let said: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let ended = said["runs"].as_array().unwrap();
+    let states: Vec<_> = ended
+        .iter()
+        .map(|run| run["state"].as_str().unwrap())
+        .collect();
+    assert_eq!(states, ["finished", "failed", "finished"]);
+    assert_eq!(ended[2]["settings"]["simulate.step_size"], "0.2");
+    assert_eq!(ended[2]["settings"]["seed"], "6");
+    assert!(ended[0]["metrics"]["bp_l1_distance"].is_f64(), "{out}");
+    assert!(
+        ended[1]["error"].is_string() && ended[1]["metrics"].is_null(),
+        "{out}"
+    );
+    let named = ended[0]["folder"].as_str().unwrap();
+    assert!(folder.join(named).join("run.json").exists(), "{named}");
+
+    std::fs::write(&points, "simulate.step_size,seed\n0.1,\n").unwrap();
+    let (code, _, err) = run(folder, &command);
+    assert!(
+        code == 2 && err.contains("points.csv: line 2: seed: expected a value"),
+        "{err}"
+    );
+    std::fs::remove_file(&points).unwrap();
+    let (code, _, err) = run(folder, &command);
+    assert!(
+        code == 2 && err.contains("points.csv: cannot read it"),
         "{err}"
     );
 }
