@@ -9,8 +9,22 @@ pub fn single(node: &Node, inputs: Constants<'_>) -> Option<Constant> {
     if !inputs.0.iter().any(floating) {
         return None;
     }
-    let numbers: Option<Vec<f64>> = inputs.0.iter().map(|input| (*input)?.number()).collect();
+    let numbers = inputs
+        .0
+        .iter()
+        .enumerate()
+        .map(|(place, input)| match input {
+            Some(constant) => constant.number(),
+            // A bound that is not there.
+            None if node.op_type == "Clip" => {
+                Some([f64::NAN, f64::NEG_INFINITY, f64::INFINITY][place.min(2)])
+            }
+            None => None,
+        });
+    let numbers: Option<Vec<f64>> = numbers.collect();
     let value = match (node.op_type.as_str(), numbers?.as_slice()) {
+        ("Clip", [a, low]) => a.max(*low),
+        ("Clip", [a, low, high]) => a.max(*low).min(*high),
         ("Add", [a, b]) => a + b,
         ("Sub", [a, b]) => a - b,
         ("Mul", [a, b]) => a * b,
@@ -54,6 +68,10 @@ mod tests {
         let product = single(&node("Mul"), Constants(&[Some(&seven), Some(&half)])).unwrap();
         assert_eq!(product.number(), Some(3.5));
         let above = single(&node("Ceil"), Constants(&[Some(&product)])).unwrap();
+        let low = Constant::Floats(Floats::number("low", 5.0));
+        let bounds = [Some(&above), Some(&low), None];
+        let clipped = single(&node("Clip"), Constants(&bounds)).unwrap();
+        assert_eq!(clipped.number(), Some(5.0));
         let whole = Node {
             attribute: vec![Attribute {
                 name: "to".into(),
