@@ -95,7 +95,8 @@ impl Floats {
         Self::row(name, &[value], Vec::new())
     }
 
-    fn row(name: &str, values: &[f32], dims: Vec<usize>) -> Self {
+    /// Numbers that were computed, and are no parameters.
+    pub fn row(name: &str, values: &[f32], dims: Vec<usize>) -> Self {
         let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
         Self {
             name: name.to_owned(),

@@ -14,6 +14,20 @@ pub fn fold(node: &Node, inputs: Constants<'_>) -> Option<Result<Constant, Strin
         return Some(Ok(number));
     }
     let found = match (node.op_type.as_str(), first) {
+        // Borders, computed in floating point.
+        ("Cast", Constant::Floats(floats))
+            if floats.dims.len() == 1 && matches!(node.int("to", 1), 6 | 7) =>
+        {
+            whole(floats)
+        }
+        ("Shape", Constant::Floats(floats)) => {
+            let (start, end) = (node.int("start", 0), node.int("end", i64::MAX));
+            sliced(floats.dims.len(), start, end, 1).map(|taken| {
+                let sides = taken.into_iter().map(|at| floats.dims[at] as i64);
+                Constant::Ints(Ints::row(sides))
+            })
+        }
+        ("Concat", Constant::Floats(_)) => joined_numbers(node, inputs)?,
         ("Identity" | "Cast", Constant::Floats(_)) => Ok(first.clone()),
         ("Transpose", Constant::Floats(floats)) => transposed_matrix(node, floats),
         ("Reshape" | "Squeeze" | "Unsqueeze" | "Flatten", Constant::Floats(floats))
@@ -101,6 +115,34 @@ pub fn numbers(
         (None, Some(numbers)) => Ok(Some(numbers.to_vec())),
         (None, None) => Ok(None),
     }
+}
+
+/// A row of numbers towards 0, as the format has it.
+fn whole(floats: &Floats) -> Result<Constant, String> {
+    let values = match floats.count() <= MOST_INTS {
+        true => floats.numbers().map_err(|error| error.to_string())?,
+        false => return Err("too many numbers become whole".into()),
+    };
+    let values = values.into_iter().map(|value| value as i64);
+    Ok(Constant::Ints(Ints::row(values)))
+}
+
+/// Rows of numbers one after another; none where one of them is something else.
+fn joined_numbers(node: &Node, inputs: Constants<'_>) -> Option<Result<Constant, String>> {
+    let mut joined = Vec::new();
+    for input in inputs.0 {
+        match input {
+            Some(Constant::Floats(floats)) if floats.dims.len() == 1 => {
+                (joined.len() + floats.count() <= MOST_INTS).then_some(())?;
+                let numbers = floats.numbers().ok()?;
+                joined.extend(numbers.into_iter().map(|number| number as f32));
+            }
+            _ => return None,
+        }
+    }
+    let name = node.output.first().map_or("", String::as_str);
+    let dims = vec![joined.len()];
+    Some(Ok(Constant::Floats(Floats::row(name, &joined, dims))))
 }
 
 fn filled(node: &Node, shape: &Ints) -> Result<Constant, String> {

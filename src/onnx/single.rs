@@ -51,6 +51,7 @@ pub fn single(node: &Node, inputs: Constants<'_>) -> Option<Constant> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::onnx::fold::fold;
     use crate::onnx::proto::Attribute;
 
     fn node(operator: &str) -> Node {
@@ -86,5 +87,27 @@ mod tests {
         }
         assert!(single(&node("Add"), Constants(&[Some(&seven), Some(&seven)])).is_none());
         assert!(single(&node("Sin"), Constants(&[Some(&half)])).is_none());
+    }
+
+    #[test]
+    fn borders_are_joined_and_become_whole() {
+        let row = |values: &[f32]| Constant::Floats(Floats::row("x", values, vec![values.len()]));
+        let (one, two) = (row(&[1.0]), row(&[2.9, -0.5]));
+        let joined = fold(&node("Concat"), Constants(&[Some(&one), Some(&two)]));
+        let joined = joined.unwrap().unwrap();
+        let to_whole = Node {
+            attribute: vec![Attribute {
+                name: "to".into(),
+                i: 7,
+                ..Attribute::default()
+            }],
+            ..node("Cast")
+        };
+        for (operator, expected) in [(&to_whole, vec![1, 2, 0]), (&node("Shape"), vec![3])] {
+            match fold(operator, Constants(&[Some(&joined)])) {
+                Some(Ok(Constant::Ints(ints))) => assert_eq!(ints.known(), Some(expected)),
+                _ => panic!("{}", operator.op_type),
+            }
+        }
     }
 }
