@@ -127,12 +127,13 @@ fn whole(floats: &Floats) -> Result<Constant, String> {
     Ok(Constant::Ints(Ints::row(values)))
 }
 
-/// Rows of numbers one after another; none where one of them is something else.
+/// Rows of computed numbers one after another; none where one of them is something else, such as a parameter, which would no
+/// longer be trained.
 fn joined_numbers(node: &Node, inputs: Constants<'_>) -> Option<Result<Constant, String>> {
     let mut joined = Vec::new();
     for input in inputs.0 {
         match input {
-            Some(Constant::Floats(floats)) if floats.dims.len() == 1 => {
+            Some(Constant::Floats(floats)) if floats.fixed && floats.dims.len() == 1 => {
                 (joined.len() + floats.count() <= MOST_INTS).then_some(())?;
                 let numbers = floats.numbers().ok()?;
                 joined.extend(numbers.into_iter().map(|number| number as f32));

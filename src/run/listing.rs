@@ -181,6 +181,7 @@ fn metrics(run: &ListedRun, listing: &Listing) -> String {
         (
             order != Some(name),
             name.ends_with("loss"),
+            name.contains("mean_broken"),
             training,
             twin,
             clean,
