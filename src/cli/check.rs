@@ -60,12 +60,14 @@ pub fn check(args: CheckArgs) -> Result<()> {
 }
 
 fn check_one(spec: &Path, overrides: &Overrides) -> Result<String> {
-    let plan = plan(&request(spec, overrides))?;
+    let mut plan = plan(&request(spec, overrides))?;
+    let named = |error: Error| error.each_line(|line| format!("{}: {line}", spec.display()));
+    let remarks = check_models(&plan.runs).map_err(named);
+    plan.warn(remarks.as_ref().cloned().unwrap_or_default());
     for warning in &plan.warnings {
         remark("warning", warning);
     }
-    let named = |error: Error| error.each_line(|line| format!("{}: {line}", spec.display()));
-    check_models(&plan.runs).map_err(named)?;
+    remarks?;
     check_memory(&plan.runs, DeviceChoice::Auto.is_cpu()).map_err(named)?;
     check_data(&plan.runs).map_err(named)?;
     Ok(match plan.runs.len() {

@@ -26,6 +26,9 @@ pub struct PointArgs {
     /// Stages at the same time
     #[arg(long, value_name = "N", default_value_t = 1)]
     jobs: usize,
+    /// Go on from a finished training of fewer epochs
+    #[arg(long)]
+    extend: bool,
     /// The run, a file; standard input where there is none
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
@@ -74,6 +77,7 @@ pub fn point(args: PointArgs) -> Result<()> {
         retries: 0,
         fail_fast: false,
         fresh: false,
+        extend: args.extend,
         command: args.command,
     };
     let results = execute_all(&plan, &options, &progress, |_, _| {})?;

@@ -42,6 +42,9 @@ pub struct RunArgs {
     /// Begin again; earlier results are moved to NAME/earlier
     #[arg(long)]
     fresh: bool,
+    /// Have a training go on from a finished one that differs in having fewer epochs
+    #[arg(long, conflicts_with_all = ["fresh", "launcher"])]
+    extend: bool,
     /// Check everything and show what would run
     #[arg(long)]
     dry_run: bool,
@@ -83,11 +86,14 @@ pub fn run(args: RunArgs) -> Result<()> {
     let progress = Progress::new(args.quiet);
     log::install(verbosity(&args), &progress);
     let mut plan = plan(&request(spec, &args.overrides))?;
+    let remarks = check_models(&plan.runs);
+    plan.warn(remarks.as_ref().cloned().unwrap_or_default());
     if !args.quiet {
         plan.warnings
             .iter()
             .for_each(|warning| remark("warning", warning));
     }
+    remarks?;
     if let Some(only) = args.only {
         keep_only(&mut plan, only, &args.results)?;
         if plan.runs.is_empty() {
@@ -98,7 +104,6 @@ pub fn run(args: RunArgs) -> Result<()> {
             ));
         }
     }
-    check_models(&plan.runs)?;
     check_memory(&plan.runs, args.device.is_cpu())?;
     if args.dry_run {
         return dry_run(&plan, &args);
@@ -132,6 +137,7 @@ pub fn run(args: RunArgs) -> Result<()> {
         choice: args.device,
         fail_fast: args.fail_fast,
         fresh: args.fresh,
+        extend: args.extend,
         command: command_line(),
     };
     let results = execute_all(&plan, &options, &progress, |_, result| {

@@ -105,6 +105,7 @@ pub fn verify(args: VerifyArgs) -> Result<()> {
         retries: 0,
         jobs: args.jobs.into(),
         fail_fast: false,
+        extend: false,
         fresh: false,
         command: std::env::args_os()
             .map(|arg| arg.to_string_lossy().into_owned())

@@ -30,6 +30,16 @@ pub struct Plan {
     pub warnings: Vec<String>,
 }
 
+impl Plan {
+    /// Has every run remark these lines too.
+    pub fn warn(&mut self, remarks: Vec<String>) {
+        for run in &mut self.runs {
+            run.spec.warnings.extend(remarks.iter().cloned());
+        }
+        self.warnings.extend(remarks);
+    }
+}
+
 /// One run: a spec in which nothing is open.
 #[derive(Clone, Debug)]
 pub struct PlannedRun {

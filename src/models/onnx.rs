@@ -77,19 +77,16 @@ fn define(b: &Builder, config: &ModelConfig, name: &str) -> Result<Box<dyn Modul
             lowered.classes, config.classes
         )));
     }
-    if !b.is_outline() {
-        if lowered.normalizes && config.normalize.is_some() {
-            tracing::warn!(
-                "{}: the network standardises its images itself, and data.normalize does so before; set one of them",
-                path(name).display()
-            );
-        }
-        if let Some(softmax) = &lowered.softmax {
-            tracing::warn!(
-                "{}: ends in {softmax}, which is left out: attacks and losses take logits",
-                path(name).display()
-            );
-        }
+    let file = path(name).display();
+    if lowered.normalizes && config.normalize.is_some() {
+        b.remark(format!(
+            "{file}: the network standardises its images itself, and data.normalize does so before; set one of them"
+        ));
+    }
+    if let Some(softmax) = &lowered.softmax {
+        b.remark(format!(
+            "{file}: ends in {softmax}, which is left out: attacks and losses take logits"
+        ));
     }
     Ok(Box::new(lowered.steps))
 }

@@ -32,6 +32,7 @@ pub(super) struct Parts {
     rectifier: Option<Activation>,
     /// The rate of the dropout layers.
     pub dropout: Option<f64>,
+    pub remarks: Vec<String>,
 }
 
 impl Default for Parts {
@@ -45,6 +46,7 @@ impl Default for Parts {
             device: Device::Cpu,
             rectifier: None,
             dropout: None,
+            remarks: Vec::new(),
         }
     }
 }
@@ -91,6 +93,11 @@ impl Builder {
     /// The path of this part.
     pub fn path(&self) -> &str {
         &self.path
+    }
+
+    /// Says of the network what its user should know.
+    pub fn remark(&self, words: String) {
+        self.parts.borrow_mut().remarks.push(words);
     }
 
     /// The tensor that `values` gives on the CPU for a type: the same numbers wherever the network computes.
@@ -167,11 +174,6 @@ impl Builder {
         values: impl FnOnce() -> Result<Tensor>,
     ) -> Result<Tensor> {
         self.tensor(shape, |dtype| Ok(values()?.to_dtype(dtype)?))
-    }
-
-    /// Whether shapes alone matter.
-    pub fn is_outline(&self) -> bool {
-        self.parts.borrow().dtype.is_none()
     }
 
     /// An activation of this part. Its name is what a LinBP plan refers to; torch's modules often share one ReLU

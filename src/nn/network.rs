@@ -33,6 +33,7 @@ pub struct Network {
     buffers: Vec<Param>,
     activations: Vec<String>,
     dropout: Option<f64>,
+    remarks: Vec<String>,
     device: Device,
 }
 
@@ -92,6 +93,7 @@ impl Network {
             buffers: parts.buffers,
             activations: parts.activations,
             dropout: parts.dropout,
+            remarks: parts.remarks.clone(),
             device: parts.device,
         })
     }
@@ -155,6 +157,11 @@ impl Network {
     /// Names of the activations, in order of definition, which is the order of the forward pass.
     pub fn activations(&self) -> &[String] {
         &self.activations
+    }
+
+    /// What its user should know of it, one line each.
+    pub fn remarks(&self) -> &[String] {
+        &self.remarks
     }
 
     /// The rate of its dropout layers, where it has any.

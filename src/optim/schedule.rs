@@ -91,6 +91,24 @@ impl Schedule {
     }
 }
 
+impl Schedule {
+    /// The first epoch, from 0, in which a training of so many epochs has other rates than one of `fewer` by the schedule
+    /// `before`; none where the longer one begins as the shorter.
+    pub fn first_difference(&self, epochs: usize, before: &Self, fewer: usize) -> Option<usize> {
+        let steps_per_epoch = 8;
+        let differs = |epoch: usize, step: usize| {
+            let at = |epochs: usize| Position {
+                epoch,
+                step,
+                steps_per_epoch,
+                epochs,
+            };
+            self.learning_rate(at(epochs)) != before.learning_rate(at(fewer))
+        };
+        (0..fewer).find(|&epoch| (0..steps_per_epoch).any(|step| differs(epoch, step)))
+    }
+}
+
 /// From `a` to `b` along half a cosine, `share` in [0, 1].
 fn between(a: f64, b: f64, share: f64) -> f64 {
     b + (a - b) * (1.0 + (PI * share.clamp(0.0, 1.0)).cos()) / 2.0
@@ -119,6 +137,24 @@ mod tests {
 
     fn close(a: f64, b: f64) {
         assert!((a - b).abs() <= 1e-12 * b.abs().max(1e-3), "{a} is not {b}");
+    }
+
+    #[test]
+    fn a_longer_training_begins_alike_where_no_rate_depends_on_its_length() {
+        let length = |kind, set: fn(&mut SchedulerSpec)| schedule(0.1, kind, set);
+        for alike in [
+            length(SchedulerKind::Constant, |s| s.warmup_epochs = 3),
+            length(SchedulerKind::Step, |s| s.milestones = vec![2, 7]),
+            length(SchedulerKind::Exponential, |_| ()),
+            length(SchedulerKind::Cosine, |s| s.t_max = Some(10)),
+        ] {
+            assert_eq!(alike.first_difference(9, &alike, 5), None, "{alike:?}");
+        }
+        // A cosine begins at the same rate, one-cycle in the same fraction of it.
+        let cosine = length(SchedulerKind::Cosine, |_| ());
+        assert_eq!(cosine.first_difference(9, &cosine, 5), Some(1));
+        let one_cycle = length(SchedulerKind::OneCycle, |_| ());
+        assert_eq!(one_cycle.first_difference(9, &one_cycle, 5), Some(0));
     }
 
     #[test]

@@ -102,6 +102,7 @@ fn start(plan: &Plan, run: &PlannedRun, options: &Options, share: Share) -> Resu
             &options.choice.of_worker(share.worker).to_string(),
         ])
         .args(["--jobs", &share.stage_jobs.to_string()])
+        .args(options.extend.then_some("--extend"))
         .arg("--")
         .args(&options.command)
         .stdin(Stdio::piped())

@@ -9,6 +9,7 @@ use tracing::Level;
 
 use super::contents::Contents;
 use super::device::{DeviceChoice, described, precision};
+use super::extend::extend;
 use super::graph::Graph;
 use super::inputs;
 use super::keys::stage_keys;
@@ -42,6 +43,8 @@ pub struct Options {
     pub retries: u32,
     /// Begin again: earlier results step aside.
     pub fresh: bool,
+    /// Have a training go on from a finished one of fewer epochs.
+    pub extend: bool,
     /// The command line, for `run.json`.
     pub command: Vec<String>,
 }
@@ -229,6 +232,18 @@ impl Execution<'_> {
             }
             None => {
                 inputs::unchanged(spec, &self.inputs[position], self.contents)?;
+                if let Some(words) = extend(
+                    self.options.extend,
+                    &self.run.spec,
+                    graph,
+                    &self.inputs,
+                    position,
+                    &self.named,
+                    &folder,
+                )? {
+                    tracing::info!(stage = spec.id, "{words}");
+                    progress.line(&format!("{}: {words}", spec.id));
+                }
                 self.folder.set_stage(&spec.id, RunState::Running, None)?;
                 tracing::info!(stage = spec.id, task = %spec.task.kind(), "begins");
                 let inputs: BTreeMap<String, PathBuf> = graph

@@ -5,6 +5,7 @@ mod child;
 mod contents;
 mod device;
 mod execute;
+mod extend;
 mod graph;
 mod inputs;
 mod keys;

@@ -111,10 +111,12 @@ pub(super) fn known_shape(data: &DataSpec) -> Option<[usize; 3]> {
 /// Builds each model once, to see that it takes the images and that `linbp.layers` and `train.awp.layers` name what it has; and each
 /// attack, to see that it can do with as many classes as there are.
 ///
+/// What the models remark of themselves, one line each.
+///
 /// # Errors
 /// Every fault, one line each.
-pub fn check_models(runs: &[PlannedRun]) -> Result<()> {
-    let mut faults = Faults::default();
+pub fn check_models(runs: &[PlannedRun]) -> Result<Vec<String>> {
+    let (mut faults, mut remarks) = (Faults::default(), Vec::new());
     let mut seen = BTreeSet::new();
     for stage in stages(runs) {
         let data = stage.task.data();
@@ -139,13 +141,18 @@ pub fn check_models(runs: &[PlannedRun]) -> Result<()> {
             let training = stage.task.training();
             let awp = training.and_then(|task| task.train.awp.as_ref());
             let words = format!(
-                "{} {:?} {:?} {kind} {shape:?} {linbp:?} {uses:?} {awp:?}",
-                model.arch, model.widths, model.layers
+                "{} {:?} {:?} {:?} {kind} {shape:?} {linbp:?} {uses:?} {awp:?}",
+                model.arch, model.widths, model.layers, used.data.normalize
             );
             if !seen.insert(words) {
                 continue;
             }
             if let Some(network) = faults.note(outline(&used, shape)) {
+                for remark in network.remarks() {
+                    if !remarks.contains(remark) {
+                        remarks.push(remark.clone());
+                    }
+                }
                 for r#use in uses {
                     faults.note(linbp_plan(&model.arch, &network, linbp, r#use));
                 }
@@ -153,7 +160,7 @@ pub fn check_models(runs: &[PlannedRun]) -> Result<()> {
             }
         }
     }
-    faults.end(Error::Spec)
+    faults.end(Error::Spec).map(|()| remarks)
 }
 
 /// A model to be looked at, for images of that shape.

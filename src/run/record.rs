@@ -212,10 +212,14 @@ pub struct FinishedStage {
 }
 
 impl FinishedStage {
+    /// The record in `folder`, if a stage is finished there.
+    pub fn in_folder(folder: &Path) -> Result<Option<Self>> {
+        read(&folder.join(files::STAGE))
+    }
+
     /// The record in `folder` if the stage with `key` is finished there.
     pub fn read(folder: &Path, key: &str) -> Result<Option<Self>> {
-        let record: Option<Self> = read(&folder.join(files::STAGE))?;
-        Ok(record.filter(|record| record.key == key))
+        Ok(Self::in_folder(folder)?.filter(|record| record.key == key))
     }
 }
 

@@ -100,6 +100,27 @@ impl CheckpointStore {
         }
     }
 
+    /// Whether there is no checkpoint.
+    pub fn is_empty(&self) -> Result<bool> {
+        Ok(self.stamps()?.is_empty())
+    }
+
+    /// Copies the checkpoints in `folder` here, the oldest first: wherever that ends, what is here is whole.
+    pub fn take_from(&self, folder: &Path) -> Result<()> {
+        fs::create_dir_all(&self.folder).map_err(Error::io("create", &self.folder))?;
+        let mut stamps = stamps(folder)?;
+        stamps.sort_unstable();
+        for stamp in stamps {
+            let from = folder.join(stamp.file_name());
+            atomic::replace(&self.path(stamp), |path| {
+                fs::copy(&from, path)
+                    .map(drop)
+                    .map_err(Error::io("copy", &from))
+            })?;
+        }
+        Ok(())
+    }
+
     /// The best checkpoint, its tensors on `device`; `None` if none had a score.
     pub fn best(&self, device: &Device) -> Result<Option<Checkpoint>> {
         let path = self.pointed(BEST).map(|stamp| self.path(stamp));

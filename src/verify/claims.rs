@@ -92,7 +92,7 @@ fn planned(path: &Path, claim: &ClaimSpec, listed: Listed, overrides: &[String])
         },
         ..Request::default()
     };
-    let plan = match (&claim.spec, listed.spec) {
+    let mut plan = match (&claim.spec, listed.spec) {
         (Some(file), _) => {
             request.spec = path.parent().unwrap_or(Path::new("")).join(file);
             plan(&request)
@@ -107,8 +107,9 @@ fn planned(path: &Path, claim: &ClaimSpec, listed: Listed, overrides: &[String])
             "{own}: spec: sweeps {other}; expected one run, or one for each of the claim's `seeds`"
         )));
     }
-    check_models(&plan.runs)
+    let remarks = check_models(&plan.runs)
         .map_err(|error| error.each_line(|line| format!("{own}: spec: {line}")))?;
+    plan.warn(remarks);
     Ok(plan)
 }
 

@@ -1,6 +1,7 @@
 //! The built program from outside: exit codes, words, files.
 
 mod again;
+mod extend;
 mod inputs;
 mod inspection;
 mod networks;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::program::{run, runs};
+use crate::program::{repository, run, runs};
 
 const TRAIN: &str = "\
 task = \"train\"
@@ -72,6 +72,31 @@ fn shapes_are_checked_before_a_run() {
     assert_eq!(run(folder, &named).0, 0);
     let branch = [&named[..], &["linbp.variant=rescaled"]].concat();
     assert_eq!(run(folder, &branch).0, 0);
+}
+
+#[test]
+fn what_a_file_remarks_of_its_network_is_said_before_a_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = repository().join("tests/fixtures/onnx/digits.onnx");
+    let text = format!(
+        "task = \"evaluate\"\n[data]\nkind = \"digits\"\ntest_limit = 20\nnormalize = {{ mean = [0.1], std = [0.3] }}\n\
+         [model]\narch = \"onnx:{}\"\n",
+        file.display()
+    );
+    write(folder.path(), "t.toml", &text);
+    for args in [&["check", "t.toml"][..], &["t.toml"]] {
+        let (code, _, err) = run(folder.path(), args);
+        assert_eq!(code, 0, "{err}");
+        assert_eq!(
+            err.matches("standardises its images itself").count(),
+            1,
+            "{err}"
+        );
+    }
+    let text = text.replace("normalize", "# normalize");
+    write(folder.path(), "t.toml", &text);
+    let (_, _, err) = run(folder.path(), &["check", "t.toml"]);
+    assert_eq!(err, "");
 }
 
 #[test]
