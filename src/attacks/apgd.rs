@@ -9,6 +9,7 @@ use super::settings::{Making, Settings, Variant};
 use super::target_classes::{InTurn, Towards, in_turn};
 use super::{Attack, Objective, Originals, Threat, Victim};
 use crate::ops::device::bring;
+use crate::ops::logit_score::Score;
 use crate::ops::real::tensor;
 use crate::spec::{Count, Fields, Iterations, Restarts, section};
 use crate::{Result, with_real};
@@ -27,7 +28,7 @@ impl ApgdLoss {
     fn objective(self) -> Objective {
         match self {
             Self::CrossEntropy => Objective::CrossEntropy,
-            Self::Dlr => Objective::Dlr,
+            Self::Dlr => Objective::Score(Score::Dlr),
         }
     }
 }
@@ -121,13 +122,13 @@ impl Settings for ApgdTSettings {
     const IS_FOR_TRAINING: bool = true;
 
     fn attacks(&self, making: &Making) -> Result<Vec<Box<dyn Attack>>> {
-        making.require(Self::NAME, Objective::TargetedDlr)?;
+        making.require(Self::NAME, Objective::Score(Score::TargetedDlr))?;
         Ok(vec![Box::new(Apgd {
             name: Self::NAME,
             threat: making.threat,
             k: self.k,
             restarts: self.restarts,
-            objective: Objective::TargetedDlr,
+            objective: Objective::Score(Score::TargetedDlr),
             target_classes: making.target_classes(Self::NAME, self.n_target_classes)?,
             stop_at_success: making.in_ensemble,
         })])

@@ -13,6 +13,7 @@ use super::{Attack, Norm, Objective, Originals, Threat, Victim};
 use crate::nn::loss::Loss;
 use crate::ops::Real;
 use crate::ops::device::bring;
+use crate::ops::logit_score::Score;
 use crate::ops::parallel::{chunk, chunks_mut, map};
 use crate::ops::perturbation::{image_len, plane_len};
 use crate::ops::real::{scratch, tensor, view};
@@ -128,9 +129,8 @@ impl Fab {
         target_classes: Option<&[u32]>,
     ) -> Result<Boundary<T>> {
         let towards = |target_classes: &[u32]| {
-            victim.gradient(x, |logits| {
-                Objective::Margin.evaluate(logits, labels, Some(target_classes))
-            })
+            let margin = Objective::Score(Score::Margin);
+            victim.ascend(x, margin, labels, Some(target_classes))
         };
         if let Some(target_classes) = target_classes {
             let ascent = towards(target_classes)?;

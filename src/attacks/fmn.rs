@@ -13,6 +13,7 @@ use super::settings::{Making, Settings};
 use super::{Attack, Norm, Objective, Originals, Threat, Victim};
 use crate::ops::Real;
 use crate::ops::device::bring;
+use crate::ops::logit_score::Score;
 use crate::ops::parallel::{chunk, chunks_mut};
 use crate::ops::perturbation::{image_len, plane_len};
 use crate::ops::real::{tensor, view};
@@ -101,7 +102,7 @@ impl Fmn {
             let ascent = victim.gradient(&tensor(x.clone(), images.shape())?, |logits| {
                 let rivals = rivals(logits, labels)?;
                 let likeliest: Vec<u32> = rivals.iter().map(|others| others[0]).collect();
-                Objective::Margin.evaluate(logits, labels, Some(&likeliest))
+                Objective::Score(Score::Margin).evaluate(logits, labels, Some(&likeliest))
             })?;
             let found = predictions(&ascent.logits)?;
             let gradient = &*view::<T>(&ascent.gradient)?;

@@ -3,79 +3,64 @@
 use candle_core::{Device, Tensor};
 
 use crate::nn::loss::{Loss, Reduction, cross_entropy};
+use crate::nn::replay::LogitLoss;
 use crate::ops::Real;
 use crate::ops::cross_entropy::gradient as cross_entropy_gradient_of;
-use crate::ops::real::{tensor, view};
-use crate::{Error, Result, with_real};
+use crate::ops::logit_score::{self, Score, descending};
+use crate::ops::real::view;
+use crate::{Result, with_real};
 
-/// Keeps a quotient of logits finite where all of them are equal.
-const FLOOR: f64 = 1e-12;
-
-/// The function of the logits `z` of an example with label `y` that an attack makes large. With target classes `t` an
-/// attack approaches those instead of leaving `y`.
+/// The function of the logits of an example with label `y` that an attack makes large. With target classes `t` an attack
+/// approaches those instead of leaving `y`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Objective {
     /// Cross-entropy of `y`; with target classes, minus that of `t`.
     CrossEntropy,
-    /// `-z_y`; with target classes, `z_t`: the negative log-likelihood of raw logits, as if they were log-probabilities.
-    Logit,
-    /// Difference of logits ratio, `-(z_y - max z_other) / (z_1 - z_3)` with `z_1 >= z_2 >= ..` the sorted logits (Croce
-    /// and Hein, arXiv 2003.01690). It does not change with the scale of the logits.
-    Dlr,
-    /// `-(z_y - z_t) / (z_1 - (z_3 + z_4) / 2)`, from the same paper; takes target classes.
-    TargetedDlr,
-    /// `z_t - z_y`: the boundary between two classes, on which FAB projects; takes target classes.
-    Margin,
+    /// A function of a few of the logits.
+    Score(Score),
 }
+
+/// What an objective comes to where the passes of a card are recorded: a loss, and the labels and target classes that it
+/// takes.
+pub type Recorded<'a> = (LogitLoss, &'a [u32], Option<&'a [u32]>);
 
 impl Objective {
     /// The fewest classes that it is defined for.
     pub fn classes(self) -> usize {
         match self {
-            Self::CrossEntropy | Self::Logit | Self::Margin => 2,
-            Self::Dlr => 3,
-            Self::TargetedDlr => 4,
+            Self::CrossEntropy => 2,
+            Self::Score(score) => score.classes(),
         }
     }
 
-    /// Refuses a model of fewer classes than the loss tells apart.
-    fn check(self, classes: usize) -> Result<()> {
-        if classes >= self.classes() {
-            return Ok(());
-        }
-        Err(Error::failed(format!(
-            "the loss {self:?} takes a model of at least {} classes, and this one has {classes}",
-            self.classes()
-        )))
-    }
-
-    /// The labels whose cross-entropies, times a weight, this objective adds up; none where it is another function.
-    pub fn cross_entropy<'a>(
+    /// The same as a card's recorded passes compute it.
+    pub fn recorded<'a>(
         self,
         labels: &'a [u32],
         target_classes: Option<&'a [u32]>,
-    ) -> Option<(&'a [u32], f64)> {
+    ) -> Recorded<'a> {
         match (self, target_classes) {
-            (Self::CrossEntropy, None) => Some((labels, 1.0)),
-            (Self::CrossEntropy, Some(targets)) => Some((targets, -1.0)),
-            _ => None,
+            (Self::CrossEntropy, None) => (LogitLoss::CrossEntropy(1.0), labels, None),
+            (Self::CrossEntropy, Some(targets)) => (LogitLoss::CrossEntropy(-1.0), targets, None),
+            (Self::Score(score), _) => (LogitLoss::Score(score), labels, target_classes),
         }
     }
 
-    /// The gradient alone of what [`Self::evaluate`] computes. The cross-entropy of logits on a card waits for nothing;
-    /// the other losses are computed on the CPU.
+    /// The gradient alone of what [`Self::evaluate`] computes. On a card nothing is waited for.
     pub fn logit_gradient(
         self,
         logits: &Tensor,
         labels: &[u32],
         target_classes: Option<&[u32]>,
     ) -> Result<Tensor> {
-        self.check(logits.dim(1)?)?;
-        if let Some((labels, weight)) = self.cross_entropy(labels, target_classes) {
-            return cross_entropy_gradient_of(logits, labels, weight);
+        match self.recorded(labels, target_classes) {
+            (LogitLoss::CrossEntropy(weight), labels, _) => {
+                cross_entropy_gradient_of(logits, labels, weight)
+            }
+            (LogitLoss::Score(score), labels, targets) => {
+                Ok(logit_score::queue(logits, labels, targets, score)?.1)
+            }
         }
-        let loss = self.evaluate(&logits.to_device(&Device::Cpu)?, labels, target_classes)?;
-        Ok(loss.gradient.to_device(logits.device())?)
     }
 
     /// The objective of each row of logits `(N, classes)` and the gradient of their sum.
@@ -88,104 +73,27 @@ impl Objective {
         labels: &[u32],
         target_classes: Option<&[u32]>,
     ) -> Result<Loss> {
-        let (n, classes) = logits.dims2()?;
-        self.check(classes)?;
-        if self == Self::CrossEntropy {
-            let mut loss = cross_entropy(logits, target_classes.unwrap_or(labels), Reduction::Sum)?;
-            if target_classes.is_some() {
-                loss.per_example
-                    .iter_mut()
-                    .for_each(|value| *value = -*value);
-                loss.gradient = loss.gradient.neg()?;
+        match self {
+            Self::CrossEntropy => {
+                let labels = target_classes.unwrap_or(labels);
+                let mut loss = cross_entropy(logits, labels, Reduction::Sum)?;
+                if target_classes.is_some() {
+                    loss.per_example
+                        .iter_mut()
+                        .for_each(|value| *value = -*value);
+                    loss.gradient = loss.gradient.neg()?;
+                }
+                Ok(loss)
             }
-            return Ok(loss);
+            Self::Score(score) => {
+                let (values, gradient) = logit_score::queue(logits, labels, target_classes, score)?;
+                Ok(Loss {
+                    per_example: values.read()?,
+                    gradient,
+                })
+            }
         }
-        with_real!(logits.dtype(), T => {
-            let z = &*view::<T>(logits)?;
-            let mut per_example = Vec::with_capacity(n);
-            let mut gradient = Vec::with_capacity(n * classes);
-            for (i, row) in z.chunks_exact(classes).enumerate() {
-                let row: Vec<f64> = row.iter().map(|v| v.wide()).collect();
-                let target = target_classes.map(|target_classes| target_classes[i] as usize);
-                let (value, logit_gradient) = self.of_row(&row, labels[i] as usize, target)?;
-                per_example.push(value);
-                gradient.extend(logit_gradient.into_iter().map(T::of));
-            }
-            Ok(Loss { per_example, gradient: tensor(gradient, (n, classes))? })
-        })
     }
-
-    fn of_row(self, z: &[f64], y: usize, target: Option<usize>) -> Result<(f64, Vec<f64>)> {
-        let mut logit_gradient = vec![0.0; z.len()];
-        let needed = || {
-            target.ok_or_else(|| Error::failed(format!("the loss {self:?} takes target classes")))
-        };
-        let value = match self {
-            Self::CrossEntropy | Self::Logit => match target {
-                Some(t) => {
-                    logit_gradient[t] = 1.0;
-                    z[t]
-                }
-                None => {
-                    logit_gradient[y] = -1.0;
-                    -z[y]
-                }
-            },
-            Self::Margin => {
-                let t = needed()?;
-                logit_gradient[t] += 1.0;
-                logit_gradient[y] -= 1.0;
-                z[t] - z[y]
-            }
-            Self::Dlr => {
-                let order = descending(z);
-                let other = if order[0] == y { order[1] } else { order[0] };
-                ratio(
-                    z[y] - z[other],
-                    &[(y, 1.0), (other, -1.0)],
-                    z[order[0]] - z[order[2]],
-                    &[(order[0], 1.0), (order[2], -1.0)],
-                    &mut logit_gradient,
-                )
-            }
-            Self::TargetedDlr => {
-                let (t, order) = (needed()?, descending(z));
-                ratio(
-                    z[y] - z[t],
-                    &[(y, 1.0), (t, -1.0)],
-                    z[order[0]] - 0.5 * (z[order[2]] + z[order[3]]),
-                    &[(order[0], 1.0), (order[2], -0.5), (order[3], -0.5)],
-                    &mut logit_gradient,
-                )
-            }
-        };
-        Ok((value, logit_gradient))
-    }
-}
-
-/// `-above / below`, whose gradient is added to `logit_gradient`; the pairs are the gradients of the two.
-fn ratio(
-    above: f64,
-    above_slope: &[(usize, f64)],
-    below: f64,
-    below_slope: &[(usize, f64)],
-    logit_gradient: &mut [f64],
-) -> f64 {
-    let below = below + FLOOR;
-    for &(class, weight) in above_slope {
-        logit_gradient[class] -= weight / below;
-    }
-    for &(class, weight) in below_slope {
-        logit_gradient[class] += above / (below * below) * weight;
-    }
-    -above / below
-}
-
-/// The classes from the largest logit to the smallest; the first of equal ones first.
-pub(super) fn descending(z: &[f64]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..z.len()).collect();
-    order.sort_by(|&a, &b| z[b].total_cmp(&z[a]));
-    order
 }
 
 /// For each row of logits the classes other than the label, the likeliest first.
@@ -208,6 +116,7 @@ pub(super) fn rivals(logits: &Tensor, labels: &[u32]) -> Result<Vec<Vec<u32>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::real::tensor;
 
     const LOGITS: [f64; 5] = [0.3, 2.0, -1.0, 1.2, 0.7];
 
@@ -228,15 +137,24 @@ mod tests {
                 .per_example[0]
         };
         let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-9, "{a} {b}");
-        close(value(Objective::Dlr, 1, None), -(2.0 - 1.2) / (2.0 - 0.7));
-        close(value(Objective::Dlr, 3, None), -(1.2 - 2.0) / (2.0 - 0.7));
         close(
-            value(Objective::TargetedDlr, 1, Some(2)),
+            value(Objective::Score(Score::Dlr), 1, None),
+            -(2.0 - 1.2) / (2.0 - 0.7),
+        );
+        close(
+            value(Objective::Score(Score::Dlr), 3, None),
+            -(1.2 - 2.0) / (2.0 - 0.7),
+        );
+        close(
+            value(Objective::Score(Score::TargetedDlr), 1, Some(2)),
             -(2.0 + 1.0) / (2.0 - 0.5 * (0.7 + 0.3)),
         );
-        close(value(Objective::Logit, 1, None), -2.0);
-        close(value(Objective::Logit, 1, Some(4)), 0.7);
-        close(value(Objective::Margin, 1, Some(4)), 0.7 - 2.0);
+        close(value(Objective::Score(Score::Logit), 1, None), -2.0);
+        close(value(Objective::Score(Score::Logit), 1, Some(4)), 0.7);
+        close(
+            value(Objective::Score(Score::Margin), 1, Some(4)),
+            0.7 - 2.0,
+        );
         let ce = value(Objective::CrossEntropy, 1, None);
         close(value(Objective::CrossEntropy, 0, Some(1)), -ce);
     }
@@ -246,12 +164,12 @@ mod tests {
         for (objective, label, target) in [
             (Objective::CrossEntropy, 1, None),
             (Objective::CrossEntropy, 1, Some(3)),
-            (Objective::Logit, 2, None),
-            (Objective::Dlr, 1, None),
-            (Objective::Dlr, 4, None),
-            (Objective::TargetedDlr, 1, Some(0)),
-            (Objective::TargetedDlr, 1, Some(3)),
-            (Objective::Margin, 1, Some(2)),
+            (Objective::Score(Score::Logit), 2, None),
+            (Objective::Score(Score::Dlr), 1, None),
+            (Objective::Score(Score::Dlr), 4, None),
+            (Objective::Score(Score::TargetedDlr), 1, Some(0)),
+            (Objective::Score(Score::TargetedDlr), 1, Some(3)),
+            (Objective::Score(Score::Margin), 1, Some(2)),
         ] {
             let target_classes = target.map(|target: u32| vec![target]);
             let of = |z: &[f64]| {
@@ -275,11 +193,12 @@ mod tests {
 
     #[test]
     fn equal_logits_stay_finite_and_few_classes_are_refused() {
-        let loss = Objective::Dlr
+        let loss = Objective::Score(Score::Dlr)
             .evaluate(&logits(&[1.0; 4]), &[0], None)
             .unwrap();
         assert!(loss.per_example[0].is_finite());
-        let error = Objective::TargetedDlr.evaluate(&logits(&[1.0; 3]), &[0], Some(&[1]));
+        let error =
+            Objective::Score(Score::TargetedDlr).evaluate(&logits(&[1.0; 3]), &[0], Some(&[1]));
         let message = error.err().expect("three classes are too few").to_string();
         assert!(message.contains("at least 4 classes"), "{message}");
     }

@@ -1,6 +1,7 @@
 //! What an attack's file says of it, and the list of them that everything else reads.
 
 use super::{Attack, Entry, Goal, Objective, Threat};
+use crate::ops::logit_score::Score;
 use crate::spec::{Key, Section};
 use crate::{Error, Result};
 
@@ -102,7 +103,7 @@ impl Compat {
     pub(super) fn loss(self) -> Objective {
         match self {
             Self::None => Objective::CrossEntropy,
-            Self::Original => Objective::Logit,
+            Self::Original => Objective::Score(Score::Logit),
         }
     }
 }

@@ -3,6 +3,7 @@
 use candle_core::{Device, Tensor};
 
 use super::Objective;
+use super::objective::Recorded;
 use crate::nn::loss::{Loss, Reduction, cross_entropy};
 use crate::nn::{Coordinates, LinearPlan, Mode, Network, Pass, Tape, replay};
 use crate::ops::Real;
@@ -119,7 +120,8 @@ impl Victim<'_> {
         Ok(gradient.to_device(here)?)
     }
 
-    /// The gradient of an objective's sum with respect to the images, which an attack ascends.
+    /// The gradient of an objective's sum with respect to the images, which an attack ascends. Nothing of a card is waited
+    /// for.
     pub(super) fn objective_gradient(
         &self,
         images: &Tensor,
@@ -127,23 +129,48 @@ impl Victim<'_> {
         labels: &[u32],
         target_classes: Option<&[u32]>,
     ) -> Result<Tensor> {
-        // What a card repeats most is recorded there.
         let is_here = images.device().same_device(self.network.device());
-        if let (true, Mode::Eval, Some((labels, weight))) = (
-            is_here,
-            self.mode,
-            objective.cross_entropy(labels, target_classes),
-        ) {
-            (self.check)()?;
-            let (network, plan) = (self.network, &self.plan);
-            let found = replay::cross_entropy_gradient(network, plan, images, labels, weight)?;
-            if let Some(gradient) = found {
-                return Ok(gradient);
-            }
+        if is_here
+            && let Some((gradient, _)) =
+                self.recorded(images, objective.recorded(labels, target_classes))?
+        {
+            return Ok(gradient);
         }
         self.input_gradient(images, |logits| {
             objective.logit_gradient(logits, labels, target_classes)
         })
+    }
+
+    /// The same with the logits and the objective of each example.
+    pub(super) fn ascend(
+        &self,
+        images: &Tensor,
+        objective: Objective,
+        labels: &[u32],
+        target_classes: Option<&[u32]>,
+    ) -> Result<Ascent> {
+        let (here, x) = (images.device(), bring(images, self.network.device())?);
+        let recorded = self.recorded(&x, objective.recorded(labels, target_classes))?;
+        let Some((gradient, logits)) = recorded else {
+            return self.gradient(images, |logits| {
+                objective.evaluate(logits, labels, target_classes)
+            });
+        };
+        let logits = logits.to_device(here)?;
+        Ok(Ascent {
+            loss: objective.evaluate(&logits, labels, target_classes)?,
+            logits,
+            gradient: gradient.to_device(here)?,
+        })
+    }
+
+    /// Gradient and logits by a pass that the network's card has recorded, where there is one for images there.
+    fn recorded(&self, images: &Tensor, loss: Recorded<'_>) -> Result<Option<(Tensor, Tensor)>> {
+        if self.mode != Mode::Eval {
+            return Ok(None);
+        }
+        (self.check)()?;
+        replay::ascent(self.network, &self.plan, images, loss)
     }
 
     /// The gradient of the cross-entropy with the true labels, which an untargeted attack ascends.

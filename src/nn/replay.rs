@@ -17,16 +17,33 @@ use super::tape::{Gradients, Tape};
 use crate::ops::card::prepared::{Of, Prepared, changed, reading};
 use crate::ops::card::{Recording, card_at, is_card};
 use crate::ops::cross_entropy::{self, Losses, Targets, TargetsOnCard};
+use crate::ops::logit_score::{self, Score};
 use crate::ops::precision::{self, Precision};
 use crate::{Error, Result};
 
-/// Passes that are remembered per network. An attack whose batches shrink has a new one for each of their sizes.
-const MOST: usize = 16;
+/// Passes that are remembered per network.
+const MOST: usize = 64;
 
-/// What tells one pass from another through the same network.
+/// The rows of a recording that a batch of so many rows may use, where its rows do not depend on each other: an attack whose
+/// batches shrink has a few recordings and not one for each size.
+fn fits(rows: usize, recorded: usize) -> bool {
+    (rows..=rows + rows / 3 + 4).contains(&recorded)
+}
+
+/// What an attack ascends, a function of each example's logits.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum LogitLoss {
+    /// So many times the cross-entropy.
+    CrossEntropy(f64),
+    /// A score.
+    Score(Score),
+}
+
+/// What tells one pass from another through the same network, beside its number of rows.
 #[derive(Clone, PartialEq)]
 struct Key {
     kind: Kind,
+    /// Of an image.
     shape: Vec<usize>,
     precision: Precision,
 }
@@ -34,10 +51,17 @@ struct Key {
 #[derive(Clone, PartialEq)]
 enum Kind {
     Logits,
-    /// The gradient of so many times the cross-entropies with respect to images.
-    Attack(LinearPlan, f64),
+    /// The gradient of a loss with respect to images; with target classes or without.
+    Attack(LinearPlan, LogitLoss, bool),
     /// Of targets with second labels or without, smoothed by so much.
     Training(LinearPlan, bool, f64),
+}
+
+impl Kind {
+    /// Whether a row of the result depends on the same row of the inputs alone.
+    fn is_by_row(&self) -> bool {
+        !matches!(self, Self::Training(..))
+    }
 }
 
 /// A recorded pass, with the tensors that it reads from and writes to.
@@ -62,7 +86,7 @@ enum Known {
 /// The passes through a network that still lives.
 struct Passes {
     network: Weak<Function>,
-    known: Vec<(Key, Known)>,
+    known: Vec<(Key, usize, Known)>,
 }
 
 thread_local! {
@@ -78,39 +102,51 @@ pub fn logits(network: &Network, images: &Tensor) -> Result<Option<Tensor>> {
     outputs.map(first).transpose()
 }
 
-/// The gradient of `weight` times the sum of the cross-entropies with respect to images on the network's card, in evaluation
-/// mode, by a recorded pass; none where there is none yet.
-pub fn cross_entropy_gradient(
+/// The gradient of a loss's sum with respect to images on the network's card, in evaluation mode, and the logits, which are
+/// valid until the same pass comes again; by a recorded pass, none where there is none yet.
+pub fn ascent(
     network: &Network,
     plan: &LinearPlan,
     images: &Tensor,
-    labels: &[u32],
-    weight: f64,
-) -> Result<Option<Tensor>> {
+    (loss, labels, target_classes): (LogitLoss, &[u32], Option<&[u32]>),
+) -> Result<Option<(Tensor, Tensor)>> {
     if !is_card(network.device()) {
         return Ok(None);
     }
-    let labels = Tensor::from_slice(labels, labels.len(), images.device())?;
+    let there = |classes: &[u32]| Tensor::from_slice(classes, classes.len(), images.device());
+    let labels = there(labels)?;
+    let target_classes = target_classes.map(there).transpose()?;
+    let inputs = [Some(images), Some(&labels), target_classes.as_ref()];
+    let inputs: Vec<&Tensor> = inputs.into_iter().flatten().collect();
     let plan = plan.clone();
-    let kind = Kind::Attack(plan.clone(), weight);
-    let outputs = replayed(
-        network,
-        kind,
-        &[images, &labels],
-        move |function, inputs| {
-            let pass = Pass::attack(plan.clone(), Mode::Eval, Coordinates::default());
-            let tape = Tape::new(pass);
-            let logits = function.forward(&tape, &tape.input(&inputs[0]))?;
-            let targets = TargetsOnCard {
-                labels: &inputs[1],
-                second: None,
-                smoothing: 0.0,
-            };
-            let (_, gradient) = cross_entropy::queue_for(logits.tensor(), targets, weight)?;
-            Ok(vec![Some(tape.backward(&logits, gradient)?.input()?)])
-        },
-    )?;
-    outputs.map(first).transpose()
+    let kind = Kind::Attack(plan.clone(), loss, target_classes.is_some());
+    let outputs = replayed(network, kind, &inputs, move |function, inputs| {
+        let pass = Pass::attack(plan.clone(), Mode::Eval, Coordinates::default());
+        let tape = Tape::new(pass);
+        let logits = function.forward(&tape, &tape.input(&inputs[0]))?;
+        let found = logits.tensor();
+        let labels = &inputs[1];
+        let (_, gradient) = match loss {
+            LogitLoss::CrossEntropy(weight) => {
+                let targets = TargetsOnCard {
+                    labels,
+                    second: None,
+                    smoothing: 0.0,
+                };
+                cross_entropy::queue_for(found, targets, weight)?
+            }
+            LogitLoss::Score(score) => logit_score::queue_for(found, labels, inputs.get(2), score)?,
+        };
+        let found = found.to_dtype(inputs[0].dtype())?;
+        let gradient = tape.backward(&logits, gradient)?.input()?;
+        Ok(vec![Some(gradient), Some(found)])
+    })?;
+    let Some(mut outputs) = outputs else {
+        return Ok(None);
+    };
+    let logits = outputs.pop().flatten();
+    let logits = logits.ok_or_else(|| Error::failed("a recorded pass has no logits"))?;
+    Ok(Some((first(outputs)?, logits)))
 }
 
 /// What a training pass found of a batch. All of it is valid until the same pass comes again.
@@ -197,18 +233,23 @@ fn replayed(
         return Ok(None);
     };
     let function = network.function();
+    let (rows, shape) = inputs[0]
+        .dims()
+        .split_first()
+        .ok_or_else(|| Error::failed("a pass of one number"))?;
+    let rows = *rows;
     let key = Key {
         kind,
-        shape: inputs[0].dims().to_vec(),
+        shape: shape.to_vec(),
         precision: precision::current(),
     };
-    match known(function, &key) {
+    let outputs = match known(function, &key, rows) {
         None => {
-            remember(function, key, Known::Once);
-            Ok(None)
+            remember(function, key, rows, Known::Once);
+            return Ok(None);
         }
-        Some(Known::Refused) => Ok(None),
-        Some(Known::Recorded(recorded)) => {
+        Some((_, Known::Refused)) => return Ok(None),
+        Some((recorded_rows, Known::Recorded(recorded))) => {
             for (own, given) in recorded.inputs.iter().zip(inputs) {
                 own.slice_set(&given.contiguous()?, 0, 0)?;
             }
@@ -217,14 +258,14 @@ fn replayed(
             }
             if let Err(error) = recorded.recording.replay() {
                 tracing::debug!(%error, "a recorded pass does not start, and is computed in steps");
-                remember(function, key, Known::Refused);
+                remember(function, key, recorded_rows, Known::Refused);
                 return Ok(None);
             }
-            Ok(Some(recorded.outputs.clone()))
+            recorded.outputs.clone()
         }
-        Some(Known::Once) => {
-            let inputs = inputs.iter().map(|t| t.force_contiguous());
-            let inputs: Vec<Tensor> = inputs.collect::<Result<_, _>>()?;
+        Some((recorded_rows, Known::Once)) => {
+            let inputs = inputs.iter().map(|t| lengthened(t, rows, recorded_rows));
+            let inputs: Vec<Tensor> = inputs.collect::<Result<_>>()?;
             let outputs = pass(function, &inputs)?;
             let (weak, own, results) = (Arc::downgrade(function), inputs.clone(), outputs.clone());
             let work = move || {
@@ -251,22 +292,45 @@ fn replayed(
                     Known::Refused
                 }
             };
-            remember(function, key, state);
-            Ok(Some(outputs))
+            remember(function, key.clone(), recorded_rows, state);
+            outputs
         }
+    };
+    if !key.kind.is_by_row() {
+        return Ok(Some(outputs));
     }
+    let outputs = outputs.into_iter();
+    let outputs = outputs.map(|output| output.map(|t| t.narrow(0, 0, rows)).transpose());
+    Ok(Some(outputs.collect::<Result<_, _>>()?))
 }
 
-fn known(function: &Arc<Function>, key: &Key) -> Option<Known> {
+/// A copy of a tensor, with as many rows as a recording has. Nothing is read off the further ones.
+fn lengthened(tensor: &Tensor, rows: usize, recorded: usize) -> Result<Tensor> {
+    if rows == recorded {
+        return Ok(tensor.force_contiguous()?);
+    }
+    let mut shape = tensor.dims().to_vec();
+    shape[0] = recorded;
+    let longer = Tensor::zeros(shape, tensor.dtype(), tensor.device())?;
+    longer.slice_set(&tensor.contiguous()?, 0, 0)?;
+    Ok(longer)
+}
+
+/// What is known of a pass of so many rows, or of the shortest one that it may use; with the number of rows of that.
+fn known(function: &Arc<Function>, key: &Key, rows: usize) -> Option<(usize, Known)> {
     PASSES.with_borrow(|passes| {
         let passes = passes.get(&Arc::as_ptr(function))?;
-        let (_, known) = passes.known.iter().find(|(known, _)| known == key)?;
-        Some(known.clone())
+        let usable =
+            |recorded: usize| recorded == rows || (key.kind.is_by_row() && fits(rows, recorded));
+        let known = passes.known.iter();
+        let known = known.filter(|(known, recorded, _)| known == key && usable(*recorded));
+        let (_, recorded, known) = known.min_by_key(|(_, recorded, _)| *recorded)?;
+        Some((*recorded, known.clone()))
     })
 }
 
 /// Notes what is known of a pass. Beyond a number of recordings, each of which holds memory, others are refused.
-fn remember(function: &Arc<Function>, key: Key, known: Known) {
+fn remember(function: &Arc<Function>, key: Key, rows: usize, known: Known) {
     PASSES.with_borrow_mut(|passes| {
         passes.retain(|_, passes| passes.network.strong_count() > 0);
         let passes = passes
@@ -276,10 +340,11 @@ fn remember(function: &Arc<Function>, key: Key, known: Known) {
                 known: Vec::new(),
             });
         let full = passes.known.len() >= MOST;
-        match passes.known.iter_mut().find(|(known, _)| *known == key) {
-            Some((_, earlier)) => *earlier = known,
+        let mut all = passes.known.iter_mut();
+        match all.find(|(other, recorded, _)| *other == key && *recorded == rows) {
+            Some((_, _, earlier)) => *earlier = known,
             None if full => {}
-            None => passes.known.push((key, known)),
+            None => passes.known.push((key, rows, known)),
         }
     });
 }

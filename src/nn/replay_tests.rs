@@ -1,5 +1,5 @@
 use super::*;
-use crate::attacks::Victim;
+use crate::attacks::{Objective, Victim};
 use crate::models::{self, ModelConfig};
 use crate::nn::{
     BatchNorm2d, Builder, Conv2d, ConvConfig, Dropout, Init, Linear, Module, Var, batch_norm2d,
@@ -34,17 +34,26 @@ fn a_replay_computes_what_the_pass_does() {
                 assert_eq!(flat(&found), flat(&expected));
             }
             for plan in &plans {
-                let gradient =
-                    |weight| cross_entropy_gradient(&network, plan, &x, &labels, weight).unwrap();
+                let gradient = |loss| {
+                    let found = ascent(&network, plan, &x, (loss, &labels, None)).unwrap();
+                    found.map(|(gradient, logits)| (flat(&gradient), flat(&logits)))
+                };
                 let victim = Victim::new(&network, plan.clone());
-                let expected = victim.cross_entropy_gradient(&x, &labels).unwrap();
-                let found = gradient(1.0);
+                let pass = |objective: Objective| {
+                    let of = |z: &Tensor| objective.evaluate(z, &labels, None);
+                    let found = victim.gradient(&x, of).unwrap();
+                    (flat(&found.gradient), flat(&found.logits))
+                };
+                let found = gradient(LogitLoss::CrossEntropy(1.0));
                 assert_eq!(found.is_some(), round > 0);
-                if let Some(found) = found {
-                    assert_eq!(flat(&found), flat(&expected));
-                    let negative = gradient(-1.0).map(|g| flat(&g.neg().unwrap()));
-                    assert!(negative.is_none_or(|g| g == flat(&expected)));
-                }
+                let (slope, logits) = pass(Objective::CrossEntropy);
+                let negative: Vec<f32> = slope.iter().map(|g| -g).collect();
+                assert!(found.is_none_or(|found| found == (slope, logits.clone())));
+                let found = gradient(LogitLoss::CrossEntropy(-1.0));
+                assert!(found.is_none_or(|found| found == (negative, logits)));
+                let found = gradient(LogitLoss::Score(Score::Dlr));
+                assert_eq!(found.is_some(), round > 0);
+                assert!(found.is_none_or(|f| f == pass(Objective::Score(Score::Dlr))));
             }
             // The weights of later rounds are others.
             for param in network.parameters() {
@@ -56,15 +65,44 @@ fn a_replay_computes_what_the_pass_does() {
             let at = Arc::as_ptr(network.function());
             PASSES.with_borrow(|passes| passes.get(&at).map_or(0, |passes| passes.known.len()))
         };
-        assert_eq!(known(&network), 5);
-        for n in 4..40 {
-            logits(&network, &images(9, n)).unwrap();
+        assert_eq!(known(&network), 7);
+        for n in 4..400 {
+            logits(&network, &images(9, 3 * n)).unwrap();
         }
         assert_eq!(known(&network), MOST);
         let other = models::build("lenet5", &ModelConfig::new([1, 28, 28], 10)).unwrap();
         drop(network);
         assert!(logits(&other, &images(1, 3)).unwrap().is_none());
         PASSES.with_borrow(|passes| assert_eq!(passes.len(), 1));
+    });
+}
+
+#[test]
+fn batches_that_shrink_share_recordings() {
+    on_host(|| {
+        let network = models::build("lenet5", &ModelConfig::new([1, 28, 28], 10)).unwrap();
+        let (plan, score) = (LinearPlan::none(), Score::TargetedDlr);
+        let mut in_steps = 0;
+        for n in (1..=40).rev() {
+            let x = images(n as u64, n);
+            let labels: Vec<u32> = (0..n as u32).map(|i| i % 10).collect();
+            let targets: Vec<u32> = labels.iter().map(|y| (y + 1) % 10).collect();
+            let expected = Victim::new(&network, plan.clone())
+                .gradient(&x, |z| {
+                    Objective::Score(score).evaluate(z, &labels, Some(&targets))
+                })
+                .unwrap();
+            let loss = (LogitLoss::Score(score), &labels[..], Some(&targets[..]));
+            match ascent(&network, &plan, &x, loss).unwrap() {
+                None => in_steps += 1,
+                Some((gradient, logits)) => {
+                    assert_eq!(flat(&gradient), flat(&expected.gradient), "{n}");
+                    assert_eq!(flat(&logits), flat(&expected.logits), "{n}");
+                }
+            }
+        }
+        // 40, then one less than three quarters of that, and so on.
+        assert_eq!(in_steps, 5);
     });
 }
 

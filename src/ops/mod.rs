@@ -28,6 +28,7 @@ pub mod image;
 pub mod layer_norm;
 pub mod length;
 pub mod linear;
+pub mod logit_score;
 pub mod matmul;
 pub mod memory;
 pub mod pad;

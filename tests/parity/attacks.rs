@@ -17,6 +17,7 @@ use runner::attacks::{
 use runner::models::{ModelConfig, build};
 use runner::nn::loss::{Reduction, cross_entropy};
 use runner::nn::{LinearPlan, Network};
+use runner::ops::logit_score::Score;
 use runner::weights::load_tensors;
 
 use crate::pytorch::{interpreter, say};
@@ -136,8 +137,8 @@ fn pgd(threat: Threat, step_size: f64) -> Steps {
 fn losses(side: &Side) {
     let target_classes = classes(&side.reference["targets"]);
     for (name, objective, target_classes) in [
-        ("dlr", Objective::Dlr, None),
-        ("dlr_t", Objective::TargetedDlr, Some(&*target_classes)),
+        ("dlr", Objective::Score(Score::Dlr), None),
+        ("dlr_t", Objective::Score(Score::TargetedDlr), Some(&*target_classes)),
     ] {
         let ascent = side
             .victim()

@@ -241,19 +241,16 @@ impl Ascent<'_> {
         let mut shape = originals.images.dims().to_vec();
         shape[0] = rows.len();
         let x: Tensor = tensor(examples.x.clone(), shape)?;
-        let evaluate = |logits: &Tensor| {
-            self.objective
-                .evaluate(logits, &labels, target_classes.as_deref())
-        };
+        let (objective, target_classes) = (self.objective, target_classes.as_deref());
         // No step follows the last point: it needs no gradient.
         let (logits, losses) = if again {
-            let ascent = victim.gradient(&x, evaluate)?;
+            let ascent = victim.ascend(&x, objective, &labels, target_classes)?;
             examples.gradient = view::<T>(&ascent.gradient)?.to_vec();
             (ascent.logits, ascent.loss.per_example)
         } else {
             let logits = victim.logits(&x)?;
-            let losses = evaluate(&logits)?.per_example;
-            (logits, losses)
+            let losses = objective.evaluate(&logits, &labels, target_classes)?;
+            (logits, losses.per_example)
         };
         let found = predictions(&logits)?;
         let image = examples.image;

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::attacks::apgd::ascent::Ascent;
+use crate::ops::logit_score::Score;
 use crate::ops::real::view;
 
 #[test]
@@ -9,7 +10,7 @@ fn the_best_loss_of_apgd_never_falls() {
     let network = network("wide_resnet10_1", None);
     let set = Set::of(&network, 5);
     let victim = Victim::new(&network, LinearPlan::none());
-    for objective in [Objective::CrossEntropy, Objective::Dlr] {
+    for objective in [Objective::CrossEntropy, Objective::Score(Score::Dlr)] {
         let ascent = Ascent {
             attack: "apgd",
             threat: Threat::linf(0.02),
@@ -54,7 +55,7 @@ fn fab_finds_the_exact_distance_of_a_linear_model() {
         for class in (0..CLASSES as u32).filter(|&class| class != label) {
             let ascent = victim
                 .gradient(&middle, |z| {
-                    Objective::Margin.evaluate(z, &[label], Some(&[class]))
+                    Objective::Score(Score::Margin).evaluate(z, &[label], Some(&[class]))
                 })
                 .unwrap();
             let logit_gradient: Vec<f32> = view::<f32>(&ascent.gradient).unwrap().to_vec();
