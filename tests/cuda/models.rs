@@ -86,8 +86,9 @@ fn a_training_step() {
         if precision != Precision::F32 {
             return;
         }
-        // A second step of a MobileNetV2 of random weights turns float32's own rounding into a twentieth of its weights.
-        for (arch, steps) in [("lenet5", 2), ("mobilenet_v2", 1), ("resnet18", 2)] {
+        // Rounding carries an activation or two of a step over their kinks, which moves a bias by a few thousandths. A second
+        // step makes fiftieths of that, a twentieth in MobileNetV2.
+        for (arch, steps) in [("lenet5", 2), ("mobilenet_v2", 1), ("resnet18", 1)] {
             let (images, labels) = batch(arch, 16);
             let trained = |device: &Device| {
                 let network = network(arch, device);
