@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::output::out;
+use super::output::{out, remark};
+use crate::pipeline::queued;
 use crate::run::{Condition, Listing, Order};
 use crate::{Result, run};
 
@@ -47,5 +48,11 @@ pub fn list(args: ListArgs) -> Result<()> {
         order: args.sort.map(Order::Rising).or(args.best.map(Order::Best)),
         wide: args.wide,
     };
-    out(&run::list(&args.results, &listing)?)
+    let queue = listing.name.as_ref();
+    let queue = queue.and_then(|name| queued(&args.results.join(name)));
+    out(&run::list(&args.results, &listing)?)?;
+    if let Some(words) = queue {
+        remark("note", &words);
+    }
+    Ok(())
 }

@@ -17,6 +17,7 @@ mod runs;
 mod schedule;
 mod selection;
 mod slurm;
+mod slurm_queue;
 
 pub use archive::archive_runs;
 pub use contents::Contents;
@@ -32,3 +33,4 @@ pub use run_path::{RunPath, run_folder};
 pub use runs::{RunResult, execute_all};
 pub use selection::{Only, expected_time, keep_only};
 pub use slurm::{Submission, Submitted, submit};
+pub use slurm_queue::queued;

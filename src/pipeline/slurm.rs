@@ -9,11 +9,14 @@ use std::process::Command;
 use super::contents::Contents;
 use super::selection::standing;
 use crate::experiment::{FrozenRun, Plan, PlannedRun};
-use crate::run::RunState;
+use crate::run::{Lock, RunState};
 use crate::{Error, Result, atomic};
 
 /// Where submitted runs lie under `results/<name>/`.
-const FOLDER: &str = "slurm";
+pub(super) const FOLDER: &str = "slurm";
+
+/// The file of a submission that has the numbers of its jobs, one a line.
+pub(super) const JOBS: &str = "jobs";
 
 /// Tasks of one array: what Slurm allows where its administrator says nothing is 1,001.
 const ARRAY: usize = 1000;
@@ -57,6 +60,8 @@ pub fn submit(plan: &Plan, submission: &Submission) -> Result<Submitted> {
         }
     }
     let folder = free_folder(&named.join(FOLDER))?;
+    // A file system without locks is said here, and not by every job.
+    drop(Lock::acquire(&folder)?);
     let mut submitted = Submitted {
         jobs: Vec::new(),
         runs: left.len(),
@@ -75,6 +80,8 @@ pub fn submit(plan: &Plan, submission: &Submission) -> Result<Submitted> {
             script_of(plan, &array, runs.len(), submission)?.as_bytes(),
         )?;
         submitted.jobs.push(sbatch(&[script.as_os_str()])?);
+        let numbers = submitted.jobs.join("\n") + "\n";
+        atomic::write(&folder.join(JOBS), numbers.as_bytes())?;
     }
     if !submitted.jobs.is_empty() {
         let report = folder.join("report.sh");

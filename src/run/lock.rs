@@ -72,7 +72,7 @@ impl Lock {
         match file.try_lock() {
             Ok(()) if lies_at(&file, &path) => {}
             Ok(()) | Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(error)) => return Err(Error::io("lock", &path)(error)),
+            Err(TryLockError::Error(error)) => return Err(refused(&path, &error)),
         }
         let owner = format!(
             "process {} on {} since {}\n",
@@ -85,6 +85,15 @@ impl Lock {
             .map_err(Error::io("write", &path))?;
         Ok(Some(Self { _file: file }))
     }
+}
+
+/// That a file system has no locks, which shared ones of clusters may lack.
+fn refused(path: &Path, error: &std::io::Error) -> Error {
+    Error::failed(format!(
+        "{}: cannot lock: {error}; results need a file system with locks (flock), without which two processes could write \
+         to one run: Lustre has them where it is mounted with `flock`, NFS where its lock service runs",
+        path.display()
+    ))
 }
 
 /// Whether the open file is still the one at `path`: its folder may have been moved aside while it was being opened.
@@ -184,6 +193,14 @@ impl Owner {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_system_without_locks_is_said() {
+        let error = std::io::Error::from(ErrorKind::Unsupported);
+        let message = refused(Path::new("r/.lock"), &error).to_string();
+        assert!(message.starts_with("r/.lock: cannot lock: "), "{message}");
+        assert!(message.contains("flock"), "{message}");
+    }
 
     #[test]
     fn a_second_owner_is_refused_and_told_who_owns_it() {

@@ -35,6 +35,8 @@ EOF
 "$runner" study.toml --launcher slurm --device cpu
 # What is edited after the submission changes nothing.
 sed -i 's/^lr = .*/lr = 0.5/' study.toml
+told=$("$runner" list study 2>&1 > /dev/null)
+[[ $told =~ "tasks in Slurm's queue: " ]] || { echo "list says of the queue: $told" >&2; exit 1; }
 running() { squeue -h -t R -p low -r -o %i; }
 queued() { squeue -h -p low -r -o %i; }
 some_run() { [ -n "$(running)" ]; }
