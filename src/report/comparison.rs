@@ -8,7 +8,8 @@ use rayon::prelude::*;
 use super::settings::{self, Settings, distinguishing};
 use crate::error::Result;
 use crate::run::{
-    ListedRun, Metrics, MetricsRow, RunRecord, RunState, StageRecord, TransferRow, files, table,
+    ListedRun, Metrics, MetricsRow, OWN_FOLDER, RunRecord, RunState, StageRecord, TransferRow,
+    files, table,
 };
 use crate::spec::TaskKind;
 
@@ -137,6 +138,8 @@ fn stages(run: &Path, records: &[StageRecord]) -> Result<Vec<ComparedStage>> {
         // A run takes over the rows of a shared stage when the stage ends: before, they are only in the stage's own table.
         if record.state != RunState::Pending {
             transfer = table::read(&folder.join(files::TRANSFER))?;
+        }
+        if record.state != RunState::Pending && record.folder != OWN_FOLDER {
             let own = of_stage(&table::read(&folder.join(files::METRICS))?);
             if own.len() > rows.len() {
                 rows = own;
