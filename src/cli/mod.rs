@@ -88,10 +88,12 @@ Examples:
     /// Carry out one run that another process planned
     #[command(hide = true, after_help = point::HELP)]
     Point(point::PointArgs),
-    /// Figures of all runs of a name, and its tables: summary.csv, a row per run, and results.csv, a row per measurement
+    /// Figures of all runs of a name, its tables (summary.csv, a row per run; results.csv, a row per measurement) and report.html,
+    /// a page with all of it
     #[command(after_help = "\
 Examples:
   runner report quickstart
+  runner report mnist --format latex > table.tex
   runner report quickstart --provenance > appendix.txt")]
     Report(report::ReportArgs),
     /// Hold figures that a file claims against what runs measure

@@ -7,6 +7,7 @@ use clap::Args;
 use rayon::prelude::*;
 
 use super::output::out;
+use crate::report::Format;
 use crate::run::ListedRun;
 use crate::{Error, Result, report, run};
 
@@ -22,6 +23,9 @@ pub struct ReportArgs {
     /// hashes, seeds
     #[arg(long)]
     provenance: bool,
+    /// Print one table of the finished runs in place of drawing, means and deviations over seeds
+    #[arg(long, requires = "name", conflicts_with = "provenance")]
+    format: Option<Format>,
 }
 
 /// Draws the figures of all runs of a name, or of all names, and writes each name's `summary.csv` and `results.csv`. A run
@@ -30,6 +34,9 @@ pub struct ReportArgs {
 /// # Errors
 /// A name without runs; the faults of all runs that could not be drawn.
 pub fn report(args: ReportArgs) -> Result<()> {
+    if let (Some(format), Some(name)) = (args.format, &args.name) {
+        return out(&report::overview(&args.results, name, format)?);
+    }
     let runs = run::runs(&args.results, args.name.as_deref())?;
     if args.provenance {
         return provenance(runs);

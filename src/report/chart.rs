@@ -1,16 +1,20 @@
 //! A line chart: the one look that all curves share.
 
 use plotters::coord::Shift;
+use plotters::coord::ranged1d::Ranged;
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::palette::{Look, grey};
+use super::x_axis::XAxis;
 use crate::error::{Error, Result};
 
 /// Everything is drawn at twice its size and shown at half, since the backend rounds to whole units.
 pub(super) const SCALE: i32 = 2;
 const PLOT_WIDTH: i32 = 560;
+/// Ticks of the x axis at most, where they are not given.
+const X_LABELS: usize = 9;
 const HEIGHT: i32 = 380;
 const MARGIN: i32 = 12;
 const TITLE: i32 = 40;
@@ -29,21 +33,27 @@ const FONT_FACTOR: f64 = 1.24;
 const MAX_ENTRIES: usize = 14;
 
 /// A line with its name in the legend.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Series {
     /// Name in the legend.
     pub name: String,
     /// Points in the order of x. Points that are not finite are left out.
     pub points: Vec<(f64, f64)>,
+    /// How far each point scatters; empty where nothing does.
+    pub deviations: Vec<f64>,
+    /// Whether the points are categories, between which no line leads.
+    pub apart: bool,
 }
 
 /// What the numbers of an axis are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Ticks {
     /// Any number.
     Real,
     /// Whole numbers alone.
     Whole,
+    /// These, each under its label.
+    At(Vec<(f64, String)>),
 }
 
 /// A chart.
@@ -106,24 +116,27 @@ impl Chart {
             .margin_top(TITLE * SCALE)
             .x_label_area_size(42 * SCALE)
             .y_label_area_size(Y_LABELS * SCALE)
-            .build_cartesian_2d(ranges.x.0..ranges.x.1, ranges.y.0..ranges.y.1)?;
+            .build_cartesian_2d(
+                XAxis::new(ranges.x.0..ranges.x.1, self.x_key_points(ranges)),
+                ranges.y.0..ranges.y.1,
+            )?;
         // The library centres a caption by a guess at its width; at the left edge no guess is needed.
         let place = ((MARGIN + Y_LABELS) * SCALE, TITLE / 2 * SCALE);
         let style = font(15).pos(Pos::new(HPos::Left, VPos::Center));
         root.draw(&Text::new(shortened(&self.title, MAX_TITLE), place, style))?;
-        let x_ticks = |x: &f64| match self.x_ticks {
+        let x_ticks = |x: &f64| match &self.x_ticks {
             Ticks::Whole if (x - x.round()).abs() > 1e-6 => String::new(),
+            Ticks::At(ticks) => {
+                let label = ticks.iter().find(|(at, _)| at == x);
+                label.map(|(_, label)| label.clone()).unwrap_or_default()
+            }
             _ => number(*x),
         };
-        let whole_numbers = (ranges.x.1 - ranges.x.0).floor() as usize + 1;
         chart
             .configure_mesh()
             .x_desc(&self.x_label)
             .y_desc(&self.y_label)
-            .x_labels(match self.x_ticks {
-                Ticks::Real => 9,
-                Ticks::Whole => whole_numbers.min(9),
-            })
+            .x_labels(X_LABELS)
             .y_labels(8)
             .x_label_formatter(&x_ticks)
             .y_label_formatter(&|y| number(*y))
@@ -139,16 +152,55 @@ impl Chart {
         self.draw_legend(&legend)
     }
 
+    fn x_key_points(&self, ranges: Ranges) -> Vec<f64> {
+        let axis = RangedCoordf64::from(ranges.x.0..ranges.x.1);
+        match &self.x_ticks {
+            Ticks::Real => axis.key_points(X_LABELS),
+            Ticks::Whole => {
+                let whole_numbers = (ranges.x.1 - ranges.x.0).floor() as usize + 1;
+                axis.key_points(whole_numbers.min(X_LABELS))
+            }
+            Ticks::At(ticks) => ticks.iter().map(|(at, _)| *at).collect(),
+        }
+    }
+
+    /// The points that can be drawn, each with how far it scatters down and up.
+    fn spreads(&self, series: &Series) -> Vec<(f64, f64, f64)> {
+        let (least, most) = self.y_bounds;
+        let points = series.points.iter().zip(&series.deviations);
+        let spreads = points.filter(|((x, y), d)| x.is_finite() && y.is_finite() && d.is_finite());
+        spreads
+            .map(|((x, y), d)| (*x, (y - d).max(least), (y + d).min(most)))
+            .collect()
+    }
+
     fn draw_series<'a>(
         &self,
-        chart: &mut ChartContext<'a, SVGBackend, Cartesian2d<RangedCoordf64, RangedCoordf64>>,
+        chart: &mut ChartContext<'a, SVGBackend, Cartesian2d<XAxis, RangedCoordf64>>,
         series: &Series,
         look: Look,
     ) -> Drawn {
         let finite = |(x, y): &&(f64, f64)| x.is_finite() && y.is_finite();
         let points: Vec<(f64, f64)> = series.points.iter().filter(finite).copied().collect();
         let style = look.color.stroke_width(2 * SCALE as u32);
-        if look.dash == 0 {
+        let spreads = self.spreads(series);
+        if series.apart {
+            let whisker = |&(x, low, high): &(f64, f64, f64)| {
+                PathElement::new(
+                    vec![(x, low), (x, high)],
+                    look.color.stroke_width(SCALE as u32),
+                )
+            };
+            chart.draw_series(spreads.iter().map(whisker))?;
+        } else if spreads.len() > 1 {
+            let upper = spreads.iter().map(|&(x, _, high)| (x, high));
+            let lower = spreads.iter().rev().map(|&(x, low, _)| (x, low));
+            let band = Polygon::new(upper.chain(lower).collect::<Vec<_>>(), look.color.mix(0.18));
+            chart.draw_series([band])?;
+        }
+        if series.apart {
+            // Marks alone.
+        } else if look.dash == 0 {
             chart.draw_series(LineSeries::new(points.iter().copied(), style))?;
         } else {
             let (dash, gap) = (look.dash * SCALE, 3 * SCALE);
@@ -212,7 +264,9 @@ impl Chart {
     fn ranges(&self) -> Option<Ranges> {
         let all = || self.series.iter().flat_map(|series| &series.points);
         let x = extent(all().map(|point| point.0))?;
-        let y = extent(all().map(|point| point.1))?;
+        let spreads = self.series.iter().flat_map(|series| self.spreads(series));
+        let spreads = spreads.flat_map(|(_, low, high)| [low, high]);
+        let y = extent(all().map(|point| point.1).chain(spreads))?;
         let y = padded(y, 0.06);
         Some(Ranges {
             x: match (x.1 > x.0, self.markers) {
@@ -296,6 +350,32 @@ mod tests {
         Series {
             name: name.to_owned(),
             points: points.to_vec(),
+            ..Series::default()
+        }
+    }
+
+    #[test]
+    fn what_scatters_has_a_band_or_a_whisker_within_the_bounds() {
+        let mut lines = vec![series("a", &[(1.0, 99.0), (2.0, 50.0)])];
+        lines[0].deviations = vec![5.0, 10.0];
+        let banded = chart(lines.clone());
+        assert_eq!(
+            banded.spreads(&lines[0]),
+            [(1.0, 94.0, 100.0), (2.0, 40.0, 60.0)]
+        );
+        assert!(banded.ranges().unwrap().y.0 < 40.0);
+        let svg = banded.svg().unwrap().unwrap();
+        assert!(svg.contains("<polygon") && svg.contains("<polyline"));
+        lines[0].apart = true;
+        let ticks = vec![(1.0, "BP".to_owned()), (2.0, "LinBP".to_owned())];
+        let apart = Chart {
+            x_ticks: Ticks::At(ticks),
+            ..chart(lines)
+        };
+        let svg = apart.svg().unwrap().unwrap();
+        assert!(!svg.contains("<polygon"));
+        for tick in ["BP", "LinBP"] {
+            assert!(svg.lines().any(|line| line == tick), "{tick}");
         }
     }
 

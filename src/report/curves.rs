@@ -49,6 +49,7 @@ fn series(rows: &[&MetricsRow], value: fn(&MetricsRow) -> Option<f64>) -> Vec<Se
             None => found.push(Series {
                 name,
                 points: vec![point],
+                ..Series::default()
             }),
         }
     }

@@ -6,7 +6,10 @@ mod comparison;
 mod curves;
 mod data_uri;
 mod grid;
+mod groups;
 mod heatmap;
+mod overview;
+mod page;
 mod palette;
 mod provenance;
 mod results;
@@ -14,6 +17,8 @@ mod settings;
 mod simulations;
 mod summary;
 mod sweep;
+mod words;
+mod x_axis;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,8 +27,10 @@ use crate::atomic;
 use crate::error::{Error, Result};
 use crate::run::{MetricsRow, RunRecord, TransferRow, files, runs, table};
 use comparison::Comparison;
+use overview::Overview;
 use simulations::Sums;
 
+pub use overview::Format;
 pub use provenance::provenance;
 
 /// Draws what the run in `folder` has to show into its `figures/`: accuracy and loss curves, simulation curves, a grid
@@ -69,8 +76,8 @@ pub fn figures(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(written)
 }
 
-/// Writes the tables of all runs in `named` (`results/<name>`), `summary.csv` and `results.csv`, and into its `figures/`
-/// the curves over swept numbers. Gives the files written.
+/// Writes the tables of all runs in `named` (`results/<name>`), `summary.csv` and `results.csv`, into its `figures/` the
+/// charts over what was swept, and `report.html` with all of it. Gives the files written.
 pub fn summary(named: &Path) -> Result<Vec<PathBuf>> {
     let name = named
         .file_name()
@@ -84,10 +91,26 @@ pub fn summary(named: &Path) -> Result<Vec<PathBuf>> {
     let mut written = vec![named.join(files::SUMMARY), named.join(files::RESULTS)];
     summary::write(&written[0], &comparison)?;
     results::write(&written[1], &comparison)?;
-    for (figure, svg) in sweep::charts(name, &comparison)? {
-        written.push(write(named, &figure, &svg)?);
+    let charts = sweep::charts(name, &comparison)?;
+    for (figure, svg) in &charts {
+        written.push(write(named, figure, svg)?);
     }
+    let page = named.join(files::REPORT);
+    page::write(&page, named, name, &comparison, &charts)?;
+    written.push(page);
     Ok(written)
+}
+
+/// The finished runs of a name as a table: a row a combination of settings, means and deviations over seeds.
+///
+/// # Errors
+/// A name without runs, or without one that has finished.
+pub fn overview(results: &Path, name: &str, format: Format) -> Result<String> {
+    let overview = Overview::new(&Comparison::new(runs(results, Some(name))?));
+    if overview.is_empty() {
+        return Err(Error::failed(format!("{name}: no run has finished")));
+    }
+    overview.write(format)
 }
 
 fn write(folder: &Path, name: &str, svg: &str) -> Result<PathBuf> {

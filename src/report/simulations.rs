@@ -80,6 +80,7 @@ impl Sums {
             points: chosen
                 .map(|(_, (step, sum))| (step as f64, sum.sum / sum.count))
                 .collect(),
+            ..Series::default()
         }
     }
 }

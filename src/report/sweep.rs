@@ -1,39 +1,59 @@
-//! Metrics over a swept number, epsilon or K for example: one chart a number and metric, one line a combination of
-//! the other swept settings.
+//! Metrics over what was swept: one chart a number and metric, one line a combination of the other settings; where no number
+//! was swept, one chart a choice. Points are means over seeds.
 
-use std::collections::HashMap;
+use toml::Value;
 
-use super::cells::setting;
 use super::chart::{Chart, Series, Ticks};
-use super::comparison::{ComparedRun, Comparison};
-use super::settings::lookup;
+use super::comparison::Comparison;
+use super::groups::{Group, groups, keys};
+use super::words::{axis, metric_words, setting_words, unit, value_words};
 use crate::error::Result;
-use crate::run::{RunState, run_number};
+use crate::run::is_main_metric;
+
+/// Ticks at the swept values themselves; of more than so many an axis chooses.
+const MOST_TICKS: usize = 12;
+/// The least quotient of the largest by the smallest value that makes an axis logarithmic.
+const LOG_RANGE: f64 = 30.0;
 
 /// The charts of a name's runs, as (name, SVG). Only finished runs count.
 pub fn charts(title: &str, comparison: &Comparison) -> Result<Vec<(String, String)>> {
-    let finished = |run: &&ComparedRun| run.state == Some(RunState::Finished);
-    let runs = latest(comparison.runs.iter().filter(finished).collect());
+    let groups = groups(comparison);
+    let keys = keys(comparison, &groups);
+    let scales: Vec<(&str, Scale)> = keys
+        .iter()
+        .filter_map(|key| Some((*key, Scale::of(&groups, key)?)))
+        .collect();
+    let any_number = scales.iter().any(|(_, scale)| scale.is_numeric);
+    let mut metrics: Vec<String> = comparison.metrics().into_iter().collect();
+    if metrics.iter().any(|metric| is_main_metric(metric)) {
+        metrics.retain(|metric| is_main_metric(metric));
+    }
+    let seeds = groups.iter().map(|group| group.runs.len()).max();
+    let over_seeds = match seeds {
+        Some(seeds @ 2..) => format!(" (mean ± std of {seeds} seeds)"),
+        _ => String::new(),
+    };
     let mut charts = Vec::new();
-    for key in &comparison.keys {
-        let Some(ticks) = ticks(&runs, key) else {
-            continue;
-        };
-        for metric in &comparison.metrics() {
+    for (key, scale) in scales
+        .iter()
+        .filter(|(_, scale)| scale.is_numeric == any_number)
+    {
+        for metric in &metrics {
             let (factor, unit) = unit(metric);
+            let others: Vec<&str> = keys.iter().copied().filter(|other| other != key).collect();
             let chart = Chart {
-                title: format!("{title}: {} over {key}", words(metric)),
-                x_label: axis(key),
-                y_label: format!("{}{unit}", words(metric)),
-                x_ticks: ticks,
+                title: format!("{title}: {} over {key}{over_seeds}", metric_words(metric)),
+                x_label: axis(key, scale.is_log),
+                y_label: format!("{}{unit}", metric_words(metric)),
+                x_ticks: scale.ticks(key),
                 y_bounds: match factor == 100.0 {
                     true => (0.0, 100.0),
                     false => (f64::NEG_INFINITY, f64::INFINITY),
                 },
-                series: series(&runs, &comparison.keys, key, metric, factor),
+                series: series(&groups, (key, scale), &others, metric, factor),
                 markers: true,
             };
-            // A single value of the number is no curve.
+            // A single value is no curve.
             if chart.series.iter().any(|series| series.points.len() > 1) {
                 let svg = chart.svg()?;
                 charts.extend(svg.map(|svg| (format!("sweep-{key}-{metric}"), svg)));
@@ -43,138 +63,154 @@ pub fn charts(title: &str, comparison: &Comparison) -> Result<Vec<(String, Strin
     Ok(charts)
 }
 
-/// Without the runs that a later one of the same settings finished after, whose data or weights were others: two points in one
-/// place are no curve.
-fn latest(runs: Vec<&ComparedRun>) -> Vec<&ComparedRun> {
-    let mut last: HashMap<String, usize> = HashMap::new();
-    let named = runs.iter().map(|run| format!("{:?}", run.settings));
-    let named: Vec<String> = named.collect();
-    for (run, settings) in runs.iter().zip(&named) {
-        let number = last.entry(settings.clone()).or_default();
-        *number = run_number(&run.run).max(*number);
-    }
-    let is_last = |(run, settings): &(&ComparedRun, String)| last[settings] == run_number(&run.run);
-    let kept = runs.into_iter().zip(named).filter(is_last);
-    kept.map(|(run, _)| run).collect()
+/// The values of a swept setting along an axis.
+#[derive(Debug)]
+struct Scale {
+    is_numeric: bool,
+    /// Whether an axis shows the logarithms of its numbers.
+    is_log: bool,
+    is_whole: bool,
+    /// Each once, numbers in their order.
+    values: Vec<Value>,
 }
 
-/// What the numbers of the key are; `None` where it is not a number in some run.
-fn ticks(runs: &[&ComparedRun], key: &str) -> Option<Ticks> {
-    let values = runs.iter().map(|run| lookup(&run.settings, key));
-    let mut ticks = Ticks::Whole;
-    for value in values {
-        match value? {
-            toml::Value::Integer(_) => {}
-            toml::Value::Float(_) => ticks = Ticks::Real,
-            _ => return None,
+impl Scale {
+    /// Of a setting that every group has.
+    fn of(groups: &[Group], key: &str) -> Option<Self> {
+        let mut values: Vec<Value> = Vec::new();
+        for group in groups {
+            let value = group.setting(key)?;
+            if !values.contains(value) {
+                values.push(value.clone());
+            }
+        }
+        let numbers: Vec<f64> = values.iter().filter_map(as_number).collect();
+        let is_numeric = numbers.len() == values.len();
+        if is_numeric {
+            values.sort_by(|a, b| {
+                as_number(a)
+                    .partial_cmp(&as_number(b))
+                    .unwrap_or(std::cmp::Ordering::Equal)
+            });
+        }
+        let smallest = numbers.iter().copied().fold(f64::INFINITY, f64::min);
+        let largest = numbers.iter().copied().fold(0.0, f64::max);
+        Some(Self {
+            is_numeric,
+            is_log: is_numeric && smallest > 0.0 && largest >= LOG_RANGE * smallest,
+            is_whole: values.iter().all(Value::is_integer),
+            values,
+        })
+    }
+
+    /// Where a value stands; none where it is not on the axis.
+    fn position(&self, value: &Value) -> Option<f64> {
+        match (self.is_numeric, self.is_log) {
+            (true, true) => as_number(value).map(f64::log10),
+            (true, false) => as_number(value),
+            (false, _) => self
+                .values
+                .iter()
+                .position(|own| own == value)
+                .map(|at| at as f64),
         }
     }
-    Some(ticks)
+
+    fn ticks(&self, key: &str) -> Ticks {
+        if self.values.len() > MOST_TICKS && !self.is_log {
+            return if self.is_whole {
+                Ticks::Whole
+            } else {
+                Ticks::Real
+            };
+        }
+        let step = self.values.len().div_ceil(MOST_TICKS);
+        let shown = self.values.iter().step_by(step.max(1));
+        let label = |value: &Value| value_words(key, Some(value));
+        Ticks::At(
+            shown
+                .filter_map(|value| Some((self.position(value)?, label(value))))
+                .collect(),
+        )
+    }
 }
 
-/// One line a combination of the other keys, in the order in which they first appear.
+fn as_number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Integer(number) => Some(*number as f64),
+        Value::Float(number) => Some(*number),
+        _ => None,
+    }
+}
+
+/// One line a combination of the other settings, in the order in which they first appear, BP before LinBP.
 fn series(
-    runs: &[&ComparedRun],
-    keys: &[String],
-    x: &str,
+    groups: &[Group],
+    (key, scale): (&str, &Scale),
+    others: &[&str],
     metric: &str,
     factor: f64,
 ) -> Vec<Series> {
     let mut found: Vec<Series> = Vec::new();
-    let mut places: HashMap<String, usize> = HashMap::new();
-    for run in runs {
-        let number = match lookup(&run.settings, x) {
-            Some(toml::Value::Integer(number)) => *number as f64,
-            Some(toml::Value::Float(number)) => *number,
-            _ => continue,
-        };
-        let Some(value) = run.metrics.get(metric) else {
+    for group in groups {
+        let position = group.setting(key).and_then(|value| scale.position(value));
+        let (Some(x), Some(spread)) = (position, group.spread(metric)) else {
             continue;
         };
-        let others = keys.iter().filter(|key| *key != x);
         let name: Vec<String> = others
-            .map(|key| entry(key, lookup(&run.settings, key)))
+            .iter()
+            .map(|other| setting_words(other, group.setting(other)))
             .collect();
         let name = match name.is_empty() {
-            true => words(metric),
+            true => metric_words(metric),
             false => name.join(", "),
         };
-        let point = (number, factor * value);
-        let place = *places.entry(name).or_insert_with_key(|name| {
+        let place = found.iter().position(|series| series.name == name);
+        let place = place.unwrap_or_else(|| {
             found.push(Series {
-                name: name.clone(),
-                points: Vec::new(),
+                name,
+                apart: !scale.is_numeric,
+                ..Series::default()
             });
             found.len() - 1
         });
-        found[place].points.push(point);
+        found[place].points.push((x, factor * spread.mean));
+        found[place]
+            .deviations
+            .push(factor * spread.deviation.unwrap_or(0.0));
     }
     for series in &mut found {
-        series.points.sort_by(|a, b| a.0.total_cmp(&b.0));
-    }
-    found
-}
-
-/// A setting in a legend, where there is little room: without the section `attack`, fractions of the pixel range as such,
-/// other numbers to four digits.
-fn entry(key: &str, value: Option<&toml::Value>) -> String {
-    let text = match value {
-        Some(toml::Value::Float(number)) => {
-            let short = format!("{number:.3e}").parse().unwrap_or(*number);
-            let levels = number * 255.0;
-            let in_pixels = key.ends_with("epsilon") || key.ends_with("step_size");
-            match in_pixels && short != *number && (levels - levels.round()).abs() < 1e-9 {
-                true => format!("{levels:.0}/255"),
-                false => short.to_string(),
-            }
+        let mut points: Vec<((f64, f64), f64)> = series
+            .points
+            .drain(..)
+            .zip(series.deviations.drain(..))
+            .collect();
+        points.sort_by(|(a, _), (b, _)| a.0.total_cmp(&b.0));
+        (series.points, series.deviations) = points.into_iter().unzip();
+        if series.deviations.iter().all(|deviation| *deviation == 0.0) {
+            series.deviations.clear();
         }
-        other => setting(other),
-    };
-    format!("{}={text}", key.strip_prefix("attack.").unwrap_or(key))
-}
-
-/// The factor and the unit in which a metric is shown.
-fn unit(metric: &str) -> (f64, &'static str) {
-    if metric.contains("accuracy") || metric.contains("success_rate") {
-        (100.0, " (%)")
-    } else if metric.ends_with("loss") {
-        (1.0, " (per example)")
-    } else {
-        (1.0, "")
     }
-}
-
-/// A key as the label of an axis, with its unit where it has one.
-fn axis(key: &str) -> String {
-    let unit = if key.ends_with("attack.epsilon") || key.ends_with("attack.step_size") {
-        " (1 = full pixel range)"
-    } else if key.ends_with("attack.k") {
-        " (iterations)"
-    } else {
-        ""
-    };
-    format!("{key}{unit}")
-}
-
-fn words(metric: &str) -> String {
-    metric.replace('_', " ")
+    found.sort_by_key(|series| series.name.contains("LinBP"));
+    found
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::comparison::ComparedRun;
     use crate::report::settings::Settings;
-    use crate::run::Metrics;
-    use toml::Value;
+    use crate::run::{Metrics, RunState};
 
-    fn run(epsilon: f64, linear: bool, accuracy: f64, state: RunState) -> ComparedRun {
+    fn run(epsilon: f64, linear: bool, seed: i64, accuracy: f64, state: RunState) -> ComparedRun {
         ComparedRun {
-            run: format!("exp/{epsilon}-{linear}"),
+            run: format!("exp/{epsilon}-{linear}-{seed}"),
             state: Some(state),
             error: None,
             settings: Settings::from([
                 ("attack.epsilon".to_owned(), Value::Float(epsilon)),
                 ("linbp.attack".to_owned(), Value::Boolean(linear)),
+                ("seed".to_owned(), Value::Integer(seed)),
             ]),
             metrics: Metrics::from([("test_pgd_accuracy".to_owned(), accuracy)]),
             stages: Vec::new(),
@@ -182,50 +218,97 @@ mod tests {
     }
 
     #[test]
-    fn entries_of_a_legend_are_short() {
-        let of = |number: f64| entry("attack.epsilon", Some(&Value::Float(number)));
-        assert_eq!(of(1.0 / 255.0), "epsilon=1/255");
-        assert_eq!(of(0.0313), "epsilon=0.0313");
-        assert_eq!(of(0.2), "epsilon=0.2");
-        assert_eq!(of(0.123456), "epsilon=0.1235");
-        let rate = entry("optimizer.lr", Some(&Value::Float(1.0 / 255.0)));
-        assert_eq!(rate, "optimizer.lr=0.003922");
-        let linear = entry("linbp.attack", Some(&Value::Boolean(false)));
-        assert_eq!(linear, "linbp.attack=false");
-    }
-
-    #[test]
     fn one_chart_a_number_and_one_line_a_combination() {
         let done = RunState::Finished;
         let comparison = Comparison {
-            keys: vec!["attack.epsilon".to_owned(), "linbp.attack".to_owned()],
+            keys: ["attack.epsilon", "linbp.attack", "seed"]
+                .map(str::to_owned)
+                .to_vec(),
             runs: vec![
-                run(0.2, false, 0.5, done),
-                run(0.1, false, 0.75, done),
-                run(0.1, true, 0.25, done),
-                run(0.2, true, 0.125, done),
-                run(0.3, true, 0.0, RunState::Failed),
+                run(0.1, true, 0, 0.25, done),
+                run(0.2, false, 0, 0.5, done),
+                run(0.1, false, 0, 0.75, done),
+                run(0.1, false, 1, 0.25, done),
+                run(0.2, true, 0, 0.125, done),
+                run(0.3, true, 0, 0.0, RunState::Failed),
             ],
         };
-        let runs: Vec<&ComparedRun> = comparison.runs[..4].iter().collect();
+        let groups = groups(&comparison);
+        let scale = Scale::of(&groups, "attack.epsilon").unwrap();
         let lines = series(
-            &runs,
-            &comparison.keys,
-            "attack.epsilon",
+            &groups,
+            ("attack.epsilon", &scale),
+            &["linbp.attack"],
             "test_pgd_accuracy",
             100.0,
         );
-        assert_eq!(lines[0].name, "linbp.attack=false");
-        assert_eq!(lines[0].points, [(0.1, 75.0), (0.2, 50.0)]);
+        assert_eq!(
+            (lines[0].name.as_str(), lines[1].name.as_str()),
+            ("BP", "LinBP")
+        );
+        assert_eq!(lines[0].points, [(0.1, 50.0), (0.2, 50.0)]);
+        assert!((lines[0].deviations[0] - 100.0 * 0.125f64.sqrt()).abs() < 1e-9);
         assert_eq!(lines[1].points, [(0.1, 25.0), (0.2, 12.5)]);
+        assert!(lines[1].deviations.is_empty());
         let charts = charts("exp", &comparison).unwrap();
         assert_eq!(charts.len(), 1);
         assert_eq!(charts[0].0, "sweep-attack.epsilon-test_pgd_accuracy");
-        assert!(
-            charts[0]
-                .1
-                .contains("attack.epsilon (1 = full pixel range)")
-        );
-        assert!(charts[0].1.contains("test pgd accuracy (%)"));
+        for words in [
+            "attack.epsilon (1 = full pixel range)",
+            "test pgd accuracy (%)",
+            "(mean ± std of 2 seeds)",
+        ] {
+            assert!(charts[0].1.contains(words), "{words}");
+        }
+    }
+
+    #[test]
+    fn choices_stand_apart_where_no_number_was_swept() {
+        let runs: Vec<ComparedRun> = [false, true]
+            .into_iter()
+            .flat_map(|linear| {
+                (0..3)
+                    .map(move |seed| run(0.1, linear, seed, 0.1 * seed as f64, RunState::Finished))
+            })
+            .collect();
+        let comparison = Comparison {
+            keys: ["linbp.attack", "seed"].map(str::to_owned).to_vec(),
+            runs,
+        };
+        let charts = charts("exp", &comparison).unwrap();
+        assert_eq!(charts.len(), 1);
+        assert_eq!(charts[0].0, "sweep-linbp.attack-test_pgd_accuracy");
+        for tick in ["BP", "LinBP"] {
+            assert!(charts[0].1.lines().any(|line| line == tick), "{tick}");
+        }
+    }
+
+    #[test]
+    fn wide_ranges_are_logarithmic_with_ticks_at_what_was_swept() {
+        let runs =
+            [0.001, 0.01, 0.1].map(|epsilon| run(epsilon, false, 0, 0.5, RunState::Finished));
+        let comparison = Comparison {
+            keys: vec!["attack.epsilon".to_owned()],
+            runs: runs.into(),
+        };
+        let groups = groups(&comparison);
+        let scale = Scale::of(&groups, "attack.epsilon").unwrap();
+        assert!(scale.is_log);
+        let labels = ["0.001", "0.01", "0.1"].map(str::to_owned);
+        let Ticks::At(ticks) = scale.ticks("attack.epsilon") else {
+            panic!("few values have a tick each")
+        };
+        for ((at, label), (expected, position)) in
+            ticks.iter().zip(labels.iter().zip([-3.0, -2.0, -1.0]))
+        {
+            assert_eq!(label, expected);
+            assert!((at - position).abs() < 1e-12);
+        }
+        let one = run(0.1, false, 0, 0.5, RunState::Finished);
+        let single = Comparison {
+            keys: Vec::new(),
+            runs: vec![one],
+        };
+        assert!(charts("exp", &single).unwrap().is_empty());
     }
 }

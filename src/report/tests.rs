@@ -79,8 +79,19 @@ fn the_summary_has_a_row_a_run_by_number_with_what_tells_them_apart() {
     let written = summary(&named).unwrap();
     assert_eq!(
         written,
-        [named.join("summary.csv"), named.join("results.csv")]
+        ["summary.csv", "results.csv", "report.html"].map(|file| named.join(file))
     );
+    let page = text(&written[2]);
+    for words in [
+        "4 runs: 1 interrupted, 1 failed, 1 finished, 1 unreadable",
+        "<code>attack.k=5-00</code>: stage a: no, no; stage b: never",
+        "<a href=\"attack.k=10-00/\">attack.k=10-00</a>",
+        "[attack]\nk = 2",
+        "data-value=\"0.25\"",
+    ] {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+    assert!(!page.contains("http"), "it needs no network");
     let text = text(&written[0]);
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(

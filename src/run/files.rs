@@ -50,6 +50,8 @@ pub const LOG: &str = "log.jsonl";
 pub const LOCK: &str = ".lock";
 /// In the folder of a name: the stages that its runs share.
 pub const SHARED_STAGES: &str = "stages";
+/// In the folder of a name: a page with all of it.
+pub const REPORT: &str = "report.html";
 /// In the folder of a name: one row per run.
 pub const SUMMARY: &str = "summary.csv";
 /// In the folder of a name: one row per measurement.

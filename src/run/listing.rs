@@ -8,6 +8,7 @@ use toml::Value;
 use super::clock;
 use super::condition::{Condition, compare};
 use super::list::{ListedRun, runs};
+use super::metric_rank::metric_rank;
 use super::record::RunState;
 use crate::choice::did_you_mean;
 use crate::{Error, Result};
@@ -167,29 +168,12 @@ fn row(run: &ListedRun, listing: &Listing) -> [String; 7] {
     ]
 }
 
-/// The metrics that tell runs apart: what a list is ordered by, then accuracies on images that were not trained on, robust ones
-/// before clean ones and those of 8-bit images last; losses where there is nothing else.
+/// The metrics that tell runs apart: what a list is ordered by, then those that matter most.
 fn metrics(run: &ListedRun, listing: &Listing) -> String {
     let all = run.metrics();
     let order = listing.order.as_ref().map(Order::key);
-    let rank = |name: &str| {
-        let training = name.contains("train_");
-        let clean = name.ends_with("test_accuracy");
-        // One metric of all stages before the next: a line may be cut.
-        let own = name.rsplit('.').next().unwrap_or(name).to_owned();
-        let twin = name.contains("_8bit");
-        (
-            order != Some(name),
-            name.ends_with("loss"),
-            name.contains("mean_broken"),
-            training,
-            twin,
-            clean,
-            own,
-        )
-    };
     let mut names: Vec<&String> = all.keys().collect();
-    names.sort_by_key(|name| rank(name));
+    names.sort_by_cached_key(|name| (order != Some(name.as_str()), metric_rank(name)));
     if !listing.wide {
         names.truncate(METRICS);
         let any = names.first().is_some_and(|name| !name.ends_with("loss"));

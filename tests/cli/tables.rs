@@ -31,6 +31,61 @@ fn column<'a>(table: &'a [Vec<String>], name: &str) -> Vec<&'a str> {
 }
 
 #[test]
+fn seeds_become_means_and_deviations() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = SPEC.replace("kind = \"pgd\"", "kind = \"pgd\", k = 1")
+        + "linbp = { layers = [\"relu1\"] }\n";
+    std::fs::write(folder.path().join("curve.toml"), text).unwrap();
+    let sweep = [
+        "curve.toml",
+        "--sweep",
+        "linbp.attack=false,true",
+        "--sweep",
+        "seed=0,1,2",
+    ];
+    let (code, out, err) = run(folder.path(), &sweep);
+    assert_eq!(code, 0, "{err}");
+    assert!(out.contains("results/curve/report.html"), "{out}");
+    let summary = table(folder.path(), "summary.csv");
+    let metric = "test_pgd_accuracy";
+    let pairs = column(&summary, "linbp.attack")
+        .into_iter()
+        .zip(column(&summary, metric));
+    let of_bp = pairs.filter(|(linear, _)| *linear == "false");
+    let of_bp: Vec<f64> = of_bp.map(|(_, value)| value.parse().unwrap()).collect();
+    assert_eq!(of_bp.len(), 3);
+    let mean = of_bp.iter().sum::<f64>() / 3.0;
+    let format = |format| run(folder.path(), &["report", "curve", "--format", format]);
+    let (code, csv, _) = format("csv");
+    assert_eq!(code, 0);
+    let mut reader = csv::Reader::from_reader(csv.as_bytes());
+    let header = reader.headers().unwrap().clone();
+    let at = |name: &str| header.iter().position(|column| column == name).unwrap();
+    let rows: Vec<csv::StringRecord> = reader.records().map(|row| row.unwrap()).collect();
+    assert_eq!(rows.len(), 2);
+    assert_eq!(
+        (&rows[0][at("linbp.attack")], &rows[0][at("runs")]),
+        ("false", "3")
+    );
+    let found: f64 = rows[0][at("test_pgd_accuracy_mean")].parse().unwrap();
+    assert!((found - mean).abs() < 1e-12, "{found} {mean}");
+    let (_, markdown, _) = format("md");
+    assert!(
+        markdown.contains("| BP | 3 | ") && markdown.contains("| LinBP | 3 | "),
+        "{markdown}"
+    );
+    let figures = folder.path().join("results/curve/figures");
+    assert!(
+        figures
+            .join(format!("sweep-linbp.attack-{metric}.svg"))
+            .is_file()
+    );
+    assert!(!figures.join(format!("sweep-seed-{metric}.svg")).exists());
+    let (code, _, err) = run(folder.path(), &["report", "curve", "--format", "pdf"]);
+    assert!(code == 2 && err.contains("md, latex, csv"), "{err}");
+}
+
+#[test]
 fn runs_are_sorted_by_number_in_every_table() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("curve.toml"), SPEC).unwrap();
