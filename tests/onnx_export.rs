@@ -87,6 +87,8 @@ fn architectures_come_back() {
             "resnet20",
             "preact_resnet18",
             "preact_resnet18_kuangliu",
+            "dm_preact_resnet18",
+            "dm_wide_resnet16_1",
         ]
         .map(small),
     );

@@ -63,7 +63,9 @@ pub fn more_channels(tape: &Tape, x: &Var, before: usize, after: usize) -> Resul
 /// `(N, H, W, C)` with `border` rows of zeros below and columns of zeros to the right.
 pub fn pad_after(tape: &Tape, x: &Var, border: usize) -> Result<Var> {
     let y = pad::forward(x.tensor(), border)?;
-    Ok(tape.record_of(x, y, move |dy| pad::backward(dy, border)))
+    let y = tape.record_of(x, y, move |dy| pad::backward(dy, border));
+    tape.trace(&y, [x], || vec![Operation::Border(border)]);
+    Ok(y)
 }
 
 /// `(N, H, W, C)` to `(N, C*H*W)` in torch's order, channel by channel, so that the weights of a following linear

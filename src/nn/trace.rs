@@ -33,6 +33,8 @@ pub enum Operation {
     Concatenate,
     /// Channels of zeros before and after the input's.
     MoreChannels(usize, usize),
+    /// Rows of zeros below and columns of zeros to the right.
+    Border(usize),
     MaxPool(Window),
     AveragePool(Average),
     /// To a row, channel by channel.

@@ -96,6 +96,10 @@ impl Writer<'_> {
                 let pads = self.whole("pads", &[0, *before, 0, 0, 0, *after, 0, 0]);
                 self.node("Pad", "pad", vec![x, pads], vec![])
             }
+            Operation::Border(border) => {
+                let pads = self.whole("pads", &[0, 0, 0, 0, 0, 0, *border, *border]);
+                self.node("Pad", "pad", vec![x, pads], vec![])
+            }
             Operation::MaxPool(window) => {
                 let Window {
                     kernel,
