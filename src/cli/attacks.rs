@@ -2,11 +2,12 @@
 
 use clap::Args;
 
+use super::keys::lines;
 use super::output::out;
 use crate::aligned::aligned;
 use crate::attacks::{AttackKind, AttackSpec};
 use crate::choice::{did_you_mean, one_of};
-use crate::spec::{Key, Section};
+use crate::spec::Section;
 use crate::{Error, Result};
 
 #[derive(Debug, Args)]
@@ -54,16 +55,8 @@ fn settings(kind: AttackKind) -> String {
     }
     text += &format!(
         "\n{}\nof every attack:\n{}",
-        keys(attack.keys),
-        keys(AttackSpec::KEYS)
+        lines(attack.keys),
+        lines(AttackSpec::KEYS)
     );
     text
-}
-
-/// A key a line, with its documentation.
-fn keys(keys: &[Key]) -> String {
-    aligned(keys.iter().map(|key| {
-        let doc: Vec<&str> = key.doc.split_whitespace().collect();
-        [format!("  {}", key.name), doc.join(" ")]
-    }))
 }

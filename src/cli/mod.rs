@@ -7,6 +7,7 @@ mod data;
 mod devices;
 mod gc;
 mod graph;
+mod keys;
 mod list;
 mod models;
 mod output;
@@ -105,6 +106,9 @@ Examples:
     /// Attacks; for one: its settings, their meaning and defaults
     #[command(after_help = "Example:\n  runner attacks pgd")]
     Attacks(attacks::AttacksArgs),
+    /// The keys of a spec by section, their meaning and defaults
+    #[command(after_help = keys::HELP)]
+    Keys(keys::KeysArgs),
     /// What --device can name on this machine
     #[command(after_help = "Example:\n  runner devices")]
     Devices(devices::DevicesArgs),
@@ -155,6 +159,7 @@ pub fn main() -> Result<()> {
         Some(Command::Verify(args)) => verify::verify(args),
         Some(Command::Models(args)) => models::models(args),
         Some(Command::Attacks(args)) => attacks::attacks(args),
+        Some(Command::Keys(args)) => keys::keys(args),
         Some(Command::Devices(args)) => devices::devices(args),
         Some(Command::Data(args)) => data::data(args),
         Some(Command::Weights(args)) => weights::weights(args),

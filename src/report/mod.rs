@@ -5,6 +5,7 @@ mod chart;
 mod comparison;
 mod curves;
 mod data_uri;
+mod epochs;
 mod grid;
 mod groups;
 mod heatmap;
@@ -91,7 +92,8 @@ pub fn summary(named: &Path) -> Result<Vec<PathBuf>> {
     let mut written = vec![named.join(files::SUMMARY), named.join(files::RESULTS)];
     summary::write(&written[0], &comparison)?;
     results::write(&written[1], &comparison)?;
-    let charts = sweep::charts(name, &comparison)?;
+    let mut charts = sweep::charts(name, &comparison)?;
+    charts.extend(epochs::charts(name, &comparison)?);
     for (figure, svg) in &charts {
         written.push(write(named, figure, svg)?);
     }

@@ -86,3 +86,26 @@ fn a_spec_named_like_a_command_is_reachable() {
     assert_eq!(code, 0);
     assert!(out.contains("results/sim/"), "{out}");
 }
+
+#[test]
+fn keys_are_explained_by_section_and_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = |name: &str| run(folder.path(), &["keys", name]);
+    let (code, out, _) = keys("checkpoint");
+    assert_eq!(code, 0);
+    assert!(out.starts_with("[checkpoint]\n  every  "), "{out}");
+    assert_eq!(out.lines().count(), 3, "{out}");
+    for name in ["attack.epsilon", "epsilon"] {
+        let (_, out, _) = keys(name);
+        assert!(out.contains("Radius of the ball"), "{out}");
+    }
+    let (code, _, err) = keys("epsilom");
+    assert!(
+        code == 2 && err.contains("did you mean \"epsilon\"?"),
+        "{err}"
+    );
+    let (_, all, _) = run(folder.path(), &["keys"]);
+    for section in ["data", "model", "train", "transfer"] {
+        assert!(all.contains(&format!("[{section}]\n")), "{section}");
+    }
+}
