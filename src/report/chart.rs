@@ -270,6 +270,8 @@ impl Chart {
         let y = padded(y, 0.06);
         Some(Ranges {
             x: match (x.1 > x.0, self.markers) {
+                // Categories stand in the middle of their share of the axis.
+                _ if self.series.iter().any(|series| series.apart) => (x.0 - 0.5, x.1 + 0.5),
                 // Marks at the ends stand clear of the frame.
                 (true, true) => padded(x, 0.03),
                 (true, false) => x,
