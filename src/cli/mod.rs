@@ -2,6 +2,7 @@
 
 mod attacks;
 mod check;
+mod compare;
 mod completions;
 mod data;
 mod devices;
@@ -97,6 +98,9 @@ Examples:
   runner report mnist --format latex > table.tex
   runner report quickstart --provenance > appendix.txt")]
     Report(report::ReportArgs),
+    /// Hold runs against each other: over a setting, paired; or two of them, image by image
+    #[command(after_help = compare::HELP)]
+    Compare(compare::CompareArgs),
     /// Hold figures that a file claims against what runs measure
     #[command(after_help = verify::HELP)]
     Verify(verify::VerifyArgs),
@@ -156,6 +160,7 @@ pub fn main() -> Result<()> {
         Some(Command::Rm(args)) => rm::rm(args),
         Some(Command::Gc(args)) => gc::gc(args),
         Some(Command::Report(args)) => report::report(args),
+        Some(Command::Compare(args)) => compare::compare(args),
         Some(Command::Verify(args)) => verify::verify(args),
         Some(Command::Models(args)) => models::models(args),
         Some(Command::Attacks(args)) => attacks::attacks(args),

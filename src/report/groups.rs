@@ -47,7 +47,7 @@ impl Group<'_> {
 }
 
 /// Whether a setting is a seed, of all stages or of one.
-fn is_seed(key: &str) -> bool {
+pub fn is_seed(key: &str) -> bool {
     key == "seed" || key.ends_with(".seed")
 }
 

@@ -11,6 +11,7 @@ mod groups;
 mod heatmap;
 mod overview;
 mod page;
+mod paired;
 mod palette;
 mod provenance;
 mod results;
@@ -18,6 +19,7 @@ mod settings;
 mod simulations;
 mod summary;
 mod sweep;
+mod versus;
 mod words;
 mod x_axis;
 
@@ -33,6 +35,7 @@ use simulations::Sums;
 
 pub use overview::Format;
 pub use provenance::provenance;
+pub use versus::{over, two};
 
 /// Draws what the run in `folder` has to show into its `figures/`: accuracy and loss curves, simulation curves, a grid
 /// of adversarial images, heat maps of transfer. Gives the files written; figures of a run with several stages are named after the stage.

@@ -81,6 +81,36 @@ fn seeds_become_means_and_deviations() {
             .is_file()
     );
     assert!(!figures.join(format!("sweep-seed-{metric}.svg")).exists());
+    let compare = |words: &[&str]| run(folder.path(), &[&["compare"], words].concat());
+    let (code, out, err) = compare(&["curve", "--over", "linbp.attack"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(
+        out.starts_with("curve: linbp.attack, LinBP against BP\n"),
+        "{out}"
+    );
+    let line = out
+        .lines()
+        .find(|line| line.starts_with("test pgd accuracy (%)"));
+    let cells: Vec<&str> = line.unwrap().split_whitespace().collect();
+    assert_eq!(cells[4], format!("{:.2}", 100.0 * mean), "{out}");
+    assert_eq!(cells[cells.len() - 2], "3", "{out}");
+    let (code, _, err) = compare(&["curve", "--over", "linbp.attak"]);
+    assert!(
+        code == 2 && err.contains("did you mean \"linbp.attack\"?"),
+        "{err}"
+    );
+    let runs = [
+        "curve/linbp.attack=false,seed=0",
+        "curve/linbp.attack=true,seed=0",
+    ];
+    let (code, out, err) = compare(&runs);
+    assert_eq!(code, 0, "{err}");
+    assert!(
+        out.contains("linbp.attack  false") && out.contains("McNemar"),
+        "{out}"
+    );
+    let (code, _, err) = compare(&["curve/linbp.attack", runs[1]]);
+    assert!(code == 2 && err.contains("6 runs are called so"), "{err}");
     let (code, _, err) = run(folder.path(), &["report", "curve", "--format", "pdf"]);
     assert!(code == 2 && err.contains("md, latex, csv"), "{err}");
 }

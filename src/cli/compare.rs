@@ -1,0 +1,43 @@
+//! `runner compare NAME --over KEY`, `runner compare RUN RUN`
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::output::out;
+use crate::{Error, Result, report};
+
+pub const HELP: &str = "\
+Examples:
+  runner compare mnist --over linbp.train                  paired over seeds and all other settings
+  runner compare cifar/1f3a9c20 cifar/77b0e1d4             settings, metrics, and images that one alone broke";
+
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// An experiment's name with --over, or two runs as NAME/RUN
+    #[arg(required = true, num_args = 1..=2, value_name = "NAME | RUN")]
+    what: Vec<String>,
+    /// The setting whose values are held against each other, over pairs of runs that differ in it alone
+    #[arg(long, value_name = "KEY")]
+    over: Option<String>,
+    /// The folder of all results
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    results: PathBuf,
+}
+
+/// Holds runs against each other.
+///
+/// # Errors
+/// Names without runs, a key in which they do not differ.
+pub fn compare(args: CompareArgs) -> Result<()> {
+    let text = match (args.what.as_slice(), &args.over) {
+        ([name], Some(key)) => report::over(&args.results, name, key)?,
+        ([one, other], None) => report::two(&args.results, [one, other])?,
+        _ => {
+            return Err(Error::spec(
+                "compare: expected one name with --over KEY, or two runs without it",
+            ));
+        }
+    };
+    out(&text)
+}

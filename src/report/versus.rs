@@ -1,0 +1,244 @@
+//! Runs held against each other: those of a name over a setting, paired; and two runs, image by image.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use toml::Value;
+
+use super::cells::setting;
+use super::comparison::{ComparedRun, Comparison};
+use super::groups::{Spread, groups, is_seed, keys};
+use super::paired::{mcnemar, sign_flips};
+use super::settings::lookup;
+use super::words::{is_share, metric_words, unit, value_words};
+use crate::aligned::aligned;
+use crate::choice::did_you_mean;
+use crate::run::{ExampleOutcome, ExampleRow, files, is_main_metric, metric_rank, runs, table};
+use crate::{Error, Result};
+
+/// The finished runs of a name over `key`: for each of its values and the first one the metrics of both, and the mean
+/// difference over pairs of runs that differ in it alone, with how likely chance makes as much.
+///
+/// # Errors
+/// A name without runs; a key in which its finished runs do not differ.
+pub fn over(results: &Path, name: &str, key: &str) -> Result<String> {
+    let comparison = Comparison::new(runs(results, Some(name))?);
+    let groups = groups(&comparison);
+    let known = keys(&comparison, &groups);
+    let Some(at) = known.iter().position(|known| *known == key) else {
+        let words = match known.as_slice() {
+            [] => "its finished runs differ in no setting".to_owned(),
+            known => format!("its finished runs differ in {}", known.join(", ")),
+        };
+        return Err(Error::spec(format!(
+            "{name}: {key} tells no runs apart; {words}{}",
+            did_you_mean(key, known.iter().copied())
+        )));
+    };
+    // Runs by what they have beside the key, seeds included.
+    let mut others: BTreeMap<String, Vec<&ComparedRun>> = BTreeMap::new();
+    let mut values: Vec<&Value> = Vec::new();
+    for run in groups.iter().flat_map(|group| &group.runs) {
+        let rest = known.iter().enumerate().filter(|(place, _)| *place != at);
+        let rest: Vec<_> = rest.map(|(_, key)| lookup(&run.settings, key)).collect();
+        let seeds: Vec<_> = run
+            .settings
+            .iter()
+            .filter(|(key, _)| is_seed(key))
+            .collect();
+        others
+            .entry(format!("{rest:?} {seeds:?}"))
+            .or_default()
+            .push(run);
+        if let Some(value) = lookup(&run.settings, key)
+            && !values.contains(&value)
+        {
+            values.push(value);
+        }
+    }
+    let mut metrics: Vec<String> = comparison.metrics().into_iter().collect();
+    if metrics.iter().any(|metric| is_main_metric(metric)) {
+        metrics.retain(|metric| is_main_metric(metric));
+    }
+    metrics.sort_by_cached_key(|metric| metric_rank(metric));
+    let mut text = String::new();
+    let [first, further @ ..] = values.as_slice() else {
+        return Ok(text);
+    };
+    for value in further {
+        let pairs: Vec<(&ComparedRun, &ComparedRun)> = others
+            .values()
+            .filter_map(|runs| {
+                let of = |value: &Value| {
+                    let mut same = runs
+                        .iter()
+                        .filter(|run| lookup(&run.settings, key) == Some(value));
+                    same.next().copied()
+                };
+                Some((of(first)?, of(value)?))
+            })
+            .collect();
+        let [one, other] = [first, value].map(|value| value_words(key, Some(value)));
+        text += &format!("{name}: {key}, {other} against {one}\n");
+        let header = ["METRIC", &one, &other, "DIFFERENCE", "PAIRS", "P"].map(str::to_owned);
+        let rows = metrics.iter().filter_map(|metric| row(metric, &pairs));
+        text += &aligned([header].into_iter().chain(rows));
+        text.push('\n');
+    }
+    text += "P: how likely chance makes a difference at least so large, by the signs of the pairs' differences (two-sided; at \
+             least 2/2^pairs)\n";
+    Ok(text)
+}
+
+fn row(metric: &str, pairs: &[(&ComparedRun, &ComparedRun)]) -> Option<[String; 6]> {
+    let of = |run: &ComparedRun| run.metrics.get(metric).copied();
+    let both = pairs
+        .iter()
+        .filter_map(|(one, other)| Some((of(one)?, of(other)?)));
+    let (ones, twos): (Vec<f64>, Vec<f64>) = both.unzip();
+    let differences: Vec<f64> = ones.iter().zip(&twos).map(|(one, two)| two - one).collect();
+    let [one, two, difference] = [&ones, &twos, &differences].map(|numbers| Spread::of(numbers));
+    let scattered = difference?
+        .deviation
+        .map(|d| format!(" ± {}", number(metric, d)));
+    let difference = difference?.mean;
+    let sign = if difference >= 0.0 { "+" } else { "" };
+    Some([
+        format!("{}{}", metric_words(metric), unit(metric).1),
+        number(metric, one?.mean),
+        number(metric, two?.mean),
+        format!(
+            "{sign}{}{}",
+            number(metric, difference),
+            scattered.unwrap_or_default()
+        ),
+        differences.len().to_string(),
+        sign_flips(&differences).map(chance).unwrap_or_default(),
+    ])
+}
+
+/// Two runs, each `NAME/RUN`: the settings in which they differ, their metrics, and where both attacked the same images, on
+/// how many the attacks of one alone succeeded.
+///
+/// # Errors
+/// No such run.
+pub fn two(results: &Path, names: [&str; 2]) -> Result<String> {
+    let [one, other] = [found(results, names[0])?, found(results, names[1])?];
+    let keys: BTreeSet<&String> = one.settings.keys().chain(other.settings.keys()).collect();
+    let differing = keys
+        .into_iter()
+        .filter(|key| one.settings.get(*key) != other.settings.get(*key));
+    let header = ["SETTING", names[0], names[1]].map(str::to_owned);
+    let cell = |run: &ComparedRun, key: &str| setting(run.settings.get(key));
+    let rows = differing.map(|key| [key.clone(), cell(&one, key), cell(&other, key)]);
+    let mut text = aligned([header].into_iter().chain(rows));
+    let metrics: BTreeSet<&String> = one.metrics.keys().chain(other.metrics.keys()).collect();
+    let mut metrics: Vec<&String> = metrics.into_iter().collect();
+    metrics.sort_by_cached_key(|metric| metric_rank(metric));
+    let header = ["METRIC", names[0], names[1], "DIFFERENCE"].map(str::to_owned);
+    let rows = metrics.into_iter().map(|metric| {
+        let [a, b] = [&one, &other].map(|run| run.metrics.get(metric).copied());
+        let shown = |value: Option<f64>| value.map(|v| number(metric, v)).unwrap_or_default();
+        let difference = a.zip(b).map(|(a, b)| b - a);
+        let sign = if difference.is_some_and(|d| d >= 0.0) {
+            "+"
+        } else {
+            ""
+        };
+        let name = format!("{}{}", metric_words(metric), unit(metric).1);
+        [
+            name,
+            shown(a),
+            shown(b),
+            format!("{sign}{}", shown(difference)),
+        ]
+    });
+    text += &format!("\n{}", aligned([header].into_iter().chain(rows)));
+    text += &images(results, &one, &other)?;
+    Ok(text)
+}
+
+/// A run by `NAME/RUN`, of whose last part the beginning or the end is enough where no other has it.
+fn found(results: &Path, path: &str) -> Result<ComparedRun> {
+    let Some((name, run)) = path.trim_end_matches('/').rsplit_once('/') else {
+        return Err(Error::spec(format!(
+            "{path}: expected a run as NAME/RUN; `runner list {path}` shows them"
+        )));
+    };
+    let name = name.rsplit('/').next().unwrap_or(name);
+    let mut all = runs(results, Some(name))?;
+    if all.iter().any(|listed| listed.run == run) {
+        all.retain(|listed| listed.run == run);
+    } else {
+        all.retain(|listed| listed.run.starts_with(run) || listed.run.ends_with(run));
+    }
+    let (found, count) = (all.pop(), all.len() + 1);
+    match (found, count) {
+        (Some(listed), 1) => {
+            let mut comparison = Comparison::new(vec![listed]);
+            Ok(comparison.runs.remove(0))
+        }
+        (Some(_), count) => Err(Error::spec(format!(
+            "{path}: {count} runs are called so; give more of the name"
+        ))),
+        (None, _) => Err(Error::spec(format!(
+            "{path}: no such run; `runner list {name}` shows them"
+        ))),
+    }
+}
+
+/// McNemar's test on the images that both runs attacked.
+fn images(results: &Path, one: &ComparedRun, other: &ComparedRun) -> Result<String> {
+    let read = |run: &ComparedRun| -> Result<BTreeMap<String, bool>> {
+        let mut broken = BTreeMap::new();
+        for stage in &run.stages {
+            let path = results
+                .join(&run.run)
+                .join(&stage.record.folder)
+                .join(files::EXAMPLES);
+            for row in table::read::<ExampleRow>(&path)? {
+                let attacked =
+                    [ExampleOutcome::Broken, ExampleOutcome::Withstood].contains(&row.outcome);
+                if attacked {
+                    let name = format!("{} {}", stage.record.id, row.name);
+                    broken.insert(name, row.outcome == ExampleOutcome::Broken);
+                }
+            }
+        }
+        Ok(broken)
+    };
+    let (first, second) = (read(one)?, read(other)?);
+    let both = first
+        .iter()
+        .filter_map(|(name, one)| Some((*one, *second.get(name)?)));
+    let both: Vec<(bool, bool)> = both.collect();
+    if both.is_empty() {
+        return Ok(String::new());
+    }
+    let count = |pair: (bool, bool)| both.iter().filter(|found| **found == pair).count();
+    let (alone, other_alone) = (count((true, false)), count((false, true)));
+    Ok(format!(
+        "\nOf {} images that both attacked, {} were broken by both, {alone} by {} alone, {other_alone} by {} alone: P = {} \
+         (McNemar, exact)\n",
+        both.len(),
+        count((true, true)),
+        one.run,
+        other.run,
+        chance(mcnemar(alone, other_alone)),
+    ))
+}
+
+/// A metric's value: shares in per cent.
+fn number(metric: &str, value: f64) -> String {
+    match is_share(metric) {
+        true => format!("{:.2}", 100.0 * value),
+        false => super::chart::number(format!("{value:.3e}").parse().unwrap_or(value)),
+    }
+}
+
+fn chance(p: f64) -> String {
+    match p < 1e-4 {
+        true => format!("{p:.0e}"),
+        false => format!("{p:.4}"),
+    }
+}
