@@ -1,37 +1,27 @@
 //! Figures and summaries, from the files of a run alone.
 
 mod cells;
-mod chart;
 mod comparison;
-mod curves;
-mod data_uri;
-mod epochs;
-mod grid;
+mod figures;
 mod groups;
-mod heatmap;
 mod overview;
 mod page;
 mod paired;
-mod palette;
 mod provenance;
 mod results;
 mod settings;
-mod simulations;
 mod summary;
-mod sweep;
 mod versus;
 mod words;
-mod x_axis;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::atomic;
 use crate::error::{Error, Result};
-use crate::run::{MetricsRow, RunRecord, TransferRow, files, runs, table};
+use crate::run::{MetricsRow, RunRecord, files, runs, table};
 use comparison::Comparison;
 use overview::Overview;
-use simulations::Sums;
 
 pub use overview::Format;
 pub use provenance::provenance;
@@ -60,19 +50,7 @@ pub fn figures(folder: &Path) -> Result<Vec<PathBuf>> {
             .filter(|row| row.stage == stage.id)
             .cloned()
             .collect();
-        let stage_folder = folder.join(&stage.folder);
-        let simulation = table::fold(
-            &stage_folder.join(files::SIMULATION),
-            |sums: &mut Sums, row| sums.add(&row),
-        )?;
-        let grid = grid::svg(&title, &stage_folder)?.map(|svg| ("adversarial", svg));
-        let transfer: Vec<TransferRow> = table::read(&stage_folder.join(files::TRANSFER))?;
-        let found = curves::charts(&title, &mine)?
-            .into_iter()
-            .chain(simulations::charts(&title, &simulation)?)
-            .chain(grid)
-            .map(|(name, svg)| (name.to_owned(), svg))
-            .chain(heatmap::charts(&title, &transfer)?);
+        let found = figures::of_stage(&title, &folder.join(&stage.folder), &mine)?;
         for (name, svg) in found {
             written.push(write(folder, &format!("{name}{suffix}"), &svg)?);
         }
@@ -95,8 +73,7 @@ pub fn summary(named: &Path) -> Result<Vec<PathBuf>> {
     let mut written = vec![named.join(files::SUMMARY), named.join(files::RESULTS)];
     summary::write(&written[0], &comparison)?;
     results::write(&written[1], &comparison)?;
-    let mut charts = sweep::charts(name, &comparison)?;
-    charts.extend(epochs::charts(name, &comparison)?);
+    let charts = figures::over_runs(name, &comparison)?;
     for (figure, svg) in &charts {
         written.push(write(named, figure, svg)?);
     }

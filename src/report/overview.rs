@@ -1,13 +1,11 @@
 //! The groups of a name's runs as one table: a row a combination of settings, means and deviations over seeds.
 
-use std::fmt::Write as _;
-
 use toml::Value;
 
 use super::cells::setting;
 use super::comparison::Comparison;
 use super::groups::{Group, Spread, groups, keys};
-use super::words::{is_share, metric_words, unit, value_words};
+use super::words::{metric_number, metric_words, unit, value_words};
 use crate::run::{is_main_metric, metric_rank};
 use crate::{Error, Result};
 
@@ -193,17 +191,13 @@ impl Overview {
     }
 }
 
-/// Mean and deviation: shares of examples in per cent to two decimals, other numbers to four digits.
+/// Mean and deviation.
 fn words(metric: &str, spread: Spread, plus_minus: &str) -> String {
-    let number = |number: f64| match is_share(metric) {
-        true => format!("{:.2}", 100.0 * number),
-        false => super::chart::number((format!("{number:.3e}")).parse().unwrap_or(number)),
-    };
-    let mut text = number(spread.mean);
-    if let Some(deviation) = spread.deviation {
-        let _ = write!(text, "{plus_minus}{}", number(deviation));
+    let mean = metric_number(metric, spread.mean);
+    match spread.deviation {
+        None => mean,
+        Some(deviation) => format!("{mean}{plus_minus}{}", metric_number(metric, deviation)),
     }
-    text
 }
 
 fn in_latex(text: &str) -> String {

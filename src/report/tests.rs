@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::run::{Method, Metrics, RunFolder, RunStart, RunState, SimulationRow, StageRecord};
+use crate::run::{
+    Method, Metrics, RunFolder, RunStart, RunState, SimulationRow, StageRecord, TransferRow,
+};
 
 fn stage(id: &str, folder: &str) -> StageRecord {
     StageRecord {

@@ -10,7 +10,7 @@ use super::comparison::{ComparedRun, Comparison};
 use super::groups::{Spread, groups, is_seed, keys};
 use super::paired::{mcnemar, sign_flips};
 use super::settings::lookup;
-use super::words::{is_share, metric_words, unit, value_words};
+use super::words::{metric_number, metric_words, unit, value_words};
 use crate::aligned::aligned;
 use crate::choice::did_you_mean;
 use crate::run::{ExampleOutcome, ExampleRow, files, is_main_metric, metric_rank, runs, table};
@@ -100,16 +100,16 @@ fn row(metric: &str, pairs: &[(&ComparedRun, &ComparedRun)]) -> Option<[String; 
     let [one, two, difference] = [&ones, &twos, &differences].map(|numbers| Spread::of(numbers));
     let scattered = difference?
         .deviation
-        .map(|d| format!(" ± {}", number(metric, d)));
+        .map(|d| format!(" ± {}", metric_number(metric, d)));
     let difference = difference?.mean;
     let sign = if difference >= 0.0 { "+" } else { "" };
     Some([
         format!("{}{}", metric_words(metric), unit(metric).1),
-        number(metric, one?.mean),
-        number(metric, two?.mean),
+        metric_number(metric, one?.mean),
+        metric_number(metric, two?.mean),
         format!(
             "{sign}{}{}",
-            number(metric, difference),
+            metric_number(metric, difference),
             scattered.unwrap_or_default()
         ),
         differences.len().to_string(),
@@ -138,7 +138,8 @@ pub fn two(results: &Path, names: [&str; 2]) -> Result<String> {
     let header = ["METRIC", names[0], names[1], "DIFFERENCE"].map(str::to_owned);
     let rows = metrics.into_iter().map(|metric| {
         let [a, b] = [&one, &other].map(|run| run.metrics.get(metric).copied());
-        let shown = |value: Option<f64>| value.map(|v| number(metric, v)).unwrap_or_default();
+        let shown =
+            |value: Option<f64>| value.map(|v| metric_number(metric, v)).unwrap_or_default();
         let difference = a.zip(b).map(|(a, b)| b - a);
         let sign = if difference.is_some_and(|d| d >= 0.0) {
             "+"
@@ -226,14 +227,6 @@ fn images(results: &Path, one: &ComparedRun, other: &ComparedRun) -> Result<Stri
         other.run,
         chance(mcnemar(alone, other_alone)),
     ))
-}
-
-/// A metric's value: shares in per cent.
-fn number(metric: &str, value: f64) -> String {
-    match is_share(metric) {
-        true => format!("{:.2}", 100.0 * value),
-        false => super::chart::number(format!("{value:.3e}").parse().unwrap_or(value)),
-    }
 }
 
 fn chance(p: f64) -> String {

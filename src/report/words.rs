@@ -83,6 +83,30 @@ pub fn metric_words(metric: &str) -> String {
     metric.replace('_', " ")
 }
 
+/// A number as a tick shows it: at most six digits, no trailing zeros.
+pub fn number(value: f64) -> String {
+    if value.abs() < 1e-12 {
+        return "0".to_owned();
+    }
+    if !(1e-4..1e6).contains(&value.abs()) {
+        return format!("{value:.2e}");
+    }
+    let decimals = (5 - value.abs().log10().floor() as i32).clamp(0, 8) as usize;
+    let text = format!("{value:.decimals$}");
+    match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text,
+    }
+}
+
+/// A metric's value: shares of examples in per cent to two decimals, other numbers to four digits.
+pub fn metric_number(metric: &str, value: f64) -> String {
+    match is_share(metric) {
+        true => format!("{:.2}", 100.0 * value),
+        false => number(format!("{value:.3e}").parse().unwrap_or(value)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,6 +128,23 @@ mod tests {
             ("data.shuffle", true, "data.shuffle=true"),
         ] {
             assert_eq!(setting_words(key, Some(&Value::Boolean(value))), words);
+        }
+    }
+
+    #[test]
+    fn ticks_read_well() {
+        for (value, text) in [
+            (0.0, "0"),
+            (0.3, "0.3"),
+            (-2.5, "-2.5"),
+            (100.0, "100"),
+            (0.1 + 0.2, "0.3"),
+            (12_000.0, "12000"),
+            (0.0314, "0.0314"),
+            (2e-7, "2.00e-7"),
+            (5e8, "5.00e8"),
+        ] {
+            assert_eq!(number(value), text);
         }
     }
 }

@@ -138,7 +138,11 @@ fn losses(side: &Side) {
     let target_classes = classes(&side.reference["targets"]);
     for (name, objective, target_classes) in [
         ("dlr", Objective::Score(Score::Dlr), None),
-        ("dlr_t", Objective::Score(Score::TargetedDlr), Some(&*target_classes)),
+        (
+            "dlr_t",
+            Objective::Score(Score::TargetedDlr),
+            Some(&*target_classes),
+        ),
     ] {
         let ascent = side
             .victim()

@@ -8,7 +8,7 @@ use super::cells::setting;
 use super::comparison::{ComparedRun, Comparison};
 use super::overview::Overview;
 use super::settings::lookup;
-use super::words::metric_words;
+use super::words::{metric_words, number};
 use crate::atomic;
 use crate::error::{Error, Result};
 use crate::run::{RunState, files};
@@ -170,7 +170,7 @@ fn runs_table(comparison: &Comparison) -> String {
         cells.extend(metrics.iter().map(|name| match run.metrics.get(name) {
             None => Cell::default(),
             Some(value) => Cell {
-                html: super::chart::number(*value),
+                html: number(*value),
                 class: Some("number"),
                 value: Some(*value),
             },

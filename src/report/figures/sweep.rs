@@ -4,10 +4,10 @@
 use toml::Value;
 
 use super::chart::{Chart, Series, Ticks};
-use super::comparison::Comparison;
-use super::groups::{Group, groups, keys};
-use super::words::{axis, metric_words, setting_words, unit, value_words};
 use crate::error::Result;
+use crate::report::comparison::Comparison;
+use crate::report::groups::{Group, groups, keys};
+use crate::report::words::{axis, metric_words, setting_words, unit, value_words};
 use crate::run::is_main_metric;
 
 /// Ticks at the swept values themselves; of more than so many an axis chooses.

@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::chart::{Chart, Series, Ticks};
-use super::comparison::Comparison;
-use super::groups::{Group, Spread, groups, keys};
-use super::words::setting_words;
 use crate::error::Result;
+use crate::report::comparison::Comparison;
+use crate::report::groups::{Group, Spread, groups, keys};
+use crate::report::words::setting_words;
 
 /// Lines that a chart can tell apart.
 const MOST: usize = 12;

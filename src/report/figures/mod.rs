@@ -1,0 +1,42 @@
+//! Figures as SVG, each with its name.
+
+mod chart;
+mod curves;
+mod data_uri;
+mod epochs;
+mod grid;
+mod heatmap;
+mod palette;
+mod simulations;
+mod sweep;
+mod x_axis;
+
+use std::path::Path;
+
+use super::comparison::Comparison;
+use crate::error::Result;
+use crate::run::{MetricsRow, TransferRow, files, table};
+use simulations::Sums;
+
+/// The figures of a stage in `folder`, whose rows of `metrics.csv` are `rows`: curves over epochs, simulation curves, a grid
+/// of adversarial images, heat maps of transfer.
+pub fn of_stage(title: &str, folder: &Path, rows: &[MetricsRow]) -> Result<Vec<(String, String)>> {
+    let simulation = table::fold(&folder.join(files::SIMULATION), |sums: &mut Sums, row| {
+        sums.add(&row)
+    })?;
+    let grid = grid::svg(title, folder)?.map(|svg| ("adversarial", svg));
+    let transfer: Vec<TransferRow> = table::read(&folder.join(files::TRANSFER))?;
+    let found = curves::charts(title, rows)?
+        .into_iter()
+        .chain(simulations::charts(title, &simulation)?)
+        .chain(grid)
+        .map(|(name, svg)| (name.to_owned(), svg));
+    Ok(found.chain(heatmap::charts(title, &transfer)?).collect())
+}
+
+/// The figures over the finished runs of a name: metrics over what was swept, accuracies over epochs.
+pub fn over_runs(title: &str, comparison: &Comparison) -> Result<Vec<(String, String)>> {
+    let mut charts = sweep::charts(title, comparison)?;
+    charts.extend(epochs::charts(title, comparison)?);
+    Ok(charts)
+}
