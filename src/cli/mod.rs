@@ -18,6 +18,7 @@ mod request;
 mod rm;
 mod run;
 mod stop;
+mod tensorboard;
 mod verify;
 mod weights;
 
@@ -98,6 +99,9 @@ Examples:
   runner report mnist --format latex > table.tex
   runner report quickstart --provenance > appendix.txt")]
     Report(report::ReportArgs),
+    /// The metrics of runs as event files, for TensorBoard
+    #[command(after_help = tensorboard::HELP)]
+    Tensorboard(tensorboard::TensorboardArgs),
     /// Hold runs against each other: over a setting, paired; or two of them, image by image
     #[command(after_help = compare::HELP)]
     Compare(compare::CompareArgs),
@@ -160,6 +164,7 @@ pub fn main() -> Result<()> {
         Some(Command::Rm(args)) => rm::rm(args),
         Some(Command::Gc(args)) => gc::gc(args),
         Some(Command::Report(args)) => report::report(args),
+        Some(Command::Tensorboard(args)) => tensorboard::tensorboard(args),
         Some(Command::Compare(args)) => compare::compare(args),
         Some(Command::Verify(args)) => verify::verify(args),
         Some(Command::Models(args)) => models::models(args),

@@ -11,6 +11,7 @@ mod provenance;
 mod results;
 mod settings;
 mod summary;
+mod tensorboard;
 mod versus;
 mod words;
 
@@ -25,6 +26,7 @@ use overview::Overview;
 
 pub use overview::Format;
 pub use provenance::provenance;
+pub use tensorboard::Events;
 pub use versus::{over, two};
 
 /// Draws what the run in `folder` has to show into its `figures/`: accuracy and loss curves, simulation curves, a grid

@@ -15,6 +15,13 @@ pub fn between(from: &str, to: &str) -> Option<Duration> {
     to.ok()?.duration_since(from.ok()?).ok()
 }
 
+/// Seconds since 1970; nothing where it is no time.
+pub fn seconds(time: &str) -> Option<f64> {
+    let time = parse_rfc3339_weak(time).ok()?;
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    Some(since.as_secs_f64())
+}
+
 /// How long ago that was; nothing where it is no time, or one to come.
 pub fn since(time: &str) -> Option<Duration> {
     let time = parse_rfc3339_weak(time).ok()?;

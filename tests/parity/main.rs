@@ -1,4 +1,4 @@
-//! Numbers against PyTorch's: of ops, and of a spec's layers, from fixtures that tests/parity/make_*_fixtures.py wrote; of whole
+//! Numbers against PyTorch's, and files as other programs read them: of ops, and of a spec's layers, from fixtures that tests/parity/make_*_fixtures.py wrote; of whole
 //! models, attacks and objectives of training, from a PyTorch that is asked on the fly.
 
 mod attacks;
@@ -14,5 +14,6 @@ mod published;
 mod pytorch;
 mod robustbench;
 mod single_step;
+mod tensorboard;
 mod walk_through;
 mod zoo;
