@@ -66,6 +66,47 @@ fn find(folder: &Path, name: &str) -> std::path::PathBuf {
 }
 
 #[test]
+fn judges_that_are_no_surrogates_need_not_have_the_linear_layers() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = SPEC.replace(
+        "attacks = [\"fgsm\", \"pgd\"]",
+        "attacks = [\"pgd\"]\nsurrogates = [\"conv\"]",
+    );
+    let layers = "[[stage]]\nid = \"matrix\"\nlinbp = { layers = [\"relu4\"] }";
+    let text = text.replace("[[stage]]\nid = \"matrix\"", layers);
+    std::fs::write(folder.path().join("t.toml"), &text).unwrap();
+    run(folder.path());
+    let table = std::fs::read_to_string(find(folder.path(), "transfer.csv")).unwrap();
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .skip(1)
+        .map(|line| line.split(',').collect())
+        .collect();
+    assert_eq!(rows.len(), 2 * 2, "{table}");
+    for row in rows {
+        assert_eq!(row[0], "conv");
+        let number = |text: &str| text.parse::<f64>().unwrap();
+        // The images that both models have right are some of those that the judge has right.
+        assert!(
+            (0.0..=1.0).contains(&number(row[7])) && !row[6].is_empty(),
+            "{table}"
+        );
+    }
+    let strange = text.replace("surrogates = [\"conv\"]", "surrogates = [\"conf\"]");
+    std::fs::write(folder.path().join("t.toml"), strange).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_runner"))
+        .current_dir(folder.path())
+        .args(["check", "t.toml"])
+        .output()
+        .unwrap();
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        words.contains("surrogates: expected names of transfer.models, each once: they are [\"conv\", \"dense\"]"),
+        "{words}"
+    );
+}
+
+#[test]
 fn the_matrix_of_two_trained_models() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("t.toml"), SPEC).unwrap();
@@ -84,7 +125,8 @@ fn the_matrix_of_two_trained_models() {
             "linbp",
             "accuracy",
             "accuracy_8bit",
-            "success_rate"
+            "success_rate",
+            "common_success_rate"
         ]
     );
     assert_eq!(rows.len(), 1 + 2 * 2 * 2 * 2, "{table}");

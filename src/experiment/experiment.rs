@@ -45,10 +45,13 @@ impl StageSpec {
         };
         let models = self.task.models().into_iter();
         let models = models.map(|(key, model)| ModelUse {
+            linbp: LinbpSpec {
+                attack: linbp.attack && self.task.is_attacked(&key),
+                ..linbp.clone()
+            },
             key,
             model,
             data,
-            linbp: linbp.clone(),
             seed: self.seed,
         });
         models.collect()

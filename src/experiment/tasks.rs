@@ -296,6 +296,15 @@ impl Task {
         }
     }
 
+    /// Whether images may be made on the model of a key: of a transfer's models some may only judge.
+    pub fn is_attacked(&self, key: &str) -> bool {
+        let Self::Transfer(TransferTask { transfer, .. }) = self else {
+            return true;
+        };
+        let surrogates = transfer.surrogates.as_ref();
+        surrogates.is_none_or(|names| names.iter().any(|name| key_of(name) == key))
+    }
+
     /// What its attacks share.
     pub fn attack(&self) -> Option<&AttackSpec> {
         match self {

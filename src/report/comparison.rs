@@ -137,7 +137,7 @@ fn stages(run: &Path, records: &[StageRecord]) -> Result<Vec<ComparedStage>> {
         let mut transfer = Vec::new();
         // A run takes over the rows of a shared stage when the stage ends: before, they are only in the stage's own table.
         if record.state != RunState::Pending {
-            transfer = table::read(&folder.join(files::TRANSFER))?;
+            transfer = TransferRow::read(&folder.join(files::TRANSFER))?;
         }
         if record.state != RunState::Pending && record.folder != OWN_FOLDER {
             let own = of_stage(&table::read(&folder.join(files::METRICS))?);

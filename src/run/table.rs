@@ -69,11 +69,25 @@ pub fn write<R: Row>(path: &Path, rows: &[R]) -> Result<()> {
 
 /// The rows of a table; none if there is no such file. A last line without an end is left out.
 pub fn read<R: Row>(path: &Path) -> Result<Vec<R>> {
+    read_lacking(path, 0)
+}
+
+/// The same where tables of early versions lack the last columns, so many at most, whose fields are then optional.
+pub(super) fn read_lacking<R: Row>(path: &Path, lacking: usize) -> Result<Vec<R>> {
     // Thousands of runs have no such table: a reader takes longer to make than a table of theirs to read.
-    match Error::if_there("read", path, fs::read(path))? {
-        None => Ok(Vec::new()),
-        Some(bytes) => parse(path, whole_lines(&bytes)),
+    let Some(bytes) = Error::if_there("read", path, fs::read(path))? else {
+        return Ok(Vec::new());
+    };
+    let bytes = whole_lines(&bytes);
+    let columns = columns::<R>();
+    let early = (1..=lacking).map(|lacking| columns[..columns.len() - lacking].join(",") + "\n");
+    if !early
+        .into_iter()
+        .any(|header| bytes.starts_with(header.as_bytes()))
+    {
+        check_header::<R>(path, bytes)?;
     }
+    parse(path, bytes)
 }
 
 /// What `add` makes of the rows of a table in their order, from an empty `T`, without all of them in memory; otherwise as
@@ -119,7 +133,6 @@ fn whole_length(mut file: &File) -> std::io::Result<u64> {
 }
 
 fn parse<R: Row>(path: &Path, bytes: &[u8]) -> Result<Vec<R>> {
-    check_header::<R>(path, bytes)?;
     csv::ReaderBuilder::new()
         .from_reader(bytes)
         .into_deserialize()

@@ -1,6 +1,11 @@
 //! `transfer.csv`: how each model does on images that were made on each.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
+
+use super::table::read_lacking;
+use crate::Result;
 
 /// One attack on one model, judged by one model.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -21,6 +26,19 @@ pub struct TransferRow {
     /// Of the attacked images that `to` has right without an attack, the share that it has wrong after; missing where
     /// there are none.
     pub success_rate: Option<f64>,
+    /// The same of the images that every model of the stage has right without an attack: one set for all pairs of the attacks on
+    /// all models. Missing in tables of early versions.
+    pub common_success_rate: Option<f64>,
+}
+
+impl TransferRow {
+    /// The rows of a table, of an early version too; none if there is no such file.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or other columns.
+    pub fn read(path: &Path) -> Result<Vec<Self>> {
+        read_lacking(path, 1)
+    }
 }
 
 #[cfg(test)]
@@ -41,16 +59,25 @@ mod tests {
                 accuracy: 0.25,
                 accuracy_8bit: 0.5,
                 success_rate: Some(0.75),
+                common_success_rate: Some(1.0),
             },
             TransferRow::default(),
         ];
         table::write(&path, &rows).unwrap();
         assert_eq!(
             std::fs::read_to_string(&path).unwrap(),
-            "from,to,attack,linbp,accuracy,accuracy_8bit,success_rate\n\
-             a,b,pgd,true,0.25,0.5,0.75\n\
-             ,,,false,0.0,0.0,\n"
+            "from,to,attack,linbp,accuracy,accuracy_8bit,success_rate,common_success_rate\n\
+             a,b,pgd,true,0.25,0.5,0.75,1.0\n\
+             ,,,false,0.0,0.0,,\n"
         );
-        assert_eq!(table::read::<TransferRow>(&path).unwrap(), rows);
+        assert_eq!(TransferRow::read(&path).unwrap(), rows);
+        let early = "from,to,attack,linbp,accuracy,accuracy_8bit,success_rate\na,b,pgd,true,0.25,0.5,0.75\n";
+        std::fs::write(&path, early).unwrap();
+        let read = TransferRow::read(&path).unwrap();
+        let expected = TransferRow {
+            common_success_rate: None,
+            ..rows[0].clone()
+        };
+        assert_eq!(read, [expected]);
     }
 }

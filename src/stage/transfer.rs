@@ -16,7 +16,7 @@ use crate::attacks::{
 use crate::data::Split;
 use crate::experiment::{ModelUse, TransferTask};
 use crate::nn::{LinearPlan, Network};
-use crate::run::{Interim, Metrics, TransferRow, files, interrupt, table};
+use crate::run::{Interim, Metrics, TransferRow, files, interrupt};
 use crate::weights::Tensors;
 
 /// A model that images are made on and judged by.
@@ -105,12 +105,16 @@ pub(super) fn run(ctx: &StageContext<'_>, task: &TransferTask) -> Result<Metrics
         });
     }
     ctx.progress.stage(ctx.id, 1);
-    let mut rows: Vec<TransferRow> = table::read(&ctx.folder.file(files::TRANSFER))?;
+    let mut rows = TransferRow::read(&ctx.folder.file(files::TRANSFER))?;
     let mut matrix = Matrix::new(ctx, task, &entrants, &examples)?;
     matrix.ask_without_attack()?;
     for attack in &spec.attacks {
         for &linbp in &spec.linbp {
-            for from in &entrants {
+            let is_surrogate = |entrant: &&Entrant<'_>| {
+                let surrogates = spec.surrogates.as_ref();
+                surrogates.is_none_or(|names| names.iter().any(|name| name == entrant.name))
+            };
+            for from in entrants.iter().filter(is_surrogate) {
                 let stands = |to: &Entrant<'_>| {
                     let position = (from.name, to.name, attack.name.as_str(), linbp);
                     let mut rows = rows.iter();
@@ -229,7 +233,10 @@ impl<'a> Matrix<'a> {
         self.interim
             .ended(outcome, || work(&self.state, Some(&evaluation)))?;
         let labels = &self.examples.labels;
-        let answers = self.state.clean.iter().zip(&self.state.judged);
+        let clean = &self.state.clean;
+        let right = (0..labels.len()).map(|i| clean.iter().all(|answers| answers[i] == labels[i]));
+        let right_for_all: Vec<bool> = right.collect();
+        let answers = clean.iter().zip(&self.state.judged);
         let rows = self
             .entrants
             .iter()
@@ -242,7 +249,13 @@ impl<'a> Matrix<'a> {
                     linbp,
                     ..TransferRow::default()
                 };
-                row(names, evaluation.fates(), labels, clean, answers)
+                row(
+                    names,
+                    evaluation.fates(),
+                    labels,
+                    (clean, &right_for_all),
+                    answers,
+                )
             });
         Ok(rows.collect())
     }
@@ -299,26 +312,28 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// Fills in a row: `clean`, `floats` and `rounded` are what its judge answers.
+/// Fills in a row: `clean`, `floats` and `rounded` are what its judge answers; `right_for_all`, which images every model
+/// classifies correctly without an attack.
 fn row(
     names: TransferRow,
     fates: &[Fate],
     labels: &[u32],
-    clean: &[u32],
+    (clean, right_for_all): (&[u32], &[bool]),
     [floats, rounded]: &[Vec<u32>; 2],
 ) -> TransferRow {
-    // The attacked images that the judge, too, classifies correctly without an attack.
-    let at_stake: Vec<usize> = (0..labels.len())
-        .filter(|&i| fates[i].attacked && clean[i] == labels[i])
-        .collect();
-    let fooled = at_stake
-        .iter()
-        .filter(|&&i| fates[i].succeeds(floats[i], labels[i]))
-        .count();
+    // Of the attacked images that are at stake, the share of those on which the attack succeeds.
+    let success_rate = |is_at_stake: &dyn Fn(usize) -> bool| {
+        let at_stake = (0..labels.len()).filter(|&i| fates[i].attacked && is_at_stake(i));
+        let fooled = at_stake.map(|i| fates[i].succeeds(floats[i], labels[i]));
+        let fooled: Vec<bool> = fooled.collect();
+        let count = fooled.iter().filter(|fooled| **fooled).count();
+        (!fooled.is_empty()).then(|| count as f64 / fooled.len() as f64)
+    };
     TransferRow {
         accuracy: accuracy(floats, labels),
         accuracy_8bit: accuracy(rounded, labels),
-        success_rate: (!at_stake.is_empty()).then(|| fooled as f64 / at_stake.len() as f64),
+        success_rate: success_rate(&|i| clean[i] == labels[i]),
+        common_success_rate: success_rate(&|i| right_for_all[i]),
         ..names
     }
 }

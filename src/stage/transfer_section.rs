@@ -22,8 +22,18 @@ section! {
         linbp: Vec<bool> [or vec![false, true]],
         /// The models, each a table with the keys of `[model]` under its name: transfer.models.NAME.arch and so on; required.
         models: BTreeMap<String, ModelSpec> [by read_models, identity models_identity],
+        /// The models that images are made on, by their names; all of them judge. `linbp.layers` need not fit the others;
+        /// default all.
+        surrogates: Option<Vec<String>> [optional],
     }
     check(fields) {
+        if let (Some(Some(list)), Some(models)) = (&surrogates, &models) {
+            let stranger = list.iter().find(|name| !models.contains_key(*name));
+            if stranger.is_some() || list.is_empty() || repeats(list) {
+                let names: Vec<&String> = models.keys().collect();
+                fields.fault("surrogates", &format!("expected names of transfer.models, each once: they are {names:?}"));
+            }
+        }
         if let Some(list) = &linbp
             && (list.is_empty() || repeats(list))
         {

@@ -1,5 +1,6 @@
-//! Numbers against PyTorch's, and files as other programs read them: of ops, and of a spec's layers, from fixtures that tests/parity/make_*_fixtures.py wrote; of whole
-//! models, attacks and objectives of training, from a PyTorch that is asked on the fly.
+//! Numbers against PyTorch's, and files as other programs read them: of ops, and of a spec's layers, from fixtures that
+//! tests/parity/make_*_fixtures.py wrote; of whole models, attacks and objectives of training, from a PyTorch that is asked on
+//! the fly.
 
 mod attacks;
 mod card;

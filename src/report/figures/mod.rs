@@ -25,7 +25,7 @@ pub fn of_stage(title: &str, folder: &Path, rows: &[MetricsRow]) -> Result<Vec<(
         sums.add(&row)
     })?;
     let grid = grid::svg(title, folder)?.map(|svg| ("adversarial", svg));
-    let transfer: Vec<TransferRow> = table::read(&folder.join(files::TRANSFER))?;
+    let transfer = TransferRow::read(&folder.join(files::TRANSFER))?;
     let found = curves::charts(title, rows)?
         .into_iter()
         .chain(simulations::charts(title, &simulation)?)
