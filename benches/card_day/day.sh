@@ -10,13 +10,14 @@
 #   parity     logits and signs of one attack step of every architecture beside float64 and PyTorch (needs RUNNER_PYTHON)
 #   cifar      an adversarial training on the CIFAR-10 of DATA, killed and resumed (needs DATA)
 #   speed      beside PyTorch, tf32 and bf16 (needs RUNNER_PYTHON)
+#   aims       15 epochs of fast adversarial training of a PreActResNet-18 and its AutoAttack on 1,000 images (needs DATA)
 #   kernels    where the time of a step goes (needs ncu)
 #   sanitizer  the op tests under compute-sanitizer
 # A part that fails or runs out of time is said so, and the next one begins.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$here/../..
-[[ $# -ge 2 ]] || { sed -n '2,16s/^# \{0,1\}//p' "$0"; exit 2; }
+[[ $# -ge 2 ]] || { sed -n '2,17s/^# \{0,1\}//p' "$0"; exit 2; }
 bin=$(cd "$1" && pwd); logs=$2; shift 2
 mkdir -p "$logs"
 python=${RUNNER_PYTHON:-python3}
@@ -58,9 +59,15 @@ cifar() {
   cmp "$(find "$logs/whole" -name final.safetensors)" "$(find "$logs/killed" -name final.safetensors)"
 }
 
+aims() {
+  time "$bin/runner" "$root/experiments/fast_cifar10.toml" data.dir="${DATA:?the folder of CIFAR-10}" data.test_limit=1000 \
+    stage.train.precision=bf16 stage.judge.precision=tf32 --device cuda --results "$logs/aims" --fresh
+  cat "$logs"/aims/fast_cifar10/stages/judge-*/metrics.csv
+}
+
 parts=("$@")
-[[ ${#parts[@]} -gt 0 ]] || parts=(devices:30 cuda:200 parity:200 cifar:300 speed:900 kernels:300 sanitizer:300)
-export -f devices cuda parity speed kernels sanitizer cifar
+[[ ${#parts[@]} -gt 0 ]] || parts=(devices:30 cuda:200 parity:200 cifar:300 speed:900 aims:200 kernels:300 sanitizer:300)
+export -f devices cuda parity speed aims kernels sanitizer cifar
 export bin logs root here python
 for part in "${parts[@]}"; do
   name=${part%%:*} limit=${part#*:}
