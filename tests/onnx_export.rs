@@ -48,7 +48,14 @@ fn round_trip(what: &str, network: &Network, config: &ModelConfig) {
     }
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("net.onnx");
-    fs::write(&file, runner::onnx::export(network, config.image).unwrap()).unwrap();
+    let bytes = runner::onnx::export(network, config.image).unwrap();
+    // The name of the output, as the first field of its message: even where a layer is called so.
+    let logits = b"\x0a\x06logits";
+    assert!(
+        bytes.windows(logits.len()).any(|window| window == logits),
+        "{what}"
+    );
+    fs::write(&file, bytes).unwrap();
     let again = ModelConfig::new(config.image, config.classes);
     let again = build(&format!("onnx:{}", file.display()), &again).unwrap();
     assert_eq!(names(&again), names(network), "{what}");

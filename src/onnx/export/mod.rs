@@ -27,13 +27,13 @@ const LARGEST: usize = i32::MAX as usize;
 pub fn export(network: &Network, image: [usize; 3]) -> Result<Vec<u8>> {
     let trace = network.trace(image)?;
     let mut writer = Writer::new(network)?;
-    let images = writer.fresh("images");
+    // Before any layer that is called so.
+    let [images, logits] = ["images", "logits"].map(|name| writer.fresh(name));
     writer.values.insert(trace.input, images.clone());
     for layer in &trace.layers {
         writer.layer(layer)?;
     }
     let last = writer.value(trace.output)?;
-    let logits = writer.fresh("logits");
     for node in &mut writer.nodes {
         for name in node.input.iter_mut().chain(&mut node.output) {
             if *name == last {
