@@ -45,7 +45,7 @@ kernels() {
 }
 sanitizer() {
   command -v compute-sanitizer || { echo "compute-sanitizer is not here"; return 127; }
-  compute-sanitizer --tool memcheck --error-exitcode 9 "$bin/cuda" ops --test-threads 1 2>&1 | tail -25
+  compute-sanitizer --tool memcheck --error-exitcode 9 "$bin/cuda" ops exported --test-threads 1 2>&1 | tail -25
 }
 # Two epochs in one go, and again with a kill in the first: the same weights.
 cifar() {
