@@ -9,7 +9,7 @@ use super::settings::{self, Settings, distinguishing};
 use crate::error::Result;
 use crate::run::{
     ListedRun, Metrics, MetricsRow, OWN_FOLDER, RunRecord, RunState, StageRecord, TransferRow,
-    files, table,
+    files, is_main_metric, metric_rank, table,
 };
 use crate::spec::TaskKind;
 
@@ -69,6 +69,17 @@ impl Comparison {
             .iter()
             .flat_map(|run| run.metrics.keys().cloned())
             .collect()
+    }
+
+    /// The metrics that a table or a figure of several runs shows, those that matter most first: the main ones, or all where
+    /// there are none of these.
+    pub fn main_metrics(&self) -> Vec<String> {
+        let mut metrics: Vec<String> = self.metrics().into_iter().collect();
+        if metrics.iter().any(|metric| is_main_metric(metric)) {
+            metrics.retain(|metric| is_main_metric(metric));
+        }
+        metrics.sort_by_cached_key(|metric| metric_rank(metric));
+        metrics
     }
 }
 

@@ -87,6 +87,18 @@ pub fn groups(comparison: &Comparison) -> Vec<Group<'_>> {
     groups
 }
 
+/// The end of a figure's title where its points are means: over how many seeds, at most where groups have different numbers.
+pub fn over_seeds(groups: &[Group]) -> String {
+    let counts = || groups.iter().map(|group| group.runs.len());
+    match (counts().min(), counts().max()) {
+        (_, None | Some(0 | 1)) => String::new(),
+        (Some(least), Some(most)) if least < most => {
+            format!(" (mean ± std of {least} to {most} seeds)")
+        }
+        (_, Some(most)) => format!(" (mean ± std of {most} seeds)"),
+    }
+}
+
 /// Without the runs that a later one of the same settings finished after, whose data or weights were others: two points in one
 /// place are no curve.
 fn latest(runs: Vec<&ComparedRun>) -> Vec<&ComparedRun> {

@@ -6,7 +6,6 @@ use super::cells::setting;
 use super::comparison::Comparison;
 use super::groups::{Group, Spread, groups, keys};
 use super::words::{metric_number, metric_words, unit, value_words};
-use crate::run::{is_main_metric, metric_rank};
 use crate::{Error, Result};
 
 /// How the table is written.
@@ -41,11 +40,7 @@ impl Overview {
     pub fn new(comparison: &Comparison) -> Self {
         let groups = groups(comparison);
         let keys = keys(comparison, &groups);
-        let mut metrics: Vec<String> = comparison.metrics().into_iter().collect();
-        if metrics.iter().any(|metric| is_main_metric(metric)) {
-            metrics.retain(|metric| is_main_metric(metric));
-        }
-        metrics.sort_by_cached_key(|metric| metric_rank(metric));
+        let metrics = comparison.main_metrics();
         let row = |group: &Group| Row {
             settings: keys.iter().map(|key| group.setting(key).cloned()).collect(),
             runs: group.runs.len(),

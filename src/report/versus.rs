@@ -13,7 +13,7 @@ use super::settings::lookup;
 use super::words::{metric_number, metric_words, unit, value_words};
 use crate::aligned::aligned;
 use crate::choice::did_you_mean;
-use crate::run::{ExampleOutcome, ExampleRow, files, is_main_metric, metric_rank, runs, table};
+use crate::run::{ExampleOutcome, ExampleRow, files, metric_rank, runs, table};
 use crate::{Error, Result};
 
 /// The finished runs of a name over `key`: for each of its values and the first one the metrics of both, and the mean
@@ -56,11 +56,7 @@ pub fn over(results: &Path, name: &str, key: &str) -> Result<String> {
             values.push(value);
         }
     }
-    let mut metrics: Vec<String> = comparison.metrics().into_iter().collect();
-    if metrics.iter().any(|metric| is_main_metric(metric)) {
-        metrics.retain(|metric| is_main_metric(metric));
-    }
-    metrics.sort_by_cached_key(|metric| metric_rank(metric));
+    let metrics = comparison.main_metrics();
     let mut text = String::new();
     let [first, further @ ..] = values.as_slice() else {
         return Ok(text);

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::chart::{Chart, Series, Ticks};
 use crate::error::Result;
 use crate::report::comparison::Comparison;
-use crate::report::groups::{Group, Spread, groups, keys};
+use crate::report::groups::{Group, Spread, groups, keys, over_seeds};
 use crate::report::words::setting_words;
 
 /// Lines that a chart can tell apart.
@@ -25,11 +25,7 @@ pub fn charts(title: &str, comparison: &Comparison) -> Result<Vec<(String, Strin
     }
     let kinds: BTreeSet<Kind> = groups.iter().flat_map(kinds).collect();
     let stages: BTreeSet<&str> = kinds.iter().map(|(stage, ..)| stage.as_str()).collect();
-    let most = groups.iter().map(|group| group.runs.len()).max();
-    let over_seeds = match most {
-        Some(seeds @ 2..) => format!(" (mean ± std of {seeds} seeds)"),
-        _ => String::new(),
-    };
+    let over_seeds = over_seeds(&groups);
     let mut charts = Vec::new();
     for kind in &kinds {
         let (stage, split, attack) = kind;

@@ -6,9 +6,8 @@ use toml::Value;
 use super::chart::{Chart, Series, Ticks};
 use crate::error::Result;
 use crate::report::comparison::Comparison;
-use crate::report::groups::{Group, groups, keys};
+use crate::report::groups::{Group, groups, keys, over_seeds};
 use crate::report::words::{axis, metric_words, setting_words, unit, value_words};
-use crate::run::is_main_metric;
 
 /// Ticks at the swept values themselves; of more than so many an axis chooses.
 const MOST_TICKS: usize = 12;
@@ -24,15 +23,8 @@ pub fn charts(title: &str, comparison: &Comparison) -> Result<Vec<(String, Strin
         .filter_map(|key| Some((*key, Scale::of(&groups, key)?)))
         .collect();
     let any_number = scales.iter().any(|(_, scale)| scale.is_numeric);
-    let mut metrics: Vec<String> = comparison.metrics().into_iter().collect();
-    if metrics.iter().any(|metric| is_main_metric(metric)) {
-        metrics.retain(|metric| is_main_metric(metric));
-    }
-    let seeds = groups.iter().map(|group| group.runs.len()).max();
-    let over_seeds = match seeds {
-        Some(seeds @ 2..) => format!(" (mean ± std of {seeds} seeds)"),
-        _ => String::new(),
-    };
+    let metrics = comparison.main_metrics();
+    let over_seeds = over_seeds(&groups);
     let mut charts = Vec::new();
     for (key, scale) in scales
         .iter()
@@ -256,7 +248,7 @@ mod tests {
         for words in [
             "attack.epsilon (1 = full pixel range)",
             "test pgd accuracy (%)",
-            "(mean ± std of 2 seeds)",
+            "(mean ± std of 1 to 2 seeds)",
         ] {
             assert!(charts[0].1.contains(words), "{words}");
         }
