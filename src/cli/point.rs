@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::experiment::FrozenRun;
-use crate::pipeline::{DeviceChoice, Options, described, execute_all};
+use crate::pipeline::{DeviceChoice, Options, Outcome, described, execute_all};
 use crate::run::log::{self, Verbosity};
 use crate::run::{Progress, file_size, interrupt};
 use crate::{Error, Result};
@@ -29,6 +29,9 @@ pub struct PointArgs {
     /// Go on from a finished training of fewer epochs
     #[arg(long)]
     extend: bool,
+    /// These stages of the run alone, and not those that use them
+    #[arg(long, value_name = "ID,...", value_delimiter = ',')]
+    stages: Vec<String>,
     /// The run, a file; standard input where there is none
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
@@ -78,10 +81,16 @@ pub fn point(args: PointArgs) -> Result<()> {
         fail_fast: false,
         fresh: false,
         extend: args.extend,
+        stages: args.stages,
         command: args.command,
     };
     let results = execute_all(&plan, &options, &progress, |_, _| {})?;
-    results
-        .into_iter()
-        .try_for_each(|(_, result)| result.map(drop))
+    // A run of which some stages were asked for stops there.
+    let stops = |result: &Result<Outcome>| {
+        let asked = !options.stages.is_empty() && !interrupt::requested();
+        asked && matches!(result, Err(Error::Interrupted))
+    };
+    let results = results.into_iter().map(|(_, result)| result);
+    let mut results = results.filter(|result| !stops(result));
+    results.try_for_each(|result| result.map(drop))
 }

@@ -138,6 +138,7 @@ pub fn run(args: RunArgs) -> Result<()> {
         fail_fast: args.fail_fast,
         fresh: args.fresh,
         extend: args.extend,
+        stages: Vec::new(),
         command: command_line(),
     };
     let results = execute_all(&plan, &options, &progress, |_, result| {

@@ -106,6 +106,7 @@ pub fn verify(args: VerifyArgs) -> Result<()> {
         jobs: args.jobs.into(),
         fail_fast: false,
         extend: false,
+        stages: Vec::new(),
         fresh: false,
         command: std::env::args_os()
             .map(|arg| arg.to_string_lossy().into_owned())

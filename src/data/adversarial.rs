@@ -74,7 +74,7 @@ fn dataset(
     let mut pixels = images.pixels()?;
     if channels_last {
         pixels = match pixels {
-            Pixels::U8(values) => Pixels::U8(channels_first(&values, shape)),
+            Pixels::U8(values) => Pixels::U8(channels_first(&values, shape).into()),
             Pixels::F32(values) => Pixels::F32(channels_first(&values, shape)),
             files @ Pixels::Files(_) => files,
         };

@@ -125,7 +125,7 @@ impl Format for Batches {
         }
         let whole = Dataset {
             shape: SHAPE,
-            pixels: Pixels::U8(read.pixels),
+            pixels: Pixels::U8(read.pixels.into()),
             names: split.example_names(read.labels.len()),
             labels: read.labels,
             classes,

@@ -139,7 +139,7 @@ mod tests {
             let dir = folder(|_| batch.clone());
             let test = read(dir.path(), Split::Test, None).unwrap();
             assert_eq!((test.shape, &test.labels[..]), ([3, 32, 32], &[6, 9][..]));
-            assert_eq!(test.pixels, Pixels::U8(counting(2)));
+            assert_eq!(test.pixels, Pixels::U8(counting(2).into()));
             assert_eq!(test.names[1], "test-000001");
         }
     }

@@ -1,5 +1,7 @@
 //! A labelled set of images, in memory or in files that are decoded when they are asked for.
 
+use bytes::Bytes;
+
 use super::image_files::ImageFiles;
 use crate::Result;
 
@@ -7,7 +9,7 @@ use crate::Result;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Pixels {
     /// 8-bit values; `v` means the intensity `v / 255`.
-    U8(Vec<u8>),
+    U8(Bytes),
     /// Intensities in [0, 1].
     F32(Vec<f32>),
     /// 8-bit values as well, in files that are decoded for each batch anew.
@@ -75,7 +77,7 @@ impl Dataset {
     pub fn select(&self, indices: &[usize]) -> Self {
         let size = self.image_len();
         let pixels = match &self.pixels {
-            Pixels::U8(values) => Pixels::U8(gather(values, size, indices)),
+            Pixels::U8(values) => Pixels::U8(gather(values, size, indices).into()),
             Pixels::F32(values) => Pixels::F32(gather(values, size, indices)),
             Pixels::Files(files) => Pixels::Files(files.select(indices)),
         };
@@ -163,7 +165,7 @@ mod tests {
         let limited = set(&[2, 0, 1, 1, 0]).limit(3);
         assert_eq!(limited.labels, [2, 0, 1]);
         assert_eq!(limited.names, ["n0", "n1", "n2"]);
-        assert_eq!(limited.pixels, Pixels::U8(vec![0, 255, 1, 254, 2, 253]));
+        assert_eq!(limited.pixels, Pixels::U8(vec![0, 255, 1, 254, 2, 253].into()));
     }
 
     #[test]

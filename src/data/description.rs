@@ -125,7 +125,7 @@ mod tests {
             classes: vec!["x".into(), "y".into(), "z".into()],
         };
         let floats = bytes.iter().map(|&byte| f32::from(byte) / 255.0).collect();
-        for pixels in [Pixels::U8(bytes), Pixels::F32(floats)] {
+        for pixels in [Pixels::U8(bytes.into()), Pixels::F32(floats)] {
             let found = Description::of(&set(pixels)).unwrap();
             assert_eq!(found.images, 2);
             let counts: Vec<usize> = found.classes.iter().map(|(_, count)| *count).collect();

@@ -75,7 +75,7 @@ impl Format for Idx {
         }
         Ok(Dataset {
             shape: [1, dims[1], dims[2]],
-            pixels: Pixels::U8(pixels),
+            pixels: Pixels::U8(pixels.into()),
             names: split.example_names(labels.len()),
             labels: labels.into_iter().map(u32::from).collect(),
             classes,

@@ -47,15 +47,16 @@ impl ImageFiles {
         )
     }
 
-    /// Decodes all images into `out`, by all threads.
+    /// The pixels of all images, decoded by all threads.
     ///
     /// # Errors
     /// The first fault in the order of the files, whatever thread comes first.
-    pub(super) fn decode_all(&self, out: &mut [u8]) -> Result<()> {
+    pub(super) fn decode_all(&self) -> Result<Vec<u8>> {
         let size = self.shape.iter().product::<usize>();
-        let images = out.par_chunks_mut(size.max(1)).enumerate();
+        let mut pixels = vec![0; size * self.paths.len()];
+        let images = pixels.par_chunks_mut(size.max(1)).enumerate();
         let fault = images.find_map_first(|(index, out)| self.decode(index, out).err());
-        fault.map_or(Ok(()), Err)
+        fault.map_or(Ok(pixels), Err)
     }
 }
 

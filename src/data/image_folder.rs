@@ -93,11 +93,10 @@ pub(super) fn read(dir: &Path, split: Split, source: &Source, most: usize) -> Re
         resize: source.resize,
     };
     let pixels = match images.values() {
-        Some(values) if values <= most => {
-            let mut bytes = vec![0; values];
-            images.decode_all(&mut bytes)?;
-            Pixels::U8(bytes)
-        }
+        Some(values) if values <= most => Pixels::U8(match &source.decoded {
+            Some(decoded) => decoded.pixels(&images, dir)?,
+            None => images.decode_all()?.into(),
+        }),
         _ => Pixels::Files(images),
     };
     Ok(Dataset {

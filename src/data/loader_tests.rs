@@ -158,7 +158,7 @@ fn dropping_a_loader_midway_ends_its_thread() {
 #[test]
 fn a_thread_that_dies_is_an_error_and_not_a_short_epoch() {
     let mut broken = (*set(4)).clone();
-    broken.pixels = Pixels::U8(vec![0; 6]);
+    broken.pixels = Pixels::U8(vec![0; 6].into());
     let mut loader = Loader::eval(&DeviceDataset::on_cpu(Arc::new(broken)), 1).unwrap();
     assert!(loader.next().unwrap().is_ok());
     let message = loader.next().unwrap().unwrap_err().to_string();

@@ -13,6 +13,7 @@ mod cifar_binary;
 mod cifar_pickle;
 mod class_folders;
 pub mod dataset;
+mod decoded;
 pub mod description;
 mod device_dataset;
 pub mod download;
@@ -56,6 +57,7 @@ kinds! {
 pub use adversarial::{Expected, read_adversarial};
 pub use augment::{Augmentation, AugmentationKind};
 pub use dataset::{Dataset, Pixels};
+pub use decoded::{Decoded, decoded_files};
 pub use description::Description;
 pub use device_dataset::DeviceDataset;
 pub use extra::Extra;

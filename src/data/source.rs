@@ -1,7 +1,7 @@
 //! What a spec's `[data]` section can ask for: kinds of data, each a record, and the formats of their files.
 
-use super::Dataset;
 use super::download::{Part, Published};
+use super::{Dataset, Decoded};
 use crate::Result;
 use rand_chacha::ChaCha8Rng;
 use std::fmt;
@@ -20,6 +20,14 @@ impl Split {
         match self {
             Self::Train => "train",
             Self::Test => "test",
+        }
+    }
+
+    /// What its images are called among the inputs of a run.
+    pub fn images(self) -> &'static str {
+        match self {
+            Self::Train => "training images",
+            Self::Test => "test images",
         }
     }
 
@@ -191,6 +199,8 @@ pub struct Source {
     /// Length that the shorter side of each image is scaled to before the middle of `image_size` is cut out; none: images
     /// have their size already.
     pub resize: Option<usize>,
+    /// Where the decoded images of the split are kept; none: files that have to be decoded are decoded each time.
+    pub decoded: Option<Decoded>,
 }
 
 impl Source {
@@ -206,6 +216,7 @@ impl Source {
             limit: None,
             image_size: None,
             resize: None,
+            decoded: None,
         }
     }
 

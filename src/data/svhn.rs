@@ -112,7 +112,7 @@ fn dataset(
             }
             Ok(Dataset {
                 shape: [channels, rows, columns],
-                pixels: Pixels::U8(pixels),
+                pixels: Pixels::U8(pixels.into()),
                 names: split.example_names(count),
                 labels,
                 classes,
@@ -172,7 +172,7 @@ mod tests {
             let set = read(&file(&elements)).unwrap();
             assert_eq!((set.shape, &set.labels[..]), ([1, 2, 3], &[0, 3][..]));
             let rows = vec![0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15];
-            assert_eq!(set.pixels, Pixels::U8(rows));
+            assert_eq!(set.pixels, Pixels::U8(rows.into()));
         }
     }
 

@@ -45,6 +45,8 @@ pub struct Options {
     pub fresh: bool,
     /// Have a training go on from a finished one of fewer epochs.
     pub extend: bool,
+    /// The stages to carry out, by id; none: all. A run is interrupted where it comes to another one.
+    pub stages: Vec<String>,
     /// The command line, for `run.json`.
     pub command: Vec<String>,
 }
@@ -209,6 +211,10 @@ impl Execution<'_> {
     /// Runs a stage unless it is finished, and records its state. `threaded`: on a thread of its own.
     fn stage(&self, position: usize, graph: &Graph, threaded: bool) -> Result<()> {
         interrupt::check()?;
+        let wanted = &self.options.stages;
+        if !wanted.is_empty() && !wanted.contains(&self.run.spec.stages[position].id) {
+            return Err(Error::Interrupted);
+        }
         // A thread's events go to the run's log only if it says so.
         let _log = if threaded {
             Some(self.folder.log()?)
@@ -260,6 +266,8 @@ impl Execution<'_> {
                     seed: spec.seed,
                     folder: &folder,
                     inputs: &inputs,
+                    read: &self.inputs[position],
+                    results: &self.options.results,
                     device: &self.options.device,
                     progress: &progress,
                 };

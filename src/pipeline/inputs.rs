@@ -42,20 +42,17 @@ pub fn of_stage(stage: &StageSpec, contents: &Contents) -> Result<Vec<Input>> {
     };
     // Adversarial images come in place of the test images, of which at most the classes are read.
     let replaced = spec.adversarial.is_some() && spec.kind.classes.is_some();
-    let splits: &[(Split, &str)] = match stage.task.training().is_some() {
-        true => &[
-            (Split::Train, "training images"),
-            (Split::Test, "test images"),
-        ],
+    let splits: &[Split] = match stage.task.training().is_some() {
+        true => &[Split::Train, Split::Test],
         false if replaced => &[],
-        false => &[(Split::Test, "test images")],
+        false => &[Split::Test],
     };
-    for &(split, what) in splits {
+    for &split in splits {
         let source = data_source(spec, split);
         let hash = contents.of_set(dir, data::files(&source, split))?;
         inputs.push(Input {
             classes: data::classes(&source, split)?,
-            ..Input::new(what, dir, hash)
+            ..Input::new(split.images(), dir, hash)
         });
     }
     Ok(inputs)

@@ -16,6 +16,7 @@ mod run_path;
 mod runs;
 mod schedule;
 mod selection;
+mod shared;
 mod slurm;
 mod slurm_queue;
 

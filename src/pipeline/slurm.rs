@@ -8,6 +8,7 @@ use std::process::Command;
 
 use super::contents::Contents;
 use super::selection::standing;
+use super::shared::groups;
 use crate::experiment::{FrozenRun, Plan, PlannedRun};
 use crate::run::{Lock, RunState};
 use crate::{Error, Result, atomic};
@@ -68,26 +69,36 @@ pub fn submit(plan: &Plan, submission: &Submission) -> Result<Submitted> {
         left_out: plan.runs.len() - left.len(),
         folder: folder.clone(),
     };
-    for (number, runs) in left.chunks(ARRAY).enumerate() {
-        let array = folder.join(number.to_string());
-        fs::create_dir_all(&array).map_err(Error::io("create", &array))?;
-        for (position, run) in runs.iter().enumerate() {
-            freeze(plan, run, &array.join(format!("{position}.json")))?;
-        }
-        let script = array.join("job.sh");
-        atomic::write(
-            &script,
-            script_of(plan, &array, runs.len(), submission)?.as_bytes(),
-        )?;
-        submitted.jobs.push(sbatch(&[script.as_os_str()])?);
+    let mut submit = |path: &Path, script: String| -> Result<String> {
+        atomic::write(path, script.as_bytes())?;
+        submitted.jobs.push(sbatch(path)?);
         let numbers = submitted.jobs.join("\n") + "\n";
         atomic::write(&folder.join(JOBS), numbers.as_bytes())?;
+        Ok(submitted.jobs[submitted.jobs.len() - 1].clone())
+    };
+    let mut number = 0;
+    for group in groups(&left, &named, &contents)? {
+        let mut after = None;
+        for runs in group.runs.chunks(ARRAY) {
+            let array = folder.join(number.to_string());
+            number += 1;
+            fs::create_dir_all(&array).map_err(Error::io("create", &array))?;
+            for (position, run) in runs.iter().enumerate() {
+                freeze(plan, run, &array.join(format!("{position}.json")))?;
+            }
+            if after.is_none() && !group.stages.is_empty() {
+                let script = shared_script(plan, &array, &group.stages, submission)?;
+                after = Some(submit(&array.join("shared.sh"), script)?);
+            }
+            let script = array_script(plan, &array, runs.len(), after.as_deref(), submission)?;
+            submit(&array.join("job.sh"), script)?;
+        }
     }
     if !submitted.jobs.is_empty() {
         let report = folder.join("report.sh");
         let text = report_script(plan, &folder, submission, &submitted.jobs)?;
         atomic::write(&report, text.as_bytes())?;
-        sbatch(&[report.as_os_str()])?;
+        sbatch(&report)?;
     }
     Ok(submitted)
 }
@@ -140,28 +151,61 @@ fn program() -> Result<String> {
     Ok(quoted(&program.to_string_lossy()))
 }
 
-fn script_of(plan: &Plan, array: &Path, tasks: usize, submission: &Submission) -> Result<String> {
+/// A job for the stages that all runs of an array wait for, which it carries out as the array's first run.
+fn shared_script(
+    plan: &Plan,
+    array: &Path,
+    stages: &[String],
+    submission: &Submission,
+) -> Result<String> {
+    let stages = format!("--stages {} ", quoted(&stages.join(",")));
+    let log = array.join("shared.log");
+    script(plan, array, &log, Vec::new(), (&stages, "0"), submission)
+}
+
+/// An array of runs, which begin once the job `after` has ended. Where that one failed they fail by themselves, or make up for it.
+fn array_script(
+    plan: &Plan,
+    array: &Path,
+    tasks: usize,
+    after: Option<&str>,
+    submission: &Submission,
+) -> Result<String> {
     let limit = plan.launcher.array_limit.map(|limit| format!("%{limit}"));
-    let mut options = vec![
-        format!("--array=0-{}{}", tasks - 1, limit.unwrap_or_default()),
-        "--requeue".to_owned(),
-    ];
+    let tasks = format!("--array=0-{}{}", tasks - 1, limit.unwrap_or_default());
+    let mut options = vec![tasks];
+    options.extend(after.map(|job| format!("--dependency=afterany:{job}")));
+    let log = array.join("%a.log");
+    let run = ("", "$SLURM_ARRAY_TASK_ID");
+    script(plan, array, &log, options, run, submission)
+}
+
+/// A script that carries out a frozen run of an array, by its number, or some stages of it.
+fn script(
+    plan: &Plan,
+    array: &Path,
+    log: &Path,
+    mut options: Vec<String>,
+    (stages, number): (&str, &str),
+    submission: &Submission,
+) -> Result<String> {
+    options.push("--requeue".to_owned());
     if plan.launcher.time.is_some() {
         options.push(format!("--signal=B:USR1@{WARNING}"));
     }
-    let mut text = head(plan, &array.join("%a.log"), &options)?;
+    let mut text = head(plan, log, &options)?;
     let command: Vec<String> = submission.command.iter().map(|word| quoted(word)).collect();
     let _ = write!(
         text,
         "[ -n \"$SLURM_CPUS_PER_TASK\" ] && export RAYON_NUM_THREADS=$SLURM_CPUS_PER_TASK\n\
-         {program} point --results {results} --device {device} {array}/$SLURM_ARRAY_TASK_ID.json -- {command} &\n\
+         {program} point --results {results} --device {device} {stages}{array}/{number}.json -- {command} &\n\
          run=$!\n\
          # Time is up: the run saves, and the job is queued again.\n\
          trap 'again=1; kill -TERM $run' USR1\n\
          trap 'kill -TERM $run' TERM\n\
          code=0; wait $run || code=$?\n\
          while kill -0 $run 2>/dev/null; do code=0; wait $run || code=$?; done\n\
-         [ \"$code\" = 130 ] && [ -n \"$again\" ] && scontrol requeue \"${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID\"\n\
+         [ \"$code\" = 130 ] && [ -n \"$again\" ] && scontrol requeue \"${{SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}}${{SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}}\"\n\
          exit $code\n",
         program = program()?,
         results = quoted(&submission.results.to_string_lossy()),
@@ -196,10 +240,10 @@ fn quoted(word: &str) -> String {
 }
 
 /// Submits a script; the number of its job.
-fn sbatch(arguments: &[&std::ffi::OsStr]) -> Result<String> {
+fn sbatch(script: &Path) -> Result<String> {
     let output = Command::new("sbatch")
         .arg("--parsable")
-        .args(arguments)
+        .arg(script)
         .output()
         .map_err(|error| {
             Error::failed(format!(

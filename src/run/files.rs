@@ -44,6 +44,8 @@ pub const PROGRESS: &str = "progress";
 pub const FIGURES: &str = "figures";
 /// In the folder of all results: hashes of the contents of weights and data, remembered.
 pub const CONTENTS: &str = ".contents";
+/// In the folder of all results: decoded images, which all runs share.
+pub const DECODED: &str = ".decoded";
 /// The tracing log, one JSON object a line.
 pub const LOG: &str = "log.jsonl";
 /// Held by the process that owns the folder.

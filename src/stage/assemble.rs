@@ -41,7 +41,10 @@ pub(crate) fn dataset(
         };
         return Ok(Arc::new(made_before(spec, &path)?));
     }
-    let source = data_source(spec, split);
+    let source = Source {
+        decoded: ctx.decoded(split),
+        ..data_source(spec, split)
+    };
     Ok(Arc::new(data::load(&source, split)?))
 }
 

@@ -194,11 +194,11 @@ fn stages_that_no_run_needs_are_deleted() {
     assert_eq!(run(folder, &["rm", "staged", &first]).0, 0);
     let (_, out, _) = run(folder, &["gc"]);
     assert!(
-        out.contains("1 stages, ") && out.contains("--remove deletes them"),
+        out.contains("1 stage, ") && out.contains("--remove deletes them"),
         "{out}"
     );
     let (_, out, _) = run(folder, &["gc", "staged", "--remove"]);
-    assert!(out.contains(", deleted\n1 stages deleted, "), "{out}");
+    assert!(out.contains(", deleted\n1 stage deleted, "), "{out}");
     let left = std::fs::read_dir(folder.join("results/staged/stages"))
         .unwrap()
         .count();

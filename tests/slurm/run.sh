@@ -73,6 +73,43 @@ sed -i 's/^lr = .*/lr = 0.05/' study.toml
 wait_for none_queued
 [ -s results/study/summary.csv ] || { echo "no report" >&2; exit 1; }
 
+# Of two trainings and three attacks on each, each training is a job of its own, for which its attacks wait in the queue.
+cat > chain.toml <<'EOF'
+[data]
+kind = "digits"
+train_limit = 500
+test_limit = 100
+[model]
+arch = "mlp"
+[optimizer]
+lr = 0.05
+[train]
+epochs = 1
+[[stage]]
+id = "train"
+task = "train"
+[[stage]]
+id = "craft"
+task = "attack"
+model = { weights = "@train" }
+attack = { kind = "fgsm" }
+[launcher]
+partition = "low"
+cpus = 1
+[sweep]
+seeds = 2
+"stage.craft.attack.epsilon" = [0.1, 0.2, 0.3]
+EOF
+"$runner" chain.toml --launcher slurm --device cpu
+waiting=$(squeue -h -t PD -p low -o %E | grep -c afterany)
+[ "$waiting" -ge 2 ] || { echo "$waiting arrays wait for a training" >&2; squeue -o '%i %T %E' >&2; exit 1; }
+wait_for none_queued
+finished=$("$runner" list chain --where 'state=finished' | tail -n +2 | wc -l)
+[ "$finished" = 6 ] || { echo "$finished runs of the chain finished" >&2; "$runner" list chain >&2; exit 1; }
+trained=$(grep -l 'train: epoch' results/chain/slurm/1/*/*.log | xargs -n1 basename | sort | uniq -c | xargs)
+[ "$trained" = "2 shared.log" ] || { echo "trained by: $trained" >&2; exit 1; }
+echo "6 attacks after 2 trainings, each a job of its own"
+
 RAYON_NUM_THREADS=1 "$runner" study.toml --results alone --device cpu --quiet > /dev/null
 diff results/study/summary.csv alone/study/summary.csv
 for run in alone/study/*/; do

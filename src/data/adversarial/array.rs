@@ -21,7 +21,7 @@ impl Array {
     /// The numbers as intensities, image after image.
     pub fn pixels(self) -> Result<Pixels, String> {
         let values: Vec<f32> = match self.number {
-            Number::Unsigned(1) => return Ok(Pixels::U8(self.bytes)),
+            Number::Unsigned(1) => return Ok(Pixels::U8(self.bytes.into())),
             Number::Float(4) => decode(&self.bytes, f32::from_le_bytes),
             Number::Float(8) => decode(&self.bytes, |bytes| f64::from_le_bytes(bytes) as f32),
             _ => {

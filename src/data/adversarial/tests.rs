@@ -156,7 +156,7 @@ fn arrays_of_numpy_are_read_in_either_order_of_channels() {
         write("(2, 3, 2, 2)");
         let first = read_adversarial(&path, colour(Some([2, 2]))).unwrap();
         assert_eq!((first.shape, first.labels), ([3, 2, 2], vec![1, 0]));
-        assert_eq!(first.pixels, Pixels::U8(bytes.clone()));
+        assert_eq!(first.pixels, Pixels::U8(bytes.clone().into()));
         write("(2, 2, 2, 3)");
         let last = read_adversarial(&path, colour(None)).unwrap();
         assert_eq!(last.shape, [3, 2, 2]);

@@ -48,7 +48,7 @@ pub fn generate(
         });
     Dataset {
         shape,
-        pixels: Pixels::U8(pixels),
+        pixels: Pixels::U8(pixels.into()),
         labels: (0..count)
             .map(|index| (index % classes.len()) as u32)
             .collect(),
