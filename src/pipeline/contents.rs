@@ -133,8 +133,11 @@ fn outside(kind: &str, paths: &[PathBuf]) -> Result<(String, bool)> {
     let mut settled = true;
     let mut looks = blake3::Hasher::new();
     looks.update(kind.as_bytes());
-    for path in paths {
-        let about = fs::metadata(path).map_err(Error::io("read", path))?;
+    // Of tens of thousands of files by all threads.
+    let about = paths.par_iter().map(fs::metadata);
+    let about: Vec<_> = about.collect();
+    for (path, about) in paths.iter().zip(about) {
+        let about = about.map_err(Error::io("read", path))?;
         let absolute = std::path::absolute(path).map_err(Error::io("find", path))?;
         looks.update(absolute.as_os_str().as_encoded_bytes());
         looks.update(&[0, u8::from(about.is_file())]);
