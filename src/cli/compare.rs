@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::output::out;
+use crate::report::Printing;
 use crate::{Error, Result, report};
 
 pub const HELP: &str = "\
 Examples:
   runner compare mnist --over linbp.train                  paired over seeds and all other settings
+  runner compare mnist --over linbp.train --format latex > table.tex
   runner compare cifar/1f3a9c20 cifar/77b0e1d4             settings, metrics, and images that one alone broke";
 
 #[derive(Debug, Args)]
@@ -20,6 +22,9 @@ pub struct CompareArgs {
     /// The setting whose values are held against each other, over pairs of runs that differ in it alone
     #[arg(long, value_name = "KEY")]
     over: Option<String>,
+    /// How tables are printed
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: Printing,
     /// The folder of all results
     #[arg(long, value_name = "DIR", default_value = "results")]
     results: PathBuf,
@@ -31,8 +36,8 @@ pub struct CompareArgs {
 /// Names without runs, a key in which they do not differ.
 pub fn compare(args: CompareArgs) -> Result<()> {
     let text = match (args.what.as_slice(), &args.over) {
-        ([name], Some(key)) => report::over(&args.results, name, key)?,
-        ([one, other], None) => report::two(&args.results, [one, other])?,
+        ([name], Some(key)) => report::over(&args.results, name, key, args.format)?,
+        ([one, other], None) => report::two(&args.results, [one, other], args.format)?,
         _ => {
             return Err(Error::spec(
                 "compare: expected one name with --over KEY, or two runs without it",

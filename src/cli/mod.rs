@@ -6,10 +6,13 @@ mod compare;
 mod completions;
 mod data;
 mod devices;
+mod experiments;
 mod gc;
 mod graph;
+mod init;
 mod keys;
 mod list;
+mod man;
 mod models;
 mod output;
 mod point;
@@ -97,6 +100,7 @@ Examples:
 Examples:
   runner report quickstart
   runner report mnist --format latex > table.tex
+  runner report robust --robustbench               records of its evaluations by AutoAttack
   runner report quickstart --provenance > appendix.txt")]
     Report(report::ReportArgs),
     /// The metrics of runs as event files, for TensorBoard
@@ -120,6 +124,12 @@ Examples:
     /// What --device can name on this machine
     #[command(after_help = "Example:\n  runner devices")]
     Devices(devices::DevicesArgs),
+    /// The experiments that the program brings along, with purpose and time; the spec of one of them
+    #[command(after_help = experiments::HELP)]
+    Experiments(experiments::ExperimentsArgs),
+    /// A spec of a task to start from: every key, with what it means
+    #[command(after_help = init::HELP)]
+    Init(init::InitArgs),
     /// Fetch a data set, or say what the data of a spec comes to
     Data(data::DataArgs),
     /// Look into a file of weights, convert it, or write the network of a run for other programs
@@ -129,6 +139,9 @@ Examples:
         after_help = "Example:\n  runner completions bash > ~/.local/share/bash-completion/completions/runner"
     )]
     Completions(completions::CompletionsArgs),
+    /// Manual pages, one a command
+    #[command(after_help = man::HELP)]
+    Man(man::ManArgs),
 }
 
 /// The settings over a spec, common to several commands.
@@ -173,6 +186,9 @@ pub fn main() -> Result<()> {
         Some(Command::Devices(args)) => devices::devices(args),
         Some(Command::Data(args)) => data::data(args),
         Some(Command::Weights(args)) => weights::weights(args),
+        Some(Command::Experiments(args)) => experiments::experiments(args),
+        Some(Command::Init(args)) => init::init(args),
+        Some(Command::Man(args)) => man::man(args),
         Some(Command::Completions(args)) => completions::completions(args),
     }
 }

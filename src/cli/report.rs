@@ -26,6 +26,9 @@ pub struct ReportArgs {
     /// Print one table of the finished runs in place of drawing, means and deviations over seeds
     #[arg(long, requires = "name", conflicts_with = "provenance")]
     format: Option<Format>,
+    /// Write a record in RobustBench's form for each finished stage that judged a network by AutoAttack, in place of drawing
+    #[arg(long, requires = "name", conflicts_with_all = ["provenance", "format"])]
+    robustbench: bool,
 }
 
 /// Draws the figures of all runs of a name, or of all names, and writes each name's `summary.csv` and `results.csv`. A run
@@ -36,6 +39,12 @@ pub struct ReportArgs {
 pub fn report(args: ReportArgs) -> Result<()> {
     if let (Some(format), Some(name)) = (args.format, &args.name) {
         return out(&report::overview(&args.results, name, format)?);
+    }
+    if let (true, Some(name)) = (args.robustbench, &args.name) {
+        let written = report::robustbench(&args.results, name)?;
+        return written
+            .iter()
+            .try_for_each(|path| out(&format!("{}\n", path.display())));
     }
     let runs = run::runs(&args.results, args.name.as_deref())?;
     if args.provenance {

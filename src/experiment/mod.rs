@@ -12,6 +12,7 @@ mod sections;
 mod smoke;
 mod stages;
 mod tasks;
+mod template;
 
 pub use experiment::{ExperimentSpec, ModelUse, StageSpec};
 pub use frozen::FrozenRun;
@@ -21,3 +22,4 @@ pub use plan::{Plan, PlannedRun, plan};
 pub use resolved::{FORMAT_VERSION, short_hash};
 pub use sections::sections;
 pub use tasks::{AttackTask, EvaluateTask, SimulateTask, Task, TrainTask, TransferTask};
+pub use template::template;

@@ -7,8 +7,10 @@ mod groups;
 mod overview;
 mod page;
 mod paired;
+mod printed;
 mod provenance;
 mod results;
+mod robustbench;
 mod settings;
 mod summary;
 mod tensorboard;
@@ -25,7 +27,9 @@ use comparison::Comparison;
 use overview::Overview;
 
 pub use overview::Format;
+pub use printed::Printing;
 pub use provenance::provenance;
+pub use robustbench::robustbench;
 pub use tensorboard::Events;
 pub use versus::{over, two};
 

@@ -5,6 +5,7 @@ use toml::Value;
 use super::cells::setting;
 use super::comparison::Comparison;
 use super::groups::{Group, Spread, groups, keys};
+use super::printed::{Printed, Printing};
 use super::words::{metric_number, metric_words, unit, value_words};
 use crate::{Error, Result};
 
@@ -64,27 +65,18 @@ impl Overview {
     /// Cells that CSV cannot hold: a defect.
     pub fn write(&self, format: Format) -> Result<String> {
         match format {
-            Format::Markdown => Ok(self.markdown()),
-            Format::Latex => Ok(self.latex()),
+            Format::Markdown => Ok(self.printed().print(Printing::Markdown)),
+            Format::Latex => Ok(self.printed().print(Printing::Latex)),
             Format::Csv => self.csv(),
         }
     }
 
-    /// The names above the columns, with units.
-    pub fn header(&self) -> Vec<String> {
+    /// The table in words: names with units above the columns, means with deviations, and which of a column is best: the
+    /// largest, of losses the smallest.
+    pub fn printed(&self) -> Printed {
         let metrics = self.metrics.iter();
         let metrics = metrics.map(|metric| format!("{}{}", metric_words(metric), unit(metric).1));
-        self.keys
-            .iter()
-            .cloned()
-            .chain(["runs".to_owned()])
-            .chain(metrics)
-            .collect()
-    }
-
-    /// The cells of every row, each with whether it is the best of its column: the largest, of losses the smallest.
-    /// `plus_minus` stands between a mean and its deviation.
-    pub fn cells(&self, plus_minus: &str) -> Vec<Vec<(String, bool)>> {
+        let header = self.keys.iter().cloned().chain(["runs".to_owned()]);
         let best: Vec<Option<f64>> = (0..self.metrics.len())
             .map(|column| self.best(column))
             .collect();
@@ -95,14 +87,15 @@ impl Overview {
             let spreads = row.spreads.iter().zip(&self.metrics).zip(&best);
             let spreads = spreads.map(|((spread, metric), best)| match spread {
                 None => (String::new(), false),
-                Some(spread) => (
-                    words(metric, *spread, plus_minus),
-                    Some(spread.mean) == *best,
-                ),
+                Some(spread) => (words(metric, *spread), Some(spread.mean) == *best),
             });
             first.map(|cell| (cell, false)).chain(spreads).collect()
         };
-        self.rows.iter().map(cells).collect()
+        Printed {
+            header: header.chain(metrics).collect(),
+            text_columns: self.keys.len(),
+            rows: self.rows.iter().map(cells).collect(),
+        }
     }
 
     /// The best mean of a column; none where there is nothing to compare.
@@ -116,42 +109,6 @@ impl Overview {
             .reduce(if is_loss { f64::min } else { f64::max });
         // Where all are alike none is better.
         best.filter(|best| means.iter().any(|mean| mean != best))
-    }
-
-    fn markdown(&self) -> String {
-        let escaped = |text: &str| text.replace('|', "\\|");
-        let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
-        let header = self.header();
-        let mut text = line(header.iter().map(|name| escaped(name)).collect());
-        text += &format!("|{}\n", "---|".repeat(header.len()));
-        for row in self.cells(" ± ") {
-            let bold = |(cell, best): (String, bool)| match best {
-                true => format!("**{}**", escaped(&cell)),
-                false => escaped(&cell),
-            };
-            text += &line(row.into_iter().map(bold).collect());
-        }
-        text
-    }
-
-    fn latex(&self) -> String {
-        let line = |cells: Vec<String>| format!("{} \\\\\n", cells.join(" & "));
-        let columns = "l".repeat(self.keys.len()) + &"r".repeat(1 + self.metrics.len());
-        let mut text = format!("\\begin{{tabular}}{{{columns}}}\n\\toprule\n");
-        text += &line(self.header().iter().map(|name| in_latex(name)).collect());
-        text += "\\midrule\n";
-        for row in self.cells("\u{0}") {
-            let cell = |(cell, best): (String, bool)| {
-                let cell = in_latex(&cell).replace('\u{0}', " $\\pm$ ");
-                if best {
-                    format!("\\textbf{{{cell}}}")
-                } else {
-                    cell
-                }
-            };
-            text += &line(row.into_iter().map(cell).collect());
-        }
-        text + "\\bottomrule\n\\end{tabular}\n"
     }
 
     fn csv(&self) -> Result<String> {
@@ -187,26 +144,12 @@ impl Overview {
 }
 
 /// Mean and deviation.
-fn words(metric: &str, spread: Spread, plus_minus: &str) -> String {
+fn words(metric: &str, spread: Spread) -> String {
     let mean = metric_number(metric, spread.mean);
     match spread.deviation {
         None => mean,
-        Some(deviation) => format!("{mean}{plus_minus}{}", metric_number(metric, deviation)),
+        Some(deviation) => format!("{mean} ± {}", metric_number(metric, deviation)),
     }
-}
-
-fn in_latex(text: &str) -> String {
-    let mut escaped = String::new();
-    for letter in text.chars() {
-        match letter {
-            '_' | '%' | '&' | '#' | '$' | '{' | '}' => escaped.extend(['\\', letter]),
-            '\\' => escaped += "\\textbackslash{}",
-            '~' => escaped += "\\textasciitilde{}",
-            '^' => escaped += "\\textasciicircum{}",
-            letter => escaped.push(letter),
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]

@@ -9,19 +9,19 @@ use super::cells::setting;
 use super::comparison::{ComparedRun, Comparison};
 use super::groups::{Spread, groups, is_seed, keys};
 use super::paired::{mcnemar, sign_flips};
+use super::printed::{Printed, Printing, remark};
 use super::settings::lookup;
 use super::words::{metric_number, metric_words, unit, value_words};
-use crate::aligned::aligned;
 use crate::choice::did_you_mean;
-use crate::run::{ExampleOutcome, ExampleRow, files, metric_rank, runs, table};
-use crate::{Error, Result};
+use crate::run::{ExampleOutcome, ExampleRow, files, metric_rank, runs};
+use crate::{Error, Result, run};
 
 /// The finished runs of a name over `key`: for each of its values and the first one the metrics of both, and the mean
 /// difference over pairs of runs that differ in it alone, with how likely chance makes as much.
 ///
 /// # Errors
 /// A name without runs; a key in which its finished runs do not differ.
-pub fn over(results: &Path, name: &str, key: &str) -> Result<String> {
+pub fn over(results: &Path, name: &str, key: &str, printing: Printing) -> Result<String> {
     let comparison = Comparison::new(runs(results, Some(name))?);
     let groups = groups(&comparison);
     let known = keys(&comparison, &groups);
@@ -75,15 +75,34 @@ pub fn over(results: &Path, name: &str, key: &str) -> Result<String> {
             })
             .collect();
         let [one, other] = [first, value].map(|value| value_words(key, Some(value)));
-        text += &format!("{name}: {key}, {other} against {one}\n");
-        let header = ["METRIC", &one, &other, "DIFFERENCE", "PAIRS", "P"].map(str::to_owned);
+        text += &remark(&format!("{name}: {key}, {other} against {one}"), printing);
+        let header = ["METRIC", &one, &other, "DIFFERENCE", "PAIRS", "P"];
         let rows = metrics.iter().filter_map(|metric| row(metric, &pairs));
-        text += &aligned([header].into_iter().chain(rows));
+        text += &table(header, 1, rows).print(printing);
         text.push('\n');
     }
-    text += "P: how likely chance makes a difference at least so large, by the signs of the pairs' differences (two-sided; at \
-             least 2/2^pairs)\n";
-    Ok(text)
+    text += remark(
+        "P: how likely chance makes a difference at least so large, by the signs of the pairs' differences (two-sided; at \
+         least 2/2^pairs)",
+        printing,
+    )
+    .trim_end();
+    Ok(text + "\n")
+}
+
+/// A table in which no cell is better than others.
+fn table<const N: usize>(
+    header: [&str; N],
+    text_columns: usize,
+    rows: impl Iterator<Item = [String; N]>,
+) -> Printed {
+    Printed {
+        header: header.map(str::to_owned).to_vec(),
+        text_columns,
+        rows: rows
+            .map(|row| row.map(|cell| (cell, false)).to_vec())
+            .collect(),
+    }
 }
 
 fn row(metric: &str, pairs: &[(&ComparedRun, &ComparedRun)]) -> Option<[String; 6]> {
@@ -118,20 +137,20 @@ fn row(metric: &str, pairs: &[(&ComparedRun, &ComparedRun)]) -> Option<[String; 
 ///
 /// # Errors
 /// No such run.
-pub fn two(results: &Path, names: [&str; 2]) -> Result<String> {
+pub fn two(results: &Path, names: [&str; 2], printing: Printing) -> Result<String> {
     let [one, other] = [found(results, names[0])?, found(results, names[1])?];
     let keys: BTreeSet<&String> = one.settings.keys().chain(other.settings.keys()).collect();
     let differing = keys
         .into_iter()
         .filter(|key| one.settings.get(*key) != other.settings.get(*key));
-    let header = ["SETTING", names[0], names[1]].map(str::to_owned);
+    let header = ["SETTING", names[0], names[1]];
     let cell = |run: &ComparedRun, key: &str| setting(run.settings.get(key));
     let rows = differing.map(|key| [key.clone(), cell(&one, key), cell(&other, key)]);
-    let mut text = aligned([header].into_iter().chain(rows));
+    let mut text = table(header, 3, rows).print(printing);
     let metrics: BTreeSet<&String> = one.metrics.keys().chain(other.metrics.keys()).collect();
     let mut metrics: Vec<&String> = metrics.into_iter().collect();
     metrics.sort_by_cached_key(|metric| metric_rank(metric));
-    let header = ["METRIC", names[0], names[1], "DIFFERENCE"].map(str::to_owned);
+    let header = ["METRIC", names[0], names[1], "DIFFERENCE"];
     let rows = metrics.into_iter().map(|metric| {
         let [a, b] = [&one, &other].map(|run| run.metrics.get(metric).copied());
         let shown =
@@ -150,8 +169,10 @@ pub fn two(results: &Path, names: [&str; 2]) -> Result<String> {
             format!("{sign}{}", shown(difference)),
         ]
     });
-    text += &format!("\n{}", aligned([header].into_iter().chain(rows)));
-    text += &images(results, &one, &other)?;
+    text += &format!("\n{}", table(header, 1, rows).print(printing));
+    if let Some(words) = images(results, &one, &other)? {
+        text += &format!("\n{}\n", remark(&words, printing).trim_end());
+    }
     Ok(text)
 }
 
@@ -185,7 +206,7 @@ fn found(results: &Path, path: &str) -> Result<ComparedRun> {
 }
 
 /// McNemar's test on the images that both runs attacked.
-fn images(results: &Path, one: &ComparedRun, other: &ComparedRun) -> Result<String> {
+fn images(results: &Path, one: &ComparedRun, other: &ComparedRun) -> Result<Option<String>> {
     let read = |run: &ComparedRun| -> Result<BTreeMap<String, bool>> {
         let mut broken = BTreeMap::new();
         for stage in &run.stages {
@@ -193,7 +214,7 @@ fn images(results: &Path, one: &ComparedRun, other: &ComparedRun) -> Result<Stri
                 .join(&run.run)
                 .join(&stage.record.folder)
                 .join(files::EXAMPLES);
-            for row in table::read::<ExampleRow>(&path)? {
+            for row in run::table::read::<ExampleRow>(&path)? {
                 let attacked =
                     [ExampleOutcome::Broken, ExampleOutcome::Withstood].contains(&row.outcome);
                 if attacked {
@@ -210,19 +231,19 @@ fn images(results: &Path, one: &ComparedRun, other: &ComparedRun) -> Result<Stri
         .filter_map(|(name, one)| Some((*one, *second.get(name)?)));
     let both: Vec<(bool, bool)> = both.collect();
     if both.is_empty() {
-        return Ok(String::new());
+        return Ok(None);
     }
     let count = |pair: (bool, bool)| both.iter().filter(|found| **found == pair).count();
     let (alone, other_alone) = (count((true, false)), count((false, true)));
-    Ok(format!(
-        "\nOf {} images that both attacked, {} were broken by both, {alone} by {} alone, {other_alone} by {} alone: P = {} \
-         (McNemar, exact)\n",
+    Ok(Some(format!(
+        "Of {} images that both attacked, {} were broken by both, {alone} by {} alone, {other_alone} by {} alone: P = {} \
+         (McNemar, exact)",
         both.len(),
         count((true, true)),
         one.run,
         other.run,
         chance(mcnemar(alone, other_alone)),
-    ))
+    )))
 }
 
 fn chance(p: f64) -> String {

@@ -1,6 +1,7 @@
 //! The commands that look into models, weights and data.
 
 use runner::attacks::AttackKind;
+use runner::spec::TaskKind;
 
 use crate::program::{repository, run, simulation};
 
@@ -155,4 +156,46 @@ fn devices_are_listed_and_a_missing_card_is_named() {
             "{err}"
         );
     }
+}
+
+#[test]
+fn a_spec_to_start_from_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for task in TaskKind::NAMES {
+        let file = format!("{task}.toml");
+        let (code, out, err) = run(folder, &["init", task, &file]);
+        assert_eq!((code, out.as_str()), (0, ""), "{err}");
+        let (code, _, err) = run(folder, &[&file, "--smoke"]);
+        assert_eq!(code, 0, "{task}: {err}");
+    }
+    let (code, _, err) = run(folder, &["init", "train", "train.toml"]);
+    assert!(
+        code == 1 && err.contains("train.toml: cannot create"),
+        "{err}"
+    );
+    let (code, _, err) = run(folder, &["init", "trian"]);
+    assert!(code == 2 && err.contains("trian: expected one of"), "{err}");
+}
+
+#[test]
+fn shipped_experiments_and_manual_pages_come_with_the_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let (code, out, _) = run(folder, &["experiments"]);
+    assert!(
+        code == 0 && out.contains("\nquickstart\n  see all of it"),
+        "{out}"
+    );
+    let (code, out, _) = run(folder, &["experiments", "quickstart"]);
+    let shipped = std::fs::read_to_string(repository().join("experiments/quickstart.toml"));
+    assert_eq!((code, out), (0, shipped.unwrap()));
+    let (code, _, err) = run(folder, &["experiments", "quickstrat"]);
+    assert!(
+        code == 2 && err.contains("did you mean \"quickstart\"?"),
+        "{err}"
+    );
+    assert_eq!(run(folder, &["man", "pages"]).0, 0);
+    let page = std::fs::read_to_string(folder.join("pages/runner-list.1")).unwrap();
+    assert!(page.contains("runner\\-list"), "{page}");
 }

@@ -94,6 +94,11 @@ fn seeds_become_means_and_deviations() {
     let cells: Vec<&str> = line.unwrap().split_whitespace().collect();
     assert_eq!(cells[4], format!("{:.2}", 100.0 * mean), "{out}");
     assert_eq!(cells[cells.len() - 2], "3", "{out}");
+    let latex = compare(&["curve", "--over", "linbp.attack", "--format", "latex"]).1;
+    assert!(
+        latex.starts_with("% curve: linbp.attack, LinBP against BP\n\\begin{tabular}{lrrrrr}\n"),
+        "{latex}"
+    );
     let (code, _, err) = compare(&["curve", "--over", "linbp.attak"]);
     assert!(
         code == 2 && err.contains("did you mean \"linbp.attack\"?"),

@@ -128,15 +128,16 @@ impl Cell {
 }
 
 fn overview_table(overview: &Overview) -> String {
-    let rows = overview.cells(" ± ").into_iter();
+    let printed = overview.printed();
     let cell = |(text, best): (String, bool)| Cell {
         // A mean sorts by itself.
         value: text.split(' ').next().and_then(|mean| mean.parse().ok()),
         class: best.then_some("best"),
         html: escaped(&text),
     };
+    let rows = printed.rows.into_iter();
     let rows = rows.map(|row| row.into_iter().map(cell).collect());
-    table("results", &overview.header(), rows)
+    table("results", &printed.header, rows)
 }
 
 fn runs_table(comparison: &Comparison) -> String {
