@@ -100,6 +100,7 @@ Examples:
 Examples:
   runner report quickstart
   runner report mnist --format latex > table.tex
+  runner report mnist --figures pdf                each figure as PDF too
   runner report robust --robustbench               records of its evaluations by AutoAttack
   runner report quickstart --provenance > appendix.txt")]
     Report(report::ReportArgs),

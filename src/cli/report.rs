@@ -1,13 +1,13 @@
 //! `runner report [NAME]`
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use rayon::prelude::*;
 
 use super::output::out;
-use crate::report::Format;
+use crate::report::{Format, Rendering};
 use crate::run::ListedRun;
 use crate::{Error, Result, report, run};
 
@@ -26,6 +26,9 @@ pub struct ReportArgs {
     /// Print one table of the finished runs in place of drawing, means and deviations over seeds
     #[arg(long, requires = "name", conflicts_with = "provenance")]
     format: Option<Format>,
+    /// Write each figure as PNG or as PDF too
+    #[arg(long, value_name = "AS")]
+    figures: Option<Rendering>,
     /// Write a record in RobustBench's form for each finished stage that judged a network by AutoAttack, in place of drawing
     #[arg(long, requires = "name", conflicts_with_all = ["provenance", "format"])]
     robustbench: bool,
@@ -59,7 +62,17 @@ pub fn report(args: ReportArgs) -> Result<()> {
         .map(|name| report::summary(&args.results.join(name)));
     for written in figures.into_iter().chain(summaries) {
         match written {
-            Ok(paths) => {
+            Ok(mut paths) => {
+                if let Some(rendering) = args.figures {
+                    let figures = paths.par_iter().filter(|path| is_figure(path));
+                    let rendered = figures.map(|path| report::render(path, rendering));
+                    for rendered in rendered.collect::<Vec<_>>() {
+                        match rendered {
+                            Ok(path) => paths.push(path),
+                            Err(error) => faults.push(error.to_string()),
+                        }
+                    }
+                }
                 for path in paths {
                     out(&format!("{}\n", path.display()))?;
                 }
@@ -72,6 +85,10 @@ pub fn report(args: ReportArgs) -> Result<()> {
     } else {
         Err(Error::Failed(faults.join("\n")))
     }
+}
+
+fn is_figure(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "svg")
 }
 
 /// Says where the figures of runs come from.

@@ -9,6 +9,7 @@ mod page;
 mod paired;
 mod printed;
 mod provenance;
+mod rendered;
 mod results;
 mod robustbench;
 mod settings;
@@ -29,6 +30,7 @@ use overview::Overview;
 pub use overview::Format;
 pub use printed::Printing;
 pub use provenance::provenance;
+pub use rendered::{Rendering, render};
 pub use robustbench::robustbench;
 pub use tensorboard::Events;
 pub use versus::{over, two};
@@ -42,6 +44,7 @@ pub fn figures(folder: &Path) -> Result<Vec<PathBuf>> {
     atomic::clean_abandoned(&folder.join(files::FIGURES))?;
     let several = record.stages.len() > 1;
     let metrics: Vec<MetricsRow> = table::read(&folder.join(files::METRICS))?;
+    let settings = settings::read(folder)?;
     let mut written = Vec::new();
     for stage in &record.stages {
         let (title, suffix) = match several {
@@ -56,7 +59,9 @@ pub fn figures(folder: &Path) -> Result<Vec<PathBuf>> {
             .filter(|row| row.stage == stage.id)
             .cloned()
             .collect();
-        let found = figures::of_stage(&title, &folder.join(&stage.folder), &mine)?;
+        let norm = settings::of_stage(&settings, &stage.id, "attack.norm");
+        let norm = norm.and_then(toml::Value::as_str);
+        let found = figures::of_stage(&title, &folder.join(&stage.folder), norm, &mine)?;
         for (name, svg) in found {
             written.push(write(folder, &format!("{name}{suffix}"), &svg)?);
         }

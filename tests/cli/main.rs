@@ -6,6 +6,7 @@ mod inputs;
 mod inspection;
 mod networks;
 mod outside;
+mod page;
 mod preflight;
 mod program;
 mod runs;

@@ -305,6 +305,8 @@ fn extent(numbers: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
 fn padded((low, high): (f64, f64), share: f64) -> (f64, f64) {
     let pad = match high > low {
         true => (high - low) * share,
+        // Of nothing but zeros a unit is shown.
+        false if low == 0.0 => 1.0,
         false => (low.abs() * share).max(1e-6),
     };
     (low - pad, high + pad)

@@ -7,22 +7,24 @@ use candle_core::{DType, Device, Tensor};
 
 use super::data_uri;
 use crate::error::{Error, Result};
-use crate::run::{ExampleOutcome, ExampleRow, adversarial_images, files, table};
+use crate::run::{ExampleOutcome, ExampleRow, adversarial_images};
 use crate::weights::load_safetensors;
 
 const COLUMNS: usize = 6;
 const MAX_IMAGES: usize = 18;
+/// Images that are shown with their originals and changes.
+const MAX_TRIPLES: usize = 8;
 /// Side of an image, in pixels of the figure.
 const SIDE: usize = 84;
 const GAP: usize = 14;
 const CAPTION: usize = 34;
 const MARGIN: usize = 20;
-const TITLE: usize = 34;
+const TITLE: usize = 40;
 
 /// One image with its caption.
 struct Shown {
-    /// The image before the attack, where it was kept.
-    original: Option<String>,
+    /// Where the image before the attack was kept: that one, and the change, magnified.
+    before: Option<[String; 2]>,
     adversarial: String,
     /// What it is and what it is taken for.
     lines: [String; 2],
@@ -31,7 +33,7 @@ struct Shown {
 
 /// The grid of the attack in the folder `stage`; `None` where there is none. Images that the attack changed
 /// successfully come first.
-pub fn svg(title: &str, stage: &Path) -> Result<Option<String>> {
+pub fn svg(title: &str, stage: &Path, rows: &[ExampleRow]) -> Result<Option<String>> {
     let path = adversarial_images(stage);
     if !path.exists() {
         return Ok(None);
@@ -47,20 +49,33 @@ pub fn svg(title: &str, stage: &Path) -> Result<Option<String>> {
     let originals = found
         .get("originals")
         .filter(|originals| originals.shape() == images.shape());
-    let rows: Vec<ExampleRow> = table::read(&stage.join(files::EXAMPLES))?;
     let attacked = |row: &&ExampleRow| row.adversarial_prediction.is_some();
     let mut chosen: Vec<&ExampleRow> = rows.iter().filter(attacked).collect();
     chosen.sort_by_key(|row| row.outcome);
-    chosen.truncate(MAX_IMAGES);
+    chosen.truncate(match originals {
+        Some(_) => MAX_TRIPLES,
+        None => MAX_IMAGES,
+    });
     let mut shown = Vec::new();
+    // The largest change among those that are shown is the full range.
+    let largest = chosen.iter().filter_map(|row| row.linf).fold(0.0, f64::max);
+    let factor = if largest > 0.0 { 0.5 / largest } else { 1.0 };
     for row in chosen {
         let Some(adversarial) = picture(images, row.index)? else {
             continue;
         };
         let answer = row.adversarial_prediction_name.as_deref();
         shown.push(Shown {
-            original: match originals {
-                Some(originals) => picture(originals, row.index)?,
+            before: match originals {
+                Some(originals) => {
+                    let change = (images.get(row.index)? - originals.get(row.index)?)?;
+                    let change = change.affine(factor, 0.5)?.unsqueeze(0)?;
+                    let pictures = [picture(originals, row.index)?, picture(&change, 0)?];
+                    let [original, change] = pictures;
+                    original
+                        .zip(change)
+                        .map(|(original, change)| [original, change])
+                }
                 None => None,
             },
             adversarial,
@@ -71,7 +86,7 @@ pub fn svg(title: &str, stage: &Path) -> Result<Option<String>> {
             broken: row.outcome == ExampleOutcome::Broken,
         });
     }
-    Ok((!shown.is_empty()).then(|| draw(title, &shown)))
+    Ok((!shown.is_empty()).then(|| draw(title, &shown, factor)))
 }
 
 /// Image `index` as a data URI; `None` where there is no such image or it cannot be drawn.
@@ -84,10 +99,10 @@ fn picture(images: &Tensor, index: usize) -> Result<Option<String>> {
     Ok(data_uri::png(&pixels, [channels, height, width]))
 }
 
-fn draw(title: &str, shown: &[Shown]) -> String {
-    let pairs = shown.iter().any(|image| image.original.is_some());
-    let image_width = if pairs { 2 * SIDE + 4 } else { SIDE };
-    let columns = shown.len().min(if pairs { COLUMNS / 2 } else { COLUMNS });
+fn draw(title: &str, shown: &[Shown], factor: f64) -> String {
+    let triples = shown.iter().any(|image| image.before.is_some());
+    let image_width = if triples { 3 * SIDE + 8 } else { SIDE };
+    let columns = shown.len().min(if triples { COLUMNS / 3 } else { COLUMNS });
     let rows = shown.len().div_ceil(columns);
     let width = (2 * MARGIN + columns * (image_width + GAP) - GAP).max(360);
     let height = MARGIN + TITLE + rows * (SIDE + CAPTION + GAP) + MARGIN - GAP;
@@ -100,15 +115,20 @@ fn draw(title: &str, shown: &[Shown]) -> String {
         "<svg width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" \
          xmlns=\"http://www.w3.org/2000/svg\" font-family=\"sans-serif\" fill=\"#232323\">\n\
          <rect width=\"{width}\" height=\"{height}\" fill=\"#ffffff\"/>\n\
-         <text x=\"{MARGIN}\" y=\"{}\" font-size=\"15\">{}: adversarial images{}</text>\n",
-        MARGIN + 12,
+         <text x=\"{MARGIN}\" y=\"{}\" font-size=\"15\">{}: adversarial images</text>\n\
+         <text x=\"{MARGIN}\" y=\"{}\" font-size=\"12\">{}</text>\n",
+        MARGIN + 8,
         escaped(title),
-        if pairs { ", originals on the left" } else { "" }
+        MARGIN + 26,
+        match triples {
+            true => format!("original, change {factor:.0} times as large, adversarial image"),
+            false => String::new(),
+        }
     ));
     for (index, image) in shown.iter().enumerate() {
         let x = MARGIN + index % columns * (image_width + GAP);
         let y = MARGIN + TITLE + index / columns * (SIDE + CAPTION + GAP);
-        let pictures = image.original.iter().chain([&image.adversarial]);
+        let pictures = image.before.iter().flatten().chain([&image.adversarial]);
         for (place, picture) in pictures.enumerate() {
             add(format_args!(
                 "<image x=\"{}\" y=\"{y}\" width=\"{SIDE}\" height=\"{SIDE}\" \
@@ -150,7 +170,7 @@ mod tests {
     use crate::weights::{Tensors, save_safetensors};
     use std::collections::HashMap;
 
-    fn attack(folder: &Path, with_originals: bool) {
+    fn attack(folder: &Path, with_originals: bool) -> Vec<ExampleRow> {
         let images = Tensor::rand(0f32, 1.0, (3, 3, 8, 8), &Device::Cpu).unwrap();
         let mut stored = Tensors::from([("images".to_owned(), images.clone())]);
         if with_originals {
@@ -163,6 +183,7 @@ mod tests {
             adversarial_prediction: prediction.map(|_| 0),
             adversarial_prediction_name: prediction.map(str::to_owned),
             outcome,
+            linf: Some(0.025),
             ..ExampleRow::default()
         };
         let rows = [
@@ -170,14 +191,14 @@ mod tests {
             row(1, "cat", None, ExampleOutcome::Misclassified),
             row(2, "dog", Some("a<b"), ExampleOutcome::Broken),
         ];
-        table::write(&folder.join(files::EXAMPLES), &rows).unwrap();
+        rows.to_vec()
     }
 
     #[test]
     fn attacked_images_are_shown_broken_ones_first_with_their_classes() {
         let folder = tempfile::tempdir().unwrap();
-        attack(folder.path(), false);
-        let svg = svg("exp", folder.path()).unwrap().unwrap();
+        let rows = attack(folder.path(), false);
+        let svg = svg("exp", folder.path(), &rows).unwrap().unwrap();
         assert_eq!(svg.matches("<image").count(), 2);
         let broken = svg.find(">dog</text>").unwrap();
         let withstood = svg.find(">a&lt;b</text>").unwrap();
@@ -188,20 +209,20 @@ mod tests {
     #[test]
     fn originals_are_shown_where_they_were_kept() {
         let folder = tempfile::tempdir().unwrap();
-        attack(folder.path(), true);
-        let svg = svg("exp", folder.path()).unwrap().unwrap();
-        assert_eq!(svg.matches("<image").count(), 4);
-        assert!(svg.contains("originals on the left"));
+        let rows = attack(folder.path(), true);
+        let svg = svg("exp", folder.path(), &rows).unwrap().unwrap();
+        assert_eq!(svg.matches("<image").count(), 6);
+        assert!(svg.contains("original, change 20 times as large, adversarial image"));
     }
 
     #[test]
     fn no_attack_no_grid_and_strange_files_are_refused() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(svg("exp", folder.path()).unwrap().is_none());
+        assert!(svg("exp", folder.path(), &[]).unwrap().is_none());
         let tensor = Tensor::zeros((2, 2), DType::F32, &Device::Cpu).unwrap();
         let stored = Tensors::from([("images".to_owned(), tensor)]);
         save_safetensors(&adversarial_images(folder.path()), &stored, HashMap::new()).unwrap();
-        let message = svg("exp", folder.path()).unwrap_err().to_string();
+        let message = svg("exp", folder.path(), &[]).unwrap_err().to_string();
         assert!(
             message.contains("images are not f32 (N,C,H,W)"),
             "{message}"

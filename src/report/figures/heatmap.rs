@@ -1,4 +1,4 @@
-//! Heat maps of transfer: a square a pair of models, its colour the accuracy.
+//! Heat maps: a square a pair, its colour a number; of transfer a pair of models, and the accuracy.
 
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -26,6 +26,20 @@ fn color(accuracy: f64) -> RGBColor {
     RGBColor(mix(LOW.0, HIGH.0), mix(LOW.1, HIGH.1), mix(LOW.2, HIGH.2))
 }
 
+/// A map of numbers between 0 and 1, with the names of its rows and columns.
+pub(super) struct HeatMap<'a> {
+    pub title: String,
+    /// What the names beside the rows and above the columns are.
+    pub rows_are: &'a str,
+    pub columns_are: &'a str,
+    pub rows: Vec<&'a str>,
+    pub columns: Vec<&'a str>,
+    /// Row, column, number from 0 to 1, and its text.
+    pub cells: Vec<(usize, usize, f64, String)>,
+    /// What the numbers are.
+    pub below: &'a str,
+}
+
 /// A map for each attack with and without LinBP, under the name of its file.
 pub fn charts(title: &str, rows: &[TransferRow]) -> Result<Vec<(String, String)>> {
     let mut kinds: Vec<(&str, bool)> = Vec::new();
@@ -40,9 +54,30 @@ pub fn charts(title: &str, rows: &[TransferRow]) -> Result<Vec<(String, String)>
             .iter()
             .filter(|row| (row.attack.as_str(), row.linbp) == (attack, linbp))
             .collect();
+        let from = names(rows.iter().map(|row| row.from.as_str()));
+        let to = names(rows.iter().map(|row| row.to.as_str()));
+        let place = |names: &[&str], name: &str| names.iter().position(|found| *found == name);
+        let cell = |row: &&TransferRow| {
+            let text = format!("{:.1}", 100.0 * row.accuracy);
+            Some((
+                place(&from, &row.from)?,
+                place(&to, &row.to)?,
+                row.accuracy,
+                text,
+            ))
+        };
         let rule = if linbp { "LinBP" } else { "BP" };
         let name = format!("transfer-{attack}-{}", rule.to_lowercase());
-        Ok((name, svg(&format!("{title}: {attack} by {rule}"), &rows)?))
+        let map = HeatMap {
+            title: format!("{title}: {attack} by {rule}"),
+            rows_are: "made on",
+            columns_are: "judged by",
+            cells: rows.iter().filter_map(cell).collect(),
+            rows: from,
+            columns: to,
+            below: "accuracy (%) after the attack",
+        };
+        Ok((name, map.svg()?))
     });
     charts.collect()
 }
@@ -58,67 +93,49 @@ fn names<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     found
 }
 
-fn svg(title: &str, rows: &[&TransferRow]) -> Result<String> {
-    let from = names(rows.iter().map(|row| row.from.as_str()));
-    let to = names(rows.iter().map(|row| row.to.as_str()));
-    let width = (LEFT + CELL * to.len() as i32 + MARGIN).max(360);
-    let height = TOP + CELL * from.len() as i32 + BOTTOM;
-    drawn(title, [width, height], |root| {
-        draw(root, title, rows, &from, &to)
-    })
-}
+impl HeatMap<'_> {
+    /// The map as SVG text.
+    pub(super) fn svg(&self) -> Result<String> {
+        let width = (LEFT + CELL * self.columns.len() as i32 + MARGIN).max(360);
+        let height = TOP + CELL * self.rows.len() as i32 + BOTTOM;
+        drawn(&self.title, [width, height], |root| self.draw(root))
+    }
 
-fn draw(root: &Area, title: &str, rows: &[&TransferRow], from: &[&str], to: &[&str]) -> Drawn {
-    let write = |text: &str, (x, y): (i32, i32), style: TextStyle<'static>, across: HPos| {
-        let style = style.pos(Pos::new(across, VPos::Center));
-        let text = Text::new(text.to_owned(), (x * SCALE, y * SCALE), style);
-        root.draw(&text)
-    };
-    write(
-        &shortened(title, MAX_TITLE),
-        (MARGIN, 20),
-        font(15),
-        HPos::Left,
-    )?;
-    let middle = |place: usize, start: i32| start + CELL * place as i32 + CELL / 2;
-    write("made on", (LEFT - 8, TOP - 14), font(11), HPos::Right)?;
-    for (row, name) in from.iter().enumerate() {
-        let name = shortened(name, MAX_ROW);
-        write(&name, (LEFT - 8, middle(row, TOP)), font(12), HPos::Right)?;
+    fn draw(&self, root: &Area) -> Drawn {
+        let write = |text: &str, (x, y): (i32, i32), style: TextStyle<'static>, across: HPos| {
+            let style = style.pos(Pos::new(across, VPos::Center));
+            let text = Text::new(text.to_owned(), (x * SCALE, y * SCALE), style);
+            root.draw(&text)
+        };
+        let title = shortened(&self.title, MAX_TITLE);
+        write(&title, (MARGIN, 20), font(15), HPos::Left)?;
+        let middle = |place: usize, start: i32| start + CELL * place as i32 + CELL / 2;
+        write(self.rows_are, (LEFT - 8, TOP - 14), font(11), HPos::Right)?;
+        for (row, name) in self.rows.iter().enumerate() {
+            let name = shortened(name, MAX_ROW);
+            write(&name, (LEFT - 8, middle(row, TOP)), font(12), HPos::Right)?;
+        }
+        for (column, name) in self.columns.iter().enumerate() {
+            let name = shortened(name, MAX_COLUMN);
+            let place = (middle(column, LEFT), TOP - 14);
+            write(&name, place, font(11), HPos::Center)?;
+        }
+        write(self.columns_are, (LEFT, TOP - 32), font(11), HPos::Left)?;
+        for (row, column, number, text) in &self.cells {
+            let corner = (LEFT + CELL * *column as i32, TOP + CELL * *row as i32);
+            let corners = [
+                (corner.0 * SCALE, corner.1 * SCALE),
+                ((corner.0 + CELL - 2) * SCALE, (corner.1 + CELL - 2) * SCALE),
+            ];
+            root.draw(&Rectangle::new(corners, color(*number).filled()))?;
+            let ink: &'static RGBColor = if *number < 0.5 { &WHITE } else { &INK };
+            let place = (middle(*column, LEFT), middle(*row, TOP));
+            write(text, place, font(13).color(ink), HPos::Center)?;
+        }
+        let below = TOP + CELL * self.rows.len() as i32 + 24;
+        write(self.below, (LEFT, below), font(11), HPos::Left)?;
+        Ok(())
     }
-    for (column, name) in to.iter().enumerate() {
-        let name = shortened(name, MAX_COLUMN);
-        write(
-            &name,
-            (middle(column, LEFT), TOP - 14),
-            font(11),
-            HPos::Center,
-        )?;
-    }
-    write("judged by", (LEFT, TOP - 32), font(11), HPos::Left)?;
-    for cell in rows {
-        let row = from.iter().position(|name| *name == cell.from).unwrap_or(0);
-        let column = to.iter().position(|name| *name == cell.to).unwrap_or(0);
-        let corner = (LEFT + CELL * column as i32, TOP + CELL * row as i32);
-        let corners = [
-            (corner.0 * SCALE, corner.1 * SCALE),
-            ((corner.0 + CELL - 2) * SCALE, (corner.1 + CELL - 2) * SCALE),
-        ];
-        let square = Rectangle::new(corners, color(cell.accuracy).filled());
-        root.draw(&square)?;
-        let ink: &'static RGBColor = if cell.accuracy < 0.5 { &WHITE } else { &INK };
-        let value = format!("{:.1}", 100.0 * cell.accuracy);
-        let place = (middle(column, LEFT), middle(row, TOP));
-        write(&value, place, font(13).color(ink), HPos::Center)?;
-    }
-    let below = TOP + CELL * from.len() as i32 + 24;
-    write(
-        "accuracy (%) after the attack",
-        (LEFT, below),
-        font(11),
-        HPos::Left,
-    )?;
-    Ok(())
 }
 
 #[cfg(test)]

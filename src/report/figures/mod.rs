@@ -4,6 +4,7 @@ mod chart;
 mod curves;
 mod data_uri;
 mod epochs;
+mod examples;
 mod grid;
 mod heatmap;
 mod palette;
@@ -15,22 +16,30 @@ use std::path::Path;
 
 use super::comparison::Comparison;
 use crate::error::Result;
-use crate::run::{MetricsRow, TransferRow, files, table};
+use crate::run::{ExampleRow, MetricsRow, TransferRow, files, table};
 use simulations::Sums;
 
 /// The figures of a stage in `folder`, whose rows of `metrics.csv` are `rows`: curves over epochs, simulation curves, a grid
-/// of adversarial images, heat maps of transfer.
-pub fn of_stage(title: &str, folder: &Path, rows: &[MetricsRow]) -> Result<Vec<(String, String)>> {
+/// of adversarial images, what became of the attacked images by class and by the size of the change (`norm`: the attack's), heat
+/// maps of transfer.
+pub fn of_stage(
+    title: &str,
+    folder: &Path,
+    norm: Option<&str>,
+    rows: &[MetricsRow],
+) -> Result<Vec<(String, String)>> {
     let simulation = table::fold(&folder.join(files::SIMULATION), |sums: &mut Sums, row| {
         sums.add(&row)
     })?;
-    let grid = grid::svg(title, folder)?.map(|svg| ("adversarial", svg));
+    let examples: Vec<ExampleRow> = table::read(&folder.join(files::EXAMPLES))?;
+    let grid = grid::svg(title, folder, &examples)?.map(|svg| ("adversarial", svg));
     let transfer = TransferRow::read(&folder.join(files::TRANSFER))?;
     let found = curves::charts(title, rows)?
         .into_iter()
         .chain(simulations::charts(title, &simulation)?)
         .chain(grid)
         .map(|(name, svg)| (name.to_owned(), svg));
+    let found = found.chain(examples::charts(title, norm, &examples)?);
     Ok(found.chain(heatmap::charts(title, &transfer)?).collect())
 }
 
