@@ -10,6 +10,7 @@ mod evaluation;
 mod goal;
 mod hyperplane;
 mod kind;
+mod leaving;
 mod objective;
 mod rows;
 pub mod sanity;

@@ -16,6 +16,9 @@ section! {
         random_start: bool [or true],
         /// Tries on each example, from different random starts, until one succeeds; default 1.
         restarts: usize [as Restarts, or 1] smoke 2,
+        /// Whether an image is left as the first step that succeeds on it leaves it, and costs no more passes; otherwise every image
+        /// takes all steps, and the last one counts; default false.
+        early_stop: bool [or false],
         /// The class to aim at: "none", "next-likely", "least-likely" or its number; default "none".
         target: Goal [or Goal::Misclassify],
         /// "original": a ball of 2 epsilon in normalised units; default "none".
@@ -52,6 +55,7 @@ impl Settings for PgdSettings {
         Ok(vec![Box::new(Steps {
             random_start: self.random_start,
             restarts: self.restarts,
+            early_stop: self.early_stop,
             goal: making.goal(Self::NAME, self.target)?,
             ..Steps::pgd(making.threat, self.step_size, self.k)
         })])

@@ -21,9 +21,14 @@ pub struct Steps {
     pub random_start: bool,
     /// Runs from different random starts; without those every run is the same, and there is one.
     pub restarts: usize,
+    /// Whether the first step that succeeds on an image is its last.
+    pub early_stop: bool,
     pub objective: Objective,
     pub goal: Goal,
 }
+
+/// Steps from which on it pays to look for iterates that come in a circle.
+const MANY: usize = 20;
 
 impl Steps {
     /// One run from the original away from the label, up the cross-entropy.
@@ -41,6 +46,7 @@ impl Steps {
             decay: None,
             random_start: false,
             restarts: 1,
+            early_stop: false,
             objective: Objective::CrossEntropy,
             goal: Goal::Misclassify,
         }
@@ -74,6 +80,28 @@ impl Steps {
         Ok(x)
     }
 
+    /// The class that the attack wants for each image; none where any but the label will do.
+    pub(super) fn target_classes(
+        &self,
+        victim: &Victim<'_>,
+        originals: Originals<'_>,
+    ) -> Result<Option<Vec<u32>>> {
+        match self.goal {
+            Goal::Misclassify => Ok(None),
+            goal => goals(goal, &[victim.logits(originals.images)?], originals.labels),
+        }
+    }
+
+    /// Where the first step is taken from, for `images` on any device.
+    pub(super) fn first(&self, images: &Tensor, originals: Originals<'_>) -> Result<Tensor> {
+        match self.random_start {
+            true => self
+                .threat
+                .random_start(images, originals.indices, originals.start),
+            false => Ok(images.clone()),
+        }
+    }
+
     /// Along the gradient, or what accumulates of it.
     fn direction(&self) -> impl FnMut(&Tensor, &GradientAt<'_>) -> Result<Tensor> {
         let decay = self.decay;
@@ -100,19 +128,11 @@ impl Steps {
         direction: &mut dyn FnMut(&Tensor, &GradientAt<'_>) -> Result<Tensor>,
     ) -> Result<Tensor> {
         let Originals { images, labels, .. } = originals;
-        let target_classes = match self.goal {
-            Goal::Misclassify => None,
-            goal => goals(goal, &[victim.logits(images)?], labels)?,
-        };
+        let target_classes = self.target_classes(victim, originals)?;
         let target_classes = target_classes.as_deref();
         // From the first step to the last where the network is.
         let moved = bring(images, victim.network.device())?;
-        let x = if self.random_start {
-            let Originals { indices, start, .. } = originals;
-            self.threat.random_start(&moved, indices, start)?
-        } else {
-            moved.clone()
-        };
+        let x = self.first(&moved, originals)?;
         let gradient_at =
             |x: &Tensor| victim.objective_gradient(x, self.objective, labels, target_classes);
         let x = self.walk(&moved, x, &gradient_at, direction)?;
@@ -145,6 +165,10 @@ impl Attack for Steps {
     }
 
     fn perturb(&self, victim: &Victim<'_>, originals: Originals<'_>) -> Result<Tensor> {
+        let is_here = victim.network.device().is_cpu();
+        if self.decay.is_none() && (self.early_stop || is_here && self.k >= MANY) {
+            return self.perturb_leaving(victim, originals);
+        }
         self.perturb_along(victim, originals, &mut self.direction())
     }
 }

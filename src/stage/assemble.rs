@@ -287,6 +287,12 @@ fn training_attack(task: &TrainTask, classes: usize) -> Result<(Box<dyn Attack>,
         ModelMode::Eval => Mode::Eval,
         ModelMode::Train => Mode::Train,
     };
+    if mode == Mode::Train && attack.steps().is_some_and(|steps| steps.early_stop) {
+        return Err(Error::spec(
+            "attack.early_stop: needs attack.model_mode = \"eval\": in training mode an image's gradient depends on the others of its \
+             batch, which would leave it",
+        ));
+    }
     let objective = &task.train.objective;
     objective.check_attack(attack.as_ref(), mode)?;
     Ok((attack, mode))

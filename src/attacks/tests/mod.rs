@@ -3,6 +3,7 @@
 mod accounting;
 mod every;
 mod exact;
+mod leaving;
 mod proven;
 mod settings;
 mod warnings;
