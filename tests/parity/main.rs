@@ -5,6 +5,7 @@
 mod attacks;
 mod card;
 mod exported;
+mod interpreter;
 mod large;
 mod layers;
 mod models;

@@ -8,50 +8,22 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use candle_core::Tensor;
 use runner::weights::load_tensors;
 
-/// Writes a line that the test harness does not swallow.
-pub fn say(line: &str) {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{line}").expect("standard output is open");
-}
+use crate::interpreter::interpreter_for;
 
-/// The interpreter: `RUNNER_PYTHON`, else the checkout's `.venv`. None, and a line that says so, where it or its torch
-/// is missing.
+pub use crate::interpreter::say;
+
+/// The interpreter, where it has PyTorch; a line says so where not.
 pub fn interpreter() -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let python = match std::env::var_os("RUNNER_PYTHON") {
-        Some(path) => PathBuf::from(path),
-        None => root.join(".venv/bin/python"),
-    };
-    if imports(&python, "torch, safetensors.torch") {
-        return Some(python);
-    }
-    say(&format!(
-        "SKIPPED the comparison with PyTorch: {} has no torch and safetensors; set RUNNER_PYTHON to a Python that has",
-        python.display()
-    ));
-    None
+    interpreter_for(
+        "the comparison with PyTorch",
+        &["torch", "safetensors.torch"],
+    )
 }
 
 /// The same where it has further modules too; without, a line says that `what` is skipped.
 pub fn interpreter_with(modules: &[&str], what: &str) -> Option<PathBuf> {
-    let python = interpreter()?;
-    if imports(&python, &modules.join(", ")) {
-        return Some(python);
-    }
-    let (last, others) = modules.split_last().expect("modules are named");
-    let words = match others {
-        [] => last.to_string(),
-        others => format!("{} and {last}", others.join(", ")),
-    };
-    say(&format!("SKIPPED {what}: this Python has no {words}"));
-    None
-}
-
-fn imports(python: &Path, modules: &str) -> bool {
-    let mut probe = Command::new(python);
-    probe.args(["-c", &format!("import {modules}")]);
-    let status = probe.stderr(Stdio::null()).status();
-    status.is_ok_and(|status| status.success())
+    interpreter()?;
+    interpreter_for(what, modules)
 }
 
 /// A running script of tests/parity, which answers lines by lines and leaves files in a folder.
