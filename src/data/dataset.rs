@@ -165,7 +165,10 @@ mod tests {
         let limited = set(&[2, 0, 1, 1, 0]).limit(3);
         assert_eq!(limited.labels, [2, 0, 1]);
         assert_eq!(limited.names, ["n0", "n1", "n2"]);
-        assert_eq!(limited.pixels, Pixels::U8(vec![0, 255, 1, 254, 2, 253].into()));
+        assert_eq!(
+            limited.pixels,
+            Pixels::U8(vec![0, 255, 1, 254, 2, 253].into())
+        );
     }
 
     #[test]
