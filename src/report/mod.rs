@@ -24,6 +24,7 @@ use crate::run::{MetricsRow, RunRecord, files, runs, table};
 use comparison::Comparison;
 use overview::Overview;
 
+pub use figures::{Series, series};
 pub use overview::Format;
 pub use provenance::provenance;
 pub use tensorboard::Events;

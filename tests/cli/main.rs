@@ -14,3 +14,4 @@ mod study;
 mod tables;
 mod usage;
 mod verify;
+mod watch;

@@ -18,6 +18,9 @@ use crate::error::Result;
 use crate::run::{MetricsRow, TransferRow, files, table};
 use simulations::Sums;
 
+pub use chart::Series;
+pub use curves::series;
+
 /// The figures of a stage in `folder`, whose rows of `metrics.csv` are `rows`: curves over epochs, simulation curves, a grid
 /// of adversarial images, heat maps of transfer.
 pub fn of_stage(title: &str, folder: &Path, rows: &[MetricsRow]) -> Result<Vec<(String, String)>> {
