@@ -23,6 +23,7 @@ mod run;
 mod stop;
 mod tensorboard;
 mod verify;
+mod watch;
 mod weights;
 
 use std::path::PathBuf;
@@ -82,6 +83,9 @@ Examples:
     /// The runs under results/: state, age, progress, time left, last metrics; some of them, or the best first
     #[command(after_help = list::HELP)]
     List(list::ListArgs),
+    /// Runs while they are under way, on the terminal: progress, speed, memory, curves, log
+    #[command(after_help = watch::HELP)]
+    Watch(watch::WatchArgs),
     /// Ask the runs of a name that are under way to write a checkpoint and end
     #[command(after_help = stop::HELP)]
     Stop(stop::StopArgs),
@@ -173,6 +177,7 @@ pub fn main() -> Result<()> {
         Some(Command::Check(args)) => check::check(args),
         Some(Command::Graph(args)) => graph::graph(args),
         Some(Command::List(args)) => list::list(args),
+        Some(Command::Watch(args)) => watch::watch(args),
         Some(Command::Point(args)) => point::point(args),
         Some(Command::Stop(args)) => stop::stop(args),
         Some(Command::Rm(args)) => rm::rm(args),

@@ -9,13 +9,23 @@ use crate::{Error, Result};
 /// # Errors
 /// Anything else, such as a full disk.
 pub fn out(text: &str) -> Result<()> {
+    out_if_read(text).map(drop)
+}
+
+/// As [`out`]; whether there is still a reader.
+///
+/// # Errors
+/// As [`out`].
+pub fn out_if_read(text: &str) -> Result<bool> {
     match io::stdout()
         .lock()
         .write_all(text.as_bytes())
         .and_then(|()| io::stdout().flush())
     {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => result.map_err(|error| Error::failed(format!("standard output: {error}"))),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        result => result
+            .map(|()| true)
+            .map_err(|error| Error::failed(format!("standard output: {error}"))),
     }
 }
 

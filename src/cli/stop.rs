@@ -36,8 +36,8 @@ pub fn stop(args: StopArgs) -> Result<()> {
             continue;
         }
         let folder = run.folder.display();
-        match Owner::of(&run.folder) {
-            Some(owner) if owner.is_here() => {
+        match Owner::here(&run.folder) {
+            Ok(owner) => {
                 if asked.insert(owner.process) {
                     owner.interrupt()?;
                 }
@@ -46,11 +46,7 @@ pub fn stop(args: StopArgs) -> Result<()> {
                     owner.process
                 ));
             }
-            Some(owner) => remark(
-                "warning",
-                &format!("{folder}: runs on {}; stop it there", owner.host),
-            ),
-            None => remark("warning", &format!("{folder}: its process is not known")),
+            Err(why) => remark("warning", &format!("{folder}: {why}")),
         }
     }
     match text.is_empty() {

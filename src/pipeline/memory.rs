@@ -9,6 +9,7 @@ use super::preflight::{Faults, known_shape, outline, stages};
 use crate::data::Split;
 use crate::experiment::{ModelUse, PlannedRun, Task, TrainTask};
 use crate::optim::OptimizerKind;
+use crate::run::memory::words;
 use crate::stage::{check_simulation, simulation_bytes};
 use crate::{Error, Result};
 
@@ -151,17 +152,6 @@ fn installed() -> Option<u128> {
 fn control_group() -> Option<u128> {
     let text = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok()?;
     text.trim().parse().ok()
-}
-
-fn words(bytes: u128) -> String {
-    const UNITS: [&str; 7] = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    let mut value = bytes as f64;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    format!("{value:.1} {}", UNITS[unit])
 }
 
 #[cfg(test)]

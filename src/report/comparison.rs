@@ -8,8 +8,8 @@ use rayon::prelude::*;
 use super::settings::{self, Settings, distinguishing};
 use crate::error::Result;
 use crate::run::{
-    ListedRun, Metrics, MetricsRow, OWN_FOLDER, RunRecord, RunState, StageRecord, TransferRow,
-    files, is_main_metric, metric_rank, table,
+    ListedRun, Metrics, MetricsRow, RunRecord, RunState, StageRecord, TransferRow, files,
+    is_main_metric, metric_rank, table,
 };
 use crate::spec::TaskKind;
 
@@ -139,26 +139,13 @@ impl ComparedRun {
 fn stages(run: &Path, records: &[StageRecord]) -> Result<Vec<ComparedStage>> {
     let collected: Vec<MetricsRow> = table::read(&run.join(files::METRICS))?;
     let stages = records.iter().map(|record| {
-        let of_stage = |rows: &[MetricsRow]| -> Vec<MetricsRow> {
-            let rows = rows.iter().filter(|row| row.stage == record.id);
-            rows.cloned().collect()
-        };
-        let folder = run.join(&record.folder);
-        let mut rows = of_stage(&collected);
         let mut transfer = Vec::new();
-        // A run takes over the rows of a shared stage when the stage ends: before, they are only in the stage's own table.
         if record.state != RunState::Pending {
-            transfer = TransferRow::read(&folder.join(files::TRANSFER))?;
-        }
-        if record.state != RunState::Pending && record.folder != OWN_FOLDER {
-            let own = of_stage(&table::read(&folder.join(files::METRICS))?);
-            if own.len() > rows.len() {
-                rows = own;
-            }
+            transfer = TransferRow::read(&run.join(&record.folder).join(files::TRANSFER))?;
         }
         Ok(ComparedStage {
             record: record.clone(),
-            rows,
+            rows: record.rows(run, &collected)?,
             transfer,
         })
     });

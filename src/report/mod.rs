@@ -27,6 +27,7 @@ use crate::run::{MetricsRow, RunRecord, files, runs, table};
 use comparison::Comparison;
 use overview::Overview;
 
+pub use figures::{Series, series};
 pub use overview::Format;
 pub use printed::Printing;
 pub use provenance::provenance;

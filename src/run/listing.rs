@@ -9,7 +9,7 @@ use super::clock;
 use super::condition::{Condition, compare};
 use super::list::{ListedRun, runs};
 use super::metric_rank::metric_rank;
-use super::record::RunState;
+use super::record::{Metrics, RunState};
 use crate::choice::did_you_mean;
 use crate::{Error, Result};
 
@@ -145,25 +145,15 @@ fn known(key: &str, runs: &[ListedRun]) -> Result<()> {
 
 fn row(run: &ListedRun, listing: &Listing) -> [String; 7] {
     let state = run.state();
-    // Of what is finished, the state says how far it is: reading thousands of specs would be felt.
-    let progress = match state {
-        Some(RunState::Finished) | None => None,
-        Some(_) => run.progress(run.spec().as_ref()),
-    };
-    let left = match (&progress, state) {
-        (Some(progress), Some(RunState::Running)) => run.time_left(progress),
-        _ => None,
-    };
+    let [progress, left] = run.way(state);
     let width = if listing.wide { usize::MAX } else { RUN_WIDTH };
     [
         run.name.clone(),
         shortened(&run.run, width),
         state.map_or("unreadable", RunState::name).to_owned(),
         run.age().map(clock::in_words).unwrap_or_default(),
-        progress
-            .map(|progress| progress.to_string())
-            .unwrap_or_default(),
-        left.map(clock::in_words).unwrap_or_default(),
+        progress,
+        left,
         run.error().unwrap_or_else(|| metrics(run, listing)),
     ]
 }
@@ -172,14 +162,7 @@ fn row(run: &ListedRun, listing: &Listing) -> [String; 7] {
 fn metrics(run: &ListedRun, listing: &Listing) -> String {
     let all = run.metrics();
     let order = listing.order.as_ref().map(Order::key);
-    let mut names: Vec<&String> = all.keys().collect();
-    names.sort_by_cached_key(|name| (order != Some(name.as_str()), metric_rank(name)));
-    if !listing.wide {
-        names.truncate(METRICS);
-        let any = names.first().is_some_and(|name| !name.ends_with("loss"));
-        names.retain(|name| !any || !name.ends_with("loss") || order == Some(name.as_str()));
-    }
-    let mut words: Vec<String> = names
+    let mut words: Vec<String> = telling(&all, order, listing.wide)
         .iter()
         .map(|name| format!("{name} {:.4}", all[*name]))
         .collect();
@@ -189,6 +172,18 @@ fn metrics(run: &ListedRun, listing: &Listing) -> String {
         words.insert(0, format!("{key} {value}"));
     }
     words.join(", ")
+}
+
+/// The names of the metrics that tell runs apart, what a list is ordered by first; of `all` of them, if so wanted.
+pub(super) fn telling<'a>(metrics: &'a Metrics, order: Option<&str>, all: bool) -> Vec<&'a String> {
+    let mut names: Vec<&String> = metrics.keys().collect();
+    names.sort_by_cached_key(|name| (order != Some(name.as_str()), metric_rank(name)));
+    if !all {
+        names.truncate(METRICS);
+        let any = names.first().is_some_and(|name| !name.ends_with("loss"));
+        names.retain(|name| !any || !name.ends_with("loss") || order == Some(name.as_str()));
+    }
+    names
 }
 
 /// The words for a key that no run has.
@@ -204,20 +199,20 @@ fn unknown(key: &str, runs: &[ListedRun]) -> Error {
 }
 
 /// A name cut in its middle: its end has the hash.
-fn shortened(name: &str, width: usize) -> String {
+pub fn shortened(name: &str, width: usize) -> String {
     let letters: Vec<char> = name.chars().collect();
     if letters.len() <= width {
         return name.to_owned();
     }
     let end = width / 3;
-    let begin: String = letters[..width - end - 1].iter().collect();
+    let begin: String = letters[..(width - end).saturating_sub(1)].iter().collect();
     let end: String = letters[letters.len() - end..].iter().collect();
     format!("{begin}…{end}")
 }
 
 /// Columns as wide as their widest cell and left out where all are empty, two spaces between them, lines of `width` characters
 /// at most, no spaces at the ends of lines.
-fn aligned(rows: &[Vec<String>], width: usize) -> String {
+pub(super) fn aligned(rows: &[Vec<String>], width: usize) -> String {
     let columns = 0..rows[0].len();
     let widths: Vec<usize> = columns
         .map(|column| {
@@ -253,7 +248,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::run::{Metrics, MetricsRow, RunFolder, RunStart, StageRecord, files, table};
+    use crate::run::{MetricsRow, RunFolder, RunStart, StageRecord, files, table};
 
     fn start<'a>(results: &'a Path, run: &'a str, spec: &'a str, stages: &[&str]) -> RunStart<'a> {
         RunStart {

@@ -154,6 +154,16 @@ impl Owner {
         })
     }
 
+    /// The process on this machine that works in `folder`; in words, why there is none to ask.
+    pub fn here(folder: &Path) -> Result<Self, String> {
+        match Self::of(folder) {
+            _ if !is_held(folder) => Err("no process works on it".to_owned()),
+            Some(owner) if owner.is_here() => Ok(owner),
+            Some(owner) => Err(format!("runs on {}; stop it there", owner.host)),
+            None => Err("its process is not known".to_owned()),
+        }
+    }
+
     /// Whether it runs on this machine.
     pub fn is_here(&self) -> bool {
         self.host == provenance::host_name()

@@ -1,20 +1,22 @@
 //! Where a listed run stands: how far it is, how long it still takes, what it has measured.
 
-use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom};
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use toml::Value;
 
 use super::clock;
 use super::files;
+use super::folder::OWN_FOLDER;
 use super::list::ListedRun;
 use super::metrics::MetricsRow;
-use super::record::{Metrics, RunRecord, RunState};
+use super::record::{Metrics, RunRecord, RunState, StageRecord};
 use super::table;
+use crate::error::Result;
 
 /// How much of its work a run has done.
-pub(super) struct Progress {
+struct Progress {
     done: u64,
     all: u64,
     unit: &'static str,
@@ -23,6 +25,26 @@ pub(super) struct Progress {
 impl std::fmt::Display for Progress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{} {}", self.done, self.all, self.unit)
+    }
+}
+
+impl StageRecord {
+    /// Its rows of `metrics.csv`. `collected` are those of its run, which lies in `run`.
+    ///
+    /// # Errors
+    /// A table that cannot be read.
+    pub fn rows(&self, run: &Path, collected: &[MetricsRow]) -> Result<Vec<MetricsRow>> {
+        let mine = |rows: &[MetricsRow]| -> Vec<MetricsRow> {
+            let rows = rows.iter().filter(|row| row.stage == self.id);
+            rows.cloned().collect()
+        };
+        let rows = mine(collected);
+        if self.state == RunState::Pending || self.folder == OWN_FOLDER {
+            return Ok(rows);
+        }
+        // A run takes over the rows of a shared stage when the stage ends: before, they are only in the stage's own table.
+        let own = mine(&table::read(&run.join(&self.folder).join(files::METRICS))?);
+        Ok(if own.len() > rows.len() { own } else { rows })
     }
 }
 
@@ -40,7 +62,7 @@ impl ListedRun {
     }
 
     /// How far it is; nothing where its files do not tell.
-    pub(super) fn progress(&self, spec: Option<&toml::Table>) -> Option<Progress> {
+    fn progress(&self, spec: Option<&toml::Table>) -> Option<Progress> {
         let record = self.record.as_ref().ok()?;
         if record.stages.len() > 1 {
             let stages = record.stages.iter();
@@ -79,7 +101,7 @@ impl ListedRun {
     }
 
     /// How long a running training still takes, by the seconds of its last epoch and the evaluation after it.
-    pub(super) fn time_left(&self, progress: &Progress) -> Option<Duration> {
+    fn time_left(&self, progress: &Progress) -> Option<Duration> {
         let rows = self.rows();
         let last = rows
             .iter()
@@ -96,28 +118,46 @@ impl ListedRun {
         Duration::try_from_secs_f64(left).ok()
     }
 
+    /// How far it is and how long it still takes, in words; each empty where its files do not tell.
+    pub(super) fn way(&self, state: Option<RunState>) -> [String; 2] {
+        // Of what is finished, the state says how far it is: reading thousands of specs would be felt.
+        let progress = match state {
+            Some(RunState::Finished) | None => None,
+            Some(_) => self.progress(self.spec().as_ref()),
+        };
+        let left = match (&progress, state) {
+            (Some(progress), Some(RunState::Running)) => self.time_left(progress),
+            _ => None,
+        };
+        [
+            progress.map_or_else(String::new, |progress| progress.to_string()),
+            left.map(clock::in_words).unwrap_or_default(),
+        ]
+    }
+
     /// How long ago it was last started, or ended.
-    pub(super) fn age(&self) -> Option<Duration> {
+    pub fn age(&self) -> Option<Duration> {
         let record = self.record.as_ref().ok()?;
         clock::since(record.ended.as_ref().unwrap_or(&record.started))
     }
 
-    /// The rows of `metrics.csv` so far.
-    fn rows(&self) -> Vec<MetricsRow> {
-        let rows = table::read::<MetricsRow>(&self.folder.join(files::METRICS));
-        rows.unwrap_or_default()
+    /// The rows of `metrics.csv` so far, those of stages under way included; of a table that cannot be read none.
+    pub(super) fn rows(&self) -> Vec<MetricsRow> {
+        let rows = table::read(&self.folder.join(files::METRICS)).unwrap_or_default();
+        match &self.record {
+            Ok(record) if record.stages.len() > 1 => {
+                let stages = record.stages.iter();
+                let rows = stages.map(|stage| stage.rows(&self.folder, &rows));
+                rows.flat_map(Result::unwrap_or_default).collect()
+            }
+            _ => rows,
+        }
     }
 
     /// Repeats that stand before the one in the last line of `simulation.csv`, which may have more lines to come.
     fn repeats_done(&self) -> Option<u64> {
-        let mut file = File::open(self.folder.join(files::SIMULATION)).ok()?;
-        let length = file.metadata().ok()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(1000)))
-            .ok()?;
-        let mut end = Vec::new();
-        file.take(1000).read_to_end(&mut end).ok()?;
-        let text = String::from_utf8_lossy(table::whole_lines(&end)).into_owned();
-        text.lines().last()?.split(',').next()?.parse().ok()
+        let end = table::last_lines(&self.folder.join(files::SIMULATION), 1000);
+        end.lines().last()?.split(',').next()?.parse().ok()
     }
 
     /// Its last metrics, by the names of [`RunRecord::last_metrics`]; those of a run under way are of its last epoch.

@@ -151,6 +151,20 @@ pub fn whole_lines(bytes: &[u8]) -> &[u8] {
     &bytes[..end.map_or(0, |end| end + 1)]
 }
 
+/// The whole lines in the last `most` bytes of a file, the first of which may lack its beginning; nothing of a file that cannot
+/// be read.
+pub(super) fn last_lines(path: &Path, most: u64) -> String {
+    let read = || -> std::io::Result<Vec<u8>> {
+        let mut file = File::open(path)?;
+        let length = file.seek(SeekFrom::End(0))?;
+        file.seek(SeekFrom::Start(length.saturating_sub(most)))?;
+        let mut end = Vec::new();
+        file.take(most).read_to_end(&mut end)?;
+        Ok(end)
+    };
+    String::from_utf8_lossy(whole_lines(&read().unwrap_or_default())).into_owned()
+}
+
 fn check_header<R: Row>(path: &Path, bytes: &[u8]) -> Result<()> {
     if bytes.is_empty() || bytes.starts_with(header::<R>().as_bytes()) {
         return Ok(());

@@ -15,3 +15,4 @@ mod study;
 mod tables;
 mod usage;
 mod verify;
+mod watch;

@@ -33,7 +33,7 @@ pub fn charts(title: &str, rows: &[MetricsRow]) -> Result<Vec<(&'static str, Str
 }
 
 /// One line per split and attack, in the order in which they first appear.
-fn series(rows: &[&MetricsRow], value: fn(&MetricsRow) -> Option<f64>) -> Vec<Series> {
+pub fn series(rows: &[&MetricsRow], value: fn(&MetricsRow) -> Option<f64>) -> Vec<Series> {
     let mut found: Vec<Series> = Vec::new();
     for row in rows {
         let Some(y) = value(row) else {

@@ -19,6 +19,9 @@ use crate::error::Result;
 use crate::run::{ExampleRow, MetricsRow, TransferRow, files, table};
 use simulations::Sums;
 
+pub use chart::Series;
+pub use curves::series;
+
 /// The figures of a stage in `folder`, whose rows of `metrics.csv` are `rows`: curves over epochs, simulation curves, a grid
 /// of adversarial images, what became of the attacked images by class and by the size of the change (`norm`: the attack's), heat
 /// maps of transfer.
