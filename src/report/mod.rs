@@ -89,6 +89,7 @@ pub fn summary(named: &Path) -> Result<Vec<PathBuf>> {
     for (figure, svg) in &charts {
         written.push(write(named, figure, svg)?);
     }
+    remove_outdated(&named.join(files::FIGURES), &written)?;
     let page = named.join(files::REPORT);
     page::write(&page, named, name, &comparison, &charts)?;
     written.push(page);
@@ -105,6 +106,25 @@ pub fn overview(results: &Path, name: &str, format: Format) -> Result<String> {
         return Err(Error::failed(format!("{name}: no run has finished")));
     }
     overview.write(format)
+}
+
+/// Removes the figures over several runs that are not among `current`: of when there were fewer runs, or others.
+fn remove_outdated(figures: &Path, current: &[PathBuf]) -> Result<()> {
+    let entries = Error::if_there("read", figures, fs::read_dir(figures))?;
+    for entry in entries.into_iter().flatten() {
+        let path = entry.map_err(Error::io("read", figures))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let is_over_runs = figures::OVER_RUNS
+            .iter()
+            .any(|start| name.starts_with(start));
+        let is_current = current
+            .iter()
+            .any(|kept| kept.with_extension("") == path.with_extension(""));
+        if is_over_runs && !is_current {
+            Error::if_there("remove", &path, fs::remove_file(&path))?;
+        }
+    }
+    Ok(())
 }
 
 fn write(folder: &Path, name: &str, svg: &str) -> Result<PathBuf> {

@@ -78,7 +78,21 @@ fn the_summary_has_a_row_a_run_by_number_with_what_tells_them_apart() {
     let named = results.path().join("exp");
     fs::create_dir(named.join("torn")).unwrap();
     fs::write(named.join("torn/run.json"), "{").unwrap();
+    let figures = named.join(files::FIGURES);
+    fs::create_dir_all(&figures).unwrap();
+    for name in [
+        "sweep-seed-test_accuracy.svg",
+        "epochs-train-none.pdf",
+        "mine.svg",
+    ] {
+        fs::write(figures.join(name), "").unwrap();
+    }
     let written = summary(&named).unwrap();
+    // What is drawn no more goes; what is not the program's stays.
+    let left = fs::read_dir(&figures)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name());
+    assert_eq!(left.collect::<Vec<_>>(), ["mine.svg"]);
     assert_eq!(
         written,
         ["summary.csv", "results.csv", "report.html"].map(|file| named.join(file))

@@ -46,6 +46,9 @@ pub fn of_stage(
     Ok(found.chain(heatmap::charts(title, &transfer)?).collect())
 }
 
+/// How the names of figures over several runs begin.
+pub const OVER_RUNS: [&str; 2] = ["sweep-", "epochs-"];
+
 /// The figures over the finished runs of a name: metrics over what was swept, accuracies over epochs.
 pub fn over_runs(title: &str, comparison: &Comparison) -> Result<Vec<(String, String)>> {
     let mut charts = sweep::charts(title, comparison)?;
