@@ -27,13 +27,14 @@ impl RunPath {
 /// finished gets a folder of its own, with the first number behind its name that is free. One that is not finished keeps its
 /// folder, and [`crate::run::RunFolder::open`] refuses to mix the results in it.
 pub fn run_folder(named: &Path, run: &PlannedRun, inputs: &[Input]) -> RunPath {
-    let first = first_folder(named, run);
+    let names = names(named);
+    let first = first_folder(named, run, &names);
     let numbered = |number: usize| match number {
         1 => first.clone(),
         number => format!("{first}.{number}"),
     };
     let mut newest: Option<(String, RunRecord)> = None;
-    for number in numbers(named, &first) {
+    for number in numbers(&names, &first) {
         let folder = numbered(number);
         let Ok(Some(record)) = RunRecord::read(&named.join(&folder)) else {
             // Not begun yet, or damaged: whoever opens it will say so.
@@ -71,25 +72,23 @@ pub fn run_folder(named: &Path, run: &PlannedRun, inputs: &[Input]) -> RunPath {
 /// The folder that a run has as long as its inputs stay what they are. A run keeps the folder that it once got: when a sweep
 /// has grown by a key since, its label is longer, and the run is found by the hash of its settings and the text of its
 /// `spec.toml`.
-fn first_folder(named: &Path, run: &PlannedRun) -> String {
+fn first_folder(named: &Path, run: &PlannedRun, names: &[String]) -> String {
     let folder = run.folder();
     if named.join(&folder).is_dir() {
         return folder;
     }
     let suffix = format!("-{}", run.hash);
-    let mut names: Vec<String> = names(named)
-        .into_iter()
-        .filter(|name| holds(&named.join(name), run))
-        .map(|name| split_number(&name).0.to_owned())
-        .filter(|name| *name == run.hash || name.ends_with(&suffix))
-        .collect();
-    names.sort();
-    names.into_iter().next().unwrap_or(folder)
+    // The files of thousands of others are not read.
+    let named_so = |name: &str| name == run.hash || name.ends_with(&suffix);
+    let names = names.iter().filter(|name| named_so(split_number(name).0));
+    let names = names.filter(|name| holds(&named.join(name), run));
+    let mut names: Vec<&str> = names.map(|name| split_number(name).0).collect();
+    names.sort_unstable();
+    names.first().map_or(folder, |name| (*name).to_owned())
 }
 
 /// The numbers of the folders that a run has, in order: 1 is the one without a number.
-fn numbers(named: &Path, first: &str) -> Vec<usize> {
-    let names = names(named);
+fn numbers(names: &[String], first: &str) -> Vec<usize> {
     let numbers = names.iter().map(|name| split_number(name));
     let mut numbers: Vec<usize> = numbers
         .filter(|(name, _)| *name == first)
