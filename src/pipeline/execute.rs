@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use candle_core::Device;
 use tracing::Level;
@@ -84,8 +85,13 @@ struct Execution<'a> {
     named: PathBuf,
     /// What each stage reads from outside.
     inputs: Vec<Vec<Input>>,
+    /// When that was looked at.
+    read: Instant,
     keys: Vec<String>,
 }
+
+/// How long what was read from outside counts as unchanged: tens of thousands of files take a while to look at.
+const RECENT: Duration = Duration::from_secs(1);
 
 /// Executes a run, or what is left of it. `jobs`: stages at the same time.
 ///
@@ -100,6 +106,7 @@ pub(super) fn execute(
 ) -> Result<Outcome> {
     let named = options.results.join(&run.spec.name);
     let graph = Graph::new(&run.spec);
+    let began = Instant::now();
     let read = inputs::of_stages(&run.spec, contents)?;
     let keys = stage_keys(&run.spec, &graph, &read)?;
     let inputs = inputs::of_run(&read);
@@ -145,6 +152,7 @@ pub(super) fn execute(
         contents,
         named,
         inputs: read,
+        read: began,
         keys,
     };
     let result = schedule::run(&graph, jobs, |stage| {
@@ -237,7 +245,9 @@ impl Execution<'_> {
                 Ok(finished.metrics)
             }
             None => {
-                inputs::unchanged(spec, &self.inputs[position], self.contents)?;
+                if self.read.elapsed() > RECENT {
+                    inputs::unchanged(spec, &self.inputs[position], self.contents)?;
+                }
                 if let Some(words) = extend(
                     self.options.extend,
                     &self.run.spec,

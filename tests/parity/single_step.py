@@ -68,6 +68,13 @@ def n_fgsm(rule, optimizer, x, y, start):
     return {"loss": update(optimizer, rule.loss(x + delta, y))}
 
 
+def clamped(values):
+    """Values in [0, 1]. Those at the ends have a gradient, as in the authors' code, whatever torch's clamp does there: it gave them
+    one in 2.11 and none in 2.15."""
+    inside = (values >= 0) & (values <= 1)
+    return values.detach().clamp(0, 1) + (values - values.detach()) * inside
+
+
 def free(rule, optimizer, x, y, _):
     """Two batches of the same images, the second with fewer of them."""
     kept, losses, count = torch.zeros_like(x), 0.0, 0
@@ -75,7 +82,7 @@ def free(rule, optimizer, x, y, _):
     for n in (len(x), SMALLER):
         for _ in range(REPLAYS):
             noise = kept[:n].clone().requires_grad_()
-            images = (x[:n] + noise).clamp(0, 1)
+            images = clamped(x[:n] + noise)
             if not one_for_both:
                 # A pass of its own for the images, whose statistics the network does not see.
                 running = {key: value.clone() for key, value in rule.network.state_dict().items() if "running" in key}
