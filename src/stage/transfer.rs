@@ -1,5 +1,7 @@
 //! Task `transfer`: images made on each of several models, judged by all of them.
 
+mod rows;
+
 use std::collections::BTreeMap;
 
 use candle_core::Tensor;
@@ -10,14 +12,14 @@ use super::context::StageContext;
 use super::examples::Examples;
 use crate::Result;
 use crate::attacks::{
-    Attack, AttackEvaluation, Entry, Fate, Kept, KeptState, Start, Threat, Victim, predictions,
-    to_8bit,
+    Attack, AttackEvaluation, Entry, Kept, KeptState, Start, Threat, Victim, predictions, to_8bit,
 };
 use crate::data::Split;
 use crate::experiment::{ModelUse, TransferTask};
 use crate::nn::{LinearPlan, Network};
 use crate::run::{Interim, Metrics, TransferRow, files, interrupt};
 use crate::weights::Tensors;
+use rows::{accuracy, put, row};
 
 /// A model that images are made on and judged by.
 struct Entrant<'a> {
@@ -123,7 +125,7 @@ pub(super) fn run(ctx: &StageContext<'_>, task: &TransferTask) -> Result<Metrics
                 if entrants.iter().all(stands) {
                     continue;
                 }
-                rows.extend(matrix.fill(attack, linbp, from)?);
+                put(&mut rows, matrix.fill(attack, linbp, from)?);
                 ctx.folder.write_transfer(&rows)?;
             }
         }
@@ -310,37 +312,6 @@ impl<'a> Matrix<'a> {
         }
         Ok(())
     }
-}
-
-/// Fills in a row: `clean`, `floats` and `rounded` are what its judge answers; `right_for_all`, which images every model
-/// classifies correctly without an attack.
-fn row(
-    names: TransferRow,
-    fates: &[Fate],
-    labels: &[u32],
-    (clean, right_for_all): (&[u32], &[bool]),
-    [floats, rounded]: &[Vec<u32>; 2],
-) -> TransferRow {
-    // Of the attacked images that are at stake, the share of those on which the attack succeeds.
-    let success_rate = |is_at_stake: &dyn Fn(usize) -> bool| {
-        let at_stake = (0..labels.len()).filter(|&i| fates[i].attacked && is_at_stake(i));
-        let fooled = at_stake.map(|i| fates[i].succeeds(floats[i], labels[i]));
-        let fooled: Vec<bool> = fooled.collect();
-        let count = fooled.iter().filter(|fooled| **fooled).count();
-        (!fooled.is_empty()).then(|| count as f64 / fooled.len() as f64)
-    };
-    TransferRow {
-        accuracy: accuracy(floats, labels),
-        accuracy_8bit: accuracy(rounded, labels),
-        success_rate: success_rate(&|i| clean[i] == labels[i]),
-        common_success_rate: success_rate(&|i| right_for_all[i]),
-        ..names
-    }
-}
-
-fn accuracy(answers: &[u32], labels: &[u32]) -> f64 {
-    let right = answers.iter().zip(labels).filter(|(a, b)| a == b).count();
-    right as f64 / labels.len().max(1) as f64
 }
 
 /// The clean accuracy of each model, and for each attack the mean accuracy of the models that the images were not made on.

@@ -52,6 +52,21 @@ fn finish(folder: &Path, spec: &str) -> (Duration, String) {
     (begun.elapsed(), said)
 }
 
+/// A file that differs, with what it holds where that is text.
+fn told(path: &Path, now: &[u8], whole: &[u8]) -> String {
+    let is_text = path
+        .extension()
+        .is_some_and(|ending| ending == "csv" || ending == "svg");
+    let [now, whole] = [now, whole].map(String::from_utf8_lossy);
+    match is_text {
+        true => format!(
+            "{} differs:\n{now}\nwithout faults:\n{whole}",
+            path.display()
+        ),
+        false => format!("{} differs", path.display()),
+    }
+}
+
 #[test]
 fn a_study_survives_faults() {
     let (faults, seed) = (number("RUNNER_FAULTS", FEW), number("RUNNER_FAULT_SEED", 1));
@@ -114,19 +129,17 @@ fn a_study_survives_faults() {
             lost.is_empty() && extra.is_empty(),
             "lost {lost:?}, left over {extra:?}: seed {seed}, pass {passes}:\n{history}"
         );
-        for (path, content) in &expected {
-            let is_same = found[path] == *content;
-            let [now, whole] = [&found[path], content].map(|bytes| String::from_utf8_lossy(bytes));
-            let shown = match path.extension().is_some_and(|ending| ending == "csv") {
-                true => format!("\n{now}\nwithout faults:\n{whole}"),
-                false => String::new(),
-            };
-            assert!(
-                is_same,
-                "{}: seed {seed}, pass {passes}:\n{history}{shown}",
-                path.display()
-            );
-        }
+        let differing = expected
+            .iter()
+            .filter(|(path, content)| found[*path] != **content);
+        let differing: Vec<String> = differing
+            .map(|(path, content)| told(path, &found[path], content))
+            .collect();
+        assert!(
+            differing.is_empty(),
+            "seed {seed}, pass {passes}:\n{history}\n{}",
+            differing.join("\n")
+        );
         passes += 1;
     }
     say(&format!(
