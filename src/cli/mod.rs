@@ -105,6 +105,7 @@ Examples:
   runner report quickstart
   runner report mnist --format latex > table.tex
   runner report mnist --figures pdf                each figure as PDF too
+  runner report mnist --metrics test_pgd_accuracy --over attack.epsilon
   runner report robust --robustbench               records of its evaluations by AutoAttack
   runner report quickstart --provenance > appendix.txt")]
     Report(report::ReportArgs),

@@ -7,7 +7,7 @@ use clap::Args;
 use rayon::prelude::*;
 
 use super::output::out;
-use crate::report::{Format, Rendering};
+use crate::report::{Chosen, Format, Rendering};
 use crate::run::ListedRun;
 use crate::{Error, Result, report, run};
 
@@ -26,6 +26,17 @@ pub struct ReportArgs {
     /// Print one table of the finished runs in place of drawing, means and deviations over seeds
     #[arg(long, requires = "name", conflicts_with = "provenance")]
     format: Option<Format>,
+    /// The metrics of tables and figures over several runs, in place of those that matter most
+    #[arg(
+        long,
+        value_name = "METRIC,...",
+        value_delimiter = ',',
+        requires = "name"
+    )]
+    metrics: Vec<String>,
+    /// The setting along the axis of those figures
+    #[arg(long, value_name = "KEY", requires = "name")]
+    over: Option<String>,
     /// Write each figure as PNG or as PDF too
     #[arg(long, value_name = "AS")]
     figures: Option<Rendering>,
@@ -40,8 +51,12 @@ pub struct ReportArgs {
 /// # Errors
 /// A name without runs; the faults of all runs that could not be drawn.
 pub fn report(args: ReportArgs) -> Result<()> {
+    let chosen = Chosen {
+        metrics: args.metrics,
+        over: args.over,
+    };
     if let (Some(format), Some(name)) = (args.format, &args.name) {
-        return out(&report::overview(&args.results, name, format)?);
+        return out(&report::overview(&args.results, name, format, chosen)?);
     }
     if let (true, Some(name)) = (args.robustbench, &args.name) {
         let written = report::robustbench(&args.results, name)?;
@@ -59,7 +74,7 @@ pub fn report(args: ReportArgs) -> Result<()> {
     let figures: Vec<_> = figures.collect();
     let summaries = names
         .iter()
-        .map(|name| report::summary(&args.results.join(name)));
+        .map(|name| report::summary(&args.results.join(name), chosen.clone()));
     for written in figures.into_iter().chain(summaries) {
         match written {
             Ok(mut paths) => {

@@ -149,7 +149,7 @@ pub fn run(args: RunArgs) -> Result<()> {
     })?;
     if !plan.swept.is_empty() {
         // A summary that cannot be written leaves the runs as they are.
-        match report::summary(&args.results.join(&plan.name)) {
+        match report::summary(&args.results.join(&plan.name), report::Chosen::default()) {
             Ok(_) if args.json => {}
             Ok(paths) => {
                 let lines = paths.iter().map(|path| format!("{}\n", path.display()));

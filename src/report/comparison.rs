@@ -6,12 +6,22 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use super::settings::{self, Settings, distinguishing};
-use crate::error::Result;
+use crate::choice::did_you_mean;
+use crate::error::{Error, Result};
 use crate::run::{
     ListedRun, Metrics, MetricsRow, RunRecord, RunState, StageRecord, TransferRow, files,
     is_main_metric, metric_rank, table,
 };
 use crate::spec::TaskKind;
+
+/// What tables and figures over several runs show, where the reader chooses it.
+#[derive(Clone, Debug, Default)]
+pub struct Chosen {
+    /// The metrics; none: those that matter most.
+    pub metrics: Vec<String>,
+    /// The setting along the axis of the figures; none: numbers that were swept, or else choices.
+    pub over: Option<String>,
+}
 
 /// All runs of a name.
 #[derive(Debug)]
@@ -20,6 +30,8 @@ pub struct Comparison {
     pub keys: Vec<String>,
     /// The runs, by the numbers in their names.
     pub runs: Vec<ComparedRun>,
+    /// What the reader wants to see of them.
+    pub chosen: Chosen,
 }
 
 /// One run.
@@ -60,7 +72,40 @@ impl Comparison {
             .filter_map(|(run, record)| Some((record.as_ref()?, &run.settings)))
             .collect();
         let keys = distinguishing(&pairs);
-        Self { keys, runs }
+        let chosen = Chosen::default();
+        Self { keys, runs, chosen }
+    }
+
+    /// The same with what the reader wants to see.
+    ///
+    /// # Errors
+    /// A metric that no run has, a setting in which they do not differ.
+    pub fn showing(mut self, chosen: Chosen) -> Result<Self> {
+        let metrics = self.metrics();
+        if let Some(unknown) = chosen
+            .metrics
+            .iter()
+            .find(|metric| !metrics.contains(*metric))
+        {
+            let known = metrics.iter().map(String::as_str);
+            let hint = did_you_mean(unknown, known.clone());
+            let known = known.collect::<Vec<_>>().join(", ");
+            return Err(Error::spec(format!(
+                "{unknown}: no run has this metric{hint}; they have {known}"
+            )));
+        }
+        if let Some(over) = chosen
+            .over
+            .as_ref()
+            .filter(|over| !self.keys.contains(over))
+        {
+            let hint = did_you_mean(over, self.keys.iter().map(String::as_str));
+            return Err(Error::spec(format!(
+                "{over}: the runs do not differ in this setting{hint}"
+            )));
+        }
+        self.chosen = chosen;
+        Ok(self)
     }
 
     /// The names of the last metrics that at least one run has.
@@ -74,6 +119,9 @@ impl Comparison {
     /// The metrics that a table or a figure of several runs shows, those that matter most first: the main ones, or all where
     /// there are none of these.
     pub fn main_metrics(&self) -> Vec<String> {
+        if !self.chosen.metrics.is_empty() {
+            return self.chosen.metrics.clone();
+        }
         let mut metrics: Vec<String> = self.metrics().into_iter().collect();
         if metrics.iter().any(|metric| is_main_metric(metric)) {
             metrics.retain(|metric| is_main_metric(metric));

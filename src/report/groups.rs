@@ -117,6 +117,7 @@ fn latest(runs: Vec<&ComparedRun>) -> Vec<&ComparedRun> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::comparison::Chosen;
     use crate::report::settings::Settings;
     use crate::run::Metrics;
 
@@ -146,6 +147,7 @@ mod tests {
                 run("x/c", 2, 0.1, 0.0, RunState::Failed),
                 run("x/d", 0, 0.2, 0.25, done),
             ],
+            chosen: Chosen::default(),
         };
         let groups = groups(&comparison);
         assert_eq!(keys(&comparison, &groups), ["optimizer.lr"]);

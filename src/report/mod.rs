@@ -27,6 +27,7 @@ use crate::run::{MetricsRow, RunRecord, files, runs, table};
 use comparison::Comparison;
 use overview::Overview;
 
+pub use comparison::Chosen;
 pub use figures::{Series, series};
 pub use overview::Format;
 pub use printed::Printing;
@@ -72,7 +73,7 @@ pub fn figures(folder: &Path) -> Result<Vec<PathBuf>> {
 
 /// Writes the tables of all runs in `named` (`results/<name>`), `summary.csv` and `results.csv`, into its `figures/` the
 /// charts over what was swept, and `report.html` with all of it. Gives the files written.
-pub fn summary(named: &Path) -> Result<Vec<PathBuf>> {
+pub fn summary(named: &Path, chosen: Chosen) -> Result<Vec<PathBuf>> {
     let name = named
         .file_name()
         .and_then(|name| name.to_str())
@@ -81,7 +82,7 @@ pub fn summary(named: &Path) -> Result<Vec<PathBuf>> {
         atomic::clean_abandoned(folder)?;
     }
     let results = named.parent().unwrap_or(Path::new("."));
-    let comparison = Comparison::new(runs(results, Some(name))?);
+    let comparison = Comparison::new(runs(results, Some(name))?).showing(chosen)?;
     let mut written = vec![named.join(files::SUMMARY), named.join(files::RESULTS)];
     summary::write(&written[0], &comparison)?;
     results::write(&written[1], &comparison)?;
@@ -100,8 +101,9 @@ pub fn summary(named: &Path) -> Result<Vec<PathBuf>> {
 ///
 /// # Errors
 /// A name without runs, or without one that has finished.
-pub fn overview(results: &Path, name: &str, format: Format) -> Result<String> {
-    let overview = Overview::new(&Comparison::new(runs(results, Some(name))?));
+pub fn overview(results: &Path, name: &str, format: Format, chosen: Chosen) -> Result<String> {
+    let comparison = Comparison::new(runs(results, Some(name))?).showing(chosen)?;
+    let overview = Overview::new(&comparison);
     if overview.is_empty() {
         return Err(Error::failed(format!("{name}: no run has finished")));
     }

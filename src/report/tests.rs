@@ -87,7 +87,7 @@ fn the_summary_has_a_row_a_run_by_number_with_what_tells_them_apart() {
     ] {
         fs::write(figures.join(name), "").unwrap();
     }
-    let written = summary(&named).unwrap();
+    let written = summary(&named, Chosen::default()).unwrap();
     // What is drawn no more goes; what is not the program's stays.
     let left = fs::read_dir(&figures)
         .unwrap()
@@ -188,7 +188,7 @@ fn results_are_one_measurement_a_row_with_attacks_as_values() {
         }
         run.end(&Ok(()), None).unwrap();
     }
-    let written = summary(&results.path().join("exp")).unwrap();
+    let written = summary(&results.path().join("exp"), Chosen::default()).unwrap();
     assert_eq!(
         text(&written[1]),
         "run,state,attack.k,stage,task,epoch,step,split,attack,rounding,gradient,surrogate,victim,final,\
@@ -242,7 +242,7 @@ fn results_of_transfers_and_simulations_name_models_and_gradients() {
             .unwrap();
     }
     run.end(&Ok(()), None).unwrap();
-    let written = summary(&results.path().join("exp")).unwrap();
+    let written = summary(&results.path().join("exp"), Chosen::default()).unwrap();
     let text = text(&written[1]);
     let rows: Vec<&str> = text.lines().skip(1).collect();
     assert_eq!(

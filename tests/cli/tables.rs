@@ -116,6 +116,37 @@ fn seeds_become_means_and_deviations() {
     );
     let (code, _, err) = compare(&["curve/linbp.attack", runs[1]]);
     assert!(code == 2 && err.contains("6 runs are called so"), "{err}");
+    let chosen = [
+        "report",
+        "curve",
+        "--format",
+        "md",
+        "--metrics",
+        "success_rate",
+    ];
+    let (code, out, _) = run(folder.path(), &chosen);
+    assert!(
+        code == 0 && out.starts_with("| linbp.attack | runs | success rate (%) |\n"),
+        "{out}"
+    );
+    let (code, _, err) = run(
+        folder.path(),
+        &["report", "curve", "--metrics", "sucess_rate"],
+    );
+    assert!(
+        code == 1 && err.contains("did you mean \"success_rate\"?"),
+        "{err}"
+    );
+    let (code, _, err) = run(folder.path(), &["report", "curve", "--over", "attack.k"]);
+    assert!(
+        code == 1 && err.contains("attack.k: the runs do not differ in this setting"),
+        "{err}"
+    );
+    let (code, out, _) = run(
+        folder.path(),
+        &["report", "curve", "--over", "linbp.attack"],
+    );
+    assert!(code == 0 && out.contains("sweep-linbp.attack-"), "{out}");
     let (code, _, err) = run(folder.path(), &["report", "curve", "--format", "pdf"]);
     assert!(code == 2 && err.contains("md, latex, csv"), "{err}");
 }

@@ -116,6 +116,7 @@ fn line(group: &Group, (stage, split, attack): &Kind) -> Series {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::comparison::Chosen;
     use crate::report::comparison::{ComparedRun, ComparedStage};
     use crate::report::settings::Settings;
     use crate::run::{Metrics, MetricsRow, RunState, StageRecord};
@@ -164,6 +165,7 @@ mod tests {
                 run(false, 0, &[0.25, 0.5]),
                 run(false, 1, &[0.75, 0.5, 0.9]),
             ],
+            chosen: Chosen::default(),
         };
         let groups = groups(&comparison);
         let kind = kinds(&groups[1]).into_iter().next().unwrap();
@@ -180,6 +182,7 @@ mod tests {
         let one = Comparison {
             keys: Vec::new(),
             runs: vec![run(false, 0, &[0.5, 0.75])],
+            chosen: Chosen::default(),
         };
         assert!(super::charts("exp", &one).unwrap().is_empty());
     }

@@ -28,7 +28,10 @@ pub fn charts(title: &str, comparison: &Comparison) -> Result<Vec<(String, Strin
     let mut charts = Vec::new();
     for (key, scale) in scales
         .iter()
-        .filter(|(_, scale)| scale.is_numeric == any_number)
+        .filter(|(key, scale)| match &comparison.chosen.over {
+            Some(over) => over == key,
+            None => scale.is_numeric == any_number,
+        })
     {
         for metric in &metrics {
             let (factor, unit) = unit(metric);
@@ -190,6 +193,7 @@ fn series(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::comparison::Chosen;
     use crate::report::comparison::ComparedRun;
     use crate::report::settings::Settings;
     use crate::run::{Metrics, RunState};
@@ -224,6 +228,7 @@ mod tests {
                 run(0.2, true, 0, 0.125, done),
                 run(0.3, true, 0, 0.0, RunState::Failed),
             ],
+            chosen: Chosen::default(),
         };
         let groups = groups(&comparison);
         let scale = Scale::of(&groups, "attack.epsilon").unwrap();
@@ -266,6 +271,7 @@ mod tests {
         let comparison = Comparison {
             keys: ["linbp.attack", "seed"].map(str::to_owned).to_vec(),
             runs,
+            chosen: Chosen::default(),
         };
         let charts = charts("exp", &comparison).unwrap();
         assert_eq!(charts.len(), 1);
@@ -282,6 +288,7 @@ mod tests {
         let comparison = Comparison {
             keys: vec!["attack.epsilon".to_owned()],
             runs: runs.into(),
+            chosen: Chosen::default(),
         };
         let groups = groups(&comparison);
         let scale = Scale::of(&groups, "attack.epsilon").unwrap();
@@ -300,6 +307,7 @@ mod tests {
         let single = Comparison {
             keys: Vec::new(),
             runs: vec![one],
+            chosen: Chosen::default(),
         };
         assert!(charts("exp", &single).unwrap().is_empty());
     }
