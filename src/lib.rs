@@ -21,6 +21,7 @@ pub mod onnx;
 pub mod ops;
 pub mod optim;
 pub mod pipeline;
+mod quoted;
 pub mod report;
 pub mod rng;
 pub mod run;

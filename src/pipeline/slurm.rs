@@ -10,6 +10,7 @@ use super::contents::Contents;
 use super::selection::standing;
 use super::shared::groups;
 use crate::experiment::{FrozenRun, Plan, PlannedRun};
+use crate::quoted::quoted;
 use crate::run::{Lock, RunState};
 use crate::{Error, Result, atomic};
 
@@ -234,11 +235,6 @@ fn report_script(
     Ok(text)
 }
 
-/// A word of a shell's command.
-fn quoted(word: &str) -> String {
-    format!("'{}'", word.replace('\'', "'\\''"))
-}
-
 /// Submits a script; the number of its job.
 fn sbatch(script: &Path) -> Result<String> {
     let output = Command::new("sbatch")
@@ -258,15 +254,5 @@ fn sbatch(script: &Path) -> Result<String> {
             "sbatch: {}",
             String::from_utf8_lossy(&output.stderr).trim()
         ))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_stay_words() {
-        assert_eq!(quoted("a b'c$d"), "'a b'\\''c$d'");
     }
 }

@@ -11,6 +11,7 @@ use ratatui::widgets::{Cell, Paragraph, Row, Table, TableState, Wrap};
 
 use super::curves;
 use super::watched::Watched;
+use crate::quoted::quoted;
 use crate::run::{Glance, MetricsRow, Owner, RunState, log_tail, shortened};
 
 const KEYS: &str = "arrows select  s stop  l log  r command  q leave";
@@ -299,15 +300,6 @@ fn stopped(folder: &std::path::Path) -> String {
         Ok((process, Ok(()))) => format!("process {process} is asked to end"),
         Ok((_, Err(error))) => error.to_string(),
         Err(why) => why,
-    }
-}
-
-/// A word of a command, in quotes where a shell needs them.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "_-./=,:@%+".contains(c);
-    match !word.is_empty() && word.chars().all(plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', "'\\''")),
     }
 }
 
