@@ -1,5 +1,6 @@
 //! What happens to a study: to its process while it runs, to its files between two starts.
 
+use std::collections::HashSet;
 use std::fs::{self, File, FileTimes};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -144,7 +145,7 @@ fn is_open(path: &Path) -> bool {
 }
 
 /// Damages a file of what is not finished, if there is one to damage.
-pub fn harm(folder: &Path, damage: Damage, rng: &mut ChaCha8Rng) {
+pub fn harm(folder: &Path, damage: Damage, damaged: &mut HashSet<PathBuf>, rng: &mut ChaCha8Rng) {
     let all: Vec<PathBuf> = files(folder)
         .into_iter()
         .filter(|path| is_open(path))
@@ -153,34 +154,35 @@ pub fn harm(folder: &Path, damage: Damage, rng: &mut ChaCha8Rng) {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         name.starts_with(begin) && name.ends_with(end)
     };
-    // One that has an older one beside it: the last one left is never thrown away unasked.
+    // One that has an older one beside it that is whole: the last one left is never thrown away unasked.
     let newest = || {
-        let checkpoints: Vec<&PathBuf> = all
-            .iter()
-            .filter(|path| named(path, "e0", ".safetensors"))
-            .collect();
+        let checkpoints = all.iter().filter(|path| named(path, "e0", ".safetensors"));
+        let checkpoints: Vec<&PathBuf> = checkpoints.collect();
         let has_older = |path: &&&PathBuf| {
-            let beside = checkpoints
-                .iter()
-                .filter(|other| other.parent() == path.parent());
-            beside.count() > 1
+            let mut others = checkpoints.iter().filter(|other| other < path);
+            others.any(|other| other.parent() == path.parent() && !damaged.contains(*other))
         };
         let newest = checkpoints.iter().filter(has_older).max()?;
-        Some(*newest)
+        Some((*newest).clone())
     };
+    let hit = match damage {
+        Damage::Flip | Damage::Truncate => newest(),
+        _ => None,
+    };
+    damaged.extend(hit.clone());
     match damage {
         Damage::None => {}
         Damage::Flip => {
-            if let Some(path) = newest() {
-                let mut bytes = fs::read(path).unwrap();
+            if let Some(path) = hit {
+                let mut bytes = fs::read(&path).unwrap();
                 let at = rng.random_range(0..bytes.len() as u64) as usize;
                 bytes[at] ^= 1 << rng.random_range(0..8u32);
                 fs::write(path, bytes).unwrap();
             }
         }
         Damage::Truncate => {
-            if let Some(path) = newest() {
-                let bytes = fs::read(path).unwrap();
+            if let Some(path) = hit {
+                let bytes = fs::read(&path).unwrap();
                 let left = rng.random_range(0..bytes.len() as u64) as usize;
                 fs::write(path, &bytes[..left]).unwrap();
             }

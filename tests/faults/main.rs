@@ -10,6 +10,7 @@ mod fault;
 mod folder;
 mod study;
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -83,7 +84,7 @@ fn a_study_survives_faults() {
             say("no disk of its own: it cannot be full or read-only here");
         }
         write_specs(hit.path());
-        let mut history = Vec::new();
+        let (mut history, mut damaged) = (Vec::new(), HashSet::new());
         for ((spec, _), length) in EXPERIMENTS.iter().zip(lengths) {
             // Some pass without any, and no experiment has all of them.
             for _ in 0..rng.random_range(0..20u32) {
@@ -111,7 +112,7 @@ fn a_study_survives_faults() {
                 if is_finished {
                     break;
                 }
-                harm(hit.path(), damage, &mut rng);
+                harm(hit.path(), damage, &mut damaged, &mut rng);
                 done += usize::from(!matches!(damage, Damage::None));
             }
             let (took, _) = catch_unwind(AssertUnwindSafe(|| finish(hit.path(), spec)))
