@@ -174,7 +174,7 @@ fn every_image_keeps_its_name_and_the_figure_shows_the_originals() {
     assert!(
         figures
             .into_iter()
-            .any(|figure| figure.contains("originals on the left")),
+            .any(|figure| figure.contains(">original, change ")),
         "there is no grid with originals"
     );
 }
