@@ -92,7 +92,7 @@ Examples:
     /// Set runs aside, so that they run anew; nothing is deleted
     #[command(after_help = rm::HELP)]
     Rm(rm::RmArgs),
-    /// Stages that no run needs any more
+    /// Stages that no run needs any more, and decoded images
     #[command(after_help = gc::HELP)]
     Gc(gc::GcArgs),
     /// Carry out one run that another process planned

@@ -7,8 +7,10 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use rayon::prelude::*;
 
 use super::image_files::ImageFiles;
 use crate::{Error, Result, atomic};
@@ -19,6 +21,10 @@ const DECODING: u32 = 1;
 
 /// Bytes of pixels below which decoding takes less time than looking after a file.
 const LEAST: usize = 8 << 20;
+
+/// Images that were written to so shortly before they are decoded may be others than those whose content was looked at: their pixels
+/// are not kept.
+const SETTLED: Duration = Duration::from_secs(10);
 
 /// Ends the name of a file of pixels.
 const ENDING: &str = "pixels";
@@ -56,7 +62,11 @@ impl Decoded {
         if let Some(pixels) = mapped(&path, values) {
             return Ok(pixels);
         }
+        let began = SystemTime::now();
         let pixels = images.decode_all()?;
+        if !are_settled(&images.paths, began) {
+            return Ok(pixels.into());
+        }
         match write(&path, &pixels) {
             Ok(()) => tracing::info!(
                 "{}: {} images are decoded, and lie in {} from now on",
@@ -112,6 +122,15 @@ pub fn decoded_files(folder: &Path) -> Result<Vec<(PathBuf, u64)>> {
     Ok(found)
 }
 
+/// Whether no file was written to since shortly before `began`.
+fn are_settled(paths: &[PathBuf], began: SystemTime) -> bool {
+    paths.par_iter().all(|path| {
+        let modified = fs::metadata(path).and_then(|about| about.modified());
+        let before = modified.map(|modified| began.duration_since(modified));
+        before.is_ok_and(|before| before.is_ok_and(|before| before > SETTLED))
+    })
+}
+
 fn write(path: &Path, pixels: &[u8]) -> Result<()> {
     if let Some(folder) = path.parent() {
         atomic::clean_abandoned(folder)?;
@@ -149,14 +168,23 @@ mod tests {
         folder: tempfile::TempDir,
     }
 
+    /// Has a file look as if it were written an hour ago.
+    fn age(path: &Path) {
+        let file = OpenOptions::new().write(true).open(path).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(3600))
+            .unwrap();
+    }
+
     impl Case {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
             for (file, factor) in [("1.png", 3), ("2.png", 5), ("3.png", 7)] {
                 let noise = |x: u32, y: u32| image::Luma([(x * factor + y * y) as u8]);
+                let path = folder.path().join(file);
                 image::GrayImage::from_fn(2048, 2048, noise)
-                    .save(folder.path().join(file))
+                    .save(&path)
                     .unwrap();
+                age(&path);
             }
             Self { folder }
         }
@@ -200,6 +228,7 @@ mod tests {
             assert!(case.pixels("a", &names).is_err());
         }
         fs::write(case.folder.path().join("1.png"), image).unwrap();
+        age(&case.folder.path().join("1.png"));
         assert_eq!(case.pixels("a", &names).unwrap(), first);
         assert_eq!(fs::read(path).unwrap(), whole);
     }
@@ -214,6 +243,23 @@ mod tests {
         let other = case.pixels("a", &["1.png", "3.png"]).unwrap();
         assert_ne!(turned, other);
         assert_eq!(case.kept().len(), 4);
+    }
+
+    #[test]
+    fn images_that_were_just_written_are_not_kept() {
+        let case = Case::new();
+        let (one, two) = (
+            case.folder.path().join("1.png"),
+            case.folder.path().join("2.png"),
+        );
+        fs::copy(&two, &one).unwrap();
+        let file = OpenOptions::new().write(true).open(&one).unwrap();
+        file.set_modified(SystemTime::now()).unwrap();
+        case.pixels("a", &["1.png", "2.png"]).unwrap();
+        assert!(case.kept().is_empty());
+        age(&one);
+        case.pixels("a", &["1.png", "2.png"]).unwrap();
+        assert_eq!(case.kept().len(), 1);
     }
 
     #[test]
