@@ -235,13 +235,15 @@ fn an_unfinished_run_does_not_go_on_with_other_images() {
         .spawn()
         .unwrap();
     let moved = folder.join("results/learn/earlier");
-    while !moved.exists() || !path.join("metrics.csv").exists() {
+    // The folder is there before the old run is in it.
+    let count = || std::fs::read_dir(&moved).map_or(0, Iterator::count);
+    while count() == 0 || !path.join("metrics.csv").exists() {
         assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
     child.kill().unwrap();
     child.wait().unwrap();
-    assert_eq!(std::fs::read_dir(moved).unwrap().count(), 1);
+    assert_eq!(count(), 1);
 }
 
 /// A run that came to nothing because of its data may be started again with better data.
