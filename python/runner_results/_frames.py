@@ -19,8 +19,8 @@ COLUMNS = {
     for kind, columns in {
         "text": "stage split attack method name label_name clean_prediction_name adversarial_prediction_name"
         " adversarial_prediction_8bit_name outcome broken_by from to",
-        "whole": "epoch step examples repeat index label clean_prediction adversarial_prediction adversarial_prediction_8bit",
-        "number": "loss accuracy best_accuracy lr seconds examples_per_second l1_distance linf l2 accuracy_8bit"
+        "whole": "epoch step steps examples repeat index label clean_prediction adversarial_prediction adversarial_prediction_8bit",
+        "number": "loss accuracy best_accuracy lr seconds examples_per_second l1_distance linf l2 clean_confidence adversarial_confidence accuracy_8bit"
         " success_rate common_success_rate",
         "truth": "linbp",
     }.items()

@@ -182,17 +182,26 @@ impl Attack for Apgd {
     }
 
     fn perturb(&self, victim: &Victim<'_>, originals: Originals<'_>) -> Result<Tensor> {
+        Ok(self.perturb_counting(victim, originals)?.0)
+    }
+
+    fn perturb_counting(
+        &self,
+        victim: &Victim<'_>,
+        originals: Originals<'_>,
+    ) -> Result<(Tensor, Option<Vec<usize>>)> {
         let images = &bring(originals.images, &Device::Cpu)?;
         let originals = Originals {
             images,
             ..originals
         };
         if self.target_classes > 0 {
-            return in_turn(self, victim, originals);
+            return Ok((in_turn(self, victim, originals)?, None));
         }
         with_real!(originals.images.dtype(), T => {
             let reached = self.ascent(None).run::<T>(victim, originals)?;
-            tensor(reached.images, originals.images.shape())
+            let images = tensor(reached.images, originals.images.shape())?;
+            Ok((images, Some(reached.steps)))
         })
     }
 }

@@ -5,7 +5,7 @@ mod kept;
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::craft::{craft, goals, predictions};
+use super::craft::{confidences, craft_counting, goals, predictions, succeeds};
 use super::rows::{copy, put, select};
 use super::target_classes::Turns;
 use super::{Attack, Originals, Start, Victim};
@@ -25,18 +25,21 @@ pub struct Fate {
     pub prediction: u32,
     /// The cross-entropy of that image.
     pub loss: f64,
+    /// The softmax probability of that answer.
+    #[serde(default)]
+    pub confidence: f64,
     /// The position, in the list of attacks, of the first that succeeded.
     pub broken_by: Option<usize>,
+    /// The steps that this one took until the model first gave an answer that it wants, as [`Attack::perturb_counting`] counts
+    /// them.
+    #[serde(default)]
+    pub steps: Option<usize>,
 }
 
 impl Fate {
-    /// Whether `answer`, to an adversarial image of this example of class `label`, is what the attack on it wants. The
-    /// one rule of success, whatever was done to the image since: nothing, rounding, or another model that looks at it.
+    /// Whether `answer`, to an adversarial image of this example of class `label`, is what the attack on it wants.
     pub fn succeeds(&self, answer: u32, label: u32) -> bool {
-        match self.wanted {
-            None => answer != label,
-            Some(wanted) => answer == wanted,
-        }
+        succeeds(answer, label, self.wanted)
     }
 }
 
@@ -143,13 +146,16 @@ impl<'a> AttackEvaluation<'a> {
         let logits = self.victim.sound_logits(&images, indices, "image")?;
         let labels = &self.originals.labels[first..first + count];
         let losses = cross_entropy(&logits, labels, Reduction::Sum)?.per_example;
-        for (prediction, loss) in predictions(&logits)?.into_iter().zip(losses) {
+        let answers = predictions(&logits)?.into_iter().zip(confidences(&logits)?);
+        for ((prediction, confidence), loss) in answers.zip(losses) {
             self.fates.push(Fate {
                 attacked: false,
                 wanted: None,
                 prediction,
                 loss,
+                confidence,
                 broken_by: None,
+                steps: None,
             });
         }
         self.clean.push(logits);
@@ -168,6 +174,12 @@ impl<'a> AttackEvaluation<'a> {
     pub fn clean_predictions(&self) -> Result<Vec<u32>> {
         let answers = self.clean.iter().map(predictions);
         Ok(answers.collect::<Result<Vec<_>>>()?.concat())
+    }
+
+    /// The softmax probabilities of those answers.
+    pub fn clean_confidences(&self) -> Result<Vec<f64>> {
+        let shares = self.clean.iter().map(confidences);
+        Ok(shares.collect::<Result<Vec<_>>>()?.concat())
     }
 
     /// The examples that the model classified correctly before the first attack.
@@ -251,11 +263,11 @@ impl<'a> AttackEvaluation<'a> {
             ..self.originals.start
         };
         let originals = Originals::new(&images, &labels, &indices, start);
-        let found = match attack.in_turn() {
+        let (found, steps) = match attack.in_turn() {
             None => {
-                let (found, checks) = craft(attack, self.victim, originals)?;
+                let (found, checks, steps) = craft_counting(attack, self.victim, originals)?;
                 checks.resolve()?;
-                found
+                (found, steps)
             }
             Some(in_turn) => {
                 let turns = match &mut self.turns {
@@ -275,10 +287,10 @@ impl<'a> AttackEvaluation<'a> {
                     .threat()
                     .check(attack.name(), turns.images(), &images)?;
                 checks.resolve()?;
-                turns.images().clone()
+                (turns.images().clone(), None)
             }
         };
-        self.judge(attack, batch, originals, &found)?;
+        self.judge(attack, batch, originals, &found, steps.as_deref())?;
         self.turns = None;
         Ok(true)
     }
@@ -290,12 +302,13 @@ impl<'a> AttackEvaluation<'a> {
         batch: &Batch,
         originals: Originals<'_>,
         found: &Tensor,
+        steps: Option<&[usize]>,
     ) -> Result<()> {
         let labels = originals.labels;
         let what = format!("what {} made of image", attack.name());
         let logits = self.victim.sound_logits(found, originals.indices, &what)?;
         let losses = cross_entropy(&logits, labels, Reduction::Sum)?.per_example;
-        let answers = predictions(&logits)?;
+        let (answers, confidences) = (predictions(&logits)?, confidences(&logits)?);
         let course = self
             .course
             .as_mut()
@@ -308,11 +321,13 @@ impl<'a> AttackEvaluation<'a> {
             if success || !fate.attacked || losses[k] > fate.loss {
                 taken.push((k, i));
                 fate.prediction = answers[k];
+                fate.confidence = confidences[k];
                 fate.loss = losses[k];
             }
             fate.attacked = true;
             if success {
                 fate.broken_by = Some(self.attacks - 1);
+                fate.steps = steps.map(|steps| steps[k]);
             }
         }
         course.seen += batch.examples.len();

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use candle_core::Tensor;
 
-use super::craft::predictions;
+use super::craft::succeeds;
 use super::rows::{copy, put, select};
 use super::{Originals, Steps, Victim};
 use crate::Result;
@@ -40,10 +40,7 @@ impl Walker {
     }
 
     fn is_broken(&self, answer: u32) -> bool {
-        match self.target_class {
-            None => answer != self.label,
-            Some(target_class) => answer == target_class,
-        }
+        succeeds(answer, self.label, self.target_class)
     }
 }
 
@@ -98,12 +95,12 @@ impl Walkers {
 
 impl Steps {
     /// The attack without momentum on images of the CPU: each as all steps would leave it, or, where `self.early_stop` asks for
-    /// it, as the first step left it that succeeds.
+    /// it, as the first step left it that succeeds. Beside the images, the steps until the answer first was what the attack wants.
     pub(super) fn perturb_leaving(
         &self,
         victim: &Victim<'_>,
         originals: Originals<'_>,
-    ) -> Result<Tensor> {
+    ) -> Result<(Tensor, Vec<usize>)> {
         let target_classes = self.target_classes(victim, originals)?;
         let x = self.first(originals.images, originals)?;
         let ends = copy(&x)?;
@@ -121,6 +118,7 @@ impl Steps {
             iterates: x,
             originals: originals.images.clone(),
         };
+        let mut steps = vec![self.k; originals.labels.len()];
         let mut gradients = 0;
         for step in 0..self.k {
             under_way.note(step, self.k)?;
@@ -135,22 +133,23 @@ impl Steps {
                 walkers.iter().map(|walker| walker.target_class).collect();
             let targets = targets.as_deref();
             let x = &under_way.iterates;
-            let gradient = match self.early_stop {
-                false => victim.objective_gradient(x, self.objective, &labels, targets)?,
-                true => {
-                    let ascent = victim.ascend(x, self.objective, &labels, targets)?;
-                    let answers = predictions(&ascent.logits)?;
-                    let broken = |place: usize, walker: &Walker| walker.is_broken(answers[place]);
-                    let left = under_way.leave(&ends, broken)?;
-                    if left.is_empty() {
-                        break;
-                    }
-                    match left.len() == answers.len() {
-                        true => ascent.gradient,
-                        false => select(&ascent.gradient, &left)?,
-                    }
+            let (mut gradient, answers) =
+                victim.answered_gradient(x, self.objective, &labels, targets)?;
+            let broken = |place: usize, walker: &Walker| walker.is_broken(answers[place]);
+            for (place, walker) in walkers.iter().enumerate() {
+                if broken(place, walker) {
+                    steps[walker.row] = steps[walker.row].min(step);
                 }
-            };
+            }
+            if self.early_stop {
+                let left = under_way.leave(&ends, broken)?;
+                if left.is_empty() {
+                    break;
+                }
+                if left.len() < answers.len() {
+                    gradient = select(&gradient, &left)?;
+                }
+            }
             let Walkers {
                 iterates,
                 originals,
@@ -163,6 +162,6 @@ impl Steps {
         under_way.leave(&ends, |_, _| true)?;
         let of = originals.labels.len() * self.k;
         tracing::info!(attack = self.name, gradients, of, "gradients of images");
-        Ok(ends)
+        Ok((ends, steps))
     }
 }

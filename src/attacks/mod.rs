@@ -123,4 +123,15 @@ pub trait Attack: Send + Sync {
 
     /// Perturbed images, one for each original, inside the threat model.
     fn perturb(&self, victim: &Victim<'_>, originals: Originals<'_>) -> Result<Tensor>;
+
+    /// The same, and the steps per image until the model first gave an answer that the attack wants: all steps where it gave
+    /// none before the last. A black-box attack counts the images that it asks about; an attack that looks at no answers on its
+    /// way counts nothing.
+    fn perturb_counting(
+        &self,
+        victim: &Victim<'_>,
+        originals: Originals<'_>,
+    ) -> Result<(Tensor, Option<Vec<usize>>)> {
+        Ok((self.perturb(victim, originals)?, None))
+    }
 }

@@ -4,6 +4,7 @@
 use candle_core::Tensor;
 
 use super::settings::{Making, Settings};
+use super::steps::GradientAt;
 use super::{Attack, Goal, Originals, Steps, Threat, Victim};
 use crate::Result;
 use crate::ops::perturbation::{add_normalised, image_len};
@@ -91,15 +92,16 @@ impl Attack for NiFgsm {
         let mean = image_len(originals.images)? as f64;
         let ahead = self.steps.step_size * self.decay * mean;
         let mut momentum: Option<Tensor> = None;
+        let mut ahead_of = |x: &Tensor, gradient_at: &GradientAt<'_>| {
+            let momentum = match &mut momentum {
+                Some(momentum) => momentum,
+                none => none.insert(x.zeros_like()?),
+            };
+            let gradient = gradient_at(&(x + (&*momentum * ahead)?)?)?;
+            add_normalised(momentum, &gradient, self.decay)?;
+            Ok(momentum.clone())
+        };
         self.steps
-            .perturb_along(victim, originals, &mut |x, gradient_at| {
-                let momentum = match &mut momentum {
-                    Some(momentum) => momentum,
-                    none => none.insert(x.zeros_like()?),
-                };
-                let gradient = gradient_at(&(x + (&*momentum * ahead)?)?)?;
-                add_normalised(momentum, &gradient, self.decay)?;
-                Ok(momentum.clone())
-            })
+            .perturb_along(victim, originals, &mut ahead_of, None)
     }
 }

@@ -149,7 +149,12 @@ fn propose_linf<T: Real>(
 }
 
 impl Square {
-    fn search<T: Real>(&self, victim: &Victim<'_>, originals: Originals<'_>) -> Result<Vec<T>> {
+    /// The images of the smallest margins, and how many the model was asked about for each.
+    fn search<T: Real>(
+        &self,
+        victim: &Victim<'_>,
+        originals: Originals<'_>,
+    ) -> Result<(Vec<T>, Vec<usize>)> {
         let Originals {
             images,
             labels,
@@ -160,6 +165,7 @@ impl Square {
         let (image, shape, epsilon) = (image_len(images)?, [c, h, w], self.threat.epsilon);
         let l2 = self.threat.norm == Norm::L2;
         let mut result = view::<T>(images)?.to_vec();
+        let mut asked = vec![0; n];
         let mut origin = result.clone();
         let mut searches: Vec<Search> = (0..n)
             .map(|row| Search {
@@ -206,6 +212,7 @@ impl Square {
             let (margins, found) = (margins(&logits, &labels)?, predictions(&logits)?);
             let mut standing = Vec::with_capacity(searches.len());
             for (position, search) in searches.iter_mut().enumerate() {
+                asked[search.row] = query + 1;
                 if margins[position] < search.margin {
                     search.margin = margins[position];
                     let span = position * image..(position + 1) * image;
@@ -224,7 +231,7 @@ impl Square {
                 break;
             }
         }
-        Ok(result)
+        Ok((result, asked))
     }
 }
 
@@ -246,6 +253,14 @@ impl Attack for Square {
     }
 
     fn perturb(&self, victim: &Victim<'_>, originals: Originals<'_>) -> Result<Tensor> {
+        Ok(self.perturb_counting(victim, originals)?.0)
+    }
+
+    fn perturb_counting(
+        &self,
+        victim: &Victim<'_>,
+        originals: Originals<'_>,
+    ) -> Result<(Tensor, Option<Vec<usize>>)> {
         let images = &bring(originals.images, &Device::Cpu)?;
         let originals = Originals {
             images,
@@ -253,7 +268,8 @@ impl Attack for Square {
         };
         self.threat.refuse_channels(self.name())?;
         with_real!(images.dtype(), T => {
-            tensor(self.search::<T>(victim, originals)?, images.shape())
+            let (found, asked) = self.search::<T>(victim, originals)?;
+            Ok((tensor(found, images.shape())?, Some(asked)))
         })
     }
 }

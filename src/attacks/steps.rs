@@ -1,8 +1,10 @@
 //! The loop that FGSM, I-FGSM, MI-FGSM and PGD are: gradient, step, projection. The file of each has its constructor.
 
+use std::cell::RefCell;
+
 use candle_core::Tensor;
 
-use super::craft::goals;
+use super::craft::{goals, succeeds};
 use super::{Attack, Goal, Objective, Originals, Threat, Victim};
 use crate::Result;
 use crate::ops::device::bring;
@@ -120,12 +122,20 @@ impl Steps {
         }
     }
 
-    /// The attack along what `direction` makes of each point.
+    /// Whether images may leave before the last step. On a card, where nothing is waited for, only if they are asked to.
+    fn is_left_early(&self, victim: &Victim<'_>) -> bool {
+        let is_here = victim.network.device().is_cpu();
+        self.decay.is_none() && (self.early_stop || is_here && self.k >= MANY)
+    }
+
+    /// The attack along what `direction` makes of each point. Where there are `steps`, they become, per image, the number of
+    /// gradients before the first of a point to which the answer is what the attack wants.
     pub(super) fn perturb_along(
         &self,
         victim: &Victim<'_>,
         originals: Originals<'_>,
         direction: &mut dyn FnMut(&Tensor, &GradientAt<'_>) -> Result<Tensor>,
+        steps: Option<&mut [usize]>,
     ) -> Result<Tensor> {
         let Originals { images, labels, .. } = originals;
         let target_classes = self.target_classes(victim, originals)?;
@@ -133,8 +143,25 @@ impl Steps {
         // From the first step to the last where the network is.
         let moved = bring(images, victim.network.device())?;
         let x = self.first(&moved, originals)?;
-        let gradient_at =
-            |x: &Tensor| victim.objective_gradient(x, self.objective, labels, target_classes);
+        let counting = RefCell::new(steps.map(|steps| (0.., steps)));
+        let gradient_at = |x: &Tensor| {
+            let Some((taken, steps)) = &mut *counting.borrow_mut() else {
+                return victim.objective_gradient(x, self.objective, labels, target_classes);
+            };
+            let (gradient, answers) =
+                victim.answered_gradient(x, self.objective, labels, target_classes)?;
+            let taken = taken.next().unwrap_or(self.k);
+            for (row, &answer) in answers.iter().enumerate() {
+                if succeeds(
+                    answer,
+                    labels[row],
+                    target_classes.map(|wanted| wanted[row]),
+                ) {
+                    steps[row] = steps[row].min(taken);
+                }
+            }
+            Ok(gradient)
+        };
         let x = self.walk(&moved, x, &gradient_at, direction)?;
         Ok(x.to_device(images.device())?)
     }
@@ -165,10 +192,24 @@ impl Attack for Steps {
     }
 
     fn perturb(&self, victim: &Victim<'_>, originals: Originals<'_>) -> Result<Tensor> {
-        let is_here = victim.network.device().is_cpu();
-        if self.decay.is_none() && (self.early_stop || is_here && self.k >= MANY) {
-            return self.perturb_leaving(victim, originals);
+        if self.is_left_early(victim) {
+            return Ok(self.perturb_leaving(victim, originals)?.0);
         }
-        self.perturb_along(victim, originals, &mut self.direction())
+        self.perturb_along(victim, originals, &mut self.direction(), None)
+    }
+
+    fn perturb_counting(
+        &self,
+        victim: &Victim<'_>,
+        originals: Originals<'_>,
+    ) -> Result<(Tensor, Option<Vec<usize>>)> {
+        if self.is_left_early(victim) {
+            let (images, steps) = self.perturb_leaving(victim, originals)?;
+            return Ok((images, Some(steps)));
+        }
+        let mut steps = vec![self.k; originals.labels.len()];
+        let counted = Some(steps.as_mut_slice());
+        let images = self.perturb_along(victim, originals, &mut self.direction(), counted)?;
+        Ok((images, Some(steps)))
     }
 }

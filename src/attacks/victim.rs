@@ -3,6 +3,7 @@
 use candle_core::{Device, Tensor};
 
 use super::Objective;
+use super::craft::predictions;
 use super::objective::Recorded;
 use crate::nn::loss::{Loss, Reduction, cross_entropy};
 use crate::nn::{Coordinates, LinearPlan, Mode, Network, Pass, Tape, replay};
@@ -139,6 +140,29 @@ impl Victim<'_> {
         self.input_gradient(images, |logits| {
             objective.logit_gradient(logits, labels, target_classes)
         })
+    }
+
+    /// The same with the model's answers to the images, which a card is waited for.
+    pub(super) fn answered_gradient(
+        &self,
+        images: &Tensor,
+        objective: Objective,
+        labels: &[u32],
+        target_classes: Option<&[u32]>,
+    ) -> Result<(Tensor, Vec<u32>)> {
+        let is_here = images.device().same_device(self.network.device());
+        if is_here
+            && let Some((gradient, logits)) =
+                self.recorded(images, objective.recorded(labels, target_classes))?
+        {
+            return Ok((gradient, predictions(&logits)?));
+        }
+        let mut answers = Vec::new();
+        let gradient = self.input_gradient(images, |logits| {
+            answers = predictions(logits)?;
+            objective.logit_gradient(logits, labels, target_classes)
+        })?;
+        Ok((gradient, answers))
     }
 
     /// The same with the logits and the objective of each example.

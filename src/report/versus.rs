@@ -14,7 +14,7 @@ use super::settings::lookup;
 use super::words::{metric_number, metric_words, unit, value_words};
 use crate::choice::did_you_mean;
 use crate::run::{ExampleOutcome, ExampleRow, files, metric_rank, runs};
-use crate::{Error, Result, run};
+use crate::{Error, Result};
 
 /// The finished runs of a name over `key`: for each of its values and the first one the metrics of both, and the mean
 /// difference over pairs of runs that differ in it alone, with how likely chance makes as much.
@@ -214,7 +214,7 @@ fn images(results: &Path, one: &ComparedRun, other: &ComparedRun) -> Result<Opti
                 .join(&run.run)
                 .join(&stage.record.folder)
                 .join(files::EXAMPLES);
-            for row in run::table::read::<ExampleRow>(&path)? {
+            for row in ExampleRow::read(&path)? {
                 let attacked =
                     [ExampleOutcome::Broken, ExampleOutcome::Withstood].contains(&row.outcome);
                 if attacked {

@@ -1,6 +1,11 @@
 //! `examples.csv`: what an attack did to each example.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
+
+use super::table::read_lacking;
+use crate::Result;
 
 /// What an attack did to an example, judged by its image as floats.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -44,6 +49,23 @@ pub struct ExampleRow {
     pub linf: Option<f64>,
     /// Euclidean norm of the change.
     pub l2: Option<f64>,
+    /// The steps that `broken_by` took until the model first gave an answer that it wants; images that it asked about, where it
+    /// asks for no gradients; missing where the attack looks at no answers on its way.
+    pub steps: Option<usize>,
+    /// Softmax probability of the class predicted for the clean image.
+    pub clean_confidence: Option<f64>,
+    /// Softmax probability of the class predicted for the adversarial image as floats.
+    pub adversarial_confidence: Option<f64>,
+}
+
+impl ExampleRow {
+    /// The rows of a table; early versions had neither steps nor confidences.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or other columns.
+    pub fn read(path: &Path) -> Result<Vec<Self>> {
+        read_lacking(path, 3)
+    }
 }
 
 /// Cells that readers of CSV files take for a missing value by default.
@@ -92,6 +114,9 @@ mod tests {
                 broken_by: Some("pgd".into()),
                 linf: Some(0.0314),
                 l2: Some(1.5),
+                steps: Some(4),
+                clean_confidence: Some(0.75),
+                adversarial_confidence: Some(0.5),
             },
             ExampleRow {
                 index: 1,
@@ -108,11 +133,26 @@ mod tests {
             std::fs::read_to_string(&path).unwrap(),
             "index,name,label,label_name,clean_prediction,clean_prediction_name,\
              adversarial_prediction,adversarial_prediction_name,\
-             adversarial_prediction_8bit,adversarial_prediction_8bit_name,outcome,broken_by,linf,l2\n\
-             0,cat/00012,3,cat,3,cat,5,dog,3,cat,broken,pgd,0.0314,1.5\n\
-             1,\"dog/b, c\",5,dog,4,deer,,,,,misclassified,,,\n"
+             adversarial_prediction_8bit,adversarial_prediction_8bit_name,outcome,broken_by,linf,l2,\
+             steps,clean_confidence,adversarial_confidence\n\
+             0,cat/00012,3,cat,3,cat,5,dog,3,cat,broken,pgd,0.0314,1.5,4,0.75,0.5\n\
+             1,\"dog/b, c\",5,dog,4,deer,,,,,misclassified,,,,,,\n"
         );
-        assert_eq!(table::read::<ExampleRow>(&path).unwrap(), rows);
+        assert_eq!(ExampleRow::read(&path).unwrap(), rows);
+        // As before there were steps and confidences.
+        let early = std::fs::read_to_string(&path).unwrap();
+        let early = early.replace(",steps,clean_confidence,adversarial_confidence", "");
+        let early = early
+            .replace(",4,0.75,0.5", "")
+            .replace(",,,,,,\n", ",,,\n");
+        std::fs::write(&path, early).unwrap();
+        let rows = rows.map(|row| ExampleRow {
+            steps: None,
+            clean_confidence: None,
+            adversarial_confidence: None,
+            ..row
+        });
+        assert_eq!(ExampleRow::read(&path).unwrap(), rows);
     }
 
     #[test]

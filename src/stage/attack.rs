@@ -62,7 +62,6 @@ pub(super) fn run(ctx: &StageContext<'_>, task: &AttackTask) -> Result<Metrics> 
         &evaluation,
         &examples,
         &attacks,
-        &evaluation.clean_predictions()?,
         &state.after_attacks,
     )?;
     ctx.folder.write_examples(&rows)?;
@@ -103,9 +102,12 @@ fn rows(
     evaluation: &AttackEvaluation<'_>,
     examples: &Examples,
     attacks: &[Box<dyn Attack>],
-    clean: &[u32],
     after_attacks: &[AfterAttack],
 ) -> Result<Vec<ExampleRow>> {
+    let (clean, confidences) = (
+        evaluation.clean_predictions()?,
+        evaluation.clean_confidences()?,
+    );
     let distances = Threat::distances(evaluation.images(), &examples.images)?;
     let answers_8bit = after_attacks.last().map(|after| &after.answers_8bit);
     let name = |class: u32| class_text(&dataset.classes, class);
@@ -121,6 +123,7 @@ fn rows(
             label_name: name(label),
             clean_prediction: clean[i],
             clean_prediction_name: name(clean[i]),
+            clean_confidence: Some(confidences[i]),
             outcome: match (fate.attacked, fate.broken_by) {
                 (true, Some(_)) => ExampleOutcome::Broken,
                 (true, None) => ExampleOutcome::Withstood,
@@ -136,11 +139,13 @@ fn rows(
         ExampleRow {
             adversarial_prediction: Some(fate.prediction),
             adversarial_prediction_name: Some(name(fate.prediction)),
+            adversarial_confidence: Some(fate.confidence),
             adversarial_prediction_8bit: answer_8bit,
             adversarial_prediction_8bit_name: answer_8bit.map(name),
             broken_by: fate
                 .broken_by
                 .map(|number| attacks[number].name().to_owned()),
+            steps: fate.steps,
             linf: Some(distances[i].linf),
             l2: Some(distances[i].l2),
             ..row

@@ -35,6 +35,8 @@ pub(in crate::attacks) struct Reached<T> {
     /// The misclassified point of the highest loss where there was one, otherwise the point of the highest loss.
     pub images: Vec<T>,
     pub broken: Vec<bool>,
+    /// The steps before the first misclassified point; all of them where there was none.
+    pub steps: Vec<usize>,
     /// The highest loss before any step, and after each: only recorded while no example is left early.
     pub best: Vec<Vec<f64>>,
 }
@@ -160,6 +162,7 @@ impl Ascent<'_> {
         let mut reached = Reached {
             images: origin.clone(),
             broken: vec![false; n],
+            steps: vec![self.k; n],
             best: Vec::new(),
         };
         let examples = (0..n).map(|row| Example {
@@ -182,7 +185,7 @@ impl Ascent<'_> {
             origin,
             x,
         };
-        self.look(victim, originals, &mut examples, &mut reached, true)?;
+        self.look(victim, originals, &mut examples, &mut reached, 0)?;
         for example in &mut examples.examples {
             example.best_at_check = example.best;
             example.rises = 0;
@@ -196,13 +199,7 @@ impl Ascent<'_> {
             let share = if i == 0 { 1.0 } else { SHARE };
             let next = examples.advance(self.threat, share);
             examples.previous = std::mem::replace(&mut examples.x, next);
-            self.look(
-                victim,
-                originals,
-                &mut examples,
-                &mut reached,
-                i + 1 < self.k,
-            )?;
+            self.look(victim, originals, &mut examples, &mut reached, i + 1)?;
             since_check += 1;
             if since_check == windows.length {
                 check(&mut examples, since_check);
@@ -227,7 +224,7 @@ impl Ascent<'_> {
         originals: Originals<'_>,
         examples: &mut Examples<T>,
         reached: &mut Reached<T>,
-        again: bool,
+        step: usize,
     ) -> Result<()> {
         let rows: Vec<usize> = examples
             .examples
@@ -243,7 +240,7 @@ impl Ascent<'_> {
         let x: Tensor = tensor(examples.x.clone(), shape)?;
         let (objective, target_classes) = (self.objective, target_classes.as_deref());
         // No step follows the last point: it needs no gradient.
-        let (logits, losses) = if again {
+        let (logits, losses) = if step < self.k {
             let ascent = victim.ascend(&x, objective, &labels, target_classes)?;
             examples.gradient = view::<T>(&ascent.gradient)?.to_vec();
             (ascent.logits, ascent.loss.per_example)
@@ -271,7 +268,9 @@ impl Ascent<'_> {
             if found[position] != labels[position] && example.broken.is_none_or(|best| loss > best)
             {
                 example.broken = Some(loss);
-                reached.broken[example.row] = true;
+                if !std::mem::replace(&mut reached.broken[example.row], true) {
+                    reached.steps[example.row] = step;
+                }
                 reached.images[example.row * image..][..image].copy_from_slice(chunk(
                     &examples.x,
                     image,

@@ -1,6 +1,7 @@
 //! Tests of all attacks: networks, examples and attacks that they share.
 
 mod accounting;
+mod counting;
 mod every;
 mod exact;
 mod leaving;

@@ -1,8 +1,11 @@
 //! What an attack did to all images of a set: which classes it turned into which, and how large a change it took.
 
+use std::collections::BTreeMap;
+
 use super::chart::{Chart, Series, Ticks};
 use super::heatmap::HeatMap;
 use crate::Result;
+use crate::attacks::AttackKind;
 use crate::run::{ExampleOutcome, ExampleRow};
 
 /// More classes than this make no map that can be read.
@@ -21,7 +24,8 @@ pub fn charts(
         Some(norm) => norms(title, norm, rows)?.map(|svg| (format!("accuracy-over-{norm}"), svg)),
         None => None,
     };
-    Ok(confusion.into_iter().chain(norms).collect())
+    let found = confusion.into_iter().chain(norms);
+    Ok(found.chain(steps(title, rows)?).collect())
 }
 
 /// Of the attacked images of each class how many are taken for which: rows of the map are classes, columns answers.
@@ -72,6 +76,10 @@ fn confusion(title: &str, rows: &[ExampleRow]) -> Result<Option<String>> {
     map.svg().map(Some)
 }
 
+fn is_attacked(row: &ExampleRow) -> bool {
+    [ExampleOutcome::Broken, ExampleOutcome::Withstood].contains(&row.outcome)
+}
+
 /// The accuracy under attacks of every size up to the largest change that was needed: of an attack that looks for the least change.
 fn norms(title: &str, norm: &str, rows: &[ExampleRow]) -> Result<Option<String>> {
     let size = |row: &ExampleRow| match norm {
@@ -89,10 +97,7 @@ fn norms(title: &str, norm: &str, rows: &[ExampleRow]) -> Result<Option<String>>
     if most - least <= SCATTER * most {
         return Ok(None);
     }
-    let attacked = |row: &&ExampleRow| {
-        [ExampleOutcome::Broken, ExampleOutcome::Withstood].contains(&row.outcome)
-    };
-    let right = rows.iter().filter(attacked).count();
+    let right = rows.iter().filter(|row| is_attacked(row)).count();
     let per_cent = |count: usize| 100.0 * count as f64 / rows.len() as f64;
     let mut points = vec![(0.0, per_cent(right))];
     for (before, &size) in sizes.iter().enumerate() {
@@ -115,6 +120,54 @@ fn norms(title: &str, norm: &str, rows: &[ExampleRow]) -> Result<Option<String>>
         markers: false,
     };
     chart.svg()
+}
+
+/// Of the attacked images, how many each attack had broken after how many steps: it has one figure for each attack that counts them.
+fn steps(title: &str, rows: &[ExampleRow]) -> Result<Vec<(String, String)>> {
+    let mut taken: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for row in rows {
+        if let (Some(attack), Some(steps)) = (&row.broken_by, row.steps) {
+            taken.entry(attack).or_default().push(steps);
+        }
+    }
+    let attacked = rows.iter().filter(|row| is_attacked(row)).count();
+    let mut charts = Vec::new();
+    for (attack, mut taken) in taken {
+        taken.sort_unstable();
+        let most = taken[taken.len() - 1];
+        if most <= 1 {
+            continue;
+        }
+        let per_cent = |count: usize| 100.0 * count as f64 / attacked as f64;
+        let mut points = vec![(0.0, 0.0)];
+        for steps in taken.chunk_by(|one, other| one == other) {
+            let before = points[points.len() - 1].1;
+            let at = steps[0] as f64;
+            points.extend([(at, before), (at, before + per_cent(steps.len()))]);
+        }
+        let chart = Chart {
+            title: format!("{title}: success of {attack}"),
+            x_label: match AttackKind::of_entry(attack) {
+                Some((kind, _)) if !kind.description().has_gradients => "queries".to_owned(),
+                _ => "steps".to_owned(),
+            },
+            y_label: "attacked images that are broken (%)".to_owned(),
+            x_ticks: Ticks::Whole,
+            y_bounds: (0.0, 100.0),
+            series: vec![Series {
+                name: attack.to_owned(),
+                points,
+                ..Series::default()
+            }],
+            markers: false,
+        };
+        charts.extend(
+            chart
+                .svg()?
+                .map(|svg| (format!("success-over-steps-{attack}"), svg)),
+        );
+    }
+    Ok(charts)
 }
 
 #[cfg(test)]
@@ -158,6 +211,48 @@ mod tests {
     }
 
     #[test]
+    fn success_rises_at_each_number_of_steps() {
+        let broken = |attack: &str, steps| ExampleRow {
+            broken_by: Some(attack.to_owned()),
+            steps: Some(steps),
+            ..row(0, Some(1), 0.1)
+        };
+        let rows = [
+            broken("pgd", 4),
+            broken("pgd", 2),
+            broken("square", 30),
+            broken("fgsm", 1),
+            row(1, Some(1), 0.1),
+            row(1, None, 0.0),
+        ];
+        let charts = steps("t", &rows).unwrap();
+        let names: Vec<&str> = charts.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(
+            names,
+            ["success-over-steps-pgd", "success-over-steps-square"]
+        );
+        // (0, 0) (2, 0) (2, 20) (4, 20) (4, 40)
+        let points = curve(&charts[0].1);
+        assert_eq!(points.len(), 5);
+        assert!((points[4].1 - points[0].1 - 2.0 * (points[2].1 - points[1].1)).abs() <= 1.0);
+        assert!((points[4].0 - points[0].0 - 2.0 * (points[2].0 - points[0].0)).abs() <= 1.0);
+        assert!(charts[0].1.contains("\nsteps\n") && charts[1].1.contains("\nqueries\n"));
+    }
+
+    /// The points of the figure's line, in its own units.
+    fn curve(svg: &str) -> Vec<(f64, f64)> {
+        let is_curve = |line: &&str| line.contains("<polyline") && line.contains("#0072B2");
+        let line = svg.lines().find(is_curve).unwrap();
+        let points = line.split("points=\"").nth(1).unwrap();
+        let points = points.split('"').next().unwrap();
+        points
+            .split_whitespace()
+            .map(|pair| pair.split_once(',').unwrap())
+            .map(|(x, y)| (x.parse().unwrap(), y.parse().unwrap()))
+            .collect()
+    }
+
+    #[test]
     fn accuracy_falls_by_an_image_at_each_size() {
         let rows = [
             row(0, Some(1), 0.1),
@@ -166,20 +261,7 @@ mod tests {
             row(1, None, 0.0),
         ];
         let svg = norms("t", "linf", &rows).unwrap().unwrap();
-        let is_curve = |line: &&str| line.contains("<polyline") && line.contains("#0072B2");
-        let line = svg.lines().find(is_curve).unwrap();
-        let points = line
-            .split("points=\"")
-            .nth(1)
-            .unwrap()
-            .split('"')
-            .next()
-            .unwrap();
-        let points: Vec<(f64, f64)> = points
-            .split_whitespace()
-            .map(|pair| pair.split_once(',').unwrap())
-            .map(|(x, y)| (x.parse().unwrap(), y.parse().unwrap()))
-            .collect();
+        let points = curve(&svg);
         // (0, 75) (0.1, 75) (0.1, 50) (0.4, 50) (0.4, 25), in the drawing's own units.
         assert_eq!(points.len(), 5);
         let step = points[2].1 - points[1].1;

@@ -65,6 +65,10 @@ pub fn svg(title: &str, stage: &Path, rows: &[ExampleRow]) -> Result<Option<Stri
             continue;
         };
         let answer = row.adversarial_prediction_name.as_deref();
+        let of = |class: &str, confidence: Option<f64>| match confidence {
+            None => class.to_owned(),
+            Some(share) => format!("{class} ({:.0} %)", 100.0 * share),
+        };
         shown.push(Shown {
             before: match originals {
                 Some(originals) => {
@@ -80,8 +84,12 @@ pub fn svg(title: &str, stage: &Path, rows: &[ExampleRow]) -> Result<Option<Stri
             },
             adversarial,
             lines: [
-                row.label_name.clone(),
-                format!("\u{2192} {}", answer.unwrap_or_default()),
+                // Attacked images are those that were right before.
+                of(&row.label_name, row.clean_confidence),
+                format!(
+                    "\u{2192} {}",
+                    of(answer.unwrap_or_default(), row.adversarial_confidence)
+                ),
             ],
             broken: row.outcome == ExampleOutcome::Broken,
         });
@@ -209,10 +217,15 @@ mod tests {
     #[test]
     fn originals_are_shown_where_they_were_kept() {
         let folder = tempfile::tempdir().unwrap();
-        let rows = attack(folder.path(), true);
+        let mut rows = attack(folder.path(), true);
+        rows[2].clean_confidence = Some(0.993);
+        rows[2].adversarial_confidence = Some(0.5);
         let svg = svg("exp", folder.path(), &rows).unwrap().unwrap();
         assert_eq!(svg.matches("<image").count(), 6);
         assert!(svg.contains("original, change 20 times as large, adversarial image"));
+        for text in [">dog (99 %)<", ">\u{2192} a&lt;b (50 %)<", ">a&lt;b<"] {
+            assert!(svg.contains(text), "{svg}");
+        }
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub fn of_stage(
     let simulation = table::fold(&folder.join(files::SIMULATION), |sums: &mut Sums, row| {
         sums.add(&row)
     })?;
-    let examples: Vec<ExampleRow> = table::read(&folder.join(files::EXAMPLES))?;
+    let examples = ExampleRow::read(&folder.join(files::EXAMPLES))?;
     let grid = grid::svg(title, folder, &examples)?.map(|svg| ("adversarial", svg));
     let transfer = TransferRow::read(&folder.join(files::TRANSFER))?;
     let found = curves::charts(title, rows)?
