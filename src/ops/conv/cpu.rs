@@ -1,12 +1,18 @@
 //! Convolutions on the CPU.
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 
 use super::geometry::{Algorithm, Geometry, Sizes};
-use super::{depthwise, patches, planes, pointwise};
+use super::{depthwise, patches, planes, pointwise, winograd};
+use crate::ops::Real;
 use crate::ops::bias;
 use crate::ops::real::{tensor, view};
 use crate::{Result, with_real};
+
+/// Whether a convolution goes by tiles. In f64, which is there to check by, sums of products stay what they are.
+fn has_tiles<T: Real>(sizes: &Sizes) -> bool {
+    T::DTYPE == DType::F32 && sizes.suits_winograd()
+}
 
 pub fn forward(
     x: &Tensor,
@@ -23,6 +29,7 @@ pub fn forward(
             Algorithm::Pointwise => pointwise::forward(&sizes, &input, &w),
             Algorithm::Depthwise => depthwise::cpu::forward(&sizes, &input, &w),
             Algorithm::Planes => planes::forward(&sizes, &input, &w, values),
+            Algorithm::Patches if has_tiles::<T>(&sizes) => winograd::forward(&sizes, &input, &w),
             Algorithm::Patches => patches::forward(&sizes, &input, &w),
         };
         if let (Some(values), false) = (values, sizes.algorithm() == Algorithm::Planes) {
@@ -45,6 +52,7 @@ pub fn backward_input(
             Algorithm::Pointwise => pointwise::backward_input(&sizes, &dy, &w),
             Algorithm::Depthwise => depthwise::cpu::backward_input(&sizes, &dy, &w),
             Algorithm::Planes => planes::backward_input(&sizes, &dy, &w),
+            Algorithm::Patches if sizes.turns_round() && has_tiles::<T>(&sizes.turned_round()) => winograd::backward_input(&sizes, &dy, &w),
             Algorithm::Patches => patches::backward_input(&sizes, &dy, &w),
         };
         tensor(dx, input)
@@ -64,6 +72,7 @@ pub fn backward_weight(
             Algorithm::Pointwise => pointwise::backward_weight(&sizes, &x, &dy),
             Algorithm::Depthwise => depthwise::cpu::backward_weight(&sizes, &x, &dy),
             Algorithm::Planes => planes::backward_weight(&sizes, &x, &dy),
+            Algorithm::Patches if has_tiles::<T>(&sizes) => winograd::backward_weight(&sizes, &x, &dy),
             Algorithm::Patches => patches::backward_weight(&sizes, &x, &dy),
         };
         tensor(dw, weight)

@@ -3,7 +3,7 @@
 use crate::{Error, Result};
 
 /// Elements of the vectors that a convolution along rows goes by.
-pub(super) const LANES: usize = 16;
+pub(in crate::ops) const LANES: usize = 16;
 
 /// Inputs with so few channels go along rows.
 const FEW_CHANNELS: usize = 8;

@@ -1,4 +1,4 @@
-//! Any convolution: patches of the input are gathered by tiles and multiplied with the weights.
+//! Any convolution that has no algorithm of its own: patches of the input are gathered by tiles and multiplied with the weights.
 //!
 //! A tile is some images or some rows of one image, so that its patches stay in a core's cache; nothing of the size
 //! of the batch's patches is ever allocated. A patch is ordered `(ky, kx, channel)`: each tap copies a contiguous run.
