@@ -65,29 +65,19 @@ pub(in crate::ops) fn value<T: Real, const A: u8>(z: T) -> T {
     }
 }
 
-/// `dy` times the derivative at `z`. For ReLU and ReLU6 the value may stand in for `z`: both give the same answer.
+/// The derivative at `z`, for which of ReLU and ReLU6 the value may stand: both give the same answer. A gradient is multiplied by
+/// it: were it chosen by a condition on `z`, its load from memory would have to wait for that of `z`.
 #[inline(always)]
-pub(in crate::ops) fn vjp<T: Real, const A: u8>(z: T, dy: T) -> T {
+pub(in crate::ops) fn derivative<T: Real, const A: u8>(z: T) -> T {
+    let step = |inside: bool| if inside { T::ONE } else { T::ZERO };
     match A {
-        RELU => {
-            if z > T::ZERO {
-                dy
-            } else {
-                T::ZERO
-            }
-        }
-        RELU6 => {
-            if z > T::ZERO && z < T::of(6.0) {
-                dy
-            } else {
-                T::ZERO
-            }
-        }
+        RELU => step(z > T::ZERO),
+        RELU6 => step(z > T::ZERO && z < T::of(6.0)),
         SILU => {
             let gate = T::ONE / (T::ONE + (-z).exp());
-            dy * gate * (T::ONE + z * (T::ONE - gate))
+            gate * (T::ONE + z * (T::ONE - gate))
         }
-        _ => dy,
+        _ => T::ONE,
     }
 }
 
@@ -102,7 +92,7 @@ simd! {
 simd! {
     fn pulls<T, const A: u8>(z: &[T], dy: &[T], dx: &mut [T]) {
         for ((dx, &z), &dy) in dx.iter_mut().zip(z).zip(dy) {
-            *dx = vjp::<T, A>(z, dy);
+            *dx = dy * derivative::<T, A>(z);
         }
     }
 }

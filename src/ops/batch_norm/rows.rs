@@ -1,7 +1,7 @@
 //! The inner loops of batch normalisation, over tiled rows, and their sums.
 
 use crate::ops::Real;
-use crate::ops::activation::cpu::{value, vjp};
+use crate::ops::activation::cpu::{derivative, value};
 use crate::ops::parallel::{rows_per_task, sum_parts};
 use crate::simd;
 
@@ -66,7 +66,7 @@ simd! {
             for ((((((&dy, &x), &a), &b), &m), sum), product) in
                 dy.iter().zip(x).zip(scale).zip(shift).zip(mean).zip(sums.iter_mut()).zip(products.iter_mut())
             {
-                let dz = vjp::<T, A>(fma!(x, a, b), dy);
+                let dz = dy * derivative::<T, A>(fma!(x, a, b));
                 *sum += dz;
                 *product = fma!(dz, x - m, *product);
             }
@@ -84,7 +84,7 @@ simd! {
             for (((((((dx, &dy), &x), &a), &b), &p), &q), &c) in
                 dx.iter_mut().zip(dy).zip(x).zip(scale).zip(shift).zip(from_dz).zip(from_x).zip(constant)
             {
-                let dz = vjp::<T, A>(fma!(x, a, b), dy);
+                let dz = dy * derivative::<T, A>(fma!(x, a, b));
                 *dx = fma!(dz, p, fma!(x, q, c));
             }
         }
@@ -97,7 +97,7 @@ simd! {
         let width = scale.len();
         for ((dx, dy), x) in dx.chunks_mut(width).zip(dy.chunks(width)).zip(x.chunks(width)) {
             for ((((dx, &dy), &x), &a), &b) in dx.iter_mut().zip(dy).zip(x).zip(scale).zip(shift) {
-                *dx = vjp::<T, A>(fma!(x, a, b), dy) * a;
+                *dx = dy * (derivative::<T, A>(fma!(x, a, b)) * a);
             }
         }
     }
