@@ -3,7 +3,7 @@
 use candle_core::{DType, Tensor};
 
 use super::geometry::{Algorithm, Geometry, Sizes};
-use super::{depthwise, patches, planes, pointwise, winograd};
+use super::{dense, depthwise, patches, planes, pointwise, winograd};
 use crate::ops::Real;
 use crate::ops::bias;
 use crate::ops::real::{tensor, view};
@@ -22,6 +22,9 @@ pub fn forward(
 ) -> Result<Tensor> {
     let sizes = Sizes::new(x.dims(), weight.dims(), geometry)?;
     with_real!(x.dtype(), T => {
+        if sizes.suits_dense() {
+            return dense::forward::<T>(&sizes, x, weight, bias);
+        }
         let (input, w) = (view::<T>(x)?, view::<T>(weight)?);
         let values = bias.map(view::<T>).transpose()?;
         let values = values.as_deref();
@@ -47,6 +50,9 @@ pub fn backward_input(
 ) -> Result<Tensor> {
     let sizes = Sizes::new(input, weight.dims(), geometry)?;
     with_real!(dy.dtype(), T => {
+        if sizes.suits_dense() {
+            return dense::backward_input::<T>(&sizes, dy, weight);
+        }
         let (dy, w) = (view::<T>(dy)?, view::<T>(weight)?);
         let dx = match sizes.algorithm() {
             Algorithm::Pointwise => pointwise::backward_input(&sizes, &dy, &w),
@@ -67,6 +73,9 @@ pub fn backward_weight(
 ) -> Result<Tensor> {
     let sizes = Sizes::new(x.dims(), weight, geometry)?;
     with_real!(x.dtype(), T => {
+        if sizes.suits_dense() {
+            return dense::backward_weight::<T>(&sizes, x, dy);
+        }
         let (x, dy) = (view::<T>(x)?, view::<T>(dy)?);
         let dw = match sizes.algorithm() {
             Algorithm::Pointwise => pointwise::backward_weight(&sizes, &x, &dy),

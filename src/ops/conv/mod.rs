@@ -1,12 +1,13 @@
 //! Two-dimensional convolution, dense, grouped and depthwise: forward and its two gradients.
 //!
-//! Activations are `(N, H, W, C)`, weights have torch's shape `(out, in/groups, kh, kw)`. Five algorithms: a 1x1
+//! Activations are `(N, H, W, C)`, weights have torch's shape `(out, in/groups, kh, kw)`. Algorithms: a 1x1
 //! convolution with stride 1 is one matrix product, a depthwise one runs directly over channels, one of few channels
-//! along image rows, a 3x3 one with stride 1 in f32 on the CPU by Winograd's minimal filtering, everything else gathers patches
-//! by tiles and multiplies.
+//! along image rows, everything else gathers patches by tiles and multiplies. On the CPU one of very small images is a
+//! fully connected layer, and a 3x3 one with stride 1 in f32 goes by Winograd's minimal filtering.
 
 pub(in crate::ops) mod card;
 pub(in crate::ops) mod cpu;
+mod dense;
 mod depthwise;
 pub(in crate::ops) mod filters;
 pub mod geometry;

@@ -148,11 +148,11 @@ pub(super) fn backward_weight<T: Real>(sizes: &Sizes, x: &[T], dy: &[T]) -> Vec<
     let together = tiles.blocks * images;
     let mut v = scratch::<T>(tiles.blocks * FREQUENCIES * rows_in);
     let mut w = scratch::<T>(tiles.blocks * FREQUENCIES * rows_out);
-    let mut du = vec![T::ZERO; FREQUENCIES * c_out * c_in];
-    for (x, dy) in x
+    let mut du = scratch::<T>(FREQUENCIES * c_out * c_in);
+    let pairs = x
         .chunks(together * image_in)
-        .zip(dy.chunks(together * image_out))
-    {
+        .zip(dy.chunks(together * image_out));
+    for (before, (x, dy)) in pairs.enumerate() {
         let all = x.len() / image_in;
         let used = all.div_ceil(images);
         chunks_mut(
@@ -175,7 +175,7 @@ pub(super) fn backward_weight<T: Real>(sizes: &Sizes, x: &[T], dy: &[T]) -> Vec<
                 let index = block * FREQUENCIES + frequency;
                 let w = Matrix::rows(chunk(&w, rows_out, index), c_out).t();
                 let v = Matrix::rows(chunk(&v, rows_in, index), c_in);
-                matmul((c_out, rows, c_in), w, v, du, c_in, true);
+                matmul((c_out, rows, c_in), w, v, du, c_in, before + block > 0);
             }
         });
     }
