@@ -79,8 +79,8 @@ impl Residual {
 impl Module for Residual {
     fn forward(&self, tape: &Tape, x: &Var) -> Result<Var> {
         let y = tape.residual_branch(x, |x| {
-            let y = self.first.conv.forward(tape, x)?;
-            let y = self.first.norm.forward_act(tape, &y, &self.first.relu)?;
+            let Layer { conv, norm, relu } = &self.first;
+            let y = conv.forward_norm(tape, x, norm, None, Some(relu))?;
             self.second.conv.forward(tape, &y)
         })?;
         let x = self.shortcut(tape, x)?;
@@ -129,8 +129,9 @@ fn define(b: &Builder, config: &ModelConfig, repeats: usize) -> Result<Box<dyn M
 
 impl Module for ResNet {
     fn forward(&self, tape: &Tape, x: &Var) -> Result<Var> {
-        let x = self.stem.forward(tape, x)?;
-        let mut x = self.norm.forward_act(tape, &x, &self.relu)?;
+        let mut x = self
+            .stem
+            .forward_norm(tape, x, &self.norm, None, Some(&self.relu))?;
         for block in &self.blocks {
             x = block.forward(tape, &x)?;
         }

@@ -173,7 +173,7 @@ fn define(
 impl Module for DenseNet {
     fn forward(&self, tape: &Tape, x: &Var) -> Result<Var> {
         let (conv, norm, relu) = &self.stem;
-        let x = norm.forward_act(tape, &conv.forward(tape, x)?, relu)?;
+        let x = conv.forward_norm(tape, x, norm, None, Some(relu))?;
         let mut x = self.pool.pool(tape, &x)?;
         for part in &self.body {
             x = part.forward(tape, &x)?;

@@ -62,8 +62,8 @@ impl ConvNormAct {
     }
 
     fn forward(&self, tape: &Tape, x: &Var) -> Result<Var> {
-        let x = self.conv.forward(tape, x)?;
-        self.norm.forward_act(tape, &x, &self.act)
+        self.conv
+            .forward_norm(tape, x, &self.norm, None, Some(&self.act))
     }
 }
 
@@ -112,12 +112,9 @@ impl InvertedResidual {
             None => x.clone(),
         };
         let y = self.depthwise.forward(tape, &y)?;
-        let y = self.project.forward(tape, &y)?;
-        if self.shortcut {
-            self.norm.forward_add(tape, &y, x)
-        } else {
-            self.norm.forward(tape, &y)
-        }
+        let shortcut = self.shortcut.then_some(x);
+        self.project
+            .forward_norm(tape, &y, &self.norm, shortcut, None)
     }
 }
 

@@ -19,11 +19,15 @@ impl From<Conv2d> for Conv {
 }
 
 impl Conv {
-    fn forward(&self, tape: &Tape, x: &Var) -> Result<Var> {
+    fn bordered(&self, tape: &Tape, x: &Var) -> Result<Var> {
         match self.border {
-            0 => self.conv.forward(tape, x),
-            border => self.conv.forward(tape, &pad_after(tape, x, border)?),
+            0 => Ok(x.clone()),
+            border => pad_after(tape, x, border),
         }
+    }
+
+    fn forward(&self, tape: &Tape, x: &Var) -> Result<Var> {
+        self.conv.forward(tape, &self.bordered(tape, x)?)
     }
 }
 
@@ -43,8 +47,11 @@ impl Module for Residual {
     fn forward(&self, tape: &Tape, x: &Var) -> Result<Var> {
         let [norm_1, norm_2] = &self.norms;
         let activated = norm_1.forward_act(tape, x, &self.acts[0])?;
-        let y = self.convs[0].forward(tape, &activated)?;
-        let mut y = norm_2.forward_act(tape, &y, &self.acts[1])?;
+        let first = &self.convs[0];
+        let y = first.bordered(tape, &activated)?;
+        let mut y = first
+            .conv
+            .forward_norm(tape, &y, norm_2, None, Some(&self.acts[1]))?;
         if let Some(dropout) = &self.dropout {
             y = dropout.forward(tape, &y)?;
         }

@@ -168,16 +168,14 @@ impl Module for Residual {
         let y = tape.residual_branch(x, |x| {
             let mut y = x.clone();
             for (layer, act) in &self.inner {
-                y = layer.conv.forward(tape, &y)?;
-                y = layer.norm.forward_act(tape, &y, act)?;
+                y = layer
+                    .conv
+                    .forward_norm(tape, &y, &layer.norm, None, Some(act))?;
             }
             last.conv.forward(tape, &y)
         })?;
         let x = match &self.projection {
-            Some(layer) => {
-                let x = layer.conv.forward(tape, x)?;
-                layer.norm.forward(tape, &x)?
-            }
+            Some(layer) => layer.conv.forward_norm(tape, x, &layer.norm, None, None)?,
             None => x.clone(),
         };
         last.norm.forward_add_act(tape, &y, &x, act)
@@ -242,8 +240,8 @@ fn define(
 
 impl Module for ResNet {
     fn forward(&self, tape: &Tape, x: &Var) -> Result<Var> {
-        let x = self.stem.conv.forward(tape, x)?;
-        let x = self.stem.norm.forward_act(tape, &x, &self.relu)?;
+        let ConvNorm { conv, norm } = &self.stem;
+        let x = conv.forward_norm(tape, x, norm, None, Some(&self.relu))?;
         let mut x = self.pool.pool(tape, &x)?;
         for block in &self.blocks {
             x = block.forward(tape, &x)?;

@@ -57,6 +57,7 @@ enum Step {
     Conv(Conv2d),
     /// With the activation that follows, which is computed in the same pass over memory.
     Norm(BatchNorm2d, Option<Act>),
+    ConvNorm(Conv2d, BatchNorm2d, Option<Act>),
     Act(Act),
     MaxPool([usize; 3]),
     AvgPool(usize, usize),
@@ -117,11 +118,20 @@ fn chain(
                 };
                 Some(Step::Conv(conv2d(&path, width, out, kernel, config)?))
             }
-            Layer::BatchNorm => Some(Step::Norm(batch_norm2d(&path, width)?, None)),
+            Layer::BatchNorm => {
+                let norm = batch_norm2d(&path, width)?;
+                match steps.pop() {
+                    Some(Step::Conv(conv)) => Some(Step::ConvNorm(conv, norm, None)),
+                    other => {
+                        steps.extend(other);
+                        Some(Step::Norm(norm, None))
+                    }
+                }
+            }
             Layer::Activation(kind) => {
                 let act = b.activation(&number.to_string(), kind);
                 match steps.last_mut() {
-                    Some(Step::Norm(_, follows @ None)) => {
+                    Some(Step::Norm(_, follows @ None) | Step::ConvNorm(_, _, follows @ None)) => {
                         *follows = Some(act);
                         None
                     }
@@ -170,6 +180,9 @@ impl Module for Chain {
                 Step::Conv(conv) => conv.forward(tape, &x)?,
                 Step::Norm(norm, None) => norm.forward(tape, &x)?,
                 Step::Norm(norm, Some(act)) => norm.forward_act(tape, &x, act)?,
+                Step::ConvNorm(conv, norm, act) => {
+                    conv.forward_norm(tape, &x, norm, None, act.as_ref())?
+                }
                 Step::Act(act) => act.forward(tape, &x)?,
                 &Step::MaxPool([kernel, stride, padding]) => {
                     max_pool(tape, &x, kernel, stride, padding)?

@@ -71,15 +71,11 @@ struct Fire {
 
 impl Module for Fire {
     fn forward(&self, tape: &Tape, x: &Var) -> Result<Var> {
-        let x = self.squeeze.conv.forward(tape, x)?;
-        let x = self
-            .squeeze
-            .norm
-            .forward_act(tape, &x, &self.squeeze_relu)?;
-        let expand = |layer: &ConvNorm| -> Result<Var> {
-            let y = layer.conv.forward(tape, &x)?;
-            // The ReLU of the joined channels, taken from each part before they are joined.
-            layer.norm.forward_act(tape, &y, &self.relu)
+        let ConvNorm { conv, norm } = &self.squeeze;
+        let x = conv.forward_norm(tape, x, norm, None, Some(&self.squeeze_relu))?;
+        // The ReLU of the joined channels, taken from each part before they are joined.
+        let expand = |ConvNorm { conv, norm }: &ConvNorm| {
+            conv.forward_norm(tape, &x, norm, None, Some(&self.relu))
         };
         let y = concatenate(tape, &[expand(&self.expand[0])?, expand(&self.expand[1])?])?;
         match self.pooled {
@@ -135,8 +131,8 @@ fn define(b: &Builder, config: &ModelConfig, _: &str) -> Result<Box<dyn Module>>
 
 impl Module for SqueezeNet {
     fn forward(&self, tape: &Tape, x: &Var) -> Result<Var> {
-        let x = self.stem.conv.forward(tape, x)?;
-        let x = self.stem.norm.forward_act(tape, &x, &self.relu)?;
+        let ConvNorm { conv, norm } = &self.stem;
+        let x = conv.forward_norm(tape, x, norm, None, Some(&self.relu))?;
         let mut x = max_pool(tape, &x, 2, 2, 0)?;
         for fire in &self.fires {
             x = fire.forward(tape, &x)?;

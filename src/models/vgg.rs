@@ -137,13 +137,10 @@ impl Module for Vgg {
         for feature in &self.features {
             x = match feature {
                 Feature::Pool => max_pool(tape, &x, 2, 2, 0)?,
-                Feature::Conv(conv, norm, act) => {
-                    let x = conv.forward(tape, &x)?;
-                    match norm {
-                        Some(norm) => norm.forward_act(tape, &x, act)?,
-                        None => act.forward(tape, &x)?,
-                    }
-                }
+                Feature::Conv(conv, norm, act) => match norm {
+                    Some(norm) => conv.forward_norm(tape, &x, norm, None, Some(act))?,
+                    None => act.forward(tape, &conv.forward(tape, &x)?)?,
+                },
             };
         }
         x = flatten(tape, &adaptive_average_pool(tape, &x, 7, 7)?)?;

@@ -62,14 +62,26 @@ impl BatchNorm2d {
         self.run(tape, x, Some(residual), None)
     }
 
-    fn run(&self, tape: &Tape, x: &Var, residual: Option<&Var>, act: Option<&Act>) -> Result<Var> {
-        let affine = Affine {
+    /// What the operation takes of the layer.
+    pub(super) fn affine(&self) -> Affine<'_> {
+        Affine {
             gamma: self.weight.tensor(),
             beta: self.bias.tensor(),
             running_mean: self.running_mean.tensor(),
             running_var: self.running_var.tensor(),
             eps: self.eps,
-        };
+        }
+    }
+
+    /// `act(bn(x) + residual)`, the last two as far as they are given.
+    pub(super) fn run(
+        &self,
+        tape: &Tape,
+        x: &Var,
+        residual: Option<&Var>,
+        act: Option<&Act>,
+    ) -> Result<Var> {
+        let affine = self.affine();
         let kind = act.map_or(Activation::Identity, Act::kind);
         let rule = act.map_or(Rule::True, |act| act.rule(tape));
         // Two branches need the gradient before the sum, so it is computed once, from what the activation's derivative

@@ -5,6 +5,7 @@ pub mod arithmetic;
 pub mod batch_norm;
 pub mod builder;
 pub mod conv;
+mod conv_norm;
 pub mod curve;
 pub mod dropout;
 pub mod gradients;

@@ -188,6 +188,11 @@ impl Tape {
         }
     }
 
+    /// Whether layers say what they compute, each for itself.
+    pub(super) fn is_traced(&self) -> bool {
+        self.trace.is_some()
+    }
+
     /// What the layers said.
     pub(super) fn into_trace(self) -> Vec<Traced> {
         self.trace.map(RefCell::into_inner).unwrap_or_default()

@@ -1,5 +1,7 @@
 //! A graph as layers on the tape.
 
+use std::collections::HashMap;
+
 use candle_core::Tensor;
 
 use crate::nn::arithmetic::{Operand, Spread, arithmetic, maximum, product, softmax, sum};
@@ -21,6 +23,8 @@ pub enum Layer {
     Conv(Conv2d),
     /// Of the first input; with a second one that is added before the activation.
     Norm(BatchNorm2d, Option<Act>),
+    /// The two, one after the other.
+    ConvNorm(Conv2d, BatchNorm2d, Option<Act>),
     /// Of the last dimension.
     Linear(Linear),
     Scale(Scale),
@@ -147,25 +151,66 @@ impl Steps {
         let mut needed = vec![false; values];
         needed[output] = true;
         let mut kept = Vec::new();
-        while let Some(mut step) = steps.pop() {
-            if !needed[step.output] {
-                continue;
+        while let Some(step) = steps.pop() {
+            if needed[step.output] {
+                step.inputs.iter().for_each(|&value| needed[value] = true);
+                kept.push(step);
             }
+        }
+        kept.reverse();
+        let mut steps = with_norms_joined(kept);
+        let mut needed = vec![false; values];
+        needed[output] = true;
+        for step in steps.iter_mut().rev() {
             for &value in &step.inputs {
                 if !std::mem::replace(&mut needed[value], true) {
                     step.last.push(value);
                 }
             }
-            kept.push(step);
         }
-        kept.reverse();
-        let steps = kept;
         Self {
             steps,
             values,
             output,
         }
     }
+}
+
+/// The steps, with each batch norm that alone takes what a convolution makes as one step with it.
+fn with_norms_joined(steps: Vec<Step>) -> Vec<Step> {
+    let mut uses: HashMap<usize, usize> = HashMap::new();
+    for &value in steps.iter().flat_map(|step| &step.inputs) {
+        *uses.entry(value).or_default() += 1;
+    }
+    let mut joined: Vec<Option<Step>> = Vec::new();
+    // Where the convolutions are, by what they make.
+    let mut convs: HashMap<usize, usize> = HashMap::new();
+    for mut step in steps {
+        let place = match &step.layer {
+            Layer::Norm(..) if uses[&step.inputs[0]] == 1 => convs.get(&step.inputs[0]),
+            _ => None,
+        };
+        let before = place.and_then(|&place| joined[place].take());
+        if let Layer::Conv(_) = &step.layer {
+            convs.insert(step.output, joined.len());
+        }
+        step.layer = match (before, step.layer) {
+            (
+                Some(Step {
+                    layer: Layer::Conv(conv),
+                    inputs,
+                    ..
+                }),
+                Layer::Norm(norm, act),
+            ) => {
+                step.inputs[0] = inputs[0];
+                Layer::ConvNorm(conv, norm, act)
+            }
+            (_, layer) => layer,
+        };
+        joined.push(Some(step));
+    }
+    joined.into_iter().flatten().collect()
 }
 
 impl Module for Steps {
@@ -209,6 +254,9 @@ impl Layer {
                 (Some(other), None) => norm.forward_add(tape, x, other),
                 (Some(other), Some(act)) => norm.forward_add_act(tape, x, other, act),
             },
+            Self::ConvNorm(conv, norm, act) => {
+                conv.forward_norm(tape, x, norm, other, act.as_ref())
+            }
             Self::Linear(linear) => match x.dims() {
                 [_, _] => linear.forward(tape, x),
                 dims => {

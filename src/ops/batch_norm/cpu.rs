@@ -84,17 +84,48 @@ pub fn evaluate(
     residual: Option<&Tensor>,
     activation: Activation,
 ) -> Result<(Tensor, super::Saved)> {
-    let read = |statistics: &Tensor| -> Result<Vec<f64>> {
-        with_real!(statistics.dtype(), T => {
-            Ok(view::<T>(statistics)?.iter().map(|&v| v.wide()).collect())
-        })
-    };
-    let moments = Moments {
+    forward(x, affine, &running(affine)?, residual, activation)
+}
+
+fn read(values: &Tensor) -> Result<Vec<f64>> {
+    with_real!(values.dtype(), T => Ok(view::<T>(values)?.iter().map(|&v| v.wide()).collect()))
+}
+
+fn running(affine: &Affine<'_>) -> Result<Moments> {
+    Ok(Moments {
         mean: read(affine.running_mean)?,
         variance: read(affine.running_var)?,
         count: 0,
-    };
-    forward(x, affine, &moments, residual, activation)
+    })
+}
+
+/// The forward pass as one multiplication and addition.
+struct Line {
+    inverse_std: Vec<f64>,
+    scale: Vec<f64>,
+    shift: Vec<f64>,
+}
+
+impl Line {
+    fn new(affine: &Affine<'_>, moments: &Moments) -> Result<Self> {
+        let (gamma, beta) = (read(affine.gamma)?, read(affine.beta)?);
+        let variance = moments.variance.iter();
+        let inverse_std: Vec<f64> = variance.map(|v| 1.0 / (v + affine.eps).sqrt()).collect();
+        let scale: Vec<f64> = inverse_std.iter().zip(&gamma).map(|(s, g)| s * g).collect();
+        let pairs = scale.iter().zip(&beta).zip(&moments.mean);
+        let shift = pairs.map(|((s, b), m)| b - m * s).collect();
+        Ok(Self {
+            inverse_std,
+            scale,
+            shift,
+        })
+    }
+}
+
+/// Factor and summand per channel of the forward pass in evaluation.
+pub(in crate::ops) fn running_line(affine: &Affine<'_>) -> Result<(Vec<f64>, Vec<f64>)> {
+    let Line { scale, shift, .. } = Line::new(affine, &running(affine)?)?;
+    Ok((scale, shift))
 }
 
 /// `running += momentum (batch - running)`, with the unbiased variance, as torch does.
@@ -127,15 +158,7 @@ pub fn forward(
     activation: Activation,
 ) -> Result<(Tensor, super::Saved)> {
     with_real!(x.dtype(), T => {
-        let (gamma, beta) = (view::<T>(affine.gamma)?, view::<T>(affine.beta)?);
-        let inverse_std: Vec<f64> = moments.variance.iter().map(|v| 1.0 / (v + affine.eps).sqrt()).collect();
-        let scale: Vec<f64> = inverse_std.iter().zip(gamma.iter()).map(|(s, g)| s * g.wide()).collect();
-        let shift: Vec<f64> = scale
-            .iter()
-            .zip(beta.iter())
-            .zip(&moments.mean)
-            .map(|((s, b), m)| b.wide() - m * s)
-            .collect();
+        let Line { inverse_std, scale, shift } = Line::new(affine, moments)?;
         let (a, b) = (tiled::<T>(&scale), tiled::<T>(&shift));
         let input = &*view::<T>(x)?;
         let mut y = scratch(input.len());

@@ -6,8 +6,8 @@
 //! the rest), the backward pass reads dy and x twice; `z` is computed again instead of kept.
 
 mod card;
-mod cpu;
-mod rows;
+pub(in crate::ops) mod cpu;
+pub(in crate::ops) mod rows;
 
 use candle_core::Tensor;
 

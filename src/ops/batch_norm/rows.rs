@@ -6,7 +6,7 @@ use crate::ops::parallel::{rows_per_task, sum_parts};
 use crate::simd;
 
 /// Channel values as a tiled row of the kernels' type.
-pub(super) fn tiled<T: Real>(values: &[f64]) -> Vec<T> {
+pub(in crate::ops) fn tiled<T: Real>(values: &[f64]) -> Vec<T> {
     let values: Vec<T> = values.iter().map(|&v| T::of(v)).collect();
     crate::ops::tile::tiled(&values)
 }
@@ -98,6 +98,41 @@ simd! {
         for ((dx, dy), x) in dx.chunks_mut(width).zip(dy.chunks(width)).zip(x.chunks(width)) {
             for ((((dx, &dy), &x), &a), &b) in dx.iter_mut().zip(dy).zip(x).zip(scale).zip(shift) {
                 *dx = dy * (derivative::<T, A>(fma!(x, a, b)) * a);
+            }
+        }
+    }
+}
+
+simd! {
+    /// As [`normalise`], in place.
+    pub(in crate::ops) fn normalise_here<T, const A: u8>(y: &mut [T], scale: &[T], shift: &[T]) {
+        for y in y.chunks_mut(scale.len()) {
+            for ((y, &a), &b) in y.iter_mut().zip(scale).zip(shift) {
+                *y = value::<T, A>(fma!(*y, a, b));
+            }
+        }
+    }
+}
+
+simd! {
+    /// As [`normalise_add`], in place.
+    pub(in crate::ops) fn normalise_add_here<T, const A: u8>(y: &mut [T], residual: &[T], scale: &[T], shift: &[T]) {
+        let width = scale.len();
+        for (y, r) in y.chunks_mut(width).zip(residual.chunks(width)) {
+            for (((y, &r), &a), &b) in y.iter_mut().zip(r).zip(scale).zip(shift) {
+                *y = value::<T, A>(fma!(*y, a, b) + r);
+            }
+        }
+    }
+}
+
+simd! {
+    /// As [`scaled_gradient`], from the output `y`.
+    pub(in crate::ops) fn scaled_by_output<T, const A: u8>(dy: &[T], y: &[T], scale: &[T], dx: &mut [T]) {
+        let width = scale.len();
+        for ((dx, dy), y) in dx.chunks_mut(width).zip(dy.chunks(width)).zip(y.chunks(width)) {
+            for (((dx, &dy), &y), &a) in dx.iter_mut().zip(dy).zip(y).zip(scale) {
+                *dx = dy * (derivative::<T, A>(y) * a);
             }
         }
     }

@@ -10,7 +10,8 @@ use crate::ops::tile::{repeats, tiled};
 use crate::{Result, simd, with_real};
 
 simd! {
-    fn add_row<T>(rows: &mut [T], bias: &[T]) {
+    /// Adds a bias, as a tiled row, to every row of `rows`.
+    pub(in crate::ops) fn add_row<T>(rows: &mut [T], bias: &[T]) {
         for row in rows.chunks_mut(bias.len()) {
             for (y, &b) in row.iter_mut().zip(bias) {
                 *y += b;

@@ -1,14 +1,11 @@
 //! Convolutions of images of few pixels: a fully connected layer of all inputs and all outputs of an image, which multiplies
 //! nothing with padding. Of 2x2 pixels a 3x3 filter with padding 1 has five of its nine taps outside.
 
-use candle_core::Tensor;
-
 use super::geometry::Sizes;
-use crate::Result;
 use crate::ops::Real;
-use crate::ops::linear;
+use crate::ops::linear::cpu::{self as linear, Sides};
 use crate::ops::parallel::chunks_mut;
-use crate::ops::real::{scratch, tensor, view};
+use crate::ops::real::scratch;
 
 /// Pixels of an image at most: the layer's weights grow with their square.
 const PIXELS: usize = 4;
@@ -20,9 +17,10 @@ impl Sizes {
         self.groups == 1 && pixels <= PIXELS && pixels < self.kh * self.kw
     }
 
-    /// Inputs and outputs of an image.
-    fn sides(&self) -> (usize, usize) {
-        (self.h * self.w * self.c_in, self.oh * self.ow * self.c_out)
+    /// Images, inputs and outputs of each.
+    fn sides(&self) -> Sides {
+        let inputs = self.h * self.w * self.c_in;
+        (self.n, inputs, self.oh * self.ow * self.c_out)
     }
 
     /// The tap by which the input pixel `from` goes into the output pixel `to`, if there is one.
@@ -39,9 +37,8 @@ impl Sizes {
 }
 
 /// The layer's weights `(outputs, inputs)`.
-fn layer<T: Real>(sizes: &Sizes, weight: &Tensor) -> Result<Tensor> {
-    let (inputs, outputs) = sizes.sides();
-    let filters = &*view::<T>(weight)?;
+fn layer<T: Real>(sizes: &Sizes, filters: &[T]) -> Vec<T> {
+    let (_, inputs, outputs) = sizes.sides();
     let taps = sizes.kh * sizes.kw;
     let mut layer = scratch::<T>(inputs * outputs);
     chunks_mut(&mut layer, inputs, &|output, row| {
@@ -58,41 +55,20 @@ fn layer<T: Real>(sizes: &Sizes, weight: &Tensor) -> Result<Tensor> {
             }
         }
     });
-    tensor(layer, (outputs, inputs))
+    layer
 }
 
-pub(super) fn forward<T: Real>(
-    sizes: &Sizes,
-    x: &Tensor,
-    weight: &Tensor,
-    bias: Option<&Tensor>,
-) -> Result<Tensor> {
-    let x = x.reshape((sizes.n, sizes.sides().0))?;
-    let bias = bias
-        .map(|bias| bias.repeat(sizes.oh * sizes.ow))
-        .transpose()?;
-    let y = linear::forward(&x, &layer::<T>(sizes, weight)?, bias.as_ref())?;
-    Ok(y.reshape(&sizes.output())?)
+pub(super) fn forward<T: Real>(sizes: &Sizes, x: &[T], weight: &[T]) -> Vec<T> {
+    linear::outputs(x, &layer(sizes, weight), sizes.sides())
 }
 
-pub(super) fn backward_input<T: Real>(
-    sizes: &Sizes,
-    dy: &Tensor,
-    weight: &Tensor,
-) -> Result<Tensor> {
-    let dy = dy.reshape((sizes.n, sizes.sides().1))?;
-    let dx = linear::backward_input(&dy, &layer::<T>(sizes, weight)?)?;
-    Ok(dx.reshape(&sizes.input())?)
+pub(super) fn backward_input<T: Real>(sizes: &Sizes, dy: &[T], weight: &[T]) -> Vec<T> {
+    linear::input_gradient(dy, &layer(sizes, weight), sizes.sides())
 }
 
-pub(super) fn backward_weight<T: Real>(sizes: &Sizes, x: &Tensor, dy: &Tensor) -> Result<Tensor> {
-    let (inputs, outputs) = sizes.sides();
-    let (x, dy) = (
-        x.reshape((sizes.n, inputs))?,
-        dy.reshape((sizes.n, outputs))?,
-    );
-    let gradient = linear::backward_weight(&x, &dy)?;
-    let layer = &*view::<T>(&gradient)?;
+pub(super) fn backward_weight<T: Real>(sizes: &Sizes, x: &[T], dy: &[T]) -> Vec<T> {
+    let layer = linear::weight_gradient(x, dy, sizes.sides());
+    let (_, inputs, _) = sizes.sides();
     let taps = sizes.kh * sizes.kw;
     let mut dw = scratch::<T>(sizes.c_out * sizes.c_in * taps);
     chunks_mut(&mut dw, sizes.c_in * taps, &|out, filter| {
@@ -108,15 +84,17 @@ pub(super) fn backward_weight<T: Real>(sizes: &Sizes, x: &Tensor, dy: &Tensor) -
             }
         }
     });
-    tensor(dw, (sizes.c_out, sizes.c_in, sizes.kh, sizes.kw))
+    dw
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::conv::finish::unfinished;
     use crate::ops::conv::geometry::Geometry;
     use crate::ops::conv::{self, patches};
-    use candle_core::{DType, Device};
+    use crate::ops::real::view;
+    use candle_core::{DType, Device, Tensor};
 
     fn numbers(shape: &[usize]) -> Tensor {
         Tensor::rand(-1.0, 1.0, shape, &Device::Cpu).unwrap()
@@ -156,7 +134,10 @@ mod tests {
                 [&x, &weight, &dy].map(|tensor| view::<f64>(tensor).unwrap().to_vec());
             let y = conv::forward(&x, &weight, Some(&bias), geometry).unwrap();
             let y = y.broadcast_sub(&bias).unwrap();
-            hold(&y, &patches::forward(&sizes, &x_of, &weight_of));
+            hold(
+                &y,
+                &patches::forward(&sizes, &x_of, &weight_of, &unfinished),
+            );
             let dx = conv::backward_input(&dy, &weight, &input, geometry).unwrap();
             hold(&dx, &patches::backward_input(&sizes, &dy_of, &weight_of));
             let dw = conv::backward_weight(&x, &dy, &filters, geometry).unwrap();

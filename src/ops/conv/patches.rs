@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use super::filters::cpu as filters;
+use super::finish::{Finish, unfinished};
 use super::geometry::Sizes;
 use super::pointwise::weight_parts;
 use crate::ops::Real;
@@ -124,12 +125,17 @@ fn scatter<T: Real>(
     }
 }
 
-pub(super) fn forward<T: Real>(sizes: &Sizes, x: &[T], weight: &[T]) -> Vec<T> {
-    multiply(sizes, x, &filters::matrices(sizes, weight))
+pub(super) fn forward<T: Real>(
+    sizes: &Sizes,
+    x: &[T],
+    weight: &[T],
+    finish: &Finish<'_, T>,
+) -> Vec<T> {
+    multiply(sizes, x, &filters::matrices(sizes, weight), finish)
 }
 
 /// Patches of `x` times `matrices` of `(groups, depth, out/groups)`.
-fn multiply<T: Real>(sizes: &Sizes, x: &[T], matrices: &[T]) -> Vec<T> {
+fn multiply<T: Real>(sizes: &Sizes, x: &[T], matrices: &[T], finish: &Finish<'_, T>) -> Vec<T> {
     let (depth, c_out) = (sizes.depth(), sizes.c_out);
     let per_out = c_out / sizes.groups;
     let tile = sizes.tile_pixels();
@@ -154,6 +160,7 @@ fn multiply<T: Real>(sizes: &Sizes, x: &[T], matrices: &[T]) -> Vec<T> {
                     false,
                 );
             }
+            finish(first * c_out, y);
         },
     );
     y
@@ -162,7 +169,7 @@ fn multiply<T: Real>(sizes: &Sizes, x: &[T], matrices: &[T]) -> Vec<T> {
 pub(super) fn backward_input<T: Real>(sizes: &Sizes, dy: &[T], weight: &[T]) -> Vec<T> {
     if sizes.turns_round() {
         let matrices = filters::turned_round(sizes, weight);
-        return multiply(&sizes.turned_round(), dy, &matrices);
+        return multiply(&sizes.turned_round(), dy, &matrices, &unfinished);
     }
     let rows = filters::rows(sizes, weight);
     let (depth, c_out) = (sizes.depth(), sizes.c_out);

@@ -1,9 +1,10 @@
 //! 1x1 convolution with stride 1: `Y = X W^T` over all pixels of the batch, no patches.
 
+use super::finish::{Finish, Gradient};
 use super::geometry::Sizes;
 use crate::ops::Real;
 use crate::ops::matmul::{Matrix, matmul};
-use crate::ops::parallel::{chunk, chunks_mut, sum_parts};
+use crate::ops::parallel::{chunk, chunks_mut, chunks_mut_with, sum_parts};
 use crate::ops::real::scratch;
 use crate::ops::transpose::transposed;
 
@@ -13,7 +14,12 @@ fn pixels_per_task(sizes: &Sizes) -> usize {
     (1 << 17).max(width) / width.max(1) / 16 * 16 + 16
 }
 
-pub(super) fn forward<T: Real>(sizes: &Sizes, x: &[T], weight: &[T]) -> Vec<T> {
+pub(super) fn forward<T: Real>(
+    sizes: &Sizes,
+    x: &[T],
+    weight: &[T],
+    finish: &Finish<'_, T>,
+) -> Vec<T> {
     let (c_in, c_out) = (sizes.c_in, sizes.c_out);
     let rows = pixels_per_task(sizes);
     let weight = transposed(weight, c_out, c_in);
@@ -23,16 +29,18 @@ pub(super) fn forward<T: Real>(sizes: &Sizes, x: &[T], weight: &[T]) -> Vec<T> {
         let m = y.len() / c_out;
         let w = Matrix::rows(&weight, c_out);
         matmul((m, c_in, c_out), Matrix::rows(x, c_in), w, y, c_out, false);
+        finish(i * rows * c_out, y);
     });
     y
 }
 
-pub(super) fn backward_input<T: Real>(sizes: &Sizes, dy: &[T], weight: &[T]) -> Vec<T> {
+pub(super) fn backward_input<T: Real>(sizes: &Sizes, dy: Gradient<'_, T>, weight: &[T]) -> Vec<T> {
     let (c_in, c_out) = (sizes.c_in, sizes.c_out);
     let rows = pixels_per_task(sizes);
     let mut dx = scratch(sizes.input_len());
-    chunks_mut(&mut dx, rows * c_in, &|i, dx| {
-        let dy = chunk(dy, rows * c_out, i);
+    let len = dy.buffer_len(rows * c_out);
+    chunks_mut_with(&mut dx, rows * c_in, &|| scratch(len), &|i, dx, buffer| {
+        let dy = dy.part(i * rows * c_out, dx.len() / c_in * c_out, buffer);
         let m = dx.len() / c_in;
         let w = Matrix::rows(weight, c_in);
         matmul(

@@ -48,21 +48,59 @@ fn at_least_two<T: Real>(rows: &[T], n: usize) -> Cow<'_, [T]> {
     }
 }
 
+/// Rows in a batch, features and outputs.
+pub(in crate::ops) type Sides = (usize, usize, usize);
+
+pub(in crate::ops) fn outputs<T: Real>(x: &[T], w: &[T], (n, features, out): Sides) -> Vec<T> {
+    // Rows of both factors run along the sum. The small one is turned, and the result with it.
+    let x = at_least_two(x, n);
+    let rows = n.max(2);
+    let x = transposed(&x, rows, features);
+    let turned = product(
+        (out, features, rows),
+        Matrix::rows(w, features),
+        Matrix::rows(&x, rows),
+    );
+    let mut y = transposed(&turned, out, rows);
+    y.truncate(n * out);
+    y
+}
+
+pub(in crate::ops) fn input_gradient<T: Real>(
+    dy: &[T],
+    w: &[T],
+    (n, features, out): Sides,
+) -> Vec<T> {
+    let dy = at_least_two(dy, n);
+    let mut dx = product(
+        (n.max(2), out, features),
+        Matrix::rows(&dy, out),
+        Matrix::rows(w, features),
+    );
+    dx.truncate(n * features);
+    dx
+}
+
+pub(in crate::ops) fn weight_gradient<T: Real>(
+    x: &[T],
+    dy: &[T],
+    (n, features, out): Sides,
+) -> Vec<T> {
+    product(
+        (out, n, features),
+        Matrix::rows(dy, out).t(),
+        Matrix::rows(x, features),
+    )
+}
+
 pub fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-    let (n, features, out) = sizes(x.dims(), weight.dims())?;
+    let sides = sizes(x.dims(), weight.dims())?;
     with_real!(x.dtype(), T => {
-        let (x, w) = (view::<T>(x)?, view::<T>(weight)?);
-        // Rows of both factors run along the sum. The small one is turned, and the result with it.
-        let x = at_least_two(&x, n);
-        let rows = if n == 1 { 2 } else { n };
-        let x = transposed(&x, rows, features);
-        let turned = product((out, features, rows), Matrix::rows(&w, features), Matrix::rows(&x, rows));
-        let mut y = transposed(&turned, out, rows);
-        y.truncate(n * out);
+        let mut y = outputs::<T>(&view(x)?, &view(weight)?, sides);
         if let Some(values) = bias {
             bias::cpu::add(&mut y, &view::<T>(values)?);
         }
-        tensor(y, (n, out))
+        tensor(y, (sides.0, sides.2))
     })
 }
 
@@ -70,20 +108,13 @@ pub fn backward_input(dy: &Tensor, weight: &Tensor) -> Result<Tensor> {
     let (out, features) = weight.dims2()?;
     let n = dy.dim(0)?;
     with_real!(dy.dtype(), T => {
-        let (dy, w) = (view::<T>(dy)?, view::<T>(weight)?);
-        let dy = at_least_two(&dy, n);
-        let rows = if n == 1 { 2 } else { n };
-        let mut dx = product((rows, out, features), Matrix::rows(&dy, out), Matrix::rows(&w, features));
-        dx.truncate(n * features);
-        tensor(dx, (n, features))
+        tensor(input_gradient::<T>(&view(dy)?, &view(weight)?, (n, features, out)), (n, features))
     })
 }
 
 pub fn backward_weight(x: &Tensor, dy: &Tensor) -> Result<Tensor> {
     let ((n, features), out) = (x.dims2()?, dy.dim(1)?);
     with_real!(x.dtype(), T => {
-        let (x, dy) = (view::<T>(x)?, view::<T>(dy)?);
-        let dw = product((out, n, features), Matrix::rows(&dy, out).t(), Matrix::rows(&x, features));
-        tensor(dw, (out, features))
+        tensor(weight_gradient::<T>(&view(x)?, &view(dy)?, (n, features, out)), (out, features))
     })
 }

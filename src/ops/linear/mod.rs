@@ -1,7 +1,7 @@
 //! Fully connected layer: `y = x W^T + b`, `x` of `(N, in)`, `W` of `(out, in)` as in torch.
 
 pub(in crate::ops) mod card;
-mod cpu;
+pub(in crate::ops) mod cpu;
 
 use candle_core::Tensor;
 

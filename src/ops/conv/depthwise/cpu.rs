@@ -5,7 +5,8 @@
 
 use crate::ops::Real;
 use crate::ops::conv::Sizes;
-use crate::ops::parallel::{chunk, chunks_mut_with};
+use crate::ops::conv::finish::{Finish, Gradient, unfinished};
+use crate::ops::parallel::chunks_mut_with;
 use crate::ops::real::scratch;
 use crate::simd;
 
@@ -228,25 +229,33 @@ simd! {
     }
 }
 
-pub fn forward<T: Real>(sizes: &Sizes, x: &[T], weight: &[T]) -> Vec<T> {
+pub fn forward<T: Real>(sizes: &Sizes, x: &[T], weight: &[T], finish: &Finish<'_, T>) -> Vec<T> {
     let filters = transposed(sizes, weight, false);
     let mut y = scratch(sizes.output_len());
-    convolve(sizes, x, &filters, &mut y);
+    convolve(sizes, Gradient::plain(x), &filters, &mut y, finish);
     y
 }
 
-fn convolve<T: Real>(sizes: &Sizes, x: &[T], filters: &[T], y: &mut [T]) {
+fn convolve<T: Real>(
+    sizes: &Sizes,
+    x: Gradient<'_, T>,
+    filters: &[T],
+    y: &mut [T],
+    finish: &Finish<'_, T>,
+) {
     let (h, w, c, stride) = (sizes.h, sizes.w, sizes.c_in, sizes.stride);
     let (oh, ow) = (sizes.oh, sizes.ow);
     let padded = Padded::new(h, w, c, sizes.padding);
     let rows = padded.rows_of_strip(sizes);
+    let (strip_len, image) = (padded.strip_len(sizes, rows), h * w * c);
     chunks_mut_with(
         y,
         oh * ow * c,
-        &|| vec![T::ZERO; padded.strip_len(sizes, rows)],
-        &|i, y, buffer| {
-            let x = chunk(x, h * w * c, i);
-            for (strip, y) in y.chunks_mut(rows * ow * c).enumerate() {
+        &|| vec![T::ZERO; strip_len + x.buffer_len(image)],
+        &|i, all, buffer| {
+            let (buffer, image_buffer) = buffer.split_at_mut(strip_len);
+            let x = x.part(i * image, image, image_buffer);
+            for (strip, y) in all.chunks_mut(rows * ow * c).enumerate() {
                 let inputs = padded.strip_len(sizes, y.len() / (ow * c));
                 let buffer = &mut buffer[..inputs];
                 padded.fill(x, strip * rows * stride, buffer);
@@ -256,28 +265,32 @@ fn convolve<T: Real>(sizes: &Sizes, x: &[T], filters: &[T], y: &mut [T]) {
                 } else {
                     correlate::<T, 0>(buffer, row, pixel, filters, sizes.kh, stride, ow, c, y);
                 }
+                let first = (i * oh + strip * rows) * ow * c;
+                finish(first, y);
             }
         },
     );
 }
 
-pub fn backward_input<T: Real>(sizes: &Sizes, dy: &[T], weight: &[T]) -> Vec<T> {
+pub fn backward_input<T: Real>(sizes: &Sizes, dy: Gradient<'_, T>, weight: &[T]) -> Vec<T> {
     let (c, k) = (sizes.c_in, sizes.kh);
     if sizes.turns_round() {
         let filters = transposed(sizes, weight, true);
         let mut dx = scratch(sizes.input_len());
-        convolve(&sizes.turned_round(), dy, &filters, &mut dx);
+        convolve(&sizes.turned_round(), dy, &filters, &mut dx, &unfinished);
         return dx;
     }
     let filters = transposed(sizes, weight, false);
     let padded = Padded::new(sizes.h, sizes.w, c, sizes.padding);
+    let outputs = sizes.oh * sizes.ow * c;
     let mut dx = scratch(sizes.input_len());
     chunks_mut_with(
         &mut dx,
         sizes.h * sizes.w * c,
-        &|| scratch::<T>(padded.len()),
+        &|| scratch::<T>(padded.len() + dy.buffer_len(outputs)),
         &|i, dx, buffer| {
-            let dy = chunk(dy, sizes.oh * sizes.ow * c, i);
+            let (buffer, image_buffer) = buffer.split_at_mut(padded.len());
+            let dy = dy.part(i * outputs, outputs, image_buffer);
             buffer.fill(T::ZERO);
             let (row, pixel) = (padded.row, padded.pixel);
             spread(

@@ -11,6 +11,7 @@ mod tests;
 mod transforms;
 
 use self::transforms::{filter_gradients, frequencies, gradient_tiles, input_tiles, output_tiles};
+use super::finish::{Finish, unfinished};
 use super::geometry::{LANES, Sizes};
 use crate::ops::Real;
 use crate::ops::matmul::{Matrix, matmul};
@@ -90,17 +91,22 @@ impl Tiles {
     }
 }
 
-pub(super) fn forward<T: Real>(sizes: &Sizes, x: &[T], weight: &[T]) -> Vec<T> {
-    multiply(sizes, x, &frequencies(weight, sizes.c_in, false))
+pub(super) fn forward<T: Real>(
+    sizes: &Sizes,
+    x: &[T],
+    weight: &[T],
+    finish: &Finish<'_, T>,
+) -> Vec<T> {
+    multiply(sizes, x, &frequencies(weight, sizes.c_in, false), finish)
 }
 
 pub(super) fn backward_input<T: Real>(sizes: &Sizes, dy: &[T], weight: &[T]) -> Vec<T> {
     let u = frequencies(weight, sizes.c_in, true);
-    multiply(&sizes.turned_round(), dy, &u)
+    multiply(&sizes.turned_round(), dy, &u, &unfinished)
 }
 
 /// The convolution of `x` by filters at the frequencies, `(inputs, 36, outputs)`.
-fn multiply<T: Real>(sizes: &Sizes, x: &[T], u: &[T]) -> Vec<T> {
+fn multiply<T: Real>(sizes: &Sizes, x: &[T], u: &[T], finish: &Finish<'_, T>) -> Vec<T> {
     let tiles = Tiles::new(sizes);
     let (c_in, c_out, images) = (sizes.c_in, sizes.c_out, tiles.images);
     let (image_in, image_out) = (sizes.h * sizes.w * c_in, sizes.oh * sizes.ow * c_out);
@@ -109,10 +115,10 @@ fn multiply<T: Real>(sizes: &Sizes, x: &[T], u: &[T]) -> Vec<T> {
     let mut y = scratch(sizes.output_len());
     let mut v = scratch::<T>(tiles.blocks * FREQUENCIES * rows_in);
     let mut m = scratch::<T>(tiles.blocks * FREQUENCIES * rows_out);
-    for (x, y) in x
+    let parts = x
         .chunks(together * image_in)
-        .zip(y.chunks_mut(together * image_out))
-    {
+        .zip(y.chunks_mut(together * image_out));
+    for (part, (x, y)) in parts.enumerate() {
         let all = x.len() / image_in;
         let used = all.div_ceil(images) * FREQUENCIES;
         chunks_mut(
@@ -135,6 +141,7 @@ fn multiply<T: Real>(sizes: &Sizes, x: &[T], u: &[T]) -> Vec<T> {
         });
         chunks_mut(y, images * image_out, &|block, y| {
             output_tiles(chunk(&m, FREQUENCIES * rows_out, block), y, &tiles, c_out);
+            finish((part * together + block * images) * image_out, y);
         });
     }
     y

@@ -26,8 +26,8 @@ fn passes<T: Real>(sizes: &Sizes) -> [[Vec<T>; 2]; 3] {
     let dy = numbers::<T>(sizes.output_len(), 3);
     [
         [
-            forward(sizes, &x, &weight),
-            patches::forward(sizes, &x, &weight),
+            forward(sizes, &x, &weight, &unfinished),
+            patches::forward(sizes, &x, &weight, &unfinished),
         ],
         [
             backward_input(sizes, &dy, &weight),
@@ -89,11 +89,11 @@ fn an_image_is_the_same_in_every_batch() {
         numbers::<f32>(all.input_len(), 1),
         numbers::<f32>(16 * 48 * 9, 2),
     );
-    let together = forward(&all, &x, &weight);
+    let together = forward(&all, &x, &weight, &unfinished);
     for (first, n) in [(0, 1), (17, 2), (33, 37)] {
         let some = sizes(n, [8, 8], 16, 48, 1);
         let x = &x[first * 64 * 16..][..some.input_len()];
-        let y = forward(&some, x, &weight);
+        let y = forward(&some, x, &weight, &unfinished);
         assert_eq!(
             y,
             together[first * 64 * 48..][..y.len()],
