@@ -58,7 +58,7 @@ pub use start::Start;
 pub use steps::Steps;
 pub use target_classes::{InTurn, Towards};
 pub use threat::{Checks, Distance, Norm, Threat};
-pub use victim::Victim;
+pub use victim::{PassCounts, Victim};
 
 use candle_core::Tensor;
 

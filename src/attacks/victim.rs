@@ -1,5 +1,7 @@
 //! What an attack may ask of a model: logits, and gradients with respect to the images.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use candle_core::{Device, Tensor};
 
 use super::Objective;
@@ -24,6 +26,27 @@ pub struct Victim<'a> {
     pub at: Coordinates,
     /// Called before every pass: an error from it, such as that the user interrupts, ends the attack.
     pub check: fn() -> Result<()>,
+    /// What it was asked so far.
+    pub passes: PassCounts,
+}
+
+/// Images that went through a model, each as often as it did.
+#[derive(Debug, Default)]
+pub struct PassCounts {
+    forward: AtomicU64,
+    gradients: AtomicU64,
+}
+
+impl PassCounts {
+    /// Images whose logits alone, and images whose gradients were asked for.
+    pub fn get(&self) -> [u64; 2] {
+        [&self.forward, &self.gradients].map(|count| count.load(Ordering::Relaxed))
+    }
+
+    fn add(count: &AtomicU64, images: &Tensor) {
+        let n = images.dims().first().copied().unwrap_or(0);
+        count.fetch_add(n as u64, Ordering::Relaxed);
+    }
 }
 
 /// A gradient with respect to the images, and what came with it.
@@ -44,12 +67,14 @@ impl Victim<'_> {
             mode: Mode::Eval,
             at: Coordinates::default(),
             check: || Ok(()),
+            passes: PassCounts::default(),
         }
     }
 
     /// Logits of images, in evaluation mode.
     pub fn logits(&self, images: &Tensor) -> Result<Tensor> {
         (self.check)()?;
+        PassCounts::add(&self.passes.forward, images);
         self.network.logits(images)
     }
 
@@ -108,6 +133,7 @@ impl Victim<'_> {
         logit_gradient: impl FnOnce(&Tensor) -> Result<Tensor> + Send,
     ) -> Result<Tensor> {
         (self.check)()?;
+        PassCounts::add(&self.passes.gradients, images);
         let (here, there) = (images.device(), self.network.device());
         let x = bring(images, there)?;
         let gradient = enter_for(there, || -> Result<Tensor> {
@@ -194,7 +220,11 @@ impl Victim<'_> {
             return Ok(None);
         }
         (self.check)()?;
-        replay::ascent(self.network, &self.plan, images, loss)
+        let found = replay::ascent(self.network, &self.plan, images, loss)?;
+        if found.is_some() {
+            PassCounts::add(&self.passes.gradients, images);
+        }
+        Ok(found)
     }
 
     /// The gradient of the cross-entropy with the true labels, which an untargeted attack ascends.

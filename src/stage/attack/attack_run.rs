@@ -44,6 +44,9 @@ pub(super) struct State {
     rounded: Vec<(u32, f64)>,
     /// The seconds that what is under way has taken.
     seconds: f64,
+    /// The images whose logits alone, and whose gradients, it has asked the model for.
+    #[serde(default)]
+    passes: [u64; 2],
 }
 
 /// The attack on a data set, which can be left at any time and taken up again.
@@ -58,6 +61,8 @@ pub(super) struct AttackRun<'a> {
     pub state: State,
     /// Measures what is under way.
     watch: Stopwatch,
+    /// What the model was asked in this start before `state.passes` were counted.
+    counted: [u64; 2],
 }
 
 /// What the stage has done, to be written.
@@ -108,23 +113,35 @@ impl<'a> AttackRun<'a> {
             interim,
             evaluation,
             watch: Stopwatch::start(state.seconds),
+            counted: victim.passes.get(),
             state,
         })
     }
 
+    fn count(&mut self) {
+        let now = self.victim.passes.get();
+        let before = std::mem::replace(&mut self.counted, now);
+        for (sum, (now, before)) in self.state.passes.iter_mut().zip(now.iter().zip(before)) {
+            *sum += now - before;
+        }
+    }
+
     /// Something was done.
     fn done(&mut self) -> Result<()> {
+        self.count();
         self.state.seconds = self.watch.seconds();
         let (evaluation, state) = (&self.evaluation, &self.state);
         self.interim.done(|| work(evaluation, state))
     }
 
-    /// What is under way is complete; the next thing begins. Returns the seconds that it took.
-    fn turn_to_next(&mut self) -> f64 {
+    /// What is under way is complete; the next thing begins. Returns the seconds that it took and the passes.
+    fn turn_to_next(&mut self) -> (f64, [u64; 2]) {
+        self.count();
+        let passes = std::mem::take(&mut self.state.passes);
         let seconds = self.watch.seconds();
         self.state.seconds = 0.0;
         self.watch = Stopwatch::start(0.0);
-        seconds
+        (seconds, passes)
     }
 
     /// Does what is left of all that the rows need. Interrupted, it saves what was done.
@@ -155,7 +172,7 @@ impl<'a> AttackRun<'a> {
                 .map(|fate| fate.loss)
                 .collect();
             clean.add(&losses, self.evaluation.correct().len() as u64);
-            clean.seconds = self.turn_to_next();
+            clean.seconds = self.turn_to_next().0;
             self.state.clean = Some(clean);
         }
         let correct = self.evaluation.right_before()?;
@@ -165,12 +182,13 @@ impl<'a> AttackRun<'a> {
                 self.carry_out(attack.as_ref(), &correct)?;
             }
             let mut after = self.judge(&correct, threat)?;
-            let seconds = self.turn_to_next();
+            let (seconds, [forward, gradients]) = self.turn_to_next();
             after.attack = attack.name().to_owned();
             after.floats.seconds = seconds;
             after.rounded.seconds = seconds;
             self.ctx.progress.line(&format!(
-                "{}: {} of {} images stand, accuracy {:.2} % ({:.2} % after rounding to 8 bits), {seconds:.1} s",
+                "{}: {} of {} images stand, accuracy {:.2} % ({:.2} % after rounding to 8 bits), {seconds:.1} s, \
+                 {gradients} gradients of images and {forward} answers",
                 attack.name(),
                 after.floats.correct,
                 self.examples.labels.len(),
