@@ -72,6 +72,30 @@ impl<T: Real> Mul<f64> for Lanes<T> {
     }
 }
 
+/// A transform of lines applied to the rows of a tile and then to the columns of what that gives; `put` gets each value with its
+/// row and column.
+#[inline(always)]
+pub(super) fn transform<T: Real, const A: usize, const B: usize>(
+    tile: [[Lanes<T>; A]; A],
+    line: impl Fn([Lanes<T>; A]) -> [Lanes<T>; B],
+    mut put: impl FnMut([usize; 2], Lanes<T>),
+) {
+    // Loops over what is there already: arrays that closures return are copied.
+    let mut rows = [[Lanes::ZERO; B]; A];
+    for (row, tile) in rows.iter_mut().zip(tile) {
+        *row = line(tile);
+    }
+    for column in 0..B {
+        let mut down = [Lanes::ZERO; A];
+        for (value, row) in down.iter_mut().zip(&rows) {
+            *value = row[column];
+        }
+        for (row, value) in line(down).into_iter().enumerate() {
+            put([row, column], value);
+        }
+    }
+}
+
 /// Inputs at the points.
 #[inline(always)]
 pub(super) fn input<T: Real>(d: [Lanes<T>; 6]) -> [Lanes<T>; 6] {

@@ -1,6 +1,6 @@
 //! Filters, inputs, outputs and their gradients between pixels and frequencies.
 
-use super::lines::{Lanes, filter, filter_back, gradient, input, output};
+use super::lines::{Lanes, filter, filter_back, gradient, input, output, transform};
 use super::{FREQUENCIES, REACH, SIDE, Tiles};
 use crate::ops::Real;
 use crate::ops::conv::geometry::LANES;
@@ -34,14 +34,7 @@ simd! {
                     taps[tap / 3][tap % 3].0[lane] = value;
                 }
             }
-            let mut rows = [[Lanes::<T>::ZERO; REACH]; 3];
- for (row, line) in rows.iter_mut().zip(taps) { *row = filter(line); }
-            for column in 0..REACH {
-                let values = filter([rows[0][column], rows[1][column], rows[2][column]]);
-                for (row, value) in values.iter().enumerate() {
-                    value.store(&mut u[(row * REACH + column) * columns + first..]);
-                }
-            }
+            transform(taps, filter, |[y, x], value| value.store(&mut u[(y * REACH + x) * columns + first..]));
         }
     }
 }
@@ -50,27 +43,24 @@ simd! {
     /// The tiles of the inputs of whole images `x`, at the frequencies: `(36, tiles of a block, channels)`.
     pub(super) fn input_tiles<T>(x: &[T], v: &mut [T], tiles: &Tiles, channels: usize) {
         let plane = tiles.plane(channels);
-        for (tile, [image, top, left]) in places(x.len() / (tiles.h * tiles.w * channels), tiles).enumerate() {
+        let images = x.len() / (tiles.h * tiles.w * channels);
+        for (tile, [image, top, left]) in places(images, tiles).enumerate() {
             for first in (0..channels).step_by(LANES) {
                 let mut seen = [[Lanes::<T>::ZERO; REACH]; REACH];
                 for (y, seen) in seen.iter_mut().enumerate() {
                     let Some(y) = (top + y).checked_sub(tiles.padding).filter(|y| *y < tiles.h) else {
                         continue;
                     };
-                    for (x_of, seen) in seen.iter_mut().enumerate() {
-                        if let Some(at) = (left + x_of).checked_sub(tiles.padding).filter(|x| *x < tiles.w) {
-                            *seen = Lanes::load(&x[((image * tiles.h + y) * tiles.w + at) * channels + first..]);
+                    for (column, seen) in seen.iter_mut().enumerate() {
+                        let column = (left + column).checked_sub(tiles.padding);
+                        if let Some(column) = column.filter(|column| *column < tiles.w) {
+                            let pixel = (image * tiles.h + y) * tiles.w + column;
+                            *seen = Lanes::load(&x[pixel * channels + first..]);
                         }
                     }
                 }
-                let mut rows = [[Lanes::<T>::ZERO; REACH]; REACH];
- for (row, line) in rows.iter_mut().zip(seen) { *row = input(line); }
-                for column in 0..REACH {
-                    let values = input([rows[0][column], rows[1][column], rows[2][column], rows[3][column], rows[4][column], rows[5][column]]);
-                    for (row, value) in values.iter().enumerate() {
-                        value.store(&mut v[(row * REACH + column) * plane + tile * channels + first..]);
-                    }
-                }
+                let at = tile * channels + first;
+                transform(seen, input, |[y, x], value| value.store(&mut v[(y * REACH + x) * plane + at..]));
             }
         }
     }
@@ -80,22 +70,16 @@ simd! {
     /// The outputs `y` of whole images from their tiles at the frequencies, `(36, tiles of a block, channels)`.
     pub(super) fn output_tiles<T>(m: &[T], y: &mut [T], tiles: &Tiles, channels: usize) {
         let plane = tiles.plane(channels);
-        for (tile, [image, top, left]) in places(y.len() / (tiles.oh * tiles.ow * channels), tiles).enumerate() {
+        let images = y.len() / (tiles.oh * tiles.ow * channels);
+        for (tile, [image, top, left]) in places(images, tiles).enumerate() {
             for first in (0..channels).step_by(LANES) {
-                let mut rows = [[Lanes::<T>::ZERO; SIDE]; REACH];
-                for (row, values) in rows.iter_mut().enumerate() {
-                    let mut line = [Lanes::<T>::ZERO; REACH];
-                    for (column, value) in line.iter_mut().enumerate() {
-                        *value = Lanes::load(&m[(row * REACH + column) * plane + tile * channels + first..]);
+                let products = at_frequencies(m, plane, tile * channels + first);
+                transform(products, output, |[row, column], value| {
+                    if top + row < tiles.oh && left + column < tiles.ow {
+                        let pixel = (image * tiles.oh + top + row) * tiles.ow + left + column;
+                        value.store(&mut y[pixel * channels + first..]);
                     }
-                    *values = output(line);
-                }
-                for column in 0..SIDE.min(tiles.ow - left) {
-                    let values = output([rows[0][column], rows[1][column], rows[2][column], rows[3][column], rows[4][column], rows[5][column]]);
-                    for (row, value) in values.iter().enumerate().take(tiles.oh - top) {
-                        value.store(&mut y[((image * tiles.oh + top + row) * tiles.ow + left + column) * channels + first..]);
-                    }
-                }
+                });
             }
         }
     }
@@ -105,22 +89,18 @@ simd! {
     /// The tiles of gradients `dy` with respect to the outputs of whole images, at the frequencies.
     pub(super) fn gradient_tiles<T>(dy: &[T], w: &mut [T], tiles: &Tiles, channels: usize) {
         let plane = tiles.plane(channels);
-        for (tile, [image, top, left]) in places(dy.len() / (tiles.oh * tiles.ow * channels), tiles).enumerate() {
+        let images = dy.len() / (tiles.oh * tiles.ow * channels);
+        for (tile, [image, top, left]) in places(images, tiles).enumerate() {
             for first in (0..channels).step_by(LANES) {
                 let mut seen = [[Lanes::<T>::ZERO; SIDE]; SIDE];
                 for (y, seen) in seen.iter_mut().enumerate().take(tiles.oh - top) {
                     for (x, seen) in seen.iter_mut().enumerate().take(tiles.ow - left) {
-                        *seen = Lanes::load(&dy[((image * tiles.oh + top + y) * tiles.ow + left + x) * channels + first..]);
+                        let pixel = (image * tiles.oh + top + y) * tiles.ow + left + x;
+                        *seen = Lanes::load(&dy[pixel * channels + first..]);
                     }
                 }
-                let mut rows = [[Lanes::<T>::ZERO; REACH]; SIDE];
- for (row, line) in rows.iter_mut().zip(seen) { *row = gradient(line); }
-                for column in 0..REACH {
-                    let values = gradient([rows[0][column], rows[1][column], rows[2][column], rows[3][column]]);
-                    for (row, value) in values.iter().enumerate() {
-                        value.store(&mut w[(row * REACH + column) * plane + tile * channels + first..]);
-                    }
-                }
+                let at = tile * channels + first;
+                transform(seen, gradient, |[y, x], value| value.store(&mut w[(y * REACH + x) * plane + at..]));
             }
         }
     }
@@ -131,24 +111,26 @@ simd! {
     pub(super) fn filter_gradients<T>(du: &[T], dw: &mut [T], out: usize, plane: usize) {
         let c_in = dw.len() / 9;
         for first in (0..c_in).step_by(LANES) {
-            let mut rows = [[Lanes::<T>::ZERO; 3]; REACH];
-            for (row, values) in rows.iter_mut().enumerate() {
-                let mut line = [Lanes::<T>::ZERO; REACH];
-                for (column, value) in line.iter_mut().enumerate() {
-                    *value = Lanes::load(&du[(row * REACH + column) * plane + out * c_in + first..]);
+            let gradients = at_frequencies(du, plane, out * c_in + first);
+            transform(gradients, filter_back, |[ky, kx], value| {
+                for (lane, &value) in value.0.iter().enumerate() {
+                    dw[(first + lane) * 9 + ky * 3 + kx] = value;
                 }
-                *values = filter_back(line);
-            }
-            for column in 0..3 {
-                let values = filter_back([rows[0][column], rows[1][column], rows[2][column], rows[3][column], rows[4][column], rows[5][column]]);
-                for (row, value) in values.iter().enumerate() {
-                    for (lane, &value) in value.0.iter().enumerate() {
-                        dw[(first + lane) * 9 + row * 3 + column] = value;
-                    }
-                }
-            }
+            });
         }
     }
+}
+
+/// The values at all frequencies, each `plane` after the one before.
+#[inline(always)]
+fn at_frequencies<T: Real>(from: &[T], plane: usize, at: usize) -> [[Lanes<T>; REACH]; REACH] {
+    let mut tile = [[Lanes::ZERO; REACH]; REACH];
+    for (y, row) in tile.iter_mut().enumerate() {
+        for (x, value) in row.iter_mut().enumerate() {
+            *value = Lanes::load(&from[(y * REACH + x) * plane + at..]);
+        }
+    }
+    tile
 }
 
 /// The image, first row and first column of each tile of so many images.
