@@ -25,6 +25,7 @@ shipped! {
     "attack_cifar10",
     "cifar10_mobilenet_v2",
     "collapse_mnist",
+    "equal_compute_cifar10",
     "extra_ema_cifar10",
     "fast_at_small",
     "fast_cifar10",
