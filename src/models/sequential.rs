@@ -57,6 +57,7 @@ enum Step {
     Conv(Conv2d),
     /// With the activation that follows, which is computed in the same pass over memory.
     Norm(BatchNorm2d, Option<Act>),
+    /// With the convolution before it too.
     ConvNorm(Conv2d, BatchNorm2d, Option<Act>),
     Act(Act),
     MaxPool([usize; 3]),

@@ -4,7 +4,8 @@ use super::chart::{Chart, Series, Ticks};
 use crate::error::Result;
 use crate::run::MetricsRow;
 
-/// The accuracy and the loss chart of the stage whose rows these are, as (name, SVG); none where there are no epochs.
+/// The charts of accuracy, loss and learning rate of the stage whose rows these are, as (name, SVG); none where there are no epochs,
+/// and none of a learning rate that stays.
 pub fn charts(title: &str, rows: &[MetricsRow]) -> Result<Vec<(&'static str, String)>> {
     let rows: Vec<&MetricsRow> = rows.iter().filter(|row| row.epoch > 0).collect();
     let few = rows.iter().map(|row| row.epoch).max().unwrap_or(0) <= 25;
@@ -25,7 +26,18 @@ pub fn charts(title: &str, rows: &[MetricsRow]) -> Result<Vec<(&'static str, Str
     })?;
     let unbounded = (0.0, f64::INFINITY);
     let loss = chart("loss", "loss (nats per example)", unbounded, |row| row.loss)?;
-    let found = [("accuracy", accuracy), ("loss", loss)];
+    let rate: fn(&MetricsRow) -> Option<f64> = |row| row.lr.filter(|_| row.split == "train");
+    let mut rates = rows.iter().filter_map(|row| rate(row));
+    let first = rates.next();
+    let rate = match rates.any(|rate| Some(rate) != first) {
+        true => chart("learning rate", "learning rate", unbounded, rate)?,
+        false => None,
+    };
+    let found = [
+        ("accuracy", accuracy),
+        ("loss", loss),
+        ("learning-rate", rate),
+    ];
     Ok(found
         .into_iter()
         .filter_map(|(name, svg)| Some((name, svg?)))
@@ -87,6 +99,27 @@ mod tests {
         let charts = charts("exp", &rows).unwrap();
         assert_eq!(charts.len(), 1, "there are no losses to draw");
         assert_eq!(charts[0].0, "accuracy");
+    }
+
+    #[test]
+    fn a_learning_rate_is_drawn_where_it_changes() {
+        let drawn = |rates: [f64; 3]| {
+            let rows = (1..).zip(rates).flat_map(|(epoch, rate)| {
+                ["train", "test"].map(|split| MetricsRow {
+                    lr: Some(rate),
+                    ..row(epoch, split, "none", 0.5)
+                })
+            });
+            let rows: Vec<MetricsRow> = rows.collect();
+            let charts = charts("exp", &rows).unwrap();
+            let found = charts
+                .into_iter()
+                .find(|(name, _)| *name == "learning-rate");
+            found.map(|(_, svg)| svg)
+        };
+        let svg = drawn([0.1, 0.01, 0.001]).unwrap();
+        assert!(svg.contains("train") && !svg.contains("test"), "{svg}");
+        assert!(drawn([0.1, 0.1, 0.1]).is_none());
     }
 
     #[test]
