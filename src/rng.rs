@@ -36,6 +36,8 @@ pub enum Purpose {
     Mix = 11,
     /// Which images of `data.extra` a training batch has.
     Extra = 12,
+    /// What attacks draw in their steps (input transformations, neighbours); the index is the example's.
+    AttackWay = 13,
 }
 
 /// The generator at the given coordinates.

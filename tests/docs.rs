@@ -7,6 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use runner::attacks::AttackKind;
+use runner::attacks::momentum::MomentumKind;
+use runner::attacks::transform::TransformKind;
 use runner::data::{AugmentationKind, Images, KINDS};
 use runner::experiment::{plan, sections};
 use runner::models;
@@ -116,14 +118,12 @@ fn attack_settings() -> String {
 fn attacks() -> String {
     let rows = AttackKind::ALL.iter().map(|kind| {
         let attack = kind.description();
-        let variants = attack.variants.iter();
-        let variants = variants.map(|v| format!("`{}` ({} = \"{}\")", v.name, v.key, v.value));
         vec![
             code(attack.name),
             attack.about.to_owned(),
             attack.paper.to_owned(),
             codes(attack.keys.iter().map(|key| key.name)),
-            variants.collect::<Vec<_>>().join(", "),
+            codes(attack.presets.iter().map(|preset| preset.name)),
         ]
     });
     let heading = [
@@ -131,9 +131,24 @@ fn attacks() -> String {
         "what it does",
         "paper",
         "its settings",
-        "other names in lists",
+        "its names with settings fixed",
     ];
     table(&heading, rows)
+}
+
+fn presets() -> String {
+    let all = AttackKind::ALL.iter().map(|kind| kind.description());
+    let rows = all.flat_map(|attack| {
+        attack.presets.iter().map(|preset| {
+            vec![
+                code(preset.name),
+                code(attack.name),
+                codes(preset.settings.lines()),
+                preset.paper.to_owned(),
+            ]
+        })
+    });
+    table(&["name", "attack", "with", "paper"], rows)
 }
 
 /// The settings of a choice, in one cell.
@@ -157,21 +172,44 @@ fn objectives() -> String {
     table(&["objective", "its settings"], rows)
 }
 
-fn augmentations() -> String {
-    let rows = AugmentationKind::NAMES.iter().map(|name| {
-        let kind = AugmentationKind::from_name(name).unwrap();
-        let [about, paper] = kind.about();
+/// Choices that have settings, under a heading for their names.
+fn choices<'a>(
+    heading: &str,
+    all: impl IntoIterator<Item = (&'a str, [&'a str; 2], &'a [Key])>,
+) -> String {
+    let rows = all.into_iter().map(|(name, [about, paper], keys)| {
         vec![
             code(name),
             about.to_owned(),
             paper.to_owned(),
-            settings(kind.keys()),
+            settings(keys),
         ]
     });
-    table(
-        &["augmentation", "what it does", "paper", "its settings"],
-        rows,
-    )
+    table(&[heading, "what it does", "paper", "its settings"], rows)
+}
+
+fn augmentations() -> String {
+    let all = AugmentationKind::NAMES.iter().map(|name| {
+        let kind = AugmentationKind::from_name(name).unwrap();
+        (*name, kind.about(), kind.keys())
+    });
+    choices("augmentation", all)
+}
+
+fn momenta() -> String {
+    let all = MomentumKind::NAMES.iter().map(|name| {
+        let kind = MomentumKind::from_name(name).unwrap();
+        (*name, kind.about(), kind.keys())
+    });
+    choices("`momentum`", all)
+}
+
+fn transforms() -> String {
+    let all = TransformKind::NAMES.iter().map(|name| {
+        let kind = TransformKind::from_name(name).unwrap();
+        (*name, kind.about(), kind.keys())
+    });
+    choices("in `transform`", all)
 }
 
 /// The architectures that one line describes in one row.
@@ -254,8 +292,11 @@ fn data() -> String {
 fn parts() -> BTreeMap<String, String> {
     let mut parts = BTreeMap::from([
         ("attacks".to_owned(), attacks()),
+        ("names with settings fixed".to_owned(), presets()),
         ("settings of attacks".to_owned(), attack_settings()),
         ("augmentations".to_owned(), augmentations()),
+        ("kinds of momentum".to_owned(), momenta()),
+        ("input transformations".to_owned(), transforms()),
         ("objectives".to_owned(), objectives()),
         ("architectures".to_owned(), architectures()),
         ("layers".to_owned(), layers()),

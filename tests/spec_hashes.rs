@@ -25,7 +25,7 @@ const SPECS: &[(&str, &str, &str)] = &[
          evaluate.attacks = [\"fgsm\", \"apgd\", \"apgd-t\", \"fab\", \"fab-t\", \"square\", \"auto-attack\", \
          { kind = \"i-fgsm\", step_size = 0.1, k = 1 }, { kind = \"mi-fgsm\", step_size = 0.1, k = 1 }, \
          { kind = \"ni-fgsm\", step_size = 0.1, k = 1 }]\n",
-        "83b40719",
+        "7fa3bb47",
     ),
     (
         "attack",

@@ -5,7 +5,7 @@ pub(super) mod ascent;
 use candle_core::{Device, Tensor};
 
 use self::ascent::Ascent;
-use super::settings::{Making, Settings, Variant};
+use super::settings::{Making, Preset, Settings};
 use super::target_classes::{InTurn, Towards, in_turn};
 use super::{Attack, Objective, Originals, Threat, Victim};
 use crate::ops::device::bring;
@@ -79,16 +79,16 @@ impl Settings for ApgdSettings {
     const NAME: &'static str = "apgd";
     const ABOUT: &'static str = "k gradient steps that choose their own size";
     const PAPER: &'static str = "Croce and Hein, 2020, arXiv 2003.01690";
-    const VARIANTS: &'static [Variant] = &[
-        Variant {
+    const PRESETS: &'static [Preset] = &[
+        Preset {
             name: "apgd-ce",
-            key: "loss",
-            value: "ce",
+            settings: "loss = \"ce\"",
+            paper: "",
         },
-        Variant {
+        Preset {
             name: "apgd-dlr",
-            key: "loss",
-            value: "dlr",
+            settings: "loss = \"dlr\"",
+            paper: "",
         },
     ];
     const IS_FOR_TRAINING: bool = true;

@@ -4,8 +4,8 @@ use figment::value::Value;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use super::settings::{Making, Variant};
-use super::{Attack, AttackKind, AttackSettings};
+use super::settings::Making;
+use super::{Attack, AttackKind, AttackName, AttackSettings};
 use crate::Result;
 use crate::choice::{did_you_mean, one_of};
 use crate::spec::{Fields, Key, Table, found, join, peek};
@@ -80,12 +80,12 @@ impl Serialize for Entry {
 
 /// The keys that a named attack takes from the tables that it shares with others.
 pub(super) fn keys_of_name(name: &str, tables: &[Table]) -> Vec<&'static str> {
-    let Some((kind, variant)) = AttackKind::of_entry(name) else {
+    let Some(named) = AttackName::find(name) else {
         return Vec::new();
     };
-    let fixed = variant.map(|variant| variant.key);
+    let (kind, fixed) = (named.kind, named.fixed());
     let own = kind.description().keys.iter().map(|key| key.name);
-    let mut keys: Vec<&'static str> = own.filter(|key| Some(*key) != fixed).collect();
+    let mut keys: Vec<&'static str> = own.filter(|&key| !fixed.contains_key(key)).collect();
     for member in members(kind, tables) {
         // An ensemble in itself is refused where it is read.
         if let Value::String(_, member) = &member
@@ -112,7 +112,7 @@ fn members(kind: AttackKind, tables: &[Table]) -> Vec<Value> {
 pub(super) fn kinds_of_item(item: &Value, shared: &[Table]) -> Vec<AttackKind> {
     let own;
     let (kind, tables) = match item {
-        Value::String(_, name) => (AttackKind::of_entry(name).map(|(kind, _)| kind), shared),
+        Value::String(_, name) => (AttackName::find(name), shared),
         Value::Dict(_, dict) => {
             own = [Table::all_of(String::new(), dict)];
             let kind = dict.get("kind").and_then(|kind| kind.deserialize().ok());
@@ -120,7 +120,7 @@ pub(super) fn kinds_of_item(item: &Value, shared: &[Table]) -> Vec<AttackKind> {
         }
         _ => (None, shared),
     };
-    let Some(kind) = kind else {
+    let Some(AttackName { kind, .. }) = kind else {
         return Vec::new();
     };
     let members = members(kind, tables);
@@ -140,12 +140,10 @@ pub(super) fn read_named(
     fields: &mut Fields,
     path: &str,
     tables: &[Table],
-    (kind, variant): (AttackKind, Option<Variant>),
+    named: AttackName,
 ) -> Option<AttackSettings> {
-    let fixed = variant.map(|Variant { key, value, .. }| {
-        figment::value::Dict::from([(key.to_owned(), Value::from(value))])
-    });
-    let strongest = fixed.iter().map(|dict| Table::all_of(String::new(), dict));
+    let (kind, fixed) = (named.kind, named.fixed());
+    let strongest = std::iter::once(Table::all_of(String::new(), &fixed));
     let tables = strongest.chain(tables.iter().cloned()).collect();
     let mut part = fields.part(path.to_owned(), kind.description().keys, tables);
     part.shared = true;
@@ -165,18 +163,19 @@ fn read_own(
     let tables = vec![Table::all_of(path.clone(), dict)];
     let mut head = fields.part(path.clone(), heads, tables.clone());
     head.shared = true;
-    let kind: Option<AttackKind> = head.required("kind");
+    let named: Option<AttackName> = head.required("kind");
     let name: Option<Option<String>> = head.optional("name");
-    let kind = kind?;
+    let named = named?;
+    let kind = named.kind;
     if !kind.description().is_for_evaluation {
-        head.fault("kind", &format!("expected {INSIDE}, found \"{kind}\""));
+        head.fault("kind", &format!("expected {INSIDE}, found \"{named}\""));
         return None;
     }
     let mut known: Vec<&str> = heads.iter().map(|key| key.name).collect();
-    known.extend(keys_of_name(kind.name(), &tables));
-    head.refuse_all_but(&known, |key| misfit(&[kind.name()], key));
-    let name = name?.unwrap_or_else(|| kind.name().to_owned());
-    let other = AttackKind::of_entry(&name).is_some_and(|(named, _)| named != kind);
+    known.extend(keys_of_name(named.name(), &tables));
+    head.refuse_all_but(&known, |key| misfit(&[named.name()], key));
+    let name = name?.unwrap_or_else(|| named.name().to_owned());
+    let other = AttackName::find(&name).is_some_and(|other| other.kind != kind);
     if !is_name(&name) || name == "none" || other {
         let message = format!(
             "expected up to 50 letters, digits, - and _, not the name of another attack, found {name:?}"
@@ -184,9 +183,7 @@ fn read_own(
         head.fault("name", &message);
         return None;
     }
-    let mut own = fields.part(path, kind.description().keys, tables);
-    own.shared = true;
-    let settings = kind.read(own)?;
+    let settings = read_named(fields, &path, &tables, named)?;
     Some(Entry { name, settings })
 }
 
@@ -243,9 +240,9 @@ pub(crate) fn read_item(
             };
             read_own(fields, path, item, heads)
         }
-        Value::String(_, name) if AttackKind::of_entry(name).is_some() => {
-            let named = AttackKind::of_entry(name)?;
-            if !named.0.description().is_for_evaluation {
+        Value::String(_, name) if AttackName::find(name).is_some() => {
+            let named = AttackName::find(name)?;
+            if !named.kind.description().is_for_evaluation {
                 return fields.refuse_item(&path, item, INSIDE);
             }
             let around = fields.around;
@@ -255,7 +252,11 @@ pub(crate) fn read_item(
                     (join(path, "attack"), around.tables("attack"), name.as_str())
                 }
                 // A member is known by its kind and settings.
-                Shared::Beside => (fields.path.clone(), fields.tables.clone(), named.0.name()),
+                Shared::Beside => (
+                    fields.path.clone(),
+                    fields.tables.clone(),
+                    named.kind.name(),
+                ),
             };
             let settings = read_named(fields, &path, &tables, named)?;
             Some(Entry {

@@ -262,7 +262,10 @@ impl<'a> AttackEvaluation<'a> {
             restart: batch.restart as u16,
             ..self.originals.start
         };
-        let originals = Originals::new(&images, &labels, &indices, start);
+        let originals = Originals {
+            pool: (self.originals.images, self.originals.labels),
+            ..Originals::new(&images, &labels, &indices, start)
+        };
         let (found, steps) = match attack.in_turn() {
             None => {
                 let (found, checks, steps) = craft_counting(attack, self.victim, originals)?;

@@ -94,7 +94,7 @@ impl Walkers {
 }
 
 impl Steps {
-    /// The attack without momentum on images of the CPU: each as all steps would leave it, or, where `self.early_stop` asks for
+    /// The attack of plain steps on images of the CPU: each as all steps would leave it, or, where `self.early_stop` asks for
     /// it, as the first step left it that succeeds. Beside the images, the steps until the answer first was what the attack wants.
     pub(super) fn perturb_leaving(
         &self,

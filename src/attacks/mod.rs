@@ -4,6 +4,7 @@
 //! the ball and inside the pixel range before a success is counted, and counts by the model's own answer.
 
 mod craft;
+pub mod draws;
 mod eight_bit;
 mod entry;
 mod evaluation;
@@ -11,6 +12,7 @@ mod goal;
 mod hyperplane;
 mod kind;
 mod leaving;
+pub mod momentum;
 mod objective;
 mod rows;
 pub mod sanity;
@@ -23,6 +25,7 @@ mod target_classes;
 #[cfg(test)]
 mod tests;
 mod threat;
+pub mod transform;
 mod victim;
 
 settings::attacks! {
@@ -30,8 +33,6 @@ settings::attacks! {
     fgsm_rs: FgsmRs(FgsmRsSettings);
     n_fgsm: NFgsm(NFgsmSettings);
     i_fgsm: IFgsm(IFgsmSettings);
-    mi_fgsm: MiFgsm(MiFgsmSettings);
-    ni_fgsm: NiFgsm(NiFgsmSettings);
     pgd: Pgd(PgdSettings);
     apgd: Apgd(ApgdSettings), ApgdT(ApgdTSettings);
     fab: Fab(FabSettings), FabT(FabTSettings);
@@ -49,10 +50,11 @@ pub use evaluation::{AttackEvaluation, Batch, Fate, Kept, KeptState};
 pub use fab::Fab;
 pub use fmn::Fmn;
 pub use goal::Goal;
+pub use kind::AttackName;
 pub use objective::Objective;
 pub use section::{AttackHead, AttackSpec, ModelMode};
 pub(crate) use section::{kinds_of_stage, lists_attacks};
-pub use settings::{Compat, Description, Variant};
+pub use settings::{Compat, Description, Preset};
 pub use square::{Schedule, Square};
 pub use start::Start;
 pub use steps::Steps;
@@ -75,6 +77,8 @@ pub struct Originals<'a> {
     /// Positions in the data set: random numbers depend on them, not on how examples are batched.
     pub indices: &'a [usize],
     pub start: Start,
+    /// Images with their labels that may be mixed into these: all that are attacked, or of a batch of training these.
+    pub pool: (&'a Tensor, &'a [u32]),
 }
 
 impl<'a> Originals<'a> {
@@ -84,6 +88,7 @@ impl<'a> Originals<'a> {
             labels,
             indices,
             start,
+            pool: (images, labels),
         }
     }
 }

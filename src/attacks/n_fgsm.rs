@@ -49,6 +49,7 @@ impl Attack for NFgsm {
             labels,
             indices,
             start,
+            ..
         } = originals;
         let moved = bring(images, victim.network.device())?;
         let noisy = Self::within(self.noise).random_start(&moved, indices, start)?;
@@ -103,6 +104,7 @@ mod tests {
             settings.attacks(&Making {
                 threat,
                 classes: 3,
+                name: None,
                 in_ensemble: false,
             })
         };

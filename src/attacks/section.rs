@@ -1,12 +1,12 @@
 //! `[attack]`: the threat model, and the settings of the attacks that are named without settings of their own.
 
 use figment::value::Value;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::entry::{Entry, INSIDE, keys_of_name, kinds_of_item, misfit, read_named};
 use super::settings::{Compat, Making};
 use super::threat::{self, Threat};
-use super::{AttackKind, AttackSettings};
+use super::{AttackKind, AttackName, AttackSettings};
 use crate::choice::choices;
 use crate::spec::{
     Epsilon, Fields, Key, Norm, Section, Surroundings, TaskKind, fraction, peek, section,
@@ -29,7 +29,7 @@ section! {
     /// What all attacks of a stage share.
     AttackHead {
         /// The attack, a name that `runner attacks` lists; required, but where evaluate.attacks or transfer.attacks says which.
-        kind: Option<AttackKind> [by read_kind, optional],
+        kind: Option<AttackName> [by read_kind, optional],
         /// Radius of the ball around the original, pixels in [0, 1]: a number or a fraction such as "8/255"; required.
         epsilon: Epsilon [by read_epsilon],
         /// The norm of the ball: "linf" or "l2"; default "linf".
@@ -43,7 +43,7 @@ section! {
         let training = &[TaskKind::AdversarialTrain];
         if fields.task_is(training)
             && let Some(Some(kind)) = kind.filter(|_| fields.around.task().is_some())
-            && !kind.description().is_for_training
+            && !kind.kind.description().is_for_training
         {
             let all = AttackKind::ALL.iter().map(|kind| kind.description());
             let fit: Vec<&str> = all.filter(|attack| attack.is_for_training).map(|attack| attack.name).collect();
@@ -54,7 +54,7 @@ section! {
         }
         if fields.around.task() == Some(TaskKind::Attack)
             && let Some(Some(kind)) = kind
-            && !kind.description().is_for_evaluation
+            && !kind.kind.description().is_for_evaluation
         {
             fields.fault("kind", &format!("expected {INSIDE}, found \"{kind}\""));
         }
@@ -74,13 +74,26 @@ section! {
 }
 
 /// The section: what all attacks share, and the settings of the one that `kind` names.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AttackSpec {
-    #[serde(flatten)]
     pub head: AttackHead,
     /// Nothing where other sections say which attacks there are.
-    #[serde(flatten)]
     pub own: Option<AttackSettings>,
+}
+
+impl Serialize for AttackSpec {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let fixed = self.head.kind.map(AttackName::fixed).unwrap_or_default();
+        let all = toml::Table::try_from(&self.head).and_then(|mut table| {
+            let own = self.own.as_ref().map(toml::Table::try_from).transpose()?;
+            // What the name fixes is not written beside it.
+            let own = own.into_iter().flatten();
+            table.extend(own.filter(|(key, _)| !fixed.contains_key(key)));
+            Ok(table)
+        });
+        all.map_err(serde::ser::Error::custom)?
+            .serialize(serializer)
+    }
 }
 
 impl AttackSpec {
@@ -91,8 +104,12 @@ impl AttackSpec {
     pub fn entry(&self) -> Result<Entry> {
         let settings = self.own.clone();
         let settings = settings.ok_or_else(|| Error::spec("attack.kind: this task needs it"))?;
+        let name = self
+            .head
+            .kind
+            .map_or_else(|| settings.kind().name(), AttackName::name);
         Ok(Entry {
-            name: settings.kind().name().to_owned(),
+            name: name.to_owned(),
             settings,
         })
     }
@@ -118,6 +135,7 @@ impl AttackSpec {
         Ok(Making {
             threat,
             classes,
+            name: AttackName::find(&entry.name).map(AttackName::name),
             in_ensemble: false,
         })
     }
@@ -131,9 +149,7 @@ impl Section for AttackSpec {
         let names = &uses.names;
         let certain = fields.used
             && fields.around.task().is_some()
-            && names
-                .iter()
-                .all(|name| AttackKind::of_entry(name).is_some());
+            && names.iter().all(|name| AttackName::find(name).is_some());
         let mut known: Vec<&str> = Self::KEYS.iter().map(|key| key.name).collect();
         match certain {
             true => known.extend(
@@ -152,7 +168,7 @@ impl Section for AttackSpec {
         let head = AttackHead::read(part);
         let own = match head.as_ref().and_then(|head| head.kind) {
             None => Some(None),
-            Some(kind) => read_named(&mut fields, &path, &tables, (kind, None)).map(Some),
+            Some(kind) => read_named(&mut fields, &path, &tables, kind).map(Some),
         };
         Some(Self {
             head: head?,
@@ -234,7 +250,7 @@ impl Uses {
 }
 
 /// Reads the kind, which has no effect where others are named elsewhere.
-fn read_kind(fields: &mut Fields, key: &'static str) -> Option<Option<AttackKind>> {
+fn read_kind(fields: &mut Fields, key: &'static str) -> Option<Option<AttackName>> {
     if Uses::of(fields.around).by_kind {
         return fields.required(key).map(Some);
     }
@@ -256,7 +272,7 @@ fn read_kind(fields: &mut Fields, key: &'static str) -> Option<Option<AttackKind
 fn warn_of_some(fields: &mut Fields, names: &[String]) {
     let kinds = names
         .iter()
-        .filter_map(|name| Some(AttackKind::of_entry(name)?.0.description()));
+        .filter_map(|name| Some(AttackName::find(name)?.kind.description()));
     let kinds: Vec<_> = kinds.collect();
     for (key, why) in [
         ("compat", "whose ball is one of pixels"),

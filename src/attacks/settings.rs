@@ -1,5 +1,7 @@
 //! What an attack's file says of it, and the list of them that everything else reads.
 
+use figment::value::Dict;
+
 use super::{Attack, Entry, Goal, Objective, Threat};
 use crate::ops::logit_score::Score;
 use crate::spec::{Key, Section};
@@ -12,8 +14,8 @@ pub(crate) trait Settings: Section {
     /// What it does, in a line.
     const ABOUT: &'static str;
     const PAPER: &'static str;
-    /// Names of its own for some of its settings.
-    const VARIANTS: &'static [Variant] = &[];
+    /// Names for it with some of its settings fixed.
+    const PRESETS: &'static [Preset] = &[];
     /// Whether a model can be trained on what it finds: it goes up a loss, for every example.
     const IS_FOR_TRAINING: bool = false;
     /// Whether its images are inside the ball that the spec names, so that they say how a model stands against it.
@@ -40,12 +42,21 @@ pub(crate) trait Settings: Section {
     fn attacks(&self, making: &Making) -> Result<Vec<Box<dyn Attack>>>;
 }
 
-/// A name for an attack with one of its settings fixed.
-#[derive(Clone, Copy, Debug)]
-pub struct Variant {
+/// A name for an attack with some of its settings fixed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Preset {
     pub name: &'static str,
-    pub key: &'static str,
-    pub value: &'static str,
+    /// The settings, as TOML.
+    pub settings: &'static str,
+    /// Where it was published, where that is a paper of its own.
+    pub paper: &'static str,
+}
+
+impl Preset {
+    pub(super) fn settings(&self) -> Dict {
+        // A test reads those of all.
+        toml::from_str(self.settings).unwrap_or_default()
+    }
 }
 
 /// An attack as lists and help texts show it.
@@ -56,7 +67,8 @@ pub struct Description {
     pub paper: &'static str,
     /// Its own settings.
     pub keys: &'static [Key],
-    pub variants: &'static [Variant],
+    /// Names for it with some of them fixed.
+    pub presets: &'static [Preset],
     /// Whether a model can be trained on what it finds.
     pub is_for_training: bool,
     /// Whether its images are inside the ball that the spec names.
@@ -74,12 +86,18 @@ impl Description {
             about: S::ABOUT,
             paper: S::PAPER,
             keys: S::KEYS,
-            variants: S::VARIANTS,
+            presets: S::PRESETS,
             is_for_training: S::IS_FOR_TRAINING,
             is_for_evaluation: S::IS_FOR_EVALUATION,
             has_gradients: S::HAS_GRADIENTS,
             members: S::MEMBERS,
         }
+    }
+
+    /// Its name, and those with some settings fixed.
+    pub(super) fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let presets = self.presets.iter().map(|preset| preset.name);
+        std::iter::once(self.name).chain(presets)
     }
 
     /// Whether the attack has a setting of this name.
@@ -114,6 +132,8 @@ pub(crate) struct Making {
     pub threat: Threat,
     /// The classes of the model.
     pub classes: usize,
+    /// What it is called where a name with fixed settings stands for it.
+    pub name: Option<&'static str>,
     /// Whether it is a member of an ensemble, which leaves an example once it is broken.
     pub in_ensemble: bool,
 }

@@ -160,6 +160,7 @@ impl Square {
             labels,
             indices,
             start,
+            ..
         } = originals;
         let (n, c, h, w) = images.dims4()?;
         let (image, shape, epsilon) = (image_len(images)?, [c, h, w], self.threat.epsilon);

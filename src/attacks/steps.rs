@@ -1,14 +1,16 @@
-//! The loop that FGSM, I-FGSM, MI-FGSM and PGD are: gradient, step, projection. The file of each has its constructor.
+//! The loop that FGSM, I-FGSM with all that it is combined with, and PGD are: gradient, step, projection.
 
 use std::cell::RefCell;
 
 use candle_core::Tensor;
 
 use super::craft::{goals, succeeds};
+use super::draws::Draws;
+use super::momentum::{GradientAt, Landscape, Momentum, Pace, Plain};
+use super::transform::{self, InputTransform};
 use super::{Attack, Goal, Objective, Originals, Threat, Victim};
 use crate::Result;
 use crate::ops::device::bring;
-use crate::ops::perturbation::add_normalised;
 
 /// Steps of one size up an objective, each projected into the ball and the pixel range.
 pub struct Steps {
@@ -17,8 +19,12 @@ pub struct Steps {
     pub threat: Threat,
     pub step_size: f64,
     pub k: usize,
-    /// The decay of the accumulated gradient (MI-FGSM); none for the gradient itself.
-    pub decay: Option<f64>,
+    /// What becomes of the gradients of the steps; none for each by itself.
+    pub momentum: Option<Momentum>,
+    /// The share of the accumulated gradient that a step keeps, where there is momentum.
+    pub decay: f64,
+    /// What images go through before the network, in this order.
+    pub transforms: Vec<InputTransform>,
     /// Whether the first step is taken from a random point of the ball, or from the original.
     pub random_start: bool,
     /// Runs from different random starts; without those every run is the same, and there is one.
@@ -45,7 +51,9 @@ impl Steps {
             threat,
             step_size,
             k,
-            decay: None,
+            momentum: None,
+            decay: 1.0,
+            transforms: Vec::new(),
             random_start: false,
             restarts: 1,
             early_stop: false,
@@ -59,27 +67,56 @@ impl Steps {
     pub(crate) fn ascend(
         &self,
         victim: &Victim<'_>,
-        originals: &Tensor,
+        originals: Originals<'_>,
         x: Tensor,
         gradient: impl Fn(&Tensor) -> Result<Tensor> + Sync,
     ) -> Result<Tensor> {
         let gradient_at = |x: &Tensor| victim.input_gradient(x, |logits| gradient(logits));
-        self.walk(originals, x, &gradient_at, &mut self.direction())
+        self.walk(originals, x, &gradient_at)
     }
 
-    /// As [`Self::ascend`], along what `direction` makes of each point.
+    /// As [`Self::ascend`], by the gradient at each point.
     fn walk(
         &self,
-        originals: &Tensor,
+        originals: Originals<'_>,
         mut x: Tensor,
         gradient_at: &GradientAt<'_>,
-        direction: &mut dyn FnMut(&Tensor, &GradientAt<'_>) -> Result<Tensor>,
     ) -> Result<Tensor> {
+        let epsilon = self.threat.epsilon;
+        let draws = Draws::new(originals);
+        let through =
+            |x: &Tensor| transform::gradient(&self.transforms, x, epsilon, &draws, gradient_at);
+        let landscape = Landscape {
+            gradient: &through,
+            draws: &draws,
+        };
+        let pace = Pace {
+            step_size: self.step_size,
+            epsilon,
+            decay: self.decay,
+        };
+        let mut directions = match &self.momentum {
+            Some(momentum) => momentum.directions(pace),
+            None => Box::new(Plain),
+        };
         for _ in 0..self.k {
-            let along = direction(&x, gradient_at)?;
-            x = self.threat.step(&x, originals, &along, self.step_size)?;
+            let along = directions.next(&x, &landscape)?;
+            x = self
+                .threat
+                .step(&x, originals.images, &along, self.step_size)?;
         }
         Ok(x)
+    }
+
+    /// Whether each step goes along the gradient at its own point.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.momentum.is_none() && self.transforms.is_empty()
+    }
+
+    /// Whether the model answers to each step's own point, so that it can be said which was the first that succeeded.
+    fn looks_where_it_is(&self) -> bool {
+        let momentum = self.momentum.as_ref();
+        self.transforms.is_empty() && momentum.is_none_or(|momentum| momentum.looks_where_it_is())
     }
 
     /// The class that the attack wants for each image; none where any but the label will do.
@@ -104,37 +141,18 @@ impl Steps {
         }
     }
 
-    /// Along the gradient, or what accumulates of it.
-    fn direction(&self) -> impl FnMut(&Tensor, &GradientAt<'_>) -> Result<Tensor> {
-        let decay = self.decay;
-        let mut momentum: Option<Tensor> = None;
-        move |x, gradient_at| {
-            let gradient = gradient_at(x)?;
-            let Some(decay) = decay else {
-                return Ok(gradient);
-            };
-            let momentum = match &mut momentum {
-                Some(momentum) => momentum,
-                none => none.insert(gradient.zeros_like()?),
-            };
-            add_normalised(momentum, &gradient, decay)?;
-            Ok(momentum.clone())
-        }
-    }
-
     /// Whether images may leave before the last step. On a card, where nothing is waited for, only if they are asked to.
     fn is_left_early(&self, victim: &Victim<'_>) -> bool {
         let is_here = victim.network.device().is_cpu();
-        self.decay.is_none() && (self.early_stop || is_here && self.k >= MANY)
+        self.is_plain() && (self.early_stop || is_here && self.k >= MANY)
     }
 
-    /// The attack along what `direction` makes of each point. Where there are `steps`, they become, per image, the number of
-    /// gradients before the first of a point to which the answer is what the attack wants.
-    pub(super) fn perturb_along(
+    /// The attack in all its steps. Where there are `steps`, they become, per image, the number of gradients before the first of
+    /// a point to which the answer is what the attack wants.
+    pub(super) fn perturb_all(
         &self,
         victim: &Victim<'_>,
         originals: Originals<'_>,
-        direction: &mut dyn FnMut(&Tensor, &GradientAt<'_>) -> Result<Tensor>,
         steps: Option<&mut [usize]>,
     ) -> Result<Tensor> {
         let Originals { images, labels, .. } = originals;
@@ -162,13 +180,14 @@ impl Steps {
             }
             Ok(gradient)
         };
-        let x = self.walk(&moved, x, &gradient_at, direction)?;
+        let moved = Originals {
+            images: &moved,
+            ..originals
+        };
+        let x = self.walk(moved, x, &gradient_at)?;
         Ok(x.to_device(images.device())?)
     }
 }
-
-/// The gradient at a point.
-pub(super) type GradientAt<'a> = dyn Fn(&Tensor) -> Result<Tensor> + 'a;
 
 impl Attack for Steps {
     fn name(&self) -> &'static str {
@@ -195,7 +214,7 @@ impl Attack for Steps {
         if self.is_left_early(victim) {
             return Ok(self.perturb_leaving(victim, originals)?.0);
         }
-        self.perturb_along(victim, originals, &mut self.direction(), None)
+        self.perturb_all(victim, originals, None)
     }
 
     fn perturb_counting(
@@ -207,9 +226,11 @@ impl Attack for Steps {
             let (images, steps) = self.perturb_leaving(victim, originals)?;
             return Ok((images, Some(steps)));
         }
+        if !self.looks_where_it_is() {
+            return Ok((self.perturb_all(victim, originals, None)?, None));
+        }
         let mut steps = vec![self.k; originals.labels.len()];
-        let counted = Some(steps.as_mut_slice());
-        let images = self.perturb_along(victim, originals, &mut self.direction(), counted)?;
+        let images = self.perturb_all(victim, originals, Some(&mut steps))?;
         Ok((images, Some(steps)))
     }
 }

@@ -5,7 +5,7 @@ use clap::Args;
 use super::keys::lines;
 use super::output::out;
 use crate::aligned::aligned;
-use crate::attacks::{AttackKind, AttackSpec};
+use crate::attacks::{AttackKind, AttackName, AttackSpec, Description, Preset};
 use crate::choice::{did_you_mean, one_of};
 use crate::spec::Section;
 use crate::{Error, Result};
@@ -24,33 +24,56 @@ pub struct AttacksArgs {
 pub fn attacks(args: AttacksArgs) -> Result<()> {
     match args.name {
         None => out(&list()),
-        Some(name) => match AttackKind::from_name(&name) {
-            Some(kind) => out(&settings(kind)),
+        Some(name) => match AttackName::find(&name) {
+            Some(named) => out(&settings(named)),
             None => {
-                let hint = did_you_mean(&name, AttackKind::NAMES.iter().copied());
-                let names = one_of(AttackKind::NAMES);
+                let names = AttackName::all();
+                let hint = did_you_mean(&name, names.iter().copied());
                 Err(Error::spec(format!(
-                    "expected {names}, found \"{name}\"{hint}"
+                    "expected {}, found \"{name}\"{hint}",
+                    one_of(names)
                 )))
             }
         },
     }
 }
 
-/// An attack a line.
+/// An attack a line, and a line for each name that fixes settings of it.
 fn list() -> String {
-    let all = AttackKind::ALL.iter().map(|kind| kind.description());
-    aligned(all.map(|attack| [attack.name, attack.about, attack.paper].map(str::to_owned)))
+    let rows = AttackKind::ALL.iter().flat_map(|kind| {
+        let attack = kind.description();
+        let presets = attack.presets.iter();
+        let presets = presets.map(|preset| {
+            [preset.name, &*consists_of(attack, preset), preset.paper].map(str::to_owned)
+        });
+        let own = [attack.name, attack.about, attack.paper].map(str::to_owned);
+        std::iter::once(own).chain(presets).collect::<Vec<_>>()
+    });
+    aligned(rows)
+}
+
+/// What a preset stands for, in words.
+fn consists_of(attack: &Description, preset: &Preset) -> String {
+    format!(
+        "{} with {}",
+        attack.name,
+        preset.settings.replace('\n', ", ")
+    )
 }
 
 /// The settings of an attack, and those that all of them share.
-fn settings(kind: AttackKind) -> String {
-    let attack = kind.description();
-    let mut text = format!("{}: {} ({})\n", attack.name, attack.about, attack.paper);
-    for variant in attack.variants {
+fn settings(named: AttackName) -> String {
+    let attack = named.kind.description();
+    let mut text = match named.preset {
+        None => String::new(),
+        Some(preset) => format!("{}: {}\n", preset.name, consists_of(attack, preset)),
+    };
+    text += &format!("{}: {} ({})\n", attack.name, attack.about, attack.paper);
+    for preset in attack.presets {
         text += &format!(
-            "in lists also {}: {} = \"{}\"\n",
-            variant.name, variant.key, variant.value
+            "also {}: {}\n",
+            preset.name,
+            preset.settings.replace('\n', ", ")
         );
     }
     text += &format!(

@@ -3,7 +3,7 @@
 use toml::{Table, Value};
 
 use super::sections::sections;
-use crate::attacks::AttackKind;
+use crate::attacks::{AttackKind, AttackName};
 use crate::spec::{Key, TaskKind};
 
 /// Columns of a comment.
@@ -48,8 +48,8 @@ pub fn template(task: TaskKind) -> String {
         // Of the attacks the one that is there.
         let named = given.get("kind").and_then(Value::as_str);
         let kind = named
-            .and_then(AttackKind::from_name)
-            .unwrap_or(AttackKind::Pgd);
+            .and_then(AttackName::find)
+            .map_or(AttackKind::Pgd, |named| named.kind);
         let others = AttackKind::all_keys();
         let own = kind.description().keys;
         let is_another = |key: &Key| {

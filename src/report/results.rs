@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::cells::{setting, write_table};
 use super::comparison::{ComparedRun, ComparedStage, Comparison};
 use super::settings::{lookup, of_stage};
-use crate::attacks::AttackKind;
+use crate::attacks::AttackName;
 use crate::error::Result;
 use crate::run::table::columns;
 use crate::run::{Method, MetricsRow};
@@ -199,10 +199,10 @@ fn gradient(run: &ComparedRun, id: &str, attack: &str, linbp: bool) -> Option<&'
             .into_iter()
             .flatten()
             .filter(|entry| entry.get("name").and_then(toml::Value::as_str) == Some(attack));
-        AttackKind::from_name(named.next()?.get("kind")?.as_str()?)
+        Some(AttackName::find(named.next()?.get("kind")?.as_str()?)?.kind)
     };
-    let kind = match AttackKind::of_entry(attack) {
-        Some((kind, _)) => Some(kind),
+    let kind = match AttackName::find(attack) {
+        Some(named) => Some(named.kind),
         None => ["evaluate.attacks", "transfer.attacks"]
             .into_iter()
             .find_map(listed),

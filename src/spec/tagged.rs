@@ -2,7 +2,7 @@
 
 use figment::value::Value;
 
-use super::fields::Fields;
+use super::fields::{Fields, join};
 use super::section::Key;
 use super::surroundings::Table;
 use super::words::found;
@@ -23,6 +23,9 @@ pub(crate) trait Tagged: Sized {
 
     /// Reads the settings of the choice of that name.
     fn read(name: &str, fields: Fields<'_>) -> Option<Self>;
+
+    /// See [`identity`].
+    fn identity(&self) -> Result<toml::Value, toml::ser::Error>;
 }
 
 /// Reads an item of a list of such choices, written at `path`.
@@ -53,6 +56,70 @@ pub(crate) fn read_item<T: Tagged>(fields: &mut Fields, path: String, item: &Val
     part.refuse_all_but(&known, |_| None);
     part.shared = true;
     T::read(name, part)
+}
+
+/// Reads such a choice that a key holds; nothing inside where the key is missing or "none".
+pub(crate) fn optional_tagged<T: Tagged>(
+    fields: &mut Fields,
+    key: &'static str,
+) -> Option<Option<T>> {
+    let path = join(&fields.path, key);
+    let mut tables = Vec::new();
+    let written = if fields.is_table(key) {
+        fields.opens(key);
+        tables = fields.tables_in(key);
+        let mut head = fields.part(path.clone(), HEAD, tables.clone());
+        head.shared = true;
+        let name = head.required_by("kind", |value| name_in(T::NAMES, value))?;
+        Some(name)
+    } else {
+        let names: Vec<&str> = ["none"].iter().chain(T::NAMES).copied().collect();
+        fields.optional_by(key, |value| name_in(&names, value))?
+    };
+    let name = written.filter(|name| name != "none");
+    let Some(name) = name else {
+        return Some(None);
+    };
+    let keys = T::keys(&name)?;
+    let known: Vec<&str> = HEAD.iter().chain(keys).map(|key| key.name).collect();
+    let mut part = fields.part(path, keys, tables);
+    part.refuse_all_but(&known, |_| None);
+    part.shared = true;
+    T::read(&name, part).map(Some)
+}
+
+/// What tells such a choice apart, of its name and its settings: the name alone where nothing but defaults is said.
+pub(crate) fn identity(name: &str, mut own: toml::Table) -> toml::Value {
+    if own.is_empty() {
+        return name.into();
+    }
+    own.insert("kind".into(), name.into());
+    own.into()
+}
+
+/// The same of a list; of none an empty table, which says that nothing does.
+pub(crate) fn list_identity<T: Tagged>(list: &[T]) -> Result<toml::Value, toml::ser::Error> {
+    if list.is_empty() {
+        return Ok(toml::Table::new().into());
+    }
+    let items = list.iter().map(T::identity);
+    items.collect::<Result<Vec<_>, _>>().map(Into::into)
+}
+
+/// The same of one that may be missing.
+pub(crate) fn optional_identity<T: Tagged>(
+    chosen: &Option<T>,
+) -> Result<toml::Value, toml::ser::Error> {
+    match chosen {
+        Some(chosen) => chosen.identity(),
+        None => Ok(toml::Table::new().into()),
+    }
+}
+
+/// The one of the names that a value is.
+fn name_in(names: &[&str], value: &Value) -> Result<String, String> {
+    let name = value.as_str().filter(|name| names.contains(name));
+    name.map(str::to_owned).ok_or_else(|| one_of(names))
 }
 
 /// Defines such a choice from a list of sections with their names: the enum `$kind` of the names, and the enum `$chosen` of
@@ -142,6 +209,10 @@ macro_rules! tagged {
 
             fn read(name: &str, fields: $crate::spec::Fields<'_>) -> Option<Self> {
                 $kind::from_name(name)?.read(fields)
+            }
+
+            fn identity(&self) -> Result<toml::Value, toml::ser::Error> {
+                Ok($crate::spec::tagged::identity(self.kind().name(), self.identity()?))
             }
         }
     };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use figment::value::Value;
 
 use super::evaluate_section::TWICE;
-use crate::attacks::{AttackKind, Entry, Shared, read_item};
+use crate::attacks::{AttackName, Entry, Shared, read_item};
 use crate::models::ModelSpec;
 use crate::models::NO_GRADIENTS;
 use crate::spec::fields::{Fields, join, repeats};
@@ -67,7 +67,7 @@ fn read_attacks(fields: &mut Fields, key: &'static str) -> Option<Vec<Entry>> {
 }
 
 fn is_attack(name: &str) -> bool {
-    AttackKind::from_name(name).is_some()
+    AttackName::find(name).is_some()
 }
 
 fn identity(list: &[Entry]) -> Result<toml::Value, toml::ser::Error> {

@@ -32,7 +32,7 @@ section! {
 fn step_of(attack: &dyn Attack) -> Result<&Steps> {
     let fits = |steps: &&Steps| {
         steps.k == 1
-            && steps.decay.is_none()
+            && steps.is_plain()
             && !steps.random_start
             && steps.goal == Goal::Misclassify
             && steps.objective == attacks::Objective::CrossEntropy
@@ -41,7 +41,7 @@ fn step_of(attack: &dyn Attack) -> Result<&Steps> {
     attack.steps().filter(fits).ok_or_else(|| {
         Error::spec(format!(
             "attack: \"free\" moves its perturbation by single steps in the norm \"linf\": kind \"fgsm\", or \"i-fgsm\" with \
-             k = 1 and a step_size of its own, without random_start, target or compat; found \"{}\" with others",
+             k = 1 and a step_size of its own, without momentum, transform, loss, random_start, target or compat; found \"{}\" with others",
             attack.name()
         ))
     })

@@ -113,7 +113,11 @@ impl Attack for Ascent<'_> {
         let clean = answer(&victim.logits(&images)?)?;
         let Originals { indices, start, .. } = originals;
         let start = self.threat().normal_start(&images, indices, start, NOISE)?;
-        self.0.ascend(victim, &images, start, |logits| {
+        let originals = Originals {
+            images: &images,
+            ..originals
+        };
+        self.0.ascend(victim, originals, start, |logits| {
             Ok((answer(logits)? - &clean)?)
         })
     }

@@ -1,6 +1,6 @@
 //! The commands that look into models, weights and data.
 
-use runner::attacks::AttackKind;
+use runner::attacks::AttackName;
 use runner::spec::TaskKind;
 
 use crate::program::{repository, run, simulation};
@@ -13,11 +13,11 @@ fn attacks_are_listed_with_their_settings() {
         .lines()
         .filter_map(|line| line.split_whitespace().next())
         .collect();
-    assert_eq!(names, AttackKind::NAMES);
+    assert_eq!(names, AttackName::all());
     let (code, out, _) = run(&repository(), &["attacks", "apgd"]);
     assert_eq!(code, 0);
     for expected in [
-        "in lists also apgd-dlr: loss = \"dlr\"",
+        "also apgd-dlr: loss = \"dlr\"",
         "  k         Number of steps; default 100.",
         "  epsilon ",
     ] {

@@ -1,6 +1,7 @@
 //! Whole networks: logits, gradients by BP and LinBP, a training step, an attack.
 
 use candle_core::{Device, Tensor};
+use runner::attacks::momentum::{Accumulated, Momentum};
 use runner::attacks::{Originals, Start, Steps, Threat, Victim, craft};
 use runner::models::{self, Layers, LinbpUse, ModelConfig};
 use runner::nn::loss::{Reduction, cross_entropy};
@@ -140,7 +141,10 @@ fn attacks_stay_on_the_card() {
     let l2 = Threat::l2(0.5);
     let attacks = [
         Steps::pgd(linf, 2.0 / 255.0, 3),
-        Steps::mi_fgsm(linf, 2.0 / 255.0, 3, 1.0),
+        Steps {
+            momentum: Some(Momentum::Accumulated(Accumulated {})),
+            ..Steps::i_fgsm(linf, 2.0 / 255.0, 3)
+        },
         Steps::pgd(l2, 0.1, 3),
     ];
     precision::with(Precision::F32, || {

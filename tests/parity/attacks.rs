@@ -10,9 +10,10 @@ use std::path::Path;
 use std::process::Command;
 
 use candle_core::{DType, Tensor};
+use runner::attacks::momentum::{Accumulated, Momentum, Nesterov};
 use runner::attacks::{
     Apgd, Attack, Distance, Fab, Fmn, Norm, Objective, Originals, Schedule, Square, Start, Steps,
-    Threat, Victim, craft, ni_fgsm, predictions,
+    Threat, Victim, craft, predictions,
 };
 use runner::models::{ModelConfig, build};
 use runner::nn::loss::{Reduction, cross_entropy};
@@ -133,6 +134,14 @@ fn pgd(threat: Threat, step_size: f64) -> Steps {
     }
 }
 
+/// I-FGSM with momentum.
+fn with(momentum: Momentum, step_size: f64) -> Box<dyn Attack> {
+    Box::new(Steps {
+        momentum: Some(momentum),
+        ..Steps::i_fgsm(LINF, step_size, 5)
+    })
+}
+
 /// The losses of APGD and their gradients through the network.
 fn losses(side: &Side) {
     let target_classes = classes(&side.reference["targets"]);
@@ -176,11 +185,11 @@ fn pixels(side: &Side) {
     let attacks: [(&str, Box<dyn Attack>); 6] = [
         ("fgsm", Box::new(Steps::fgsm(LINF))),
         ("i-fgsm", Box::new(Steps::i_fgsm(LINF, step_size, 5))),
-        ("mi-fgsm", Box::new(Steps::mi_fgsm(LINF, step_size, 5, 1.0))),
         (
-            "ni-fgsm",
-            Box::new(ni_fgsm::NiFgsm::new(LINF, step_size, 5, 1.0)),
+            "mi-fgsm",
+            with(Momentum::Accumulated(Accumulated {}), step_size),
         ),
+        ("ni-fgsm", with(Momentum::Nesterov(Nesterov {}), step_size)),
         ("pgd", Box::new(pgd(LINF, step_size))),
         ("pgd-l2", Box::new(pgd(L2, 0.2))),
     ];

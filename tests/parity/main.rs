@@ -17,5 +17,6 @@ mod pytorch;
 mod robustbench;
 mod single_step;
 mod tensorboard;
+mod transferable;
 mod walk_through;
 mod zoo;

@@ -7,6 +7,7 @@ fn attack_settings() {
     let apgd = "kind = \"apgd\"\nepsilon = 0.1\n";
     let ensemble = "kind = \"auto-attack\"\nepsilon = 0.1\n";
     let pgd = "kind = \"pgd\"\nepsilon = 0.1\nstep_size = 0.1\nk = 5\n";
+    let iterative = "kind = \"i-fgsm\"\nepsilon = 0.1\nstep_size = 0.1\nk = 5\n";
     for (base, line, expected) in [
         (
             apgd,
@@ -58,6 +59,42 @@ fn attack_settings() {
             "kind = \"mi-fgsm\"\nepsilon = 0.1\nstep_size = 0.1\nk = 5\n",
             "decay = -1",
             "a.toml:12: attack.decay: expected a number of at least 0, found -1",
+        ),
+        (
+            iterative,
+            "momentum = \"nestrov\"",
+            "a.toml:12: attack.momentum: expected one of \"none\", \"accumulated\", \"nesterov\", \"variance\", \"enhanced\", \
+             found \"nestrov\"",
+        ),
+        (
+            iterative,
+            "momentum = { kind = \"variance\", samples = 0 }",
+            "a.toml:12: attack.momentum.samples: expected a whole number from 1 to 1000000000, found 0",
+        ),
+        (
+            iterative,
+            "momentum = { kind = \"nesterov\", samples = 3 }",
+            "a.toml:12: attack.momentum.samples: unknown key; known are kind",
+        ),
+        (
+            iterative,
+            "transform = [\"admix\", \"translation-invariant\"]",
+            "a.toml:12: attack.transform: expected \"translation-invariant\" first: it smooths the gradient that the others leave",
+        ),
+        (
+            iterative,
+            "transform = [\"admix\", { kind = \"admix\" }]",
+            "a.toml:12: attack.transform: expected each transformation at most once, found \"admix\" again",
+        ),
+        (
+            iterative,
+            "transform = [{ kind = \"translation-invariant\", kernel = 4 }]",
+            "a.toml:12: attack.transform[0].kernel: expected an odd number below 1000",
+        ),
+        (
+            iterative,
+            "transform = [\"admix\"]\nearly_stop = true",
+            "a.toml:13: attack.early_stop: expected false: attacks with momentum or transformations take all their steps",
         ),
     ] {
         assert_eq!(
@@ -113,7 +150,15 @@ fn settings_of_other_attacks_are_refused() {
         ),
         (
             "kind = \"apgd\"\nepsilon = 0.1\nmomentum = 0.5\n",
-            vec!["a.toml:10: attack.momentum: unknown key; did you mean \"optimizer.momentum\"?"],
+            vec!["a.toml:10: attack.momentum: apgd has no momentum; {with momentum}"],
+        ),
+        (
+            "kind = \"apgd\"\nepsilon = 0.1\nnesterov = true\n",
+            vec!["a.toml:10: attack.nesterov: unknown key; did you mean \"optimizer.nesterov\"?"],
+        ),
+        (
+            "kind = \"mi-fgsm\"\nepsilon = 0.1\nstep_size = 0.1\nk = 2\nmomentum = \"nesterov\"\n",
+            vec!["a.toml:12: attack.momentum: mi-fgsm has no momentum; {with momentum}"],
         ),
     ] {
         let expected: Vec<String> = expected.into_iter().map(filled).collect();

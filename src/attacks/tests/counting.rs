@@ -1,6 +1,7 @@
 //! The steps after which an attack first succeeded, against attacks of so many steps.
 
 use super::*;
+use crate::attacks::momentum::{Accumulated, Momentum};
 
 /// Whether each image is broken by what the attack makes of it.
 fn broken(attack: &dyn Attack, victim: &Victim<'_>, set: &Set) -> Vec<bool> {
@@ -40,14 +41,14 @@ fn steps_are_those_of_the_shortest_attack_that_succeeds() {
     let set = Set::of(&network, N);
     let victim = Victim::new(&network, LinearPlan::none());
     let threat = Threat::linf(0.1);
-    for decay in [None, Some(1.0)] {
+    for momentum in [None, Some(Momentum::Accumulated(Accumulated {}))] {
         for early_stop in [false, true] {
             let found = hold(&set, &victim, 8, |k| Steps {
-                decay,
+                momentum: momentum.clone(),
                 early_stop,
                 ..Steps::pgd(threat, 0.006, k)
             });
-            assert!(found > 0, "{decay:?}");
+            assert!(found > 0, "{momentum:?}");
         }
     }
     // A number of queries is that of proposals after the first.

@@ -136,9 +136,10 @@ fn seeds_and_restarts_change_random_attacks_and_no_others() {
             Start { attack: 1, ..base },
         ];
         for (position, change) in changes.into_iter().enumerate() {
-            let kind = AttackKind::from_name(attack.name());
-            let can_choose = kind.is_some_and(|kind| kind.description().has("random_start"));
+            let named = AttackName::find(attack.name()).unwrap();
+            let can_choose = named.kind.description().has("random_start");
             let random = match attack.name() {
+                "vmi-fgsm" | "vni-fgsm" | "di-fgsm" | "admix" | "ssa" => true,
                 // Those that start from the original have no use for a second try.
                 _ if can_choose => attack.restarts() > 1,
                 // From the second run on these start at random, and only then.

@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::attacks::steps::GradientAt;
 
 /// The steps, image by image, one pass each.
 fn alone(pgd: &Steps, victim: &Victim<'_>, set: &Set) -> Vec<Tensor> {
@@ -35,9 +34,8 @@ fn iterates_that_come_in_a_circle_end_as_all_steps_would() {
                     ..Steps::pgd(Threat::linf(0.03), step_size, k)
                 };
                 let mut steps = vec![k; N];
-                let mut direction = |x: &Tensor, gradient: &GradientAt<'_>| gradient(x);
                 let all = pgd
-                    .perturb_along(&victim, set.originals(), &mut direction, Some(&mut steps))
+                    .perturb_all(&victim, set.originals(), Some(&mut steps))
                     .unwrap();
                 let (_, counted) = pgd.perturb_counting(&victim, set.originals()).unwrap();
                 assert_eq!(counted, Some(steps));

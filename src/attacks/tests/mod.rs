@@ -7,6 +7,7 @@ mod exact;
 mod leaving;
 mod proven;
 mod settings;
+mod transferable;
 mod warnings;
 
 use candle_core::{DType, Device, Tensor};
@@ -81,6 +82,11 @@ impl Set {
         }
     }
 
+    /// Whether the attack can do something with these images: admix takes several classes.
+    fn suits(&self, attack: &dyn Attack) -> bool {
+        attack.name() != "admix" || self.labels.iter().any(|label| *label != self.labels[0])
+    }
+
     fn originals(&self) -> Originals<'_> {
         let start = Start {
             seed: 9,
@@ -115,6 +121,7 @@ fn all(threat: Threat) -> Vec<Box<dyn Attack>> {
     let making = attack_settings::Making {
         threat,
         classes: CLASSES,
+        name: None,
         in_ensemble: false,
     };
     let small = [
@@ -124,14 +131,21 @@ fn all(threat: Threat) -> Vec<Box<dyn Attack>> {
         ("first_step_size", 3.0),
         ("restarts", 2.0),
     ];
-    let judging = AttackKind::ALL.iter();
-    let judging = judging.filter(|kind| kind.description().is_for_evaluation);
-    let attacks = judging.flat_map(|kind| {
-        let mut lines = format!("kind = \"{kind}\"\n");
-        let has = |key: &str| match kind.description().members {
+    // The presets of i-fgsm are as different from each other as attacks are.
+    let names = AttackName::all()
+        .iter()
+        .filter_map(|name| AttackName::find(name));
+    let judging = names.filter(|named| {
+        let is_own = named.preset.is_none() || named.kind == AttackKind::IFgsm;
+        is_own && named.kind.description().is_for_evaluation
+    });
+    let attacks = judging.flat_map(|named| {
+        let mut lines = format!("kind = \"{named}\"\n");
+        let attack = named.kind.description();
+        let has = |key: &str| match attack.members {
             Some(_) => ["k", "n_target_classes", "n_queries"].contains(&key),
             // Restarts of most attacks only repeat what one try shows.
-            None => kind.description().has(key) && (key != "restarts" || *kind == AttackKind::Pgd),
+            None => attack.has(key) && (key != "restarts" || named.kind == AttackKind::Pgd),
         };
         for (key, value) in small.iter().filter(|(key, _)| has(key)) {
             lines += &format!("{key} = {value}\n");
@@ -143,6 +157,10 @@ fn all(threat: Threat) -> Vec<Box<dyn Attack>> {
                 "k = 12\n"
             };
         }
+        let making = attack_settings::Making {
+            name: Some(named.name()),
+            ..making
+        };
         entry(&lines).attacks(&making).unwrap()
     });
     attacks.collect()

@@ -43,6 +43,7 @@ fn made(entry: &Entry, classes: usize) -> Result<Vec<Box<dyn Attack>>> {
     entry.attacks(&Making {
         threat: BALL,
         classes,
+        name: None,
         in_ensemble: false,
     })
 }

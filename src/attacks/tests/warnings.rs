@@ -26,6 +26,9 @@ fn a_zero_gradient_breaks_nothing_and_stays_finite() {
     let set = Set::of(&network, 3);
     for threat in [Threat::linf(0.1), Threat::l2(1.0)] {
         for attack in all(threat) {
+            if !set.suits(attack.as_ref()) {
+                continue;
+            }
             let (fates, images) = run(&network, &set, &[attack], 2);
             assert!(
                 fates

@@ -20,7 +20,8 @@ list::augmentations! {
     cut_mix::CutMix = "cutmix",
 }
 
-pub(super) use section::{identity, read};
+pub(super) use crate::spec::tagged::list_identity as identity;
+pub(super) use section::read;
 
 /// What an augmentation works on. A list has them in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

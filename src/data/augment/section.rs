@@ -16,20 +16,3 @@ pub(in crate::data) fn read(fields: &mut Fields, key: &'static str) -> Option<Ve
     }
     Some(list)
 }
-
-/// What tells a list apart: names where nothing but defaults is said.
-pub(in crate::data) fn identity(list: &[Augmentation]) -> Result<toml::Value, toml::ser::Error> {
-    if list.is_empty() {
-        return Ok(toml::Table::new().into());
-    }
-    let items = list.iter().map(|one| {
-        let mut own = one.identity()?;
-        let name = toml::Value::from(one.kind().name());
-        if own.is_empty() {
-            return Ok(name);
-        }
-        own.insert("kind".into(), name);
-        Ok(own.into())
-    });
-    items.collect::<Result<Vec<_>, _>>().map(Into::into)
-}

@@ -39,13 +39,14 @@ fn of_row(score: Score, z: &[f64], y: usize, target: Option<usize>) -> (f64, Vec
             sign * z[t]
         }
         Score::Margin => {
+            let t = target.unwrap_or_else(|| likeliest_other(&descending(z), y));
             gradient[t] += 1.0;
             gradient[y] -= 1.0;
             z[t] - z[y]
         }
         Score::Dlr => {
             let order = descending(z);
-            let other = if order[0] == y { order[1] } else { order[0] };
+            let other = likeliest_other(&order, y);
             ratio(
                 z[y] - z[other],
                 &[(y, 1.0), (other, -1.0)],
@@ -66,6 +67,11 @@ fn of_row(score: Score, z: &[f64], y: usize, target: Option<usize>) -> (f64, Vec
         }
     };
     (value, gradient)
+}
+
+/// The first class in the order that is not `y`.
+fn likeliest_other(order: &[usize], y: usize) -> usize {
+    if order[0] == y { order[1] } else { order[0] }
 }
 
 /// `-above / below`, whose gradient is added to `gradient`; the pairs are the gradients of the two.

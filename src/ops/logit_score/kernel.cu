@@ -36,9 +36,10 @@ template <class T> DEVICE void evaluate(PARAMETERS(T)) {
             }
         }
         double of_y = number(z[y]), of_t = number(z[t]), above = 0.0, below = 1.0, second = -1.0, third = 0.0;
-        int rival = t;
+        int likeliest_other = order[0] == y ? order[1] : order[0];
+        int rival = target_classes ? t : likeliest_other;
         if (score == DLR) {
-            rival = order[0] == y ? order[1] : order[0];
+            rival = likeliest_other;
             above = of_y - number(z[rival]);
             below = top[0] - top[2] + least;
         } else if (score == TARGETED_DLR) {
@@ -47,14 +48,14 @@ template <class T> DEVICE void evaluate(PARAMETERS(T)) {
             second = third = -0.5;
         }
         double sign = target_classes ? 1.0 : -1.0;
-        values[i] = score == LOGIT ? sign * of_t : score == MARGIN ? of_t - of_y : -above / below;
+        values[i] = score == LOGIT ? sign * of_t : score == MARGIN ? number(z[rival]) - of_y : -above / below;
         double fall = above / (below * below);
         for (int c = 0; c < classes; ++c) {
             double slope = 0.0;
             if (score == LOGIT) {
                 if (c == t) slope = sign;
             } else if (score == MARGIN) {
-                if (c == t) slope += 1.0;
+                if (c == rival) slope += 1.0;
                 if (c == y) slope -= 1.0;
             } else {
                 if (c == y) slope -= 1.0 / below;

@@ -17,7 +17,8 @@ pub use cpu::descending;
 pub enum Score {
     /// `-z_y`; with target classes, `z_t`: the negative log-likelihood of raw logits, as if they were log-probabilities.
     Logit,
-    /// `z_t - z_y`: the boundary between two classes, on which FAB projects; takes target classes.
+    /// `z_t - z_y`: the boundary between two classes, on which FAB projects; without target classes `max z_other - z_y` (Carlini
+    /// and Wagner, arXiv 1608.04644).
     Margin,
     /// Difference of logits ratio, `-(z_y - max z_other) / (z_1 - z_3)` with `z_1 >= z_2 >= ..` the sorted logits (Croce
     /// and Hein, arXiv 2003.01690). It does not change with the scale of the logits.
@@ -50,7 +51,7 @@ impl Score {
 
     /// Whether it is a function of a target class too.
     fn takes_target(self) -> bool {
-        matches!(self, Self::Margin | Self::TargetedDlr)
+        matches!(self, Self::TargetedDlr)
     }
 }
 

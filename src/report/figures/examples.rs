@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::chart::{Chart, Series, Ticks};
 use super::heatmap::HeatMap;
 use crate::Result;
-use crate::attacks::AttackKind;
+use crate::attacks::AttackName;
 use crate::run::{ExampleOutcome, ExampleRow};
 
 /// More classes than this make no map that can be read.
@@ -147,8 +147,8 @@ fn steps(title: &str, rows: &[ExampleRow]) -> Result<Vec<(String, String)>> {
         }
         let chart = Chart {
             title: format!("{title}: success of {attack}"),
-            x_label: match AttackKind::of_entry(attack) {
-                Some((kind, _)) if !kind.description().has_gradients => "queries".to_owned(),
+            x_label: match AttackName::find(attack) {
+                Some(named) if !named.kind.description().has_gradients => "queries".to_owned(),
                 _ => "steps".to_owned(),
             },
             y_label: "attacked images that are broken (%)".to_owned(),
