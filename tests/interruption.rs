@@ -187,7 +187,11 @@ fn a_transfer_ends_however_often_it_is_cut() {
         "[[stage]]\nid = \"matrix\"\ntask = \"transfer\"\n[stage.transfer]\nattacks = [\"pgd\", \"auto-attack\"]\n\
          linbp = [false]\n[stage.transfer.models]\na = { arch = \"mlp\", widths = [30, 30], weights = \"@deep\" }\n\
          b = { arch = \"mlp\", widths = [40], weights = \"@mlp\" }\n[stage.attack]\nstep_size = 0.01\n",
-        &["transfer.csv"],
+        &[
+            "transfer.csv",
+            "transfer_examples.csv",
+            "transfer_models.csv",
+        ],
         4,
     );
 }

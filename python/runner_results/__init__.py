@@ -92,6 +92,11 @@ class Results:
         """The rows of transfer.csv, behind their `stage`."""
         return self._of_stages("transfer.csv")
 
+    @cached_property
+    def transfer_examples(self) -> Frame | None:
+        """The rows of transfer_examples.csv, behind their `stage`."""
+        return self._of_stages("transfer_examples.csv")
+
     def _of_stages(self, file: str) -> Frame | None:
         begun = ((run, stage, folder) for run in self._runs for stage, folder in run.begun())
         return self._joined((run.name, {"stage": id}, self._library.read(folder / file)) for run, id, folder in begun)

@@ -26,6 +26,9 @@ pub struct ReportArgs {
     /// Print one table of the finished runs in place of drawing, means and deviations over seeds
     #[arg(long, requires = "name", conflicts_with = "provenance")]
     format: Option<Format>,
+    /// Of that, the transfer matrix alone: as comma-separated values too, and with every denominator
+    #[arg(long, requires = "format", conflicts_with = "robustbench")]
+    transfer: bool,
     /// The metrics of tables and figures over several runs, in place of those that matter most
     #[arg(
         long,
@@ -56,7 +59,10 @@ pub fn report(args: ReportArgs) -> Result<()> {
         over: args.over,
     };
     if let (Some(format), Some(name)) = (args.format, &args.name) {
-        return out(&report::overview(&args.results, name, format, chosen)?);
+        return out(&match args.transfer {
+            true => report::transfer(&args.results, name, format)?,
+            false => report::overview(&args.results, name, format, chosen)?,
+        });
     }
     if let (true, Some(name)) = (args.robustbench, &args.name) {
         let written = report::robustbench(&args.results, name)?;

@@ -1,10 +1,12 @@
 //! Images that were made before, by an attack stage or by another tool, read back as a data set.
 
 mod array;
+mod folder;
 mod npz;
 mod stored;
 
 use self::array::Array;
+pub use self::folder::{adversarial_files, read_adversarial_folder};
 use super::{Dataset, Pixels};
 use crate::{Error, Result};
 use std::fs;

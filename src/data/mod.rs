@@ -54,7 +54,7 @@ kinds! {
     use generated::digits::DIGITS,
 }
 
-pub use adversarial::{Expected, read_adversarial};
+pub use adversarial::{Expected, adversarial_files, read_adversarial, read_adversarial_folder};
 pub use augment::{Augmentation, AugmentationKind};
 pub use dataset::{Dataset, Pixels};
 pub use decoded::{Decoded, decoded_files};

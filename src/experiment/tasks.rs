@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::attacks::{AttackSpec, Entry};
-use crate::data::DataSpec;
+use crate::data::{DataSpec, ImagesRef};
 use crate::models::{LinbpSpec, ModelSpec};
 use crate::optim::{OptimizerSpec, SchedulerSpec};
 use crate::run::CheckpointSpec;
@@ -249,6 +249,31 @@ impl Task {
             Self::Attack(task) => Some(&mut task.data),
             Self::Evaluate(task) => Some(&mut task.data),
             Self::Transfer(task) => Some(&mut task.data),
+        }
+    }
+
+    /// The images that were made before, which it judges.
+    pub fn adversarial(&self) -> Vec<&ImagesRef> {
+        let data = self.data().and_then(|data| data.adversarial.as_ref());
+        let given = match self {
+            Self::Transfer(task) => Some(task.transfer.adversarial.values()),
+            _ => None,
+        };
+        data.into_iter()
+            .chain(given.into_iter().flatten())
+            .collect()
+    }
+
+    /// The images that were made before, to be changed.
+    pub fn adversarial_mut(&mut self) -> Vec<&mut ImagesRef> {
+        match self {
+            Self::Transfer(task) => task.transfer.adversarial.values_mut().collect(),
+            task => {
+                let data = task.data_mut();
+                data.and_then(|data| data.adversarial.as_mut())
+                    .into_iter()
+                    .collect()
+            }
         }
     }
 

@@ -226,9 +226,10 @@ fn references(stage: &StageSpec) -> Vec<(&'static str, &str)> {
             references.push((what, id.as_str()));
         }
     }
-    let adversarial = stage.task.data().and_then(|data| data.adversarial.as_ref());
-    if let Some(ImagesRef::Stage(StageRef(id))) = adversarial {
-        references.push(("images", id.as_str()));
+    for images in stage.task.adversarial() {
+        if let ImagesRef::Stage(StageRef(id)) = images {
+            references.push(("images", id.as_str()));
+        }
     }
     references
 }

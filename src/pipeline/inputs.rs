@@ -29,9 +29,14 @@ pub fn of_stage(stage: &StageSpec, contents: &Contents) -> Result<Vec<Input>> {
     let Some(spec) = stage.task.data() else {
         return Ok(inputs);
     };
-    if let Some(ImagesRef::File(path)) = &spec.adversarial {
-        let hash = contents.of_file(path)?;
-        inputs.push(Input::new("adversarial images", path, hash));
+    for images in stage.task.adversarial() {
+        if let ImagesRef::File(path) = images {
+            let hash = match path.is_dir() {
+                true => contents.of_set(path, data::adversarial_files(path)?)?,
+                false => contents.of_file(path)?,
+            };
+            inputs.push(Input::new("adversarial images", path, hash));
+        }
     }
     if let (Some(extra), Some(_)) = (&spec.extra, stage.task.training()) {
         let hash = contents.of_file(&extra.file)?;

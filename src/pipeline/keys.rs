@@ -31,11 +31,10 @@ pub fn stage_keys(
                 *id = key_of(id);
             }
         }
-        let data = stage.task.data_mut();
-        if let Some(ImagesRef::Stage(StageRef(id))) =
-            data.and_then(|data| data.adversarial.as_mut())
-        {
-            *id = key_of(id);
+        for images in stage.task.adversarial_mut() {
+            if let ImagesRef::Stage(StageRef(id)) = images {
+                *id = key_of(id);
+            }
         }
         let mut text = format!("{FORMAT_VERSION}\n{}", stage.identity()?);
         for input in &inputs[position] {

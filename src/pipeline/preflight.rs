@@ -10,6 +10,7 @@ use crate::models::{self, LinbpUse};
 use crate::models::{Arch, WeightsRef};
 use crate::nn::Network;
 use crate::run::inspect_weights;
+use crate::spec::TaskKind;
 use crate::stage::{
     check_attacks, check_mixing, check_weights, extra, linbp_plan, made_before, model_config,
 };
@@ -33,10 +34,15 @@ pub fn check_data(runs: &[PlannedRun]) -> Result<()> {
         let Some(spec) = stage.task.data() else {
             continue;
         };
-        if let Some(ImagesRef::File(path)) = &spec.adversarial
-            && files.insert(path)
-        {
-            faults.note(made_before(spec, path));
+        for images in stage.task.adversarial() {
+            // Which images a folder should have, the data says, which is not read as a whole here.
+            let takes_folders = stage.task.kind() == TaskKind::Transfer;
+            if let ImagesRef::File(path) = images
+                && !(takes_folders && path.is_dir())
+                && files.insert(path)
+            {
+                faults.note(made_before(spec, path));
+            }
         }
         let is_read = spec.adversarial.is_none() && !spec.kind.is_generated();
         let form = if is_read {

@@ -94,11 +94,12 @@ impl Comparison {
                 "{unknown}: no run has this metric{hint}; they have {known}"
             )));
         }
-        if let Some(over) = chosen
-            .over
-            .as_ref()
-            .filter(|over| !self.keys.contains(over))
-        {
+        // Of a setting that several stages have alike figures know the name without a stage.
+        let is_known = |over: &String| {
+            let mut keys = self.keys.iter();
+            keys.any(|key| key == over || key.ends_with(&format!(".{over}")))
+        };
+        if let Some(over) = chosen.over.as_ref().filter(|over| !is_known(over)) {
             let hint = did_you_mean(over, self.keys.iter().map(String::as_str));
             return Err(Error::spec(format!(
                 "{over}: the runs do not differ in this setting{hint}"

@@ -69,6 +69,29 @@ pub fn keys<'a>(comparison: &'a Comparison, groups: &[Group]) -> Vec<&'a str> {
     kept
 }
 
+/// What people call a setting: without its stage where it tells the runs apart in several stages, alike in each run.
+pub fn shared_name<'a>(key: &'a str, comparison: &Comparison) -> &'a str {
+    fn bare(key: &str) -> Option<&str> {
+        Some(key.strip_prefix("stage.")?.split_once('.')?.1)
+    }
+    let Some(name) = bare(key) else {
+        return key;
+    };
+    // The settings of a run whose files cannot be read are not known.
+    let runs = comparison.runs.iter().filter(|run| run.state.is_some());
+    let values = |key: &String| -> Vec<Option<&Value>> {
+        let values = runs.clone().map(|run| run.settings.get(key));
+        values.collect()
+    };
+    let keys = comparison.keys.iter();
+    let same = keys.filter(|key| bare(key) == Some(name)).map(values);
+    let mut same = same.filter(|values| values.iter().any(|value| *value != values[0]));
+    match (same.next(), same.next()) {
+        (Some(one), Some(other)) if one == other && same.all(|values| values == one) => name,
+        _ => key,
+    }
+}
+
 /// The groups of the finished runs, in the order in which they first appear.
 pub fn groups(comparison: &Comparison) -> Vec<Group<'_>> {
     let finished = |run: &&ComparedRun| run.state == Some(RunState::Finished);

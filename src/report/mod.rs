@@ -15,6 +15,8 @@ mod robustbench;
 mod settings;
 mod summary;
 mod tensorboard;
+mod transfer_matrix;
+mod transfer_pairs;
 mod versus;
 mod words;
 
@@ -26,6 +28,7 @@ use crate::error::{Error, Result};
 use crate::run::{MetricsRow, RunRecord, files, runs, table};
 use comparison::Comparison;
 use overview::Overview;
+use transfer_matrix::TransferMatrix;
 
 pub use comparison::Chosen;
 pub use figures::{Series, series};
@@ -35,7 +38,7 @@ pub use provenance::provenance;
 pub use rendered::{Rendering, render};
 pub use robustbench::robustbench;
 pub use tensorboard::Events;
-pub use versus::{over, two};
+pub use versus::{over, two, within};
 
 /// Draws what the run in `folder` has to show into its `figures/`: accuracy and loss curves, simulation curves, a grid
 /// of adversarial images, heat maps of transfer. Gives the files written; figures of a run with several stages are named after the stage.
@@ -97,7 +100,8 @@ pub fn summary(named: &Path, chosen: Chosen) -> Result<Vec<PathBuf>> {
     Ok(written)
 }
 
-/// The finished runs of a name as a table: a row a combination of settings, means and deviations over seeds.
+/// The finished runs of a name as a table: a row a combination of settings, means and deviations over seeds; of transfers as
+/// tables for people also their matrix.
 ///
 /// # Errors
 /// A name without runs, or without one that has finished.
@@ -107,7 +111,26 @@ pub fn overview(results: &Path, name: &str, format: Format, chosen: Chosen) -> R
     if overview.is_empty() {
         return Err(Error::failed(format!("{name}: no run has finished")));
     }
-    overview.write(format)
+    let mut text = overview.write(format)?;
+    let matrix = TransferMatrix::new(&comparison);
+    if format != Format::Csv && !matrix.is_empty() {
+        text += &format!("\n{}", matrix.write(format)?);
+    }
+    Ok(text)
+}
+
+/// The transfer matrix of the finished runs of a name: rows are surrogates and methods, columns judges.
+///
+/// # Errors
+/// A name without runs, or without a finished transfer.
+pub fn transfer(results: &Path, name: &str, format: Format) -> Result<String> {
+    let matrix = TransferMatrix::new(&Comparison::new(runs(results, Some(name))?));
+    if matrix.is_empty() {
+        return Err(Error::failed(format!(
+            "{name}: no run with a transfer has finished"
+        )));
+    }
+    matrix.write(format)
 }
 
 /// Removes the figures over several runs that are not among `current`: of when there were fewer runs, or others.

@@ -2,9 +2,9 @@
 
 use toml::Value;
 
-use super::cells::setting;
+use super::cells::{number, setting};
 use super::comparison::Comparison;
-use super::groups::{Group, Spread, groups, keys};
+use super::groups::{Group, Spread, groups, keys, shared_name};
 use super::printed::{Printed, Printing};
 use super::words::{metric_number, metric_words, unit, value_words};
 use crate::{Error, Result};
@@ -49,7 +49,10 @@ impl Overview {
         };
         Self {
             rows: groups.iter().map(row).collect(),
-            keys: keys.into_iter().map(str::to_owned).collect(),
+            keys: keys
+                .iter()
+                .map(|key| shared_name(key, comparison).to_owned())
+                .collect(),
             metrics,
         }
     }
@@ -112,8 +115,6 @@ impl Overview {
     }
 
     fn csv(&self) -> Result<String> {
-        let failed = |error: &dyn std::fmt::Display| Error::failed(format!("a table: {error}"));
-        let mut writer = csv::Writer::from_writer(Vec::new());
         let columns = self.metrics.iter();
         let columns =
             columns.flat_map(|metric| [format!("{metric}_mean"), format!("{metric}_std")]);
@@ -123,9 +124,7 @@ impl Overview {
             .cloned()
             .chain(["runs".to_owned()])
             .chain(columns);
-        writer.write_record(header).map_err(|e| failed(&e))?;
-        let number = |number: Option<f64>| number.map(|n| format!("{n:?}")).unwrap_or_default();
-        for row in &self.rows {
+        let lines = self.rows.iter().map(|row| {
             let spreads = row.spreads.iter().flat_map(|spread| {
                 [
                     number(spread.map(|spread| spread.mean)),
@@ -134,17 +133,28 @@ impl Overview {
             });
             let settings = row.settings.iter().map(|value| setting(value.as_ref()));
             let first = settings.chain([row.runs.to_string()]);
-            writer
-                .write_record(first.chain(spreads))
-                .map_err(|e| failed(&e))?;
-        }
-        let bytes = writer.into_inner().map_err(|e| failed(e.error()))?;
-        String::from_utf8(bytes).map_err(|e| failed(&e))
+            first.chain(spreads).collect()
+        });
+        csv_text(std::iter::once(header.collect()).chain(lines))
     }
 }
 
+/// Lines of cells, the header first, as text.
+///
+/// # Errors
+/// Cells that CSV cannot hold: a defect.
+pub(super) fn csv_text(lines: impl Iterator<Item = Vec<String>>) -> Result<String> {
+    let failed = |error: &dyn std::fmt::Display| Error::failed(format!("a table: {error}"));
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for line in lines {
+        writer.write_record(line).map_err(|e| failed(&e))?;
+    }
+    let bytes = writer.into_inner().map_err(|e| failed(e.error()))?;
+    String::from_utf8(bytes).map_err(|e| failed(&e))
+}
+
 /// Mean and deviation.
-fn words(metric: &str, spread: Spread) -> String {
+pub(super) fn words(metric: &str, spread: Spread) -> String {
     let mean = metric_number(metric, spread.mean);
     match spread.deviation {
         None => mean,

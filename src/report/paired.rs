@@ -43,6 +43,14 @@ pub fn mcnemar(one: usize, other: usize) -> f64 {
     (2.0 * (0..=fewer).map(share).sum::<f64>()).min(1.0)
 }
 
+/// Such a probability in words.
+pub fn chance(p: f64) -> String {
+    match p < 1e-4 {
+        true => format!("{p:.0e}"),
+        false => format!("{p:.4}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

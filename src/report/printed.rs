@@ -25,6 +25,20 @@ pub struct Printed {
 }
 
 impl Printed {
+    /// A table in which no cell is better than others.
+    pub fn plain<const N: usize>(
+        header: [&str; N],
+        text_columns: usize,
+        rows: impl Iterator<Item = [String; N]>,
+    ) -> Self {
+        let plain = |row: [String; N]| row.map(|cell| (cell, false)).to_vec();
+        Self {
+            header: header.map(str::to_owned).to_vec(),
+            text_columns,
+            rows: rows.map(plain).collect(),
+        }
+    }
+
     /// The table, as lines that end with a line's end.
     pub fn print(&self, printing: Printing) -> String {
         match printing {

@@ -192,7 +192,12 @@ fn of_simulation(stage: &ComparedStage) -> Vec<Measurement> {
 }
 
 /// The gradient that an attack of the stage follows; `None` where it follows none.
-fn gradient(run: &ComparedRun, id: &str, attack: &str, linbp: bool) -> Option<&'static str> {
+pub(super) fn gradient(
+    run: &ComparedRun,
+    id: &str,
+    attack: &str,
+    linbp: bool,
+) -> Option<&'static str> {
     let listed = |key| {
         let list = of_stage(&run.settings, id, key).and_then(toml::Value::as_array);
         let mut named = list

@@ -224,7 +224,7 @@ fn results_of_transfers_and_simulations_name_models_and_gradients() {
         accuracy: 0.25,
         accuracy_8bit: 0.5,
         success_rate: Some(0.75),
-        common_success_rate: None,
+        ..TransferRow::default()
     };
     let rows = [cell("a", "pgd", true), cell("b", "square", false)];
     table::write(&matrix.join(files::TRANSFER), &rows).unwrap();

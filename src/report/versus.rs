@@ -7,10 +7,11 @@ use toml::Value;
 
 use super::cells::setting;
 use super::comparison::{ComparedRun, Comparison};
-use super::groups::{Spread, groups, is_seed, keys};
-use super::paired::{mcnemar, sign_flips};
+use super::groups::{Spread, groups, is_seed, keys, shared_name};
+use super::paired::{chance, mcnemar, sign_flips};
 use super::printed::{Printed, Printing, remark};
 use super::settings::lookup;
+use super::transfer_pairs;
 use super::words::{metric_number, metric_words, unit, value_words};
 use crate::choice::did_you_mean;
 use crate::run::{ExampleOutcome, ExampleRow, files, metric_rank, runs};
@@ -25,16 +26,20 @@ pub fn over(results: &Path, name: &str, key: &str, printing: Printing) -> Result
     let comparison = Comparison::new(runs(results, Some(name))?);
     let groups = groups(&comparison);
     let known = keys(&comparison, &groups);
-    let Some(at) = known.iter().position(|known| *known == key) else {
-        let words = match known.as_slice() {
+    let names = known.iter().map(|known| shared_name(known, &comparison));
+    let names: Vec<&str> = names.collect();
+    let is_key = |(known, name): (&&str, &&str)| *known == key || *name == key;
+    let Some(at) = known.iter().zip(&names).position(is_key) else {
+        let words = match names.as_slice() {
             [] => "its finished runs differ in no setting".to_owned(),
-            known => format!("its finished runs differ in {}", known.join(", ")),
+            names => format!("its finished runs differ in {}", names.join(", ")),
         };
         return Err(Error::spec(format!(
             "{name}: {key} tells no runs apart; {words}{}",
-            did_you_mean(key, known.iter().copied())
+            did_you_mean(key, names.iter().copied())
         )));
     };
+    let (key, called) = (known[at], names[at]);
     // Runs by what they have beside the key, seeds included.
     let mut others: BTreeMap<String, Vec<&ComparedRun>> = BTreeMap::new();
     let mut values: Vec<&Value> = Vec::new();
@@ -75,10 +80,13 @@ pub fn over(results: &Path, name: &str, key: &str, printing: Printing) -> Result
             })
             .collect();
         let [one, other] = [first, value].map(|value| value_words(key, Some(value)));
-        text += &remark(&format!("{name}: {key}, {other} against {one}"), printing);
+        text += &remark(
+            &format!("{name}: {called}, {other} against {one}"),
+            printing,
+        );
         let header = ["METRIC", &one, &other, "DIFFERENCE", "PAIRS", "P"];
         let rows = metrics.iter().filter_map(|metric| row(metric, &pairs));
-        text += &table(header, 1, rows).print(printing);
+        text += &Printed::plain(header, 1, rows).print(printing);
         text.push('\n');
     }
     text += remark(
@@ -88,21 +96,6 @@ pub fn over(results: &Path, name: &str, key: &str, printing: Printing) -> Result
     )
     .trim_end();
     Ok(text + "\n")
-}
-
-/// A table in which no cell is better than others.
-fn table<const N: usize>(
-    header: [&str; N],
-    text_columns: usize,
-    rows: impl Iterator<Item = [String; N]>,
-) -> Printed {
-    Printed {
-        header: header.map(str::to_owned).to_vec(),
-        text_columns,
-        rows: rows
-            .map(|row| row.map(|cell| (cell, false)).to_vec())
-            .collect(),
-    }
 }
 
 fn row(metric: &str, pairs: &[(&ComparedRun, &ComparedRun)]) -> Option<[String; 6]> {
@@ -132,6 +125,21 @@ fn row(metric: &str, pairs: &[(&ComparedRun, &ComparedRun)]) -> Option<[String; 
     ])
 }
 
+/// The transfers of a run, `NAME/RUN`: its attacks held against each other on the same surrogate and judge.
+///
+/// # Errors
+/// No such run, or one without a transfer by several methods.
+pub fn within(results: &Path, name: &str, printing: Printing) -> Result<String> {
+    let run = found(results, name)?;
+    let methods = transfer_pairs::methods(results, &run, printing)?;
+    methods.ok_or_else(|| {
+        Error::spec(format!(
+            "{name}: has no transfer by two methods to hold against each other, or is of an early version; two runs are \
+             compared by a second NAME/RUN, all of a name by --over KEY"
+        ))
+    })
+}
+
 /// Two runs, each `NAME/RUN`: the settings in which they differ, their metrics, and where both attacked the same images, on
 /// how many the attacks of one alone succeeded.
 ///
@@ -146,7 +154,7 @@ pub fn two(results: &Path, names: [&str; 2], printing: Printing) -> Result<Strin
     let header = ["SETTING", names[0], names[1]];
     let cell = |run: &ComparedRun, key: &str| setting(run.settings.get(key));
     let rows = differing.map(|key| [key.clone(), cell(&one, key), cell(&other, key)]);
-    let mut text = table(header, 3, rows).print(printing);
+    let mut text = Printed::plain(header, 3, rows).print(printing);
     let metrics: BTreeSet<&String> = one.metrics.keys().chain(other.metrics.keys()).collect();
     let mut metrics: Vec<&String> = metrics.into_iter().collect();
     metrics.sort_by_cached_key(|metric| metric_rank(metric));
@@ -169,7 +177,8 @@ pub fn two(results: &Path, names: [&str; 2], printing: Printing) -> Result<Strin
             format!("{sign}{}", shown(difference)),
         ]
     });
-    text += &format!("\n{}", table(header, 1, rows).print(printing));
+    text += &format!("\n{}", Printed::plain(header, 1, rows).print(printing));
+    text += &transfer_pairs::between(results, &one, &other, printing)?;
     if let Some(words) = images(results, &one, &other)? {
         text += &format!("\n{}\n", remark(&words, printing).trim_end());
     }
@@ -244,11 +253,4 @@ fn images(results: &Path, one: &ComparedRun, other: &ComparedRun) -> Result<Opti
         other.run,
         chance(mcnemar(alone, other_alone)),
     )))
-}
-
-fn chance(p: f64) -> String {
-    match p < 1e-4 {
-        true => format!("{p:.0e}"),
-        false => format!("{p:.4}"),
-    }
 }

@@ -27,7 +27,8 @@ fn gradient(key: &str, value: Option<&Value>) -> Option<String> {
     }
 }
 
-fn method(linear: bool) -> &'static str {
+/// `BP` or `LinBP`.
+pub fn method(linear: bool) -> &'static str {
     if linear { "LinBP" } else { "BP" }
 }
 

@@ -17,6 +17,10 @@ pub const SIMULATION: &str = "simulation.csv";
 pub const EXAMPLES: &str = "examples.csv";
 /// Accuracy of each model on images made on each.
 pub const TRANSFER: &str = "transfer.csv";
+/// One row an image, the model that it was made on, and the model that judges it.
+pub const TRANSFER_EXAMPLES: &str = "transfer_examples.csv";
+/// The files of the models of a transfer, with their hashes.
+pub const TRANSFER_MODELS: &str = "transfer_models.csv";
 /// Adversarial images as floats: `images` and `originals` f32 (N,C,H,W) in \[0,1\], `labels` u32 (N).
 pub const ADVERSARIAL: &str = "adversarial.safetensors";
 /// Adversarial images as `<class>/<name>.png`.

@@ -36,6 +36,8 @@ mod store;
 pub mod table;
 pub mod throughput;
 mod transfer;
+mod transfer_examples;
+mod transfer_models;
 mod unneeded;
 mod usual_time;
 
@@ -63,5 +65,7 @@ pub use snapshot::{best_checkpoint, inspect_weights, last_checkpoint, read_weigh
 pub use stage_folder::{StageFolder, adversarial_images, average_weights, final_weights};
 pub use store::CheckpointStore;
 pub use transfer::TransferRow;
+pub use transfer_examples::{MadeOn, TransferExampleRow};
+pub use transfer_models::TransferModelRow;
 pub use unneeded::{Unneeded, unneeded_stages};
 pub use usual_time::usual_time;

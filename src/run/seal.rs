@@ -11,11 +11,13 @@ use super::files;
 use crate::error::{Error, Result};
 
 /// The tables that a stage may leave.
-const TABLES: [&str; 4] = [
+const TABLES: [&str; 6] = [
     files::METRICS,
     files::SIMULATION,
     files::EXAMPLES,
     files::TRANSFER,
+    files::TRANSFER_EXAMPLES,
+    files::TRANSFER_MODELS,
 ];
 
 /// The content of a table.

@@ -20,6 +20,7 @@ use super::seal;
 use super::simulation::SimulationWriter;
 use super::store::CheckpointStore;
 use super::transfer::TransferRow;
+use super::transfer_models::TransferModelRow;
 use super::{clock, table};
 use crate::atomic;
 use crate::error::{Error, Result};
@@ -105,6 +106,12 @@ impl StageFolder {
     pub fn write_transfer(&self, rows: &[TransferRow]) -> Result<()> {
         self.check()?;
         table::write(&self.file(files::TRANSFER), rows)
+    }
+
+    /// Writes `transfer_models.csv` as a whole.
+    pub fn write_transfer_models(&self, rows: &[TransferModelRow]) -> Result<()> {
+        self.check()?;
+        table::write(&self.file(files::TRANSFER_MODELS), rows)
     }
 
     /// The checkpoints, of which `keep` newest ones and the best one stay.

@@ -235,6 +235,12 @@ impl<R: Row> Appender<R> {
         self.append_lines(&bytes)
     }
 
+    /// Appends rows and waits until they are on the disk.
+    pub fn append_rows(&mut self, rows: impl IntoIterator<Item = R>) -> Result<()> {
+        let bytes = lines::<R>(&self.path, rows)?;
+        self.append_lines(&bytes)
+    }
+
     /// Appends lines that the caller formatted, and waits until they are on the disk.
     pub fn append_lines(&mut self, bytes: &[u8]) -> Result<()> {
         self.append_parts([bytes])

@@ -29,6 +29,12 @@ pub struct TransferRow {
     /// The same of the images that every model of the stage has right without an attack: one set for all pairs of the attacks on
     /// all models. Missing in tables of early versions.
     pub common_success_rate: Option<f64>,
+    /// All images, which the accuracies are over. Missing in tables of early versions, as those that follow.
+    pub examples: Option<u64>,
+    /// The images that the success rate is over.
+    pub success_examples: Option<u64>,
+    /// The images that the common success rate is over.
+    pub common_examples: Option<u64>,
 }
 
 impl TransferRow {
@@ -37,7 +43,7 @@ impl TransferRow {
     /// # Errors
     /// A file that cannot be read, or other columns.
     pub fn read(path: &Path) -> Result<Vec<Self>> {
-        read_lacking(path, 1)
+        read_lacking(path, 4)
     }
 }
 
@@ -60,24 +66,35 @@ mod tests {
                 accuracy_8bit: 0.5,
                 success_rate: Some(0.75),
                 common_success_rate: Some(1.0),
+                examples: Some(9),
+                success_examples: Some(8),
+                common_examples: Some(7),
             },
             TransferRow::default(),
         ];
         table::write(&path, &rows).unwrap();
         assert_eq!(
             std::fs::read_to_string(&path).unwrap(),
-            "from,to,attack,linbp,accuracy,accuracy_8bit,success_rate,common_success_rate\n\
-             a,b,pgd,true,0.25,0.5,0.75,1.0\n\
-             ,,,false,0.0,0.0,,\n"
+            "from,to,attack,linbp,accuracy,accuracy_8bit,success_rate,common_success_rate,examples,\
+             success_examples,common_examples\n\
+             a,b,pgd,true,0.25,0.5,0.75,1.0,9,8,7\n\
+             ,,,false,0.0,0.0,,,,,\n"
         );
         assert_eq!(TransferRow::read(&path).unwrap(), rows);
-        let early = "from,to,attack,linbp,accuracy,accuracy_8bit,success_rate\na,b,pgd,true,0.25,0.5,0.75\n";
-        std::fs::write(&path, early).unwrap();
-        let read = TransferRow::read(&path).unwrap();
-        let expected = TransferRow {
-            common_success_rate: None,
-            ..rows[0].clone()
-        };
-        assert_eq!(read, [expected]);
+        let early = "from,to,attack,linbp,accuracy,accuracy_8bit,success_rate";
+        for (common, header, cell) in [(None, "", ""), (Some(1.0), ",common_success_rate", ",1.0")]
+        {
+            let text = format!("{early}{header}\na,b,pgd,true,0.25,0.5,0.75{cell}\n");
+            std::fs::write(&path, text).unwrap();
+            let read = TransferRow::read(&path).unwrap();
+            let expected = TransferRow {
+                common_success_rate: common,
+                examples: None,
+                success_examples: None,
+                common_examples: None,
+                ..rows[0].clone()
+            };
+            assert_eq!(read, [expected]);
+        }
     }
 }

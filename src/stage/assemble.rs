@@ -6,9 +6,10 @@ mod weights;
 pub use attacks::check_attacks;
 pub(super) use attacks::{attacks, threat};
 pub(crate) use weights::origin;
+pub(super) use weights::path as weights_path;
 pub use weights::{check_weights, moment_weights, stem};
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::{DType, Device};
@@ -35,17 +36,21 @@ pub(crate) fn dataset(
     split: Split,
 ) -> Result<Arc<Dataset>> {
     if let (Split::Test, Some(images)) = (split, &spec.adversarial) {
-        let path = match images {
-            ImagesRef::Stage(StageRef(id)) => adversarial_images(input(ctx, id)?),
-            ImagesRef::File(path) => path.clone(),
-        };
-        return Ok(Arc::new(made_before(spec, &path)?));
+        return Ok(Arc::new(made_before(spec, &images_path(ctx, images)?)?));
     }
     let source = Source {
         decoded: ctx.decoded(split),
         ..data_source(spec, split)
     };
     Ok(Arc::new(data::load(&source, split)?))
+}
+
+/// Where images are that were made before.
+pub(super) fn images_path(ctx: &StageContext<'_>, images: &ImagesRef) -> Result<PathBuf> {
+    Ok(match images {
+        ImagesRef::Stage(StageRef(id)) => adversarial_images(input(ctx, id)?),
+        ImagesRef::File(path) => path.clone(),
+    })
 }
 
 /// The training images on the run's device, with the further ones that the spec names, and the validation images that are held

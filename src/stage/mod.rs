@@ -21,7 +21,7 @@ pub use context::{StageContext, StageSummary};
 pub use evaluate_section::{EvalAttack, EvaluateSpec};
 pub use simulate::{refuse_too_large as check_simulation, simulation_bytes};
 pub use simulate_section::{SimulateSpec, SimulationKind, StepRule};
-pub use transfer_section::TransferSpec;
+pub use transfer_section::{AttackedImages, TransferSpec};
 
 use crate::Result;
 use crate::experiment::Task;

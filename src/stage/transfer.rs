@@ -1,8 +1,10 @@
 //! Task `transfer`: images made on each of several models, judged by all of them.
 
+mod entrant;
+mod given;
 mod rows;
-
-use std::collections::BTreeMap;
+mod summary;
+mod table;
 
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
@@ -10,54 +12,19 @@ use serde::{Deserialize, Serialize};
 use super::assemble;
 use super::context::StageContext;
 use super::examples::Examples;
+use super::transfer_section::AttackedImages;
 use crate::Result;
 use crate::attacks::{
-    Attack, AttackEvaluation, Entry, Kept, KeptState, Start, Threat, Victim, predictions, to_8bit,
+    Attack, AttackEvaluation, Entry, Fate, Kept, KeptState, Start, Threat, to_8bit,
 };
 use crate::data::Split;
-use crate::experiment::{ModelUse, TransferTask};
-use crate::nn::{LinearPlan, Network};
-use crate::run::{Interim, Metrics, TransferRow, files, interrupt};
+use crate::experiment::TransferTask;
+use crate::run::{Interim, MadeOn, Metrics};
 use crate::weights::Tensors;
-use rows::{accuracy, put, row};
-
-/// A model that images are made on and judged by.
-struct Entrant<'a> {
-    name: &'a str,
-    used: ModelUse<'a>,
-    network: Network,
-    /// What it is called in errors.
-    words: String,
-}
-
-impl Entrant<'_> {
-    fn victim(&self, plan: LinearPlan) -> Victim<'_> {
-        Victim {
-            name: self.words.clone(),
-            check: interrupt::check,
-            ..Victim::new(&self.network, plan)
-        }
-    }
-
-    /// Its next answers to `images`, which are or were made of the examples, where `known` are known; nothing where all are.
-    fn next_answers(
-        &self,
-        examples: &Examples,
-        images: &Tensor,
-        batch_size: usize,
-        known: usize,
-    ) -> Result<Option<Vec<u32>>> {
-        let count = batch_size.min(examples.labels.len().saturating_sub(known));
-        if count == 0 {
-            return Ok(None);
-        }
-        let victim = self.victim(LinearPlan::none());
-        let batch = images.narrow(0, known, count)?;
-        let indices = &examples.indices[known..known + count];
-        let logits = victim.sound_logits(&batch, indices, "image")?;
-        predictions(&logits).map(Some)
-    }
-}
+use entrant::Entrant;
+use given::Given;
+use rows::{Judged, Made};
+use table::Table;
 
 /// How far the stage has come beside the rows that stand.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -80,34 +47,27 @@ struct Matrix<'a> {
     batch_size: usize,
     interim: Interim,
     state: State,
+    /// Which images every model classifies correctly without an attack, once all were asked.
+    right_for_all: Vec<bool>,
+    /// Whether these alone are attacked.
+    for_all: bool,
     /// The evaluation that an earlier start left.
     left: Option<Kept>,
 }
 
 /// Fills the matrix, row by row as `transfer.csv` has them; rows that stand are not computed again.
 pub(super) fn run(ctx: &StageContext<'_>, task: &TransferTask) -> Result<Metrics> {
-    let TransferTask {
-        transfer: spec,
-        data,
-        ..
-    } = task;
-    let dataset = assemble::dataset(ctx, data, Split::Test)?;
-    let mut entrants = Vec::new();
-    let examples = Examples::load(dataset.clone(), data.eval_batch_size)?;
-    for (name, model) in &spec.models {
-        let used = ModelUse {
-            key: format!("transfer.models.{name}"),
-            ..ModelUse::new(model, data, &task.linbp, ctx.seed)
-        };
-        entrants.push(Entrant {
-            name,
-            network: assemble::network(ctx, &used, &dataset)?,
-            words: format!("{}: {}", used.key, assemble::model_name(model)),
-            used,
-        });
-    }
+    let spec = &task.transfer;
+    let dataset = assemble::dataset(ctx, &task.data, Split::Test)?;
+    let examples = Examples::load(dataset.clone(), task.data.eval_batch_size)?;
+    let entrants = spec.models.iter();
+    let entrants = entrants.map(|model| Entrant::new(ctx, task, model, &dataset));
+    let entrants = entrants.collect::<Result<Vec<_>>>()?;
+    let files = entrants.iter().map(|entrant| entrant.files(ctx));
+    let files = files.collect::<Result<Vec<_>>>()?.concat();
+    ctx.folder.write_transfer_models(&files)?;
     ctx.progress.stage(ctx.id, 1);
-    let mut rows = TransferRow::read(&ctx.folder.file(files::TRANSFER))?;
+    let mut table = Table::open(ctx, &entrants, &examples)?;
     let mut matrix = Matrix::new(ctx, task, &entrants, &examples)?;
     matrix.ask_without_attack()?;
     for attack in &spec.attacks {
@@ -117,20 +77,29 @@ pub(super) fn run(ctx: &StageContext<'_>, task: &TransferTask) -> Result<Metrics
                 surrogates.is_none_or(|names| names.iter().any(|name| name == entrant.name))
             };
             for from in entrants.iter().filter(is_surrogate) {
-                let stands = |to: &Entrant<'_>| {
-                    let position = (from.name, to.name, attack.name.as_str(), linbp);
-                    let mut rows = rows.iter();
-                    rows.any(|row| (&*row.from, &*row.to, &*row.attack, row.linbp) == position)
-                };
-                if entrants.iter().all(stands) {
-                    continue;
+                let made_on = (from.name.to_owned(), attack.name.clone(), linbp);
+                if !table.has(&made_on) {
+                    let fates = matrix.fill(attack, linbp, from)?;
+                    table.add(&matrix.made(&made_on, &fates), &matrix.judged())?;
                 }
-                put(&mut rows, matrix.fill(attack, linbp, from)?);
-                ctx.folder.write_transfer(&rows)?;
             }
         }
     }
-    let metrics = report(ctx, &entrants, &matrix.state.clean, &examples.labels, &rows);
+    for (name, images) in &spec.adversarial {
+        let made_on = (name.clone(), name.clone(), false);
+        if !table.has(&made_on) {
+            let given = Given::read(ctx, task, (name, images), &dataset, &examples)?;
+            let fates = matrix.judge_given(name, &given)?;
+            table.add(&matrix.made(&made_on, &fates), &matrix.judged())?;
+        }
+    }
+    let metrics = summary::metrics(
+        ctx,
+        &entrants,
+        &matrix.state.clean,
+        &examples.labels,
+        table.rows(),
+    );
     ctx.progress.finish();
     Ok(metrics)
 }
@@ -174,6 +143,8 @@ impl<'a> Matrix<'a> {
             batch_size: task.data.eval_batch_size,
             interim,
             state,
+            right_for_all: Vec::new(),
+            for_all: task.transfer.images == AttackedImages::RightForAll,
             left,
         })
     }
@@ -195,11 +166,20 @@ impl<'a> Matrix<'a> {
             }
             Ok(())
         })();
-        self.interim.ended(outcome, || work(&self.state, None))
+        self.interim.ended(outcome, || work(&self.state, None))?;
+        let (clean, labels) = (&self.state.clean, &self.examples.labels);
+        let right = (0..labels.len()).map(|i| clean.iter().all(|answers| answers[i] == labels[i]));
+        self.right_for_all = right.collect();
+        let count = self.right_for_all.iter().filter(|right| **right).count();
+        self.ctx.progress.line(&format!(
+            "{count} of {} images are right for all models",
+            labels.len()
+        ));
+        Ok(())
     }
 
-    /// The rows of an attack on the images that `from` classifies correctly.
-    fn fill(&mut self, entry: &Entry, linbp: bool, from: &Entrant<'_>) -> Result<Vec<TransferRow>> {
+    /// Makes the images of an attack on `from` and has them judged; what became of each.
+    fn fill(&mut self, entry: &Entry, linbp: bool, from: &Entrant<'_>) -> Result<Vec<Fate>> {
         let TransferTask { attack, data, .. } = self.task;
         let mut used = from.used.clone();
         used.linbp.attack = linbp;
@@ -215,8 +195,7 @@ impl<'a> Matrix<'a> {
             Some(left) => AttackEvaluation::resume(&victim, originals, self.batch_size, &left)
                 .map_err(|error| self.interim.strange(&error))?,
             None => {
-                self.state.position = position;
-                self.state.judged = vec![Default::default(); self.entrants.len()];
+                self.begin(position);
                 if !linbp {
                     for warning in self.examples.examine(&victim, start, self.batch_size)? {
                         tracing::warn!(model = from.name, "about the following warning");
@@ -229,37 +208,64 @@ impl<'a> Matrix<'a> {
         let attacks = assemble::attacks(attack, entry, data, self.examples.classes)?;
         let rule = if linbp { "LinBP" } else { "BP" };
         let words = format!("{} by {rule}", from.name);
-        let outcome = self
-            .make(&mut evaluation, &attacks, &words)
-            .and_then(|()| self.judge(&evaluation, assemble::threat(&attacks)?));
+        let outcome = self.make(&mut evaluation, &attacks, &words).and_then(|()| {
+            let floats = evaluation.images().clone();
+            let rounded = to_8bit(&floats, &self.examples.images, assemble::threat(&attacks)?)?;
+            self.judge([&floats, &rounded], Some(&evaluation))
+        });
         self.interim
             .ended(outcome, || work(&self.state, Some(&evaluation)))?;
-        let labels = &self.examples.labels;
-        let clean = &self.state.clean;
-        let right = (0..labels.len()).map(|i| clean.iter().all(|answers| answers[i] == labels[i]));
-        let right_for_all: Vec<bool> = right.collect();
-        let answers = clean.iter().zip(&self.state.judged);
-        let rows = self
-            .entrants
-            .iter()
-            .zip(answers)
-            .map(|(to, (clean, answers))| {
-                let names = TransferRow {
-                    from: from.name.to_owned(),
-                    to: to.name.to_owned(),
-                    attack: entry.name.clone(),
-                    linbp,
-                    ..TransferRow::default()
-                };
-                row(
-                    names,
-                    evaluation.fates(),
-                    labels,
-                    (clean, &right_for_all),
-                    answers,
-                )
-            });
-        Ok(rows.collect())
+        Ok(evaluation.fates().to_vec())
+    }
+
+    /// Has images judged that were made elsewhere; what became of each.
+    fn judge_given(&mut self, name: &str, given: &Given) -> Result<Vec<Fate>> {
+        let TransferTask {
+            attack, transfer, ..
+        } = self.task;
+        if let Some(entry) = transfer.attacks.first() {
+            let attacks = assemble::attacks(attack, entry, &self.task.data, self.examples.classes)?;
+            given.compare(name, &self.examples.images, assemble::threat(&attacks)?)?;
+        }
+        let position = Some((name.to_owned(), false, name.to_owned()));
+        if self.state.position != position {
+            self.begin(position);
+        }
+        // A ball of the whole pixel range: nobody promised a smaller one.
+        let rounded = to_8bit(&given.images, &self.examples.images, Threat::linf(1.0))?;
+        let outcome = self.judge([&given.images, &rounded], None);
+        self.interim.ended(outcome, || work(&self.state, None))?;
+        let right_for_all = &self.right_for_all;
+        Ok(given.fates(|i| !self.for_all || right_for_all[i]))
+    }
+
+    /// Goes over to other images.
+    fn begin(&mut self, position: Option<(String, bool, String)>) {
+        self.state.position = position;
+        self.state.judged = vec![Default::default(); self.entrants.len()];
+    }
+
+    /// What the rows of the images that were made last are about.
+    fn made<'b>(&'b self, made_on: &'b MadeOn, fates: &'b [Fate]) -> Made<'b> {
+        Made {
+            made_on,
+            fates,
+            indices: &self.examples.indices,
+            labels: &self.examples.labels,
+            right_for_all: &self.right_for_all,
+        }
+    }
+
+    /// What each model answers to them.
+    fn judged(&self) -> Vec<Judged<'_>> {
+        let answers = self.state.clean.iter().zip(&self.state.judged);
+        let judged = self.entrants.iter().zip(answers);
+        let judged = judged.map(|(to, (clean, adversarial))| Judged {
+            to: to.name,
+            clean,
+            adversarial,
+        });
+        judged.collect()
     }
 
     /// What is left of the attacks.
@@ -272,7 +278,8 @@ impl<'a> Matrix<'a> {
         while evaluation.look()? {
             self.interim.done(|| work(&self.state, Some(evaluation)))?;
         }
-        let right = evaluation.right_before()?;
+        let mut right = evaluation.right_before()?;
+        right.retain(|&i| !self.for_all || self.right_for_all[i]);
         for member in attacks.iter().skip(evaluation.done()) {
             let name = format!("{} on {on}", member.name());
             let mut phase = None;
@@ -293,12 +300,14 @@ impl<'a> Matrix<'a> {
         Ok(())
     }
 
-    /// Has all models classify the images as they stand.
-    fn judge(&mut self, evaluation: &AttackEvaluation<'_>, threat: Threat) -> Result<()> {
-        let floats = evaluation.images();
-        let rounded = to_8bit(floats, &self.examples.images, threat)?;
+    /// Has all models classify images, as floats and rounded.
+    fn judge(
+        &mut self,
+        images: [&Tensor; 2],
+        evaluation: Option<&AttackEvaluation<'_>>,
+    ) -> Result<()> {
         for (to, position) in self.entrants.iter().zip(0..) {
-            for (form, images) in [floats, &rounded].into_iter().enumerate() {
+            for (form, images) in images.into_iter().enumerate() {
                 while let Some(answers) = to.next_answers(
                     self.examples,
                     images,
@@ -306,45 +315,10 @@ impl<'a> Matrix<'a> {
                     self.state.judged[position][form].len(),
                 )? {
                     self.state.judged[position][form].extend(answers);
-                    self.interim.done(|| work(&self.state, Some(evaluation)))?;
+                    self.interim.done(|| work(&self.state, evaluation))?;
                 }
             }
         }
         Ok(())
     }
-}
-
-/// The clean accuracy of each model, and for each attack the mean accuracy of the models that the images were not made on.
-fn report(
-    ctx: &StageContext<'_>,
-    entrants: &[Entrant<'_>],
-    answers: &[Vec<u32>],
-    labels: &[u32],
-    rows: &[TransferRow],
-) -> Metrics {
-    let mut metrics = Metrics::new();
-    for (entrant, answers) in entrants.iter().zip(answers) {
-        let clean = accuracy(answers, labels);
-        ctx.progress.line(&format!(
-            "{}: accuracy {:.2} % without attack",
-            entrant.name,
-            100.0 * clean
-        ));
-        metrics.insert(format!("{}_accuracy", entrant.name), clean);
-    }
-    let mut others: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-    for row in rows.iter().filter(|row| row.from != row.to) {
-        let rule = if row.linbp { "_linbp" } else { "" };
-        let name = format!("transfer_{}{rule}_accuracy", row.attack);
-        others.entry(name).or_default().push(row.accuracy);
-    }
-    for (name, values) in others {
-        let mean = values.iter().sum::<f64>() / values.len() as f64;
-        ctx.progress.line(&format!(
-            "{name}: {:.2} % on average over other models",
-            100.0 * mean
-        ));
-        metrics.insert(name, mean);
-    }
-    metrics
 }

@@ -6,11 +6,23 @@ use figment::value::Value;
 
 use super::evaluate_section::TWICE;
 use crate::attacks::{AttackName, Entry, Shared, read_item};
+use crate::choice::choices;
+use crate::data::ImagesRef;
 use crate::models::ModelSpec;
 use crate::models::NO_GRADIENTS;
 use crate::spec::fields::{Fields, join, repeats};
 use crate::spec::section::{Section, section};
 use crate::spec::surroundings::Table;
+
+choices! {
+    /// Which of the test images are attacked.
+    AttackedImages {
+        /// Those that the model which they are made on classifies correctly.
+        RightForSurrogate = "right-for-surrogate",
+        /// Those that every model classifies correctly.
+        RightForAll = "right-for-all",
+    }
+}
 
 section! {
     /// Models that adversarial images are made on and judged by, each by each.
@@ -22,17 +34,30 @@ section! {
         linbp: Vec<bool> [or vec![false, true]],
         /// The models, each a table with the keys of `[model]` under its name: transfer.models.NAME.arch and so on; required.
         models: BTreeMap<String, ModelSpec> [by read_models, identity models_identity],
-        /// The models that images are made on, by their names; all of them judge. `linbp.layers` need not fit the others;
-        /// default all.
+        /// The models that images are made on, by their names; all of them judge. `linbp.layers` need not fit the others. [] where
+        /// only images of `adversarial` are judged; default all.
         surrogates: Option<Vec<String>> [optional],
+        /// The test images that are attacked: "right-for-surrogate", those that the model which they are made on classifies
+        /// correctly, or "right-for-all", those that every model does; default "right-for-surrogate".
+        images: AttackedImages [or AttackedImages::RightForSurrogate],
+        /// Adversarial images that were made before, judged like those that are made here, under a name each: those of an attack
+        /// stage, "@id", a file as `data.adversarial` takes it, or a folder of <class>/<name>.png; default none.
+        adversarial: BTreeMap<String, ImagesRef> [or BTreeMap::new()],
     }
     check(fields) {
         if let (Some(Some(list)), Some(models)) = (&surrogates, &models) {
             let stranger = list.iter().find(|name| !models.contains_key(*name));
-            if stranger.is_some() || list.is_empty() || repeats(list) {
+            // Where others made images, there need be no model to make some on.
+            let is_empty = list.is_empty() && adversarial.as_ref().is_some_and(BTreeMap::is_empty);
+            if stranger.is_some() || is_empty || repeats(list) {
                 let names: Vec<&String> = models.keys().collect();
                 fields.fault("surrogates", &format!("expected names of transfer.models, each once: they are {names:?}"));
             }
+        }
+        if let (Some(given), Some(models)) = (&adversarial, &models)
+            && let Some(name) = given.keys().find(|name| models.contains_key(*name))
+        {
+            fields.fault("adversarial", &format!("\"{name}\" is one of transfer.models; give these images another name"));
         }
         if let Some(list) = &linbp
             && (list.is_empty() || repeats(list))

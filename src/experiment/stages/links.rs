@@ -51,28 +51,36 @@ impl<'a> StageReader<'a> {
         links
     }
 
-    /// The references among the models of a transfer.
+    /// The references among the models of a transfer and the images that it judges.
     fn transfer_links(&self, scope: &Scope<'a>) -> Vec<Link> {
         let mut links = Vec::new();
         let mut seen = Vec::new();
         for table in scope.chain(scope.id, "transfer", &mut Vec::new()) {
-            let models = table.dict.get("models").and_then(|models| models.as_dict());
-            for (name, model) in models.into_iter().flatten() {
-                let weights = model.as_dict().and_then(|model| model.get("weights"));
-                let Some(weights) = weights.filter(|_| !seen.contains(&name)) else {
+            let named = |key| {
+                let named = table.dict.get(key).and_then(|named| named.as_dict());
+                named.into_iter().flatten()
+            };
+            let weights = named("models").filter_map(|(name, model)| {
+                let weights = model.as_dict()?.get("weights")?;
+                Some((format!("models.{name}.weights"), weights, Wants::Weights))
+            });
+            let images = named("adversarial")
+                .map(|(name, images)| (format!("adversarial.{name}"), images, Wants::Images));
+            for (key, value, wants) in weights.chain(images) {
+                if seen.contains(&key) {
                     continue;
-                };
-                seen.push(name);
-                if let Some(target) = target(weights, Wants::Weights) {
-                    let key = join(&table.path, &format!("models.{name}.weights"));
+                }
+                if let Some(target) = target(value, wants) {
+                    let key = join(&table.path, &key);
                     links.push(Link {
                         from: scope.id.to_owned(),
-                        location: self.locations.locate(&key, weights.tag()),
+                        location: self.locations.locate(&key, value.tag()),
                         key,
                         target,
-                        wants: Wants::Weights,
+                        wants,
                     });
                 }
+                seen.push(key);
             }
         }
         links

@@ -5,15 +5,16 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::chart::{Area, Drawn, INK, SCALE, drawn, font, shortened};
 use crate::error::Result;
+use crate::report::words::method;
 use crate::run::TransferRow;
 
 const CELL: i32 = 74;
-const LEFT: i32 = 150;
+const LEFT: i32 = 180;
 const TOP: i32 = 76;
 const MARGIN: i32 = 16;
 const BOTTOM: i32 = 52;
 /// Letters of a model's name beside a row and above a column; longer ones are cut.
-const MAX_ROW: usize = 19;
+const MAX_ROW: usize = 24;
 const MAX_COLUMN: usize = 11;
 const MAX_TITLE: usize = 60;
 
@@ -40,44 +41,44 @@ pub(super) struct HeatMap<'a> {
     pub below: &'a str,
 }
 
-/// A map for each attack with and without LinBP, under the name of its file.
+/// A map for each attack, by BP and by LinBP on one scale, under the name of its file.
 pub fn charts(title: &str, rows: &[TransferRow]) -> Result<Vec<(String, String)>> {
-    let mut kinds: Vec<(&str, bool)> = Vec::new();
-    for row in rows {
-        let kind = (row.attack.as_str(), row.linbp);
-        if !kinds.contains(&kind) {
-            kinds.push(kind);
-        }
-    }
-    let charts = kinds.into_iter().map(|(attack, linbp)| {
-        let rows: Vec<&TransferRow> = rows
-            .iter()
-            .filter(|row| (row.attack.as_str(), row.linbp) == (attack, linbp))
+    let attacks = names(rows.iter().map(|row| row.attack.as_str())).into_iter();
+    let charts = attacks.map(|attack| {
+        let rows: Vec<&TransferRow> = rows.iter().filter(|row| row.attack == attack).collect();
+        let by_linbp = rows.iter().any(|row| row.linbp);
+        let surrogates = names(rows.iter().map(|row| row.from.as_str())).into_iter();
+        // The two rules of a model one below the other.
+        let made: Vec<(&str, bool)> = surrogates
+            .flat_map(|from| [(from, false), (from, true)])
+            .filter(|made| rows.iter().any(|row| (&*row.from, row.linbp) == *made))
             .collect();
-        let from = names(rows.iter().map(|row| row.from.as_str()));
+        let words = made.iter().map(|(from, linbp)| match by_linbp {
+            true => format!("{from}, {}", method(*linbp)),
+            false => (*from).to_owned(),
+        });
+        let words: Vec<String> = words.collect();
         let to = names(rows.iter().map(|row| row.to.as_str()));
-        let place = |names: &[&str], name: &str| names.iter().position(|found| *found == name);
         let cell = |row: &&TransferRow| {
-            let text = format!("{:.1}", 100.0 * row.accuracy);
+            let white_box = if row.from == row.to { "*" } else { "" };
+            let row_of = |made: &(&str, bool)| *made == (row.from.as_str(), row.linbp);
             Some((
-                place(&from, &row.from)?,
-                place(&to, &row.to)?,
+                made.iter().position(row_of)?,
+                to.iter().position(|name| *name == row.to)?,
                 row.accuracy,
-                text,
+                format!("{:.1}{white_box}", 100.0 * row.accuracy),
             ))
         };
-        let rule = if linbp { "LinBP" } else { "BP" };
-        let name = format!("transfer-{attack}-{}", rule.to_lowercase());
         let map = HeatMap {
-            title: format!("{title}: {attack} by {rule}"),
+            title: format!("{title}: {attack}"),
             rows_are: "made on",
             columns_are: "judged by",
             cells: rows.iter().filter_map(cell).collect(),
-            rows: from,
+            rows: words.iter().map(String::as_str).collect(),
             columns: to,
-            below: "accuracy (%) after the attack",
+            below: "accuracy (%) after the attack; * white-box",
         };
-        Ok((name, map.svg()?))
+        Ok((format!("transfer-{attack}"), map.svg()?))
     });
     charts.collect()
 }
@@ -133,7 +134,7 @@ impl HeatMap<'_> {
             write(text, place, font(13).color(ink), HPos::Center)?;
         }
         let below = TOP + CELL * self.rows.len() as i32 + 24;
-        write(self.below, (LEFT, below), font(11), HPos::Left)?;
+        write(self.below, (MARGIN, below), font(11), HPos::Left)?;
         Ok(())
     }
 }
@@ -161,24 +162,31 @@ mod tests {
             row("b<", "a", false, 1.0),
             row("b<", "b<", false, 0.125),
             row("a", "a", true, 0.25),
+            TransferRow {
+                attack: "square".into(),
+                ..row("a", "b<", false, 0.75)
+            },
         ];
         let charts = charts("t", &rows).unwrap();
         let files: Vec<&str> = charts.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(files, ["transfer-pgd-bp", "transfer-pgd-linbp"]);
+        assert_eq!(files, ["transfer-pgd", "transfer-square"]);
+        let has = |svg: &str, text: &str| svg.lines().any(|line| line.trim() == text);
         let svg = &charts[0].1;
         for text in [
-            "0.0",
+            "0.0*",
             "50.0",
             "100.0",
-            "12.5",
-            "b&lt;",
+            "12.5*",
+            "25.0*",
+            "b&lt;, BP",
+            "a, LinBP",
             "judged by",
-            "#004470",
-            "#FAF0C8",
         ] {
-            assert!(svg.contains(text), "{text}\n{svg}");
+            assert!(has(svg, text), "{text}\n{svg}");
         }
-        assert!(!charts[1].1.contains("12.5") && charts[1].1.contains("25.0"));
+        assert!(!has(svg, "b&lt;, LinBP"), "nothing was made on it by LinBP");
+        assert!(svg.contains("#004470") && svg.contains("#FAF0C8"));
+        assert!(has(&charts[1].1, "75.0") && has(&charts[1].1, "a"));
     }
 
     #[test]

@@ -1,12 +1,14 @@
-//! Metrics over what was swept: one chart a number and metric, one line a combination of the other settings; where no number
-//! was swept, one chart a choice. Points are means over seeds.
+//! Metrics over what was swept: one chart a number and metric, one line a combination of the other settings, and a stage where
+//! several have the metric; where no number was swept, one chart a choice. Points are means over seeds.
+
+use std::collections::BTreeSet;
 
 use toml::Value;
 
 use super::chart::{Chart, Series, Ticks};
 use crate::error::Result;
 use crate::report::comparison::Comparison;
-use crate::report::groups::{Group, groups, keys, over_seeds};
+use crate::report::groups::{Group, groups, keys, over_seeds, shared_name};
 use crate::report::words::{axis, metric_words, setting_words, unit, value_words};
 
 /// Ticks at the swept values themselves; of more than so many an axis chooses.
@@ -23,39 +25,71 @@ pub fn charts(title: &str, comparison: &Comparison) -> Result<Vec<(String, Strin
         .filter_map(|key| Some((*key, Scale::of(&groups, key)?)))
         .collect();
     let any_number = scales.iter().any(|(_, scale)| scale.is_numeric);
-    let metrics = comparison.main_metrics();
+    let metrics = by_name(comparison);
     let over_seeds = over_seeds(&groups);
     let mut charts = Vec::new();
     for (key, scale) in scales
         .iter()
         .filter(|(key, scale)| match &comparison.chosen.over {
-            Some(over) => over == key,
+            Some(over) => over == key || over == shared_name(key, comparison),
             None => scale.is_numeric == any_number,
         })
     {
-        for metric in &metrics {
+        let name = shared_name(key, comparison);
+        for (metric, of_stages) in &metrics {
             let (factor, unit) = unit(metric);
-            let others: Vec<&str> = keys.iter().copied().filter(|other| other != key).collect();
+            let others = keys.iter().filter(|other| *other != key);
+            let others = others.map(|other| (*other, shared_name(other, comparison)));
+            let others: Vec<(&str, &str)> = others.collect();
             let chart = Chart {
-                title: format!("{title}: {} over {key}{over_seeds}", metric_words(metric)),
-                x_label: axis(key, scale.is_log),
+                title: format!("{title}: {} over {name}{over_seeds}", metric_words(metric)),
+                x_label: axis(name, scale.is_log),
                 y_label: format!("{}{unit}", metric_words(metric)),
                 x_ticks: scale.ticks(key),
                 y_bounds: match factor == 100.0 {
                     true => (0.0, 100.0),
                     false => (f64::NEG_INFINITY, f64::INFINITY),
                 },
-                series: series(&groups, (key, scale), &others, metric, factor),
+                series: series(&groups, (key, scale), &others, of_stages, factor),
                 markers: true,
             };
             // A single value is no curve.
             if chart.series.iter().any(|series| series.points.len() > 1) {
                 let svg = chart.svg()?;
-                charts.extend(svg.map(|svg| (format!("sweep-{key}-{metric}"), svg)));
+                charts.extend(svg.map(|svg| (format!("sweep-{name}-{metric}"), svg)));
             }
         }
     }
     Ok(charts)
+}
+
+/// Metrics of stages.
+type OfStages = Vec<(Option<String>, String)>;
+
+/// The metrics to draw by their names, each with the stages that have it and what they call it; one that a single stage has
+/// is called as it calls it.
+fn by_name(comparison: &Comparison) -> Vec<(String, OfStages)> {
+    let stages = comparison.runs.iter().flat_map(|run| &run.stages);
+    let stages: BTreeSet<&str> = stages.map(|stage| stage.record.id.as_str()).collect();
+    let mut found: Vec<(String, OfStages)> = Vec::new();
+    for metric in comparison.main_metrics() {
+        let parts = metric.split_once('.');
+        let (stage, name) = match parts.filter(|(stage, _)| stages.contains(stage)) {
+            Some((stage, name)) => (Some(stage.to_owned()), name.to_owned()),
+            None => (None, metric.clone()),
+        };
+        match found.iter_mut().find(|(other, _)| *other == name) {
+            Some((_, of_stages)) => of_stages.push((stage, metric)),
+            None => found.push((name, vec![(stage, metric)])),
+        }
+    }
+    for (name, of_stages) in &mut found {
+        if let [(stage, metric)] = of_stages.as_mut_slice() {
+            *stage = None;
+            name.clone_from(metric);
+        }
+    }
+    found
 }
 
 /// The values of a swept setting along an axis.
@@ -138,24 +172,26 @@ fn as_number(value: &Value) -> Option<f64> {
     }
 }
 
-/// One line a combination of the other settings, in the order in which they first appear, BP before LinBP.
+/// One line a stage and a combination of the other settings, in the order in which they first appear, BP before LinBP.
 fn series(
     groups: &[Group],
     (key, scale): (&str, &Scale),
-    others: &[&str],
-    metric: &str,
+    others: &[(&str, &str)],
+    of_stages: &OfStages,
     factor: f64,
 ) -> Vec<Series> {
     let mut found: Vec<Series> = Vec::new();
-    for group in groups {
+    let all = of_stages
+        .iter()
+        .flat_map(|metric| groups.iter().map(move |group| (metric, group)));
+    for ((stage, metric), group) in all {
         let position = group.setting(key).and_then(|value| scale.position(value));
         let (Some(x), Some(spread)) = (position, group.spread(metric)) else {
             continue;
         };
-        let name: Vec<String> = others
-            .iter()
-            .map(|other| setting_words(other, group.setting(other)))
-            .collect();
+        let others = others.iter();
+        let others = others.map(|(key, name)| setting_words(name, group.setting(key)));
+        let name: Vec<String> = stage.iter().cloned().chain(others).collect();
         let name = match name.is_empty() {
             true => metric_words(metric),
             false => name.join(", "),
@@ -191,124 +227,5 @@ fn series(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::report::comparison::Chosen;
-    use crate::report::comparison::ComparedRun;
-    use crate::report::settings::Settings;
-    use crate::run::{Metrics, RunState};
-
-    fn run(epsilon: f64, linear: bool, seed: i64, accuracy: f64, state: RunState) -> ComparedRun {
-        ComparedRun {
-            run: format!("exp/{epsilon}-{linear}-{seed}"),
-            state: Some(state),
-            error: None,
-            settings: Settings::from([
-                ("attack.epsilon".to_owned(), Value::Float(epsilon)),
-                ("linbp.attack".to_owned(), Value::Boolean(linear)),
-                ("seed".to_owned(), Value::Integer(seed)),
-            ]),
-            metrics: Metrics::from([("test_pgd_accuracy".to_owned(), accuracy)]),
-            stages: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn one_chart_a_number_and_one_line_a_combination() {
-        let done = RunState::Finished;
-        let comparison = Comparison {
-            keys: ["attack.epsilon", "linbp.attack", "seed"]
-                .map(str::to_owned)
-                .to_vec(),
-            runs: vec![
-                run(0.1, true, 0, 0.25, done),
-                run(0.2, false, 0, 0.5, done),
-                run(0.1, false, 0, 0.75, done),
-                run(0.1, false, 1, 0.25, done),
-                run(0.2, true, 0, 0.125, done),
-                run(0.3, true, 0, 0.0, RunState::Failed),
-            ],
-            chosen: Chosen::default(),
-        };
-        let groups = groups(&comparison);
-        let scale = Scale::of(&groups, "attack.epsilon").unwrap();
-        let lines = series(
-            &groups,
-            ("attack.epsilon", &scale),
-            &["linbp.attack"],
-            "test_pgd_accuracy",
-            100.0,
-        );
-        assert_eq!(
-            (lines[0].name.as_str(), lines[1].name.as_str()),
-            ("BP", "LinBP")
-        );
-        assert_eq!(lines[0].points, [(0.1, 50.0), (0.2, 50.0)]);
-        assert!((lines[0].deviations[0] - 100.0 * 0.125f64.sqrt()).abs() < 1e-9);
-        assert_eq!(lines[1].points, [(0.1, 25.0), (0.2, 12.5)]);
-        assert!(lines[1].deviations.is_empty());
-        let charts = charts("exp", &comparison).unwrap();
-        assert_eq!(charts.len(), 1);
-        assert_eq!(charts[0].0, "sweep-attack.epsilon-test_pgd_accuracy");
-        for words in [
-            "attack.epsilon (1 = full pixel range)",
-            "test pgd accuracy (%)",
-            "(mean ± std of 1 to 2 seeds)",
-        ] {
-            assert!(charts[0].1.contains(words), "{words}");
-        }
-    }
-
-    #[test]
-    fn choices_stand_apart_where_no_number_was_swept() {
-        let runs: Vec<ComparedRun> = [false, true]
-            .into_iter()
-            .flat_map(|linear| {
-                (0..3)
-                    .map(move |seed| run(0.1, linear, seed, 0.1 * seed as f64, RunState::Finished))
-            })
-            .collect();
-        let comparison = Comparison {
-            keys: ["linbp.attack", "seed"].map(str::to_owned).to_vec(),
-            runs,
-            chosen: Chosen::default(),
-        };
-        let charts = charts("exp", &comparison).unwrap();
-        assert_eq!(charts.len(), 1);
-        assert_eq!(charts[0].0, "sweep-linbp.attack-test_pgd_accuracy");
-        for tick in ["BP", "LinBP"] {
-            assert!(charts[0].1.lines().any(|line| line == tick), "{tick}");
-        }
-    }
-
-    #[test]
-    fn wide_ranges_are_logarithmic_with_ticks_at_what_was_swept() {
-        let runs =
-            [0.001, 0.01, 0.1].map(|epsilon| run(epsilon, false, 0, 0.5, RunState::Finished));
-        let comparison = Comparison {
-            keys: vec!["attack.epsilon".to_owned()],
-            runs: runs.into(),
-            chosen: Chosen::default(),
-        };
-        let groups = groups(&comparison);
-        let scale = Scale::of(&groups, "attack.epsilon").unwrap();
-        assert!(scale.is_log);
-        let labels = ["0.001", "0.01", "0.1"].map(str::to_owned);
-        let Ticks::At(ticks) = scale.ticks("attack.epsilon") else {
-            panic!("few values have a tick each")
-        };
-        for ((at, label), (expected, position)) in
-            ticks.iter().zip(labels.iter().zip([-3.0, -2.0, -1.0]))
-        {
-            assert_eq!(label, expected);
-            assert!((at - position).abs() < 1e-12);
-        }
-        let one = run(0.1, false, 0, 0.5, RunState::Finished);
-        let single = Comparison {
-            keys: Vec::new(),
-            runs: vec![one],
-            chosen: Chosen::default(),
-        };
-        assert!(charts("exp", &single).unwrap().is_empty());
-    }
-}
+#[path = "sweep_tests.rs"]
+mod tests;

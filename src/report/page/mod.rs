@@ -7,7 +7,9 @@ use std::path::Path;
 use super::cells::setting;
 use super::comparison::{ComparedRun, Comparison};
 use super::overview::Overview;
+use super::printed::Printed;
 use super::settings::lookup;
+use super::transfer_matrix::TransferMatrix;
 use super::words::{metric_words, number};
 use crate::atomic;
 use crate::error::{Error, Result};
@@ -36,7 +38,21 @@ pub fn write(
     if !overview.is_empty() {
         html += "<h2>Results</h2>\n<p class=\"about\">Means over runs that differ in their seed alone, with the standard \
                  deviation; the largest of a column in bold, of losses the smallest.</p>\n";
-        html += &overview_table(&overview);
+        html += &printed_table("results", overview.printed());
+    }
+    for (number, (about, printed)) in TransferMatrix::new(comparison)
+        .tables()
+        .into_iter()
+        .enumerate()
+    {
+        let heading = if number == 0 {
+            "<h2>Transfer</h2>\n"
+        } else {
+            ""
+        };
+        let about = escaped(&about);
+        let _ = writeln!(html, "{heading}<p class=\"about\">{about}</p>");
+        html += &printed_table(&format!("transfer-{number}"), printed);
     }
     let own = match comparison.runs.as_slice() {
         [only] => figures_of(named, only)?,
@@ -127,17 +143,19 @@ impl Cell {
     }
 }
 
-fn overview_table(overview: &Overview) -> String {
-    let printed = overview.printed();
+fn printed_table(id: &str, printed: Printed) -> String {
     let cell = |(text, best): (String, bool)| Cell {
         // A mean sorts by itself.
-        value: text.split(' ').next().and_then(|mean| mean.parse().ok()),
+        value: text
+            .split([' ', '*'])
+            .next()
+            .and_then(|mean| mean.parse().ok()),
         class: best.then_some("best"),
         html: escaped(&text),
     };
     let rows = printed.rows.into_iter();
     let rows = rows.map(|row| row.into_iter().map(cell).collect());
-    table("results", &printed.header, rows)
+    table(id, &printed.header, rows)
 }
 
 fn runs_table(comparison: &Comparison) -> String {

@@ -20,7 +20,7 @@ use crate::weights::{self, Tensors, names};
 use crate::{Error, Result};
 
 /// The file of the weights, or what names it, if the spec names any.
-pub(super) fn path(ctx: &StageContext<'_>, spec: &ModelSpec) -> Result<Option<PathBuf>> {
+pub(in crate::stage) fn path(ctx: &StageContext<'_>, spec: &ModelSpec) -> Result<Option<PathBuf>> {
     Ok(match &spec.weights {
         None => None,
         Some(WeightsRef::File(path)) => Some(path.clone()),

@@ -1,7 +1,29 @@
-//! The rows of `transfer.csv`: what a judge's answers come to.
+//! The rows of `transfer.csv` and `transfer_examples.csv`: what a judge's answers come to.
 
 use crate::attacks::Fate;
-use crate::run::TransferRow;
+use crate::run::{MadeOn, TransferExampleRow, TransferRow};
+
+/// The images that were made on a model, or elsewhere.
+pub(super) struct Made<'a> {
+    /// Model, attack and whether by LinBP.
+    pub made_on: &'a MadeOn,
+    /// What became of each image.
+    pub fates: &'a [Fate],
+    /// Positions in the split.
+    pub indices: &'a [usize],
+    pub labels: &'a [u32],
+    /// Which images every model classifies correctly without an attack.
+    pub right_for_all: &'a [bool],
+}
+
+/// What a model answers, image by image.
+pub(super) struct Judged<'a> {
+    pub to: &'a str,
+    /// Without an attack.
+    pub clean: &'a [u32],
+    /// To the adversarial images as floats, and rounded to 8 bits.
+    pub adversarial: &'a [Vec<u32>; 2],
+}
 
 /// Adds rows, in place of those of the same images and judge: a torn table has some of an attack's rows.
 pub(super) fn put(rows: &mut Vec<TransferRow>, new: Vec<TransferRow>) {
@@ -12,29 +34,61 @@ pub(super) fn put(rows: &mut Vec<TransferRow>, new: Vec<TransferRow>) {
     rows.extend(new);
 }
 
-/// Fills in a row: `clean`, `floats` and `rounded` are what its judge answers; `right_for_all`, which images every model
-/// classifies correctly without an attack.
-pub(super) fn row(
-    names: TransferRow,
-    fates: &[Fate],
-    labels: &[u32],
-    (clean, right_for_all): (&[u32], &[bool]),
-    [floats, rounded]: &[Vec<u32>; 2],
-) -> TransferRow {
-    // Of the attacked images that are at stake, the share of those on which the attack succeeds.
-    let success_rate = |is_at_stake: &dyn Fn(usize) -> bool| {
-        let at_stake = (0..labels.len()).filter(|&i| fates[i].attacked && is_at_stake(i));
-        let fooled = at_stake.map(|i| fates[i].succeeds(floats[i], labels[i]));
-        let fooled: Vec<bool> = fooled.collect();
-        let count = fooled.iter().filter(|fooled| **fooled).count();
-        (!fooled.is_empty()).then(|| count as f64 / fooled.len() as f64)
-    };
-    TransferRow {
-        accuracy: accuracy(floats, labels),
-        accuracy_8bit: accuracy(rounded, labels),
-        success_rate: success_rate(&|i| clean[i] == labels[i]),
-        common_success_rate: success_rate(&|i| right_for_all[i]),
-        ..names
+impl Made<'_> {
+    /// Whether an answer to image `i` is a success; nothing where it was not attacked.
+    fn success(&self, i: usize, answer: u32) -> Option<bool> {
+        let fate = &self.fates[i];
+        fate.attacked.then(|| fate.succeeds(answer, self.labels[i]))
+    }
+
+    /// The row of a judge.
+    pub fn row(&self, judged: &Judged<'_>) -> TransferRow {
+        let [floats, rounded] = judged.adversarial;
+        // Of the attacked images that are at stake, the share of those on which the attack succeeds, and how many there are.
+        let success_rate = |is_at_stake: &dyn Fn(usize) -> bool| {
+            let at_stake = (0..self.labels.len()).filter(|&i| is_at_stake(i));
+            let successes = at_stake.filter_map(|i| self.success(i, floats[i]));
+            let successes: Vec<bool> = successes.collect();
+            let count = successes.iter().filter(|success| **success).count();
+            let rate = (!successes.is_empty()).then(|| count as f64 / successes.len() as f64);
+            (rate, Some(successes.len() as u64))
+        };
+        let own = success_rate(&|i| judged.clean[i] == self.labels[i]);
+        let common = success_rate(&|i| self.right_for_all[i]);
+        let (from, attack, linbp) = self.made_on.clone();
+        TransferRow {
+            from,
+            to: judged.to.to_owned(),
+            attack,
+            linbp,
+            accuracy: accuracy(floats, self.labels),
+            accuracy_8bit: accuracy(rounded, self.labels),
+            success_rate: own.0,
+            common_success_rate: common.0,
+            examples: Some(self.labels.len() as u64),
+            success_examples: own.1,
+            common_examples: common.1,
+        }
+    }
+
+    /// The rows of a judge, image by image.
+    pub fn examples(&self, judged: &Judged<'_>) -> impl Iterator<Item = TransferExampleRow> {
+        (0..self.labels.len()).map(|i| {
+            let answer = judged.adversarial[0][i];
+            let success = self.success(i, answer);
+            let (from, attack, linbp) = self.made_on.clone();
+            TransferExampleRow {
+                from,
+                to: judged.to.to_owned(),
+                attack,
+                linbp,
+                index: self.indices[i],
+                label: self.labels[i],
+                clean_prediction: judged.clean[i],
+                adversarial_prediction: success.map(|_| answer),
+                success,
+            }
+        })
     }
 }
 

@@ -1,5 +1,7 @@
 //! Task `transfer`, from two models trained in the same spec to the matrix, its figures and its faults.
 
+mod outside;
+
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -126,7 +128,10 @@ fn the_matrix_of_two_trained_models() {
             "accuracy",
             "accuracy_8bit",
             "success_rate",
-            "common_success_rate"
+            "common_success_rate",
+            "examples",
+            "success_examples",
+            "common_examples"
         ]
     );
     assert_eq!(rows.len(), 1 + 2 * 2 * 2 * 2, "{table}");
@@ -146,16 +151,13 @@ fn the_matrix_of_two_trained_models() {
         );
     }
     for row in &rows[1..] {
-        for value in &row[4..] {
+        for value in &row[4..8] {
             assert!((0.0..=1.0).contains(&number(value)), "{table}");
         }
+        assert_eq!(row[8], "60");
+        assert!(number(row[10]) <= number(row[9]), "{table}");
     }
-    for figure in [
-        "transfer-fgsm-bp",
-        "transfer-fgsm-linbp",
-        "transfer-pgd-bp",
-        "transfer-pgd-linbp",
-    ] {
+    for figure in ["transfer-fgsm", "transfer-pgd"] {
         let svg =
             std::fs::read_to_string(find(folder.path(), &format!("{figure}-matrix.svg"))).unwrap();
         assert!(svg.contains("conv") && svg.contains("dense"), "{figure}");
@@ -186,6 +188,18 @@ fn remarks(text: &str) -> Result<Vec<String>, Vec<String>> {
 fn bad_specs_and_their_words() {
     let base = "task = \"transfer\"\ndata = { kind = \"digits\" }\nattack = { kind = \"fgsm\", epsilon = 0.1 }\n";
     for (text, expected) in [
+        (
+            "[transfer]\nadversarial = { a = \"x.npz\" }\nmodels.a = { arch = \"lenet5\", weights = \"w\" }\n",
+            "a.toml:5: transfer.adversarial: \"a\" is one of transfer.models; give these images another name",
+        ),
+        (
+            "[transfer]\nadversarial = { b = \"@c\" }\nmodels.a = { arch = \"lenet5\", weights = \"w\" }\n",
+            "a.toml:5: transfer.adversarial.b: refers to the stage \"c\", and this spec lists no [[stage]]",
+        ),
+        (
+            "[transfer]\nimages = \"all\"\nmodels.a = { arch = \"lenet5\", weights = \"w\" }\n",
+            "a.toml:5: transfer.images: expected one of \"right-for-surrogate\", \"right-for-all\", found \"all\"",
+        ),
         (
             "",
             "a.toml: transfer.models: missing; The models, each a table with the keys of `[model]` under its name: \
