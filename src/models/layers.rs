@@ -5,8 +5,7 @@ use std::fmt;
 use serde::de::{self, Deserialize, Deserializer};
 use serde::{Serialize, Serializer};
 
-const EXPECTED: &str =
-    "\"default\", \"all\", \"from:NAME\", or a list of names or globs such as [\"layer4.*\"]";
+const EXPECTED: &str = "\"default\", \"all\", \"search\", \"from:NAME\", or a list of names or globs such as [\"layer4.*\"]";
 
 /// The activations that linear backpropagation makes linear, by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,15 +18,28 @@ pub enum Layers {
     From(String),
     /// Every activation that one of these globs matches.
     Names(Vec<String>),
+    /// What the task `transfer` finds best.
+    Search,
+}
+
+impl fmt::Display for Layers {
+    /// As a spec has it.
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::All => f.write_str("all"),
+            Self::From(name) => write!(f, "from:{name}"),
+            Self::Names(globs) => write!(f, "{globs:?}"),
+            Self::Search => f.write_str("search"),
+        }
+    }
 }
 
 impl Serialize for Layers {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::Default => serializer.serialize_str("default"),
-            Self::All => serializer.serialize_str("all"),
-            Self::From(name) => serializer.collect_str(&format_args!("from:{name}")),
             Self::Names(globs) => globs.serialize(serializer),
+            word => serializer.collect_str(word),
         }
     }
 }
@@ -44,6 +56,7 @@ impl<'de> Deserialize<'de> for Layers {
                 match (text, text.strip_prefix("from:")) {
                     ("default", _) => Ok(Layers::Default),
                     ("all", _) => Ok(Layers::All),
+                    ("search", _) => Ok(Layers::Search),
                     (_, Some(name)) if !name.is_empty() => Ok(Layers::From(name.into())),
                     _ => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
                 }

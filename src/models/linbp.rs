@@ -50,6 +50,9 @@ pub(super) fn linear_activations(
     match layers {
         Layers::All => Ok(vec![true; names.len()]),
         Layers::Names(globs) => matching(names, globs),
+        Layers::Search => Err(Error::failed(
+            "linbp.layers: \"search\" is still to be carried out",
+        )),
         Layers::From(first) => {
             let start = names
                 .iter()

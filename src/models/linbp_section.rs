@@ -79,8 +79,8 @@ section! {
         attack: bool [or false],
         /// "plain", or "rescaled": branches of ResNets keep the norm of their true gradient; default "plain".
         variant: LinbpVariant [or LinbpVariant::Plain],
-        /// The activations made linear: "default" (the published choice), "all", "from:NAME", or a list of globs; or
-        /// { train = ..., attack = ... } with one of these each; default "default".
+        /// The activations made linear: "default" (the published choice), "all", "from:NAME", a list of globs, or, in the task transfer,
+        /// "search"; or { train = ..., attack = ... } with one of these each; default "default".
         layers: LayersByUse [by read_layers, or LayersByUse::default()],
     }
     check(fields) {
@@ -98,6 +98,12 @@ section! {
         if fields.around.task() == Some(TaskKind::Transfer) {
             fields.idle("attack", &mut attack, false, "transfer.linbp says with and without, or which");
             in_attacks = Some(gradients);
+        }
+        let searches = layers.as_ref().is_some_and(|layers| {
+            layers.attack == Layers::Search || layers.train == Layers::Search
+        });
+        if searches && fields.around.task().is_some_and(|task| task != TaskKind::Transfer) {
+            fields.fault("layers", "\"search\" looks for layers whose images carry over, in the task transfer: name some here");
         }
         match (train, in_attacks) {
             (Some(false), Some(false)) => {

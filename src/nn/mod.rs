@@ -8,6 +8,7 @@ pub mod conv;
 mod conv_norm;
 pub mod curve;
 pub mod dropout;
+mod ensemble;
 pub mod gradients;
 pub mod init;
 pub mod layer_norm;

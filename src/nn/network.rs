@@ -37,10 +37,20 @@ pub struct Network {
     device: Device,
 }
 
-/// The part of a network that a pass runs through.
-pub(super) struct Function {
+/// The part of a network that a pass runs through: from images to logits.
+pub(super) struct Function(Box<dyn Module>);
+
+/// A network's layers, and what comes before them.
+struct Entered {
     body: Box<dyn Module>,
     normalize: Option<Normalize>,
+}
+
+impl Module for Entered {
+    fn forward(&self, tape: &Tape, images: &Var) -> Result<Var> {
+        let x = enter(tape, images, self.normalize.as_ref())?;
+        self.body.forward(tape, &x)
+    }
 }
 
 impl Drop for Function {
@@ -51,8 +61,7 @@ impl Drop for Function {
 
 impl Function {
     pub fn forward(&self, tape: &Tape, images: &Var) -> Result<Var> {
-        let x = enter(tape, images, self.normalize.as_ref())?;
-        self.body.forward(tape, &x)
+        self.0.forward(tape, images)
     }
 
     /// The logits of images, in their type, without a gradient.
@@ -88,7 +97,7 @@ impl Network {
         let body = define(&builder)?;
         let parts = builder.finish();
         Ok(Self {
-            function: Arc::new(Function { body, normalize }),
+            function: Arc::new(Function(Box::new(Entered { body, normalize }))),
             parameters: parts.parameters,
             buffers: parts.buffers,
             activations: parts.activations,
@@ -96,6 +105,19 @@ impl Network {
             remarks: parts.remarks.clone(),
             device: parts.device,
         })
+    }
+
+    /// A network of a function of images and the names of its activations, whose tensors belong to others.
+    pub(super) fn of(function: Box<dyn Module>, activations: Vec<String>, device: Device) -> Self {
+        Self {
+            function: Arc::new(Function(function)),
+            parameters: Vec::new(),
+            buffers: Vec::new(),
+            activations,
+            dropout: None,
+            remarks: Vec::new(),
+            device,
+        }
     }
 
     /// Logits `(N, classes)` of images `(N, C, H, W)`.

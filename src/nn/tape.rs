@@ -160,6 +160,8 @@ pub struct Tape {
     branches: RefCell<Vec<Branch>>,
     /// Inside a branch that may have to be rescaled: whether one of its activations is linear.
     inside: Cell<Option<bool>>,
+    /// The number of the first activation of the network that runs.
+    first_activation: Cell<usize>,
     /// What the layers computed, where that is asked for.
     trace: Option<RefCell<Vec<Traced>>>,
 }
@@ -175,6 +177,7 @@ impl Tape {
             input: Cell::default(),
             branches: RefCell::default(),
             inside: Cell::default(),
+            first_activation: Cell::default(),
             trace: None,
         }
     }
@@ -246,6 +249,7 @@ impl Tape {
 
     /// Which backward pass the activation with this index gets.
     pub fn rule(&self, activation: usize) -> Rule {
+        let activation = self.first_activation.get() + activation;
         match (self.pass.plan.is_linear(activation), self.inside.get()) {
             (false, _) => Rule::True,
             (true, None) => Rule::Linear,
@@ -254,6 +258,14 @@ impl Tape {
                 Rule::TrueNorms
             }
         }
+    }
+
+    /// Runs a network of several, whose activations are numbered from `first` on.
+    pub(super) fn numbered_from<T>(&self, first: usize, run: impl FnOnce() -> T) -> T {
+        let before = self.first_activation.replace(first);
+        let result = run();
+        self.first_activation.set(before);
+        result
     }
 
     /// Puts the network's input on the tape.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::data::{self, Source, Split};
 use crate::data::{DataSpec, ImagesRef};
 use crate::experiment::{ModelUse, PlannedRun, StageSpec};
-use crate::models::{self, LinbpUse};
+use crate::models::{self, Layers, LinbpUse};
 use crate::models::{Arch, WeightsRef};
 use crate::nn::Network;
 use crate::run::inspect_weights;
@@ -160,7 +160,10 @@ pub fn check_models(runs: &[PlannedRun]) -> Result<Vec<String>> {
                     }
                 }
                 for r#use in uses {
-                    faults.note(linbp_plan(&model.arch, &network, linbp, r#use));
+                    // What is searched for is found in a run.
+                    if *linbp.layers.of(r#use) != Layers::Search {
+                        faults.note(linbp_plan(&model.arch, &network, linbp, r#use));
+                    }
                 }
                 faults.note(awp.map_or(Ok(Vec::new()), |awp| awp.weights(&network)));
             }

@@ -21,6 +21,8 @@ pub const TRANSFER: &str = "transfer.csv";
 pub const TRANSFER_EXAMPLES: &str = "transfer_examples.csv";
 /// The files of the models of a transfer, with their hashes.
 pub const TRANSFER_MODELS: &str = "transfer_models.csv";
+/// How well images of each choice of linear activations carry over.
+pub const LAYER_SEARCH: &str = "layer_search.csv";
 /// Adversarial images as floats: `images` and `originals` f32 (N,C,H,W) in \[0,1\], `labels` u32 (N).
 pub const ADVERSARIAL: &str = "adversarial.safetensors";
 /// Adversarial images as `<class>/<name>.png`.

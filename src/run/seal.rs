@@ -11,13 +11,14 @@ use super::files;
 use crate::error::{Error, Result};
 
 /// The tables that a stage may leave.
-const TABLES: [&str; 6] = [
+const TABLES: [&str; 7] = [
     files::METRICS,
     files::SIMULATION,
     files::EXAMPLES,
     files::TRANSFER,
     files::TRANSFER_EXAMPLES,
     files::TRANSFER_MODELS,
+    files::LAYER_SEARCH,
 ];
 
 /// The content of a table.

@@ -11,6 +11,7 @@ use super::examples::ExampleRow;
 use super::files::{self, FORMAT_VERSION};
 use super::folder::RunFolder;
 use super::interim::Interim;
+use super::layer_search::LayerSearchRow;
 use super::lock::Lock;
 use super::metrics::MetricsWriter;
 use super::presence::Presence;
@@ -112,6 +113,12 @@ impl StageFolder {
     pub fn write_transfer_models(&self, rows: &[TransferModelRow]) -> Result<()> {
         self.check()?;
         table::write(&self.file(files::TRANSFER_MODELS), rows)
+    }
+
+    /// Writes `layer_search.csv` as a whole.
+    pub fn write_layer_search(&self, rows: &[LayerSearchRow]) -> Result<()> {
+        self.check()?;
+        table::write(&self.file(files::LAYER_SEARCH), rows)
     }
 
     /// The checkpoints, of which `keep` newest ones and the best one stay.

@@ -3,6 +3,7 @@
 mod entrant;
 mod given;
 mod rows;
+mod search;
 mod summary;
 mod table;
 
@@ -19,11 +20,13 @@ use crate::attacks::{
 };
 use crate::data::Split;
 use crate::experiment::TransferTask;
+use crate::models::{Layers, LayersByUse};
 use crate::run::{Interim, MadeOn, Metrics};
 use crate::weights::Tensors;
 use entrant::Entrant;
 use given::Given;
 use rows::{Judged, Made};
+use search::Search;
 use table::Table;
 
 /// How far the stage has come beside the rows that stand.
@@ -53,6 +56,8 @@ struct Matrix<'a> {
     for_all: bool,
     /// The evaluation that an earlier start left.
     left: Option<Kept>,
+    /// The search for linear activations, once one is asked for.
+    search: Option<Search<'a>>,
 }
 
 /// Fills the matrix, row by row as `transfer.csv` has them; rows that stand are not computed again.
@@ -146,6 +151,7 @@ impl<'a> Matrix<'a> {
             right_for_all: Vec::new(),
             for_all: task.transfer.images == AttackedImages::RightForAll,
             left,
+            search: None,
         })
     }
 
@@ -183,6 +189,13 @@ impl<'a> Matrix<'a> {
         let TransferTask { attack, data, .. } = self.task;
         let mut used = from.used.clone();
         used.linbp.attack = linbp;
+        if linbp && used.linbp.layers.attack == Layers::Search {
+            let search = match &mut self.search {
+                Some(search) => search,
+                none => none.insert(Search::open(self.ctx, self.task)?),
+            };
+            used.linbp.layers = LayersByUse::both(search.choose(entry, from, self.entrants)?);
+        }
         let victim = from.victim(assemble::attack_plan(&used, &from.network)?);
         let start = Start {
             seed: self.ctx.seed,

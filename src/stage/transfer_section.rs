@@ -11,6 +11,8 @@ use crate::data::ImagesRef;
 use crate::models::ModelSpec;
 use crate::models::NO_GRADIENTS;
 use crate::spec::fields::{Fields, join, repeats};
+use crate::spec::inner_section::inner_identity;
+use crate::spec::range::Count;
 use crate::spec::section::{Section, section};
 use crate::spec::surroundings::Table;
 
@@ -21,6 +23,42 @@ choices! {
         RightForSurrogate = "right-for-surrogate",
         /// Those that every model classifies correctly.
         RightForAll = "right-for-all",
+    }
+}
+
+choices! {
+    /// Which activations a choice of the search makes linear.
+    Range {
+        /// One, and all that follow it.
+        From = "from",
+        /// One alone.
+        Single = "single",
+    }
+}
+
+section! {
+    /// How `linbp.layers = "search"` looks for the linear activations of each surrogate and attack.
+    SearchSpec {
+        /// Training images that the choices are tried on, drawn by the seed; default 100.
+        images: usize [as Count, or 100],
+        /// What is tried, from the output inwards: each activation with all that follow it, "from", or each alone, "single"; default
+        /// "from".
+        range: Range [or Range::From],
+        /// How many activations, counted from the output; default all.
+        depth: Option<usize> [optional as Count],
+        /// The models that judge the choices, by their names; where the surrogate is alone it judges itself; default all others.
+        judges: Option<Vec<String>> [optional],
+    }
+}
+
+impl Default for SearchSpec {
+    fn default() -> Self {
+        Self {
+            images: 100,
+            range: Range::From,
+            depth: None,
+            judges: None,
+        }
     }
 }
 
@@ -43,6 +81,9 @@ section! {
         /// Adversarial images that were made before, judged like those that are made here, under a name each: those of an attack
         /// stage, "@id", a file as `data.adversarial` takes it, or a folder of <class>/<name>.png; default none.
         adversarial: BTreeMap<String, ImagesRef> [or BTreeMap::new()],
+        /// How `linbp.layers = "search"` looks for layers: a table of `images`, `range`, `depth` and `judges`; default 100 images, each
+        /// activation with all that follow it, judged by all other models.
+        search: Option<SearchSpec> [by Fields::optional_section, identity inner_identity],
     }
     check(fields) {
         if let (Some(Some(list)), Some(models)) = (&surrogates, &models) {
@@ -58,6 +99,16 @@ section! {
             && let Some(name) = given.keys().find(|name| models.contains_key(*name))
         {
             fields.fault("adversarial", &format!("\"{name}\" is one of transfer.models; give these images another name"));
+        }
+        if let (Some(Some(search)), Some(models)) = (&search, &models)
+            && let Some(name) = search.judges.iter().flatten().find(|name| !models.contains_key(*name))
+        {
+            let names: Vec<&String> = models.keys().collect();
+            fields.fault("search", &format!("judges: expected names of transfer.models, which are {names:?}, found \"{name}\""));
+        }
+        let layers = fields.peek_at::<Value>("linbp", "layers");
+        if layers.is_none_or(|layers| layers.as_str() != Some("search")) {
+            fields.idle("search", &mut search, None, "linbp.layers is not \"search\"");
         }
         if let Some(list) = &linbp
             && (list.is_empty() || repeats(list))

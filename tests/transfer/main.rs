@@ -1,6 +1,7 @@
 //! Task `transfer`, from two models trained in the same spec to the matrix, its figures and its faults.
 
 mod outside;
+mod search;
 
 use std::path::Path;
 use std::process::{Command, Output};

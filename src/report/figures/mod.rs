@@ -7,6 +7,7 @@ mod epochs;
 mod examples;
 mod grid;
 mod heatmap;
+mod layer_search;
 mod palette;
 mod simulations;
 mod sweep;
@@ -16,7 +17,7 @@ use std::path::Path;
 
 use super::comparison::Comparison;
 use crate::error::Result;
-use crate::run::{ExampleRow, MetricsRow, TransferRow, files, table};
+use crate::run::{ExampleRow, LayerSearchRow, MetricsRow, TransferRow, files, table};
 use simulations::Sums;
 
 pub use chart::Series;
@@ -24,7 +25,7 @@ pub use curves::series;
 
 /// The figures of a stage in `folder`, whose rows of `metrics.csv` are `rows`: curves over epochs, simulation curves, a grid
 /// of adversarial images, what became of the attacked images by class and by the size of the change (`norm`: the attack's), heat
-/// maps of transfer.
+/// maps of transfer, searches for layers.
 pub fn of_stage(
     title: &str,
     folder: &Path,
@@ -43,7 +44,11 @@ pub fn of_stage(
         .chain(grid)
         .map(|(name, svg)| (name.to_owned(), svg));
     let found = found.chain(examples::charts(title, norm, &examples)?);
-    Ok(found.chain(heatmap::charts(title, &transfer)?).collect())
+    let searches = LayerSearchRow::read(&folder.join(files::LAYER_SEARCH))?;
+    let found = found.chain(heatmap::charts(title, &transfer)?);
+    Ok(found
+        .chain(layer_search::charts(title, &searches)?)
+        .collect())
 }
 
 /// How the names of figures over several runs begin.

@@ -88,6 +88,20 @@ impl<'a> Entrant<'a> {
         }
     }
 
+    /// Its answers to `images`, which are or were made of the examples.
+    pub fn answers(
+        &self,
+        examples: &Examples,
+        images: &Tensor,
+        batch_size: usize,
+    ) -> Result<Vec<u32>> {
+        let mut answers = Vec::new();
+        while let Some(next) = self.next_answers(examples, images, batch_size, answers.len())? {
+            answers.extend(next);
+        }
+        Ok(answers)
+    }
+
     /// Its next answers to `images`, which are or were made of the examples, where `known` are known; nothing where all are.
     pub fn next_answers(
         &self,
