@@ -7,6 +7,7 @@ mod craft;
 mod eight_bit;
 mod entry;
 mod evaluation;
+mod features;
 mod goal;
 mod hyperplane;
 mod kind;
@@ -32,6 +33,8 @@ settings::attacks! {
     i_fgsm: IFgsm(IFgsmSettings);
     mi_fgsm: MiFgsm(MiFgsmSettings);
     ni_fgsm: NiFgsm(NiFgsmSettings);
+    ila: Ila(IlaSettings);
+    fia: Fia(FiaSettings);
     pgd: Pgd(PgdSettings);
     apgd: Apgd(ApgdSettings), ApgdT(ApgdTSettings);
     fab: Fab(FabSettings), FabT(FabTSettings);
@@ -47,6 +50,7 @@ pub use entry::Entry;
 pub(crate) use entry::{Shared, read_item};
 pub use evaluation::{AttackEvaluation, Batch, Fate, Kept, KeptState};
 pub use fab::Fab;
+pub(crate) use features::activation;
 pub use fmn::Fmn;
 pub use goal::Goal;
 pub use objective::Objective;
@@ -113,6 +117,11 @@ pub trait Attack: Send + Sync {
 
     /// The loop of steps of one size that it is, where it is one.
     fn steps(&self) -> Option<&Steps> {
+        None
+    }
+
+    /// The activation whose features it works on, where it names one.
+    fn layer(&self) -> Option<&str> {
         None
     }
 

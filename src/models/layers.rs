@@ -5,8 +5,7 @@ use std::fmt;
 use serde::de::{self, Deserialize, Deserializer};
 use serde::{Serialize, Serializer};
 
-const EXPECTED: &str =
-    "\"default\", \"all\", \"from:NAME\", or a list of names or globs such as [\"layer4.*\"]";
+const EXPECTED: &str = "\"default\", \"all\", \"none\", \"from:NAME\", or a list of names or globs such as [\"layer4.*\"]";
 
 /// The activations that linear backpropagation makes linear, by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +14,8 @@ pub enum Layers {
     Default,
     /// Every activation.
     All,
+    /// No activation: other rules than those of activations act alone.
+    None,
     /// The activation of this name and every later one.
     From(String),
     /// Every activation that one of these globs matches.
@@ -26,6 +27,7 @@ impl Serialize for Layers {
         match self {
             Self::Default => serializer.serialize_str("default"),
             Self::All => serializer.serialize_str("all"),
+            Self::None => serializer.serialize_str("none"),
             Self::From(name) => serializer.collect_str(&format_args!("from:{name}")),
             Self::Names(globs) => globs.serialize(serializer),
         }
@@ -44,6 +46,7 @@ impl<'de> Deserialize<'de> for Layers {
                 match (text, text.strip_prefix("from:")) {
                     ("default", _) => Ok(Layers::Default),
                     ("all", _) => Ok(Layers::All),
+                    ("none", _) => Ok(Layers::None),
                     (_, Some(name)) if !name.is_empty() => Ok(Layers::From(name.into())),
                     _ => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
                 }

@@ -33,6 +33,7 @@ pub struct Network {
     buffers: Vec<Param>,
     activations: Vec<String>,
     dropout: Option<f64>,
+    max_pool: bool,
     remarks: Vec<String>,
     device: Device,
 }
@@ -93,6 +94,7 @@ impl Network {
             buffers: parts.buffers,
             activations: parts.activations,
             dropout: parts.dropout,
+            max_pool: parts.max_pool,
             remarks: parts.remarks.clone(),
             device: parts.device,
         })
@@ -167,6 +169,11 @@ impl Network {
     /// The rate of its dropout layers, where it has any.
     pub fn dropout(&self) -> Option<f64> {
         self.dropout
+    }
+
+    /// Whether it has a max-pool.
+    pub fn has_max_pool(&self) -> bool {
+        self.max_pool
     }
 
     /// Copies of all tensors by name.
