@@ -114,6 +114,97 @@ fn architectures_without_known_branches_refuse_to_rescale() {
     );
 }
 
+/// Every rule changes gradients, each in its own way, and nothing else.
+#[test]
+fn every_rule_changes_gradients_alone() {
+    let plain = read("resnet18", "");
+    let mut seen = vec![plain.runs[0].hash.clone()];
+    let mut gradients: Vec<Vec<Vec<f32>>> =
+        vec![USES.map(|r#use| answer(&plain, r#use).gradient).into()];
+    for settings in [
+        "linbp.variant = \"silu\"",
+        "linbp.variant = \"softplus\"",
+        "linbp.variant = \"softplus\"\nlinbp.beta = 3",
+        "linbp.max_pool = \"softmax\"",
+        "linbp.max_pool = \"softmax\"\nlinbp.max_pool_temperature = 2",
+        "linbp.branch_decay = 0.5",
+        "linbp.branch_decay = 0.5\nlinbp.layers = \"none\"",
+        "linbp.max_pool = \"softmax\"\nlinbp.layers = \"none\"",
+    ] {
+        let plan = read("resnet18", settings);
+        assert!(!seen.contains(&plan.runs[0].hash), "{settings}");
+        seen.push(plan.runs[0].hash.clone());
+        let answers = USES.map(|r#use| answer(&plan, r#use));
+        assert_eq!(
+            answers[0].logits,
+            answer(&plain, USES[0]).logits,
+            "{settings}"
+        );
+        let found: Vec<Vec<f32>> = answers.map(|answer| answer.gradient).into();
+        for other in &gradients {
+            assert!(found[0] != other[0] && found[1] != other[1], "{settings}");
+        }
+        gradients.push(found);
+    }
+}
+
+#[test]
+fn each_use_has_its_own_rules() {
+    let [train, attack] = USES;
+    let gradient = |settings: &str, r#use| answer(&read("resnet18", settings), r#use).gradient;
+    for (key, value) in [
+        ("variant", "\"silu\""),
+        ("max_pool", "\"softmax\""),
+        ("branch_decay", "0.5"),
+    ] {
+        let apart = format!("linbp.{key} = {{ attack = {value} }}");
+        let both = format!("linbp.{key} = {value}");
+        assert_eq!(gradient(&apart, train), gradient("", train), "{key}");
+        assert_eq!(gradient(&apart, attack), gradient(&both, attack), "{key}");
+    }
+}
+
+#[test]
+fn rules_for_what_a_network_does_not_have_are_refused() {
+    for (arch, settings, fault) in [
+        (
+            "lenet5",
+            "linbp.branch_decay = { attack = 0.5 }",
+            "linbp.branch_decay: 0.5 is for the residual branches of ResNets, ResNeXts and sequential networks, and this \
+             lenet5 has none: leave it at 1",
+        ),
+        (
+            "mobilenet_v2",
+            "linbp.max_pool = \"softmax\"",
+            "linbp.max_pool: \"softmax\" is for max-pools, and this mobilenet_v2 has none: leave it at \"max\"",
+        ),
+    ] {
+        let plan = read(arch, settings);
+        let found = runner::pipeline::check_models(&plan.runs).unwrap_err();
+        assert_eq!(found.to_string(), fault);
+    }
+}
+
+#[test]
+fn settings_of_rules_that_are_off_have_no_effect() {
+    let hash = |settings: &str| read("resnet18", settings).runs[0].hash.clone();
+    let plain = hash("");
+    for settings in [
+        "linbp.beta = 3",
+        "linbp.max_pool_temperature = 2",
+        "linbp.branch_decay = 1",
+        "linbp.max_pool = { train = \"max\" }",
+        "linbp.variant = { attack = \"plain\" }",
+    ] {
+        assert_eq!(hash(settings), plain, "{settings}");
+    }
+    let none = "linbp.layers = \"none\"\nlinbp.branch_decay = 0.5";
+    assert_eq!(
+        hash(&format!("{none}\nlinbp.variant = \"silu\"")),
+        hash(none)
+    );
+}
+
 #[test]
 fn each_use_has_its_own_layers() {
     let train = LinbpUse::Train;

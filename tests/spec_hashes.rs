@@ -28,6 +28,12 @@ const SPECS: &[(&str, &str, &str)] = &[
         "7fa3bb47",
     ),
     (
+        "attacks-on-features",
+        "task = \"evaluate\"\ndata.kind = \"digits\"\nmodel.arch = \"mlp\"\nattack.epsilon = 0.1\n\
+         evaluate.attacks = [{ kind = \"ila\", step_size = 0.1, k = 1 }, { kind = \"fia\", step_size = 0.1, k = 1 }]\n",
+        "f5ff8f02",
+    ),
+    (
         "attack",
         "task = \"attack\"\ndata.kind = \"digits\"\nmodel.arch = \"mlp\"\nattack = { kind = \"fgsm\", epsilon = 0.1 }\n",
         "dbe2fbad",

@@ -8,6 +8,7 @@ pub mod draws;
 mod eight_bit;
 mod entry;
 mod evaluation;
+mod features;
 mod goal;
 mod hyperplane;
 mod kind;
@@ -33,6 +34,8 @@ settings::attacks! {
     fgsm_rs: FgsmRs(FgsmRsSettings);
     n_fgsm: NFgsm(NFgsmSettings);
     i_fgsm: IFgsm(IFgsmSettings);
+    ila: Ila(IlaSettings);
+    fia: Fia(FiaSettings);
     pgd: Pgd(PgdSettings);
     apgd: Apgd(ApgdSettings), ApgdT(ApgdTSettings);
     fab: Fab(FabSettings), FabT(FabTSettings);
@@ -48,6 +51,7 @@ pub use entry::Entry;
 pub(crate) use entry::{Shared, read_item};
 pub use evaluation::{AttackEvaluation, Batch, Fate, Kept, KeptState};
 pub use fab::Fab;
+pub(crate) use features::activation;
 pub use fmn::Fmn;
 pub use goal::Goal;
 pub use kind::AttackName;
@@ -118,6 +122,11 @@ pub trait Attack: Send + Sync {
 
     /// The loop of steps of one size that it is, where it is one.
     fn steps(&self) -> Option<&Steps> {
+        None
+    }
+
+    /// The activation whose features it works on, where it names one.
+    fn layer(&self) -> Option<&str> {
         None
     }
 

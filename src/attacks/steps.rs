@@ -155,12 +155,9 @@ impl Steps {
         originals: Originals<'_>,
         steps: Option<&mut [usize]>,
     ) -> Result<Tensor> {
-        let Originals { images, labels, .. } = originals;
+        let labels = originals.labels;
         let target_classes = self.target_classes(victim, originals)?;
         let target_classes = target_classes.as_deref();
-        // From the first step to the last where the network is.
-        let moved = bring(images, victim.network.device())?;
-        let x = self.first(&moved, originals)?;
         let counting = RefCell::new(steps.map(|steps| (0.., steps)));
         let gradient_at = |x: &Tensor| {
             let Some((taken, steps)) = &mut *counting.borrow_mut() else {
@@ -180,12 +177,25 @@ impl Steps {
             }
             Ok(gradient)
         };
+        self.perturb_up(victim, originals, &gradient_at)
+    }
+
+    /// The steps up whatever has the gradient `gradient_at`, of images where the network is.
+    pub(super) fn perturb_up(
+        &self,
+        victim: &Victim<'_>,
+        originals: Originals<'_>,
+        gradient_at: &GradientAt<'_>,
+    ) -> Result<Tensor> {
+        // From the first step to the last where the network is.
+        let images = &bring(originals.images, victim.network.device())?;
+        let x = self.first(images, originals)?;
         let moved = Originals {
-            images: &moved,
+            images,
             ..originals
         };
-        let x = self.walk(moved, x, &gradient_at)?;
-        Ok(x.to_device(images.device())?)
+        let x = self.walk(moved, x, gradient_at)?;
+        Ok(x.to_device(originals.images.device())?)
     }
 }
 

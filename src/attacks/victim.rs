@@ -73,9 +73,27 @@ impl Victim<'_> {
 
     /// Logits of images, in evaluation mode.
     pub fn logits(&self, images: &Tensor) -> Result<Tensor> {
+        self.count_forward(images)?;
+        self.network.logits(images)
+    }
+
+    /// What comes before a pass without gradients.
+    pub(super) fn count_forward(&self, images: &Tensor) -> Result<()> {
         (self.check)()?;
         PassCounts::add(&self.passes.forward, images);
-        self.network.logits(images)
+        Ok(())
+    }
+
+    /// What comes before a pass for gradients.
+    pub(super) fn count_gradients(&self, images: &Tensor) -> Result<()> {
+        (self.check)()?;
+        PassCounts::add(&self.passes.gradients, images);
+        Ok(())
+    }
+
+    /// The pass of its gradients with respect to the images.
+    pub(super) fn pass(&self) -> Pass {
+        Pass::attack(self.plan.clone(), self.mode, self.at)
     }
 
     /// Logits that something is counted by, in evaluation mode, of `images`, which `what` says in an error with their
@@ -132,12 +150,11 @@ impl Victim<'_> {
         images: &Tensor,
         logit_gradient: impl FnOnce(&Tensor) -> Result<Tensor> + Send,
     ) -> Result<Tensor> {
-        (self.check)()?;
-        PassCounts::add(&self.passes.gradients, images);
+        self.count_gradients(images)?;
         let (here, there) = (images.device(), self.network.device());
         let x = bring(images, there)?;
         let gradient = enter_for(there, || -> Result<Tensor> {
-            let tape = Tape::new(Pass::attack(self.plan.clone(), self.mode, self.at));
+            let tape = Tape::new(self.pass());
             let logits = self.network.forward(&tape, &tape.input(&x))?;
             let found = logits.tensor();
             let logit_gradient = logit_gradient(&found.to_dtype(images.dtype())?.to_device(here)?)?;

@@ -326,8 +326,15 @@ impl Task {
         let Self::Transfer(TransferTask { transfer, .. }) = self else {
             return true;
         };
-        let surrogates = transfer.surrogates.as_ref();
-        surrogates.is_none_or(|names| names.iter().any(|name| key_of(name) == key))
+        let Some(surrogates) = &transfer.surrogates else {
+            return true;
+        };
+        // An ensemble stands for its models.
+        let ensemble = |name: &String| transfer.ensembles.get(name);
+        surrogates.iter().any(|name| {
+            let models = ensemble(name).map_or(std::slice::from_ref(name), Vec::as_slice);
+            models.iter().any(|model| key_of(model) == key)
+        })
     }
 
     /// What its attacks share.

@@ -113,7 +113,7 @@ fn define(
     growth: usize,
 ) -> Result<Box<dyn Module>> {
     let [c_in, height, width] = config.image;
-    let pool = config.stem.unwrap_or_default();
+    let pool = Stem::of(b, config);
     let (halvings, least) = match pool {
         Stem::Pooled | Stem::Strided => ("four", 15),
         Stem::Plain => ("three", 8),

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{self, Deserialize, Deserializer};
 use serde::{Serialize, Serializer};
 
-const EXPECTED: &str = "\"default\", \"all\", \"search\", \"from:NAME\", or a list of names or globs such as [\"layer4.*\"]";
+const EXPECTED: &str = "\"default\", \"all\", \"none\", \"search\", \"from:NAME\", or a list of names or globs such as [\"layer4.*\"]";
 
 /// The activations that linear backpropagation makes linear, by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub enum Layers {
     Default,
     /// Every activation.
     All,
+    /// No activation: other rules than those of activations act alone.
+    None,
     /// The activation of this name and every later one.
     From(String),
     /// Every activation that one of these globs matches.
@@ -28,6 +30,7 @@ impl fmt::Display for Layers {
         match self {
             Self::Default => f.write_str("default"),
             Self::All => f.write_str("all"),
+            Self::None => f.write_str("none"),
             Self::From(name) => write!(f, "from:{name}"),
             Self::Names(globs) => write!(f, "{globs:?}"),
             Self::Search => f.write_str("search"),
@@ -57,6 +60,7 @@ impl<'de> Deserialize<'de> for Layers {
                     ("default", _) => Ok(Layers::Default),
                     ("all", _) => Ok(Layers::All),
                     ("search", _) => Ok(Layers::Search),
+                    ("none", _) => Ok(Layers::None),
                     (_, Some(name)) if !name.is_empty() => Ok(Layers::From(name.into())),
                     _ => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
                 }

@@ -47,6 +47,7 @@ fn define(b: &Builder, config: &ModelConfig, _: &str) -> Result<Box<dyn Module>>
         bias: true,
         ..ConvConfig::default()
     };
+    b.note_max_pool();
     Ok(Box::new(LeNet5 {
         conv1: conv2d(&b.pp("conv1"), channels, 6, 5, conv(2))?,
         relu1: b.activation("relu1", Activation::Relu),

@@ -1,9 +1,9 @@
-//! Plans of linear backpropagation for a network: which activations are linear backwards.
+//! Plans of linear backpropagation for a network: what the backward pass does otherwise than the forward pass says.
 
 use super::layers::Layers;
-use super::preset::{LinbpUse, matching, unmatched};
+use super::preset::{KEY, LinbpUse, matching, unmatched};
 use super::registry::Arch;
-use crate::nn::{LinearPlan, Network};
+use crate::nn::{LinearPlan, Network, Param};
 use crate::{Error, Result};
 
 /// The plan that makes the activations of `layers` linear. A name that matches nothing is an error.
@@ -30,13 +30,43 @@ pub fn rescaled(arch: &str, network: &Network, plan: LinearPlan) -> Result<Linea
         )));
     }
     let mut names = network.activations().iter().enumerate();
-    if !names.any(|(index, name)| plan.is_linear(index) && record.is_in_branch(name)) {
+    if !names.any(|(index, name)| plan.chooses(index) && record.is_in_branch(name)) {
         return Err(Error::spec(
             "linbp.variant: \"rescaled\" changes nothing here: linbp.layers makes no activation inside a residual branch \
              linear, such as layer4.0.relu1",
         ));
     }
     Ok(plan.rescaled())
+}
+
+/// The plan with the gradients of its residual branches multiplied, see [`LinearPlan::with_branch_decay`]. An error for
+/// networks that do not say where their branches are, or have none.
+pub fn decayed(arch: &str, network: &Network, plan: LinearPlan, decay: f64) -> Result<LinearPlan> {
+    let record = Arch::find(arch)?;
+    let parts = network.parameters().iter().map(Param::name);
+    let mut names = parts.chain(network.activations().iter().map(String::as_str));
+    if decay == 1.0 || names.any(|name| record.is_in_branch(name)) {
+        return Ok(plan.with_branch_decay(decay));
+    }
+    Err(Error::spec(format!(
+        "linbp.branch_decay: {decay} is for the residual branches of ResNets, ResNeXts and sequential networks, and this \
+         {arch} has none: leave it at 1"
+    )))
+}
+
+/// The plan with its max-pools softened, see [`LinearPlan::with_softmax_pools`]. An error for networks that have none.
+pub fn softened(
+    arch: &str,
+    network: &Network,
+    plan: LinearPlan,
+    temperature: f64,
+) -> Result<LinearPlan> {
+    if network.has_max_pool() {
+        return Ok(plan.with_softmax_pools(temperature));
+    }
+    Err(Error::spec(format!(
+        "linbp.max_pool: \"softmax\" is for max-pools, and this {arch} has none: leave it at \"max\""
+    )))
 }
 
 /// For each activation whether `layers` makes it linear. A name that matches nothing is an error, and so is a default
@@ -49,6 +79,7 @@ pub(super) fn linear_activations(
 ) -> Result<Vec<bool>> {
     match layers {
         Layers::All => Ok(vec![true; names.len()]),
+        Layers::None => Ok(vec![false; names.len()]),
         Layers::Names(globs) => matching(names, globs),
         Layers::Search => Err(Error::failed(
             "linbp.layers: \"search\" is still to be carried out",
@@ -57,7 +88,7 @@ pub(super) fn linear_activations(
             let start = names
                 .iter()
                 .position(|name| name == first)
-                .ok_or_else(|| unmatched(&format!("from:{first}"), names))?;
+                .ok_or_else(|| unmatched(KEY, &format!("from:{first}"), names))?;
             Ok((0..names.len()).map(|i| i >= start).collect())
         }
         Layers::Default => {
@@ -84,8 +115,10 @@ pub(super) fn linear_activations(
 mod tests {
     use super::super::architecture::ModelConfig;
     use super::super::describe::describe;
-    use super::super::registry::outline;
+    use super::super::registry::{build, outline};
+    use super::super::stem::Stem;
     use super::*;
+    use crate::nn::trace::Operation;
 
     fn linear(arch: &str, r#use: LinbpUse) -> Vec<String> {
         let activations = describe(arch).unwrap().activations.into_iter();
@@ -191,6 +224,68 @@ mod tests {
     }
 
     #[test]
+    fn branches_decay_and_pools_soften_where_there_are_any() {
+        let faults = |arch: &str| {
+            let image = Arch::find(arch).unwrap().image;
+            let network = outline(arch, &ModelConfig::new(image, 10)).unwrap();
+            let plan = LinearPlan::none();
+            let decayed = decayed(arch, &network, plan.clone(), 0.5);
+            let softened = softened(arch, &network, plan.clone(), 10.0);
+            for plan in [&decayed, &softened].into_iter().flatten() {
+                assert_ne!(*plan, LinearPlan::none(), "{arch}");
+            }
+            let same = super::decayed(arch, &network, plan.clone(), 1.0);
+            assert_eq!(same.unwrap(), plan, "{arch}");
+            [decayed.is_err(), softened.is_err()]
+        };
+        for (arch, expected) in [
+            ("resnet18", [false, false]),
+            ("resnext50_32x4d", [false, false]),
+            ("resnet20", [false, true]),
+            ("vgg11", [true, false]),
+            ("lenet5", [true, false]),
+            ("squeezenet", [true, false]),
+            ("densenet121", [true, false]),
+            ("mobilenet_v2", [true, true]),
+            ("wide_resnet10_1", [true, true]),
+        ] {
+            assert_eq!(faults(arch), expected, "{arch}");
+        }
+    }
+
+    /// What definitions note of their max-pools is what a pass goes through.
+    #[test]
+    fn networks_know_whether_they_have_a_max_pool() {
+        let pooled = r#"["max-pool 2", "flatten", "linear 10"]"#;
+        let bare = r#"["flatten", "linear 10"]"#;
+        for (arch, image, stem, layers) in [
+            ("mlp", [1, 28, 28], None, None),
+            ("lenet5", [1, 28, 28], None, None),
+            ("squeezenet", [3, 8, 8], None, None),
+            ("resnet18", [3, 8, 8], None, None),
+            ("resnet18", [3, 8, 8], Some(Stem::Plain), None),
+            ("resnet18", [3, 32, 32], Some(Stem::ImageNet), None),
+            ("mobilenet_v2", [3, 8, 8], None, None),
+            ("resnet20", [3, 8, 8], None, None),
+            ("sequential", [1, 4, 4], None, Some(pooled)),
+            ("sequential", [1, 4, 4], None, Some(bare)),
+        ] {
+            let layers = layers.map(|layers| serde_json::from_str(layers).unwrap());
+            let config = ModelConfig {
+                stem,
+                layers,
+                ..ModelConfig::new(image, 10)
+            };
+            let network = build(arch, &config).unwrap();
+            let layers = network.trace(image).unwrap().layers;
+            let operations = layers.into_iter().flat_map(|layer| layer.operations);
+            let mut pools = operations.filter(|one| matches!(one, Operation::MaxPool(_)));
+            let has_pool = pools.next().is_some();
+            assert_eq!(network.has_max_pool(), has_pool, "{arch} {stem:?}");
+        }
+    }
+
+    #[test]
     fn names_that_match_nothing_are_refused() {
         let arch = Arch::find("resnet18").unwrap();
         let names = ["relu".to_string(), "layer4.0.relu1".to_string()];
@@ -198,6 +293,7 @@ mod tests {
             linear_activations(&arch, &names, &layers, LinbpUse::Train).map_err(|e| e.to_string())
         };
         assert_eq!(plan(Layers::All), Ok(vec![true, true]));
+        assert_eq!(plan(Layers::None), Ok(vec![false, false]));
         assert_eq!(
             plan(Layers::From("layer4.0.relu1".into())),
             Ok(vec![false, true])

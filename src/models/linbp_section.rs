@@ -1,11 +1,12 @@
-//! `[linbp]`: where the backward pass skips the derivative of the activations.
+//! `[linbp]`: where the backward pass is another than the derivatives of the forward pass.
 
-use serde::{Serialize, Serializer};
-
+use super::by_use::{self, ByUse};
+use super::layers::Layers;
+use super::preset::LinbpUse;
 use crate::attacks::kinds_of_stage;
 use crate::choice::choices;
-use crate::models::{Layers, LinbpUse};
 use crate::spec::fields::Fields;
+use crate::spec::range::{Portion, Positive};
 use crate::spec::section::section;
 use crate::spec::task::TaskKind;
 
@@ -13,75 +14,54 @@ use crate::spec::task::TaskKind;
 pub(crate) const NO_GRADIENTS: &str = "square asks for logits alone, and LinBP changes gradients";
 
 choices! {
-    /// What becomes of the gradient besides the activations' derivatives.
+    /// What the chosen activations have in the place of their derivatives.
     LinbpVariant {
-        /// Nothing (arXiv 2112.11018).
+        /// The identity (arXiv 2112.11018).
         Plain = "plain",
-        /// In residual blocks the gradient of the branch is brought to the norm that it has with the true derivatives
-        /// (Guo, Li and Chen, NeurIPS 2020, arXiv 2012.03528).
+        /// The identity, and in residual blocks the gradient of the branch is brought to the norm that it has with the true
+        /// derivatives (Guo, Li and Chen, NeurIPS 2020, arXiv 2012.03528).
         Rescaled = "rescaled",
+        /// The derivative of SiLU (BPA: Wang et al., NeurIPS 2023, arXiv 2306.12685).
+        Silu = "silu",
+        /// The derivative of softplus (ConBP: Zhang et al., 2021).
+        Softplus = "softplus",
     }
 }
 
-/// The activations made linear, for each of the two uses of LinBP. Written as one value where both are the same,
-/// otherwise as a table of `train` and `attack`, in which "default" stands for the one that is missing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LayersByUse {
-    /// For the gradients of the weights.
-    pub train: Layers,
-    /// For the gradients of the images.
-    pub attack: Layers,
-}
-
-impl LayersByUse {
-    /// The same activations for both uses.
-    pub fn both(layers: Layers) -> Self {
-        Self {
-            train: layers.clone(),
-            attack: layers,
-        }
-    }
-
-    /// The activations for one use.
-    pub fn of(&self, r#use: LinbpUse) -> &Layers {
-        match r#use {
-            LinbpUse::Train => &self.train,
-            LinbpUse::Attack => &self.attack,
-        }
-    }
-}
-
-impl Default for LayersByUse {
-    fn default() -> Self {
-        Self::both(Layers::Default)
-    }
-}
-
-impl Serialize for LayersByUse {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        use serde::ser::SerializeMap;
-        if self.train == self.attack {
-            return self.train.serialize(serializer);
-        }
-        let mut map = serializer.serialize_map(Some(2))?;
-        map.serialize_entry("train", &self.train)?;
-        map.serialize_entry("attack", &self.attack)?;
-        map.end()
+choices! {
+    /// Where the gradient of a max-pool goes.
+    MaxPoolGradient {
+        /// To the maximum of each window.
+        Max = "max",
+        /// To every value of a window, by the softmax of them (BPA: arXiv 2306.12685).
+        Softmax = "softmax",
     }
 }
 
 section! {
-    /// Where the backward pass skips the derivative of the activations (linear backpropagation).
+    /// Where the backward pass is another than the derivatives of the forward pass (linear backpropagation).
     LinbpSpec {
         /// Linear backward pass for the gradients of the weights, in training; default false.
         train: bool [or false],
         /// Linear backward pass for the gradients of the images, in attacks; default false.
         attack: bool [or false],
-        /// "plain", or "rescaled": branches of ResNets keep the norm of their true gradient; default "plain".
-        variant: LinbpVariant [or LinbpVariant::Plain],
-        /// The activations made linear: "default" (the published choice), "all", "from:NAME", a list of globs, or, in the task transfer,
-        /// "search"; or { train = ..., attack = ... } with one of these each; default "default".
-        layers: LayersByUse [by read_layers, or LayersByUse::default()],
+        /// What the chosen activations have backwards: "plain" (the identity), "rescaled" (the same, and branches of ResNets keep
+        /// the norm of their true gradient), "silu" or "softplus" (the derivative of that function); default "plain".
+        variant: ByUse<LinbpVariant> [by read_variant, or ByUse::both(LinbpVariant::Plain)],
+        /// The activations chosen: "default" (the published choice), "all", "from:NAME", a list of globs, "none" beside max_pool or
+        /// branch_decay, or "search" in the task transfer. As variant, max_pool and branch_decay also { train = ..., attack = ... } with one of these
+        /// each; default "default".
+        layers: ByUse<Layers> [by read_layers, or ByUse::both(Layers::Default)],
+        /// Sharpness of "softplus", whose derivative is the sigmoid of beta times the input; default 1.
+        beta: f64 [as Positive, or 1.0],
+        /// Where the gradient of a max-pool goes: "max" (to the maximum) or "softmax" (to each value of the window, by the softmax
+        /// of them); default "max".
+        max_pool: ByUse<MaxPoolGradient> [by read_max_pool, or ByUse::both(MaxPoolGradient::Max)],
+        /// What values are multiplied by before that softmax; default 10, as in BPA.
+        max_pool_temperature: f64 [as Positive, or 10.0],
+        /// What the gradient that comes out of each residual branch of a ResNet is multiplied by, gamma in the skip gradient
+        /// method; default 1.
+        branch_decay: ByUse<f64> [by read_branch_decay, or ByUse::both(1.0)],
     }
     check(fields) {
         if !fields.task_is(&[TaskKind::Train, TaskKind::AdversarialTrain]) {
@@ -108,38 +88,75 @@ section! {
         match (train, in_attacks) {
             (Some(false), Some(false)) => {
                 let why = "linbp.train and linbp.attack are both off";
-                fields.idle("variant", &mut variant, LinbpVariant::Plain, why);
-                fields.idle("layers", &mut layers, LayersByUse::default(), why);
+                fields.idle("variant", &mut variant, ByUse::both(LinbpVariant::Plain), why);
+                fields.idle("layers", &mut layers, ByUse::both(Layers::Default), why);
+                fields.idle("max_pool", &mut max_pool, ByUse::both(MaxPoolGradient::Max), why);
+                fields.idle("branch_decay", &mut branch_decay, ByUse::both(1.0), why);
             }
-            // A use that is off makes no difference: it follows the other, and so changes no hash.
-            (Some(false), Some(true)) => if let Some(layers) = &mut layers
-                && layers.train != layers.attack
-            {
-                layers.train = layers.attack.clone();
-                fields.idle_part("layers", "train", "linbp.train is off");
+            (Some(true), Some(true)) | (None, _) | (_, None) => {}
+            (Some(train), _) => {
+                let off = if train { LinbpUse::Attack } else { LinbpUse::Train };
+                if let Some(variant) = &mut variant { variant.follow(fields, "variant", off) }
+                if let Some(layers) = &mut layers { layers.follow(fields, "layers", off) }
+                if let Some(max_pool) = &mut max_pool { max_pool.follow(fields, "max_pool", off) }
+                if let Some(decay) = &mut branch_decay { decay.follow(fields, "branch_decay", off) }
             }
-            (Some(true), Some(false)) => if let Some(layers) = &mut layers
-                && layers.train != layers.attack
-            {
-                layers.attack = layers.train.clone();
-                fields.idle_part("layers", "attack", "linbp.attack is off");
+        }
+        if let (Some(layers), Some(max_pool), Some(branch_decay)) = (&layers, &max_pool, &branch_decay) {
+            let without = [LinbpUse::Train, LinbpUse::Attack].into_iter();
+            let mut without = without.filter(|&r#use| *layers.of(r#use) == Layers::None);
+            if layers.train == Layers::None && layers.attack == Layers::None {
+                let why = "linbp.layers is \"none\"";
+                fields.idle("variant", &mut variant, ByUse::both(LinbpVariant::Plain), why);
             }
-            _ => {}
+            if without.any(|r#use| *max_pool.of(r#use) == MaxPoolGradient::Max && *branch_decay.of(r#use) == 1.0) {
+                let message = "\"none\" leaves ordinary backpropagation: choose activations, set max_pool or branch_decay, or \
+                               leave LinBP off";
+                fields.fault("layers", message);
+            }
+        }
+        if variant.as_ref().is_some_and(|variant| !variant.has(&LinbpVariant::Softplus)) {
+            fields.idle("beta", &mut beta, 1.0, "linbp.variant is not \"softplus\"");
+        }
+        if max_pool.as_ref().is_some_and(|max_pool| !max_pool.has(&MaxPoolGradient::Softmax)) {
+            fields.idle("max_pool_temperature", &mut max_pool_temperature, 10.0, "linbp.max_pool is not \"softmax\"");
         }
     }
 }
 
-fn read_layers(fields: &mut Fields, key: &'static str) -> Option<LayersByUse> {
-    if !fields.is_table(key) {
-        let layers = fields.optional::<Layers>(key)?;
-        return Some(LayersByUse::both(layers.unwrap_or(Layers::Default)));
+fn read_variant(fields: &mut Fields, key: &'static str) -> Option<ByUse<LinbpVariant>> {
+    by_use::read::<LinbpVariant, _>(fields, key, LinbpVariant::Plain)
+}
+
+fn read_layers(fields: &mut Fields, key: &'static str) -> Option<ByUse<Layers>> {
+    by_use::read::<Layers, _>(fields, key, Layers::Default)
+}
+
+fn read_max_pool(fields: &mut Fields, key: &'static str) -> Option<ByUse<MaxPoolGradient>> {
+    by_use::read::<MaxPoolGradient, _>(fields, key, MaxPoolGradient::Max)
+}
+
+fn read_branch_decay(fields: &mut Fields, key: &'static str) -> Option<ByUse<f64>> {
+    by_use::read::<Portion, f64>(fields, key, 1.0)
+}
+
+impl LinbpSpec {
+    /// What one of the uses is, where it is on, in a few words.
+    pub fn words(&self, r#use: LinbpUse) -> String {
+        let mut words = Vec::new();
+        if *self.layers.of(r#use) != Layers::None {
+            words.push(match self.variant.of(r#use) {
+                LinbpVariant::Plain => "LinBP".to_owned(),
+                variant => format!("{variant} LinBP"),
+            });
+        }
+        if *self.max_pool.of(r#use) == MaxPoolGradient::Softmax {
+            words.push("softmax for max-pools".to_owned());
+        }
+        match *self.branch_decay.of(r#use) {
+            1.0 => {}
+            decay => words.push(format!("branches times {decay}")),
+        }
+        words.join(", ")
     }
-    let known = fields.refuse_unknown_parts(key, &["train", "attack"]);
-    let train = fields.optional_part::<Layers>(key, "train");
-    let attack = fields.optional_part::<Layers>(key, "attack");
-    known.then_some(())?;
-    Some(LayersByUse {
-        train: train?.unwrap_or(Layers::Default),
-        attack: attack?.unwrap_or(Layers::Default),
-    })
 }

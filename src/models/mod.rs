@@ -1,6 +1,7 @@
 //! Architectures by name: one record each, one file per family, and the registry that specs refer to.
 
 mod architecture;
+mod by_use;
 mod describe;
 mod layers;
 mod linbp;
@@ -39,13 +40,15 @@ families! {
 }
 
 pub use architecture::{Architecture, Form, ModelConfig, Pattern};
+pub use by_use::ByUse;
 pub use describe::{Description, describe};
 pub use layers::Layers;
-pub use linbp::{linear_plan, rescaled};
+pub use linbp::{decayed, linear_plan, rescaled, softened};
 pub(crate) use linbp_section::NO_GRADIENTS;
-pub use linbp_section::{LayersByUse, LinbpSpec, LinbpVariant};
+pub use linbp_section::{LinbpSpec, LinbpVariant, MaxPoolGradient};
 pub use origin::{Origin, check_layers, stem_of_weights};
 pub use preset::LinbpUse;
+pub(crate) use preset::unmatched;
 pub use registry::{Arch, adapt, all, build, dropout, names, normalize, outline, patterns};
 pub use section::{ModelSpec, Moment, Rectifier, WeightsRef};
 pub use sequential::{LAYER_KINDS, Layer, LayerKind, layers_as_text, layers_outputs};

@@ -4,6 +4,9 @@ use globset::Glob;
 
 use crate::{Error, Result};
 
+/// The setting whose names are looked for here.
+pub(super) const KEY: &str = "linbp.layers";
+
 /// Names that a message about a misspelt one proposes.
 const NEAR_SHOWN: usize = 3;
 
@@ -44,7 +47,7 @@ pub(super) fn matching(names: &[String], globs: &[impl AsRef<str>]) -> Result<Ve
     for glob in globs {
         let text = glob.as_ref();
         let matcher = Glob::new(text)
-            .map_err(|e| Error::spec(format!("linbp.layers: {e}")))?
+            .map_err(|e| Error::spec(format!("{KEY}: {e}")))?
             .compile_matcher();
         let mut found = false;
         for (name, linear) in names.iter().zip(&mut linear) {
@@ -53,14 +56,14 @@ pub(super) fn matching(names: &[String], globs: &[impl AsRef<str>]) -> Result<Ve
             }
         }
         if !found {
-            return Err(unmatched(text, names));
+            return Err(unmatched(KEY, text, names));
         }
     }
     Ok(linear)
 }
 
-/// The error for what matches no activation.
-pub(super) fn unmatched(text: &str, names: &[String]) -> Error {
+/// The error for what the setting `key` has and matches no activation.
+pub(crate) fn unmatched(key: &str, text: &str, names: &[String]) -> Error {
     let wanted = text.strip_prefix("from:").unwrap_or(text);
     let mut near: Vec<(f64, &String)> = names
         .iter()
@@ -79,6 +82,6 @@ pub(super) fn unmatched(text: &str, names: &[String]) -> Error {
         several => format!("; near are {}", several.join(", ")),
     };
     Error::spec(format!(
-        "linbp.layers: \"{text}\" matches no activation{hint} (`runner models ARCH` lists them)"
+        "{key}: \"{text}\" matches no activation{hint} (`runner models ARCH` lists them)"
     ))
 }

@@ -210,7 +210,7 @@ fn define(
     blocks: [usize; 4],
     block: Block,
 ) -> Result<Box<dyn Module>> {
-    let pool = config.stem.unwrap_or_default();
+    let pool = Stem::of(b, config);
     let (kernel, stride) = pool.convolution();
     let stem = ConvNorm::numbered(b, 1, [config.image[0], 64, kernel, stride, 1])?;
     let relu = b.activation("relu", Activation::Relu);

@@ -143,7 +143,10 @@ fn chain(
                 kernel,
                 stride,
                 padding,
-            } => Some(Step::MaxPool([kernel, stride, padding])),
+            } => {
+                b.note_max_pool();
+                Some(Step::MaxPool([kernel, stride, padding]))
+            }
             Layer::AvgPool { kernel, stride } => Some(Step::AvgPool(kernel, stride)),
             Layer::GlobalAvgPool => Some(Step::GlobalAvgPool),
             Layer::Dropout(rate) => {

@@ -120,6 +120,7 @@ fn define(b: &Builder, config: &ModelConfig, _: &str) -> Result<Box<dyn Module>>
         });
         c_in = 2 * expanded;
     }
+    b.note_max_pool();
     Ok(Box::new(SqueezeNet {
         stem,
         relu,

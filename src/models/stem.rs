@@ -6,9 +6,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::architecture::ModelConfig;
 use crate::Result;
 use crate::nn::pool::max_pool;
-use crate::nn::{Tape, Var};
+use crate::nn::{Builder, Tape, Var};
 
 /// The stem of a network whose family has several.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +60,20 @@ impl Stem {
         }
     }
 
+    /// That of a network under construction.
+    pub(super) fn of(b: &Builder, config: &ModelConfig) -> Self {
+        let stem = config.stem.unwrap_or_default();
+        if stem.is_pooled() {
+            b.note_max_pool();
+        }
+        stem
+    }
+
+    /// Whether a max-pool is part of it.
+    fn is_pooled(self) -> bool {
+        matches!(self, Self::Pooled | Self::ImageNet)
+    }
+
     /// Kernel and stride of the convolution.
     pub(super) fn convolution(self) -> (usize, usize) {
         match self {
@@ -70,9 +85,9 @@ impl Stem {
 
     /// What follows the convolution with its norm and activation.
     pub(super) fn pool(self, tape: &Tape, x: &Var) -> Result<Var> {
-        match self {
-            Self::Pooled | Self::ImageNet => max_pool(tape, x, 3, 2, 1),
-            Self::Plain | Self::Strided => Ok(x.clone()),
+        match self.is_pooled() {
+            true => max_pool(tape, x, 3, 2, 1),
+            false => Ok(x.clone()),
         }
     }
 }

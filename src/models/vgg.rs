@@ -114,6 +114,7 @@ fn define(
             features.push(Feature::Conv(layer, layer_norm, act));
             c_in = channels;
         }
+        b.note_max_pool();
         features.push(Feature::Pool);
         at += 1;
     }

@@ -1,4 +1,5 @@
-//! An activation layer: its true derivative backwards, or the identity where the pass's plan says so (LinBP).
+//! An activation layer: its true derivative backwards, or what the pass's plan says: the identity (LinBP), the
+//! derivative of a smooth function.
 
 use super::gradients::{Grad, Rule};
 use super::tape::{Tape, Var};
@@ -34,23 +35,24 @@ impl Act {
         tape.rule(self.index)
     }
 
-    /// `z = act(x)`; backwards `dx = dz act'(x)`, or `dx = dz` where linear.
+    /// `z = act(x)`; backwards `dx = dz act'(x)`, or `dx = dz` where linear, or by the derivative of a surrogate.
     pub fn forward(&self, tape: &Tape, x: &Var) -> Result<Var> {
         let y = ops::activation::forward(x.tensor(), self.kind)?;
         let (id, kind, rule) = (x.id(), self.kind, self.rule(tape));
         let saved = match rule {
             Rule::Linear => None,
+            Rule::Surrogate(_) => Some(x.tensor().clone()),
             _ if kind.derivative_from_output() => Some(y.clone()),
             _ => Some(x.tensor().clone()),
         };
         let y = tape.record(y, id.is_some(), move |dy, gradients| match &saved {
             Some(saved) if !gradients.is_linear(rule) => {
-                let dx = ops::activation::backward(dy.tensor(), saved, kind)?;
+                let dx = rule.backward(dy.tensor(), saved, kind)?;
                 gradients.add(id, Grad::new(dx))
             }
             _ => gradients.add(id, dy),
         });
         tape.trace(&y, [x], || vec![Operation::Activation(*self)]);
-        Ok(y)
+        tape.tapped(self.index, y)
     }
 }

@@ -85,9 +85,11 @@ impl BatchNorm2d {
         let kind = act.map_or(Activation::Identity, Act::kind);
         let rule = act.map_or(Rule::True, |act| act.rule(tape));
         // Two branches need the gradient before the sum, so it is computed once, from what the activation's derivative
-        // can be told from: mostly the output, else the sum itself.
-        let pulled = residual.is_some() && rule != Rule::Linear && kind != Activation::Identity;
-        let apart = pulled && !kind.derivative_from_output();
+        // can be told from: mostly the output, else the sum itself, as for a surrogate.
+        let is_surrogate = rule.is_surrogate();
+        let pulled = is_surrogate
+            || residual.is_some() && rule != Rule::Linear && kind != Activation::Identity;
+        let apart = pulled && (is_surrogate || !kind.derivative_from_output());
         let fused = if apart { Activation::Identity } else { kind };
         let sum = residual.map(Var::tensor);
         let (z, saved) = match tape.pass().mode {
@@ -111,7 +113,7 @@ impl BatchNorm2d {
         let y = tape.record(y, wanted, move |dy, gradients| {
             let linear = gradients.is_linear(rule);
             let dz = match &told_from {
-                Some(z) if !linear => Grad::new(activation::backward(dy.tensor(), z, kind)?),
+                Some(z) if !linear => Grad::new(rule.backward(dy.tensor(), z, kind)?),
                 _ => dy,
             };
             let found = op::backward(
@@ -138,6 +140,9 @@ impl BatchNorm2d {
             let norm = Operation::Norm(self.clone());
             [Some(norm), sum, act].into_iter().flatten().collect()
         });
-        Ok(y)
+        match act {
+            Some(act) => tape.tapped(act.index(), y),
+            None => Ok(y),
+        }
     }
 }

@@ -32,6 +32,7 @@ pub(super) struct Parts {
     rectifier: Option<Activation>,
     /// The rate of the dropout layers.
     pub dropout: Option<f64>,
+    pub max_pool: bool,
     pub remarks: Vec<String>,
 }
 
@@ -46,6 +47,7 @@ impl Default for Parts {
             device: Device::Cpu,
             rectifier: None,
             dropout: None,
+            max_pool: false,
             remarks: Vec::new(),
         }
     }
@@ -206,6 +208,11 @@ impl Builder {
     /// Notes that there is a dropout layer of this rate; all of a network have one rate.
     pub(super) fn note_dropout(&self, rate: f64) {
         self.parts.borrow_mut().dropout = Some(rate);
+    }
+
+    /// Notes that the network has a max-pool.
+    pub fn note_max_pool(&self) {
+        self.parts.borrow_mut().max_pool = true;
     }
 
     pub(super) fn finish(self) -> Parts {

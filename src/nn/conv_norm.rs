@@ -22,10 +22,12 @@ impl Conv2d {
         act: Option<&Act>,
     ) -> Result<Var> {
         let activation = act.map_or(Activation::Identity, Act::kind);
+        let rule = act.map_or(Rule::True, |act| act.rule(tape));
         let is_one = tape.pass().mode == Mode::Eval
             && !tape.wants_parameters()
             && !tape.is_traced()
-            && activation.derivative_from_output();
+            && activation.derivative_from_output()
+            && !rule.is_surrogate();
         let found = match is_one {
             true => normalised::forward(
                 x.tensor(),
@@ -43,14 +45,13 @@ impl Conv2d {
         let Some((y, scaled)) = found else {
             return norm.run(tape, &self.forward(tape, x)?, residual, act);
         };
-        let rule = act.map_or(Rule::True, |act| act.rule(tape));
         let (x_id, residual_id) = (x.id(), residual.and_then(Var::id));
         // Two branches need the gradient before the sum.
         let pulled = residual.is_some();
         let told_from = (activation != Activation::Identity).then(|| y.clone());
         let (shape, layer) = (x.dims().to_vec(), self.clone());
         let wanted = x_id.is_some() || residual_id.is_some();
-        Ok(tape.record(y, wanted, move |dy, gradients| {
+        let y = tape.record(y, wanted, move |dy, gradients| {
             let told_from = told_from.as_ref().filter(|_| !gradients.is_linear(rule));
             let (dz, told_from) = match told_from {
                 Some(y) if pulled => {
@@ -71,7 +72,11 @@ impl Conv2d {
                 gradients.add(x_id, Grad::new(dx))?;
             }
             gradients.add(residual_id, dz)
-        }))
+        });
+        match act {
+            Some(act) => tape.tapped(act.index(), y),
+            None => Ok(y),
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 //! A function of each number by itself. As an activation it has a place in the network's list of them, and its true
-//! derivative backwards or the identity where the pass's plan says so (LinBP); as a gate it has neither name nor choice.
+//! derivative backwards or what the pass's plan says, as [`super::Act`] has; as a gate it has neither name nor choice.
 
 use super::gradients::{Grad, Rule};
 use super::tape::{Tape, Var};
@@ -27,19 +27,25 @@ impl Bend {
         Self { curve, index: None }
     }
 
-    /// `y = curve(x)`; backwards `dx = dy curve'(x)`, or `dx = dy` where linear.
+    /// `y = curve(x)`; backwards `dx = dy curve'(x)`, or `dx = dy` where linear, or by the derivative of a surrogate.
     pub fn forward(&self, tape: &Tape, x: &Var) -> Result<Var> {
         let y = curve::forward(x.tensor(), self.curve)?;
         let rule = self.index.map_or(Rule::True, |index| tape.rule(index));
         let (id, curve) = (x.id(), self.curve);
         let saved = (rule != Rule::Linear).then(|| x.tensor().clone());
-        Ok(
-            tape.record(y, id.is_some(), move |dy, gradients| match &saved {
-                Some(x) if !gradients.is_linear(rule) => {
-                    gradients.add(id, Grad::new(curve::backward(dy.tensor(), x, curve)?))
-                }
-                _ => gradients.add(id, dy),
-            }),
-        )
+        let y = tape.record(y, id.is_some(), move |dy, gradients| match &saved {
+            Some(x) if !gradients.is_linear(rule) => {
+                let dx = match rule {
+                    Rule::Surrogate(surrogate) => surrogate.backward(dy.tensor(), x)?,
+                    _ => curve::backward(dy.tensor(), x, curve)?,
+                };
+                gradients.add(id, Grad::new(dx))
+            }
+            _ => gradients.add(id, dy),
+        });
+        match self.index {
+            Some(index) => tape.tapped(index, y),
+            None => Ok(y),
+        }
     }
 }

@@ -44,9 +44,12 @@ impl Network {
             let own = network.activations().iter();
             activations.extend(own.map(|activation| format!("{name}.{activation}")));
         }
+        let max_pool = members.iter().any(|(_, network)| network.has_max_pool());
+        let mean = Box::new(Mean { members: all });
         Ok(Self::of(
-            Box::new(Mean { members: all }),
+            mean,
             activations,
+            max_pool,
             first.device().clone(),
         ))
     }
@@ -104,7 +107,7 @@ mod tests {
         }
         // Linear activations are those of the numbers of each member, and of no other.
         let linear = |network: &Network, which: usize| {
-            let of = |i| (i + which).is_multiple_of(3);
+            let of = |i: usize| (i + which).is_multiple_of(3);
             (0..network.activations().len())
                 .map(of)
                 .collect::<Vec<bool>>()

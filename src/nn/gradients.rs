@@ -1,12 +1,14 @@
-//! Gradients on their way: who holds one, and where a backward pass puts it.
+//! Gradients: who holds one on its way, where a backward pass puts it, and what comes of it.
 
 use std::rc::Rc;
 
 use candle_core::{Shape, Tensor};
 
 use super::param::Param;
-use crate::Result;
-use crate::ops::elementwise;
+use super::surrogate::Surrogate;
+use crate::ops::activation::{self, Activation};
+use crate::ops::{elementwise, length};
+use crate::{Error, Result};
 
 /// The gradient of a value, which several backward closures may hold at once.
 #[derive(Clone, Debug)]
@@ -44,7 +46,7 @@ impl Grad {
 }
 
 /// Which backward pass an activation gets: decided when it runs forwards, so that it keeps what it will need.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Rule {
     /// The true derivative.
     True,
@@ -52,6 +54,24 @@ pub enum Rule {
     Linear,
     /// The identity, and the true derivative in the pass for its norm.
     TrueNorms,
+    /// The derivative of a smooth function.
+    Surrogate(Surrogate),
+}
+
+impl Rule {
+    /// Whether the derivative is told from what the activation took, never from its value.
+    pub fn is_surrogate(self) -> bool {
+        matches!(self, Self::Surrogate(_))
+    }
+
+    /// The gradient with respect to what an activation of this kind took, where it is not linear. `saved` is that with a
+    /// surrogate, else what [`activation::backward`] takes.
+    pub(super) fn backward(self, dy: &Tensor, saved: &Tensor, kind: Activation) -> Result<Tensor> {
+        match self {
+            Self::Surrogate(surrogate) => surrogate.backward(dy, saved),
+            _ => activation::backward(dy, saved, kind),
+        }
+    }
 }
 
 /// Where a backward closure puts the gradients that it computed.
@@ -96,15 +116,20 @@ impl GradientStore {
     /// Whether an activation with this rule passes its gradient through.
     pub fn is_linear(&self, rule: Rule) -> bool {
         match rule {
-            Rule::True => false,
+            Rule::True | Rule::Surrogate(_) => false,
             Rule::Linear => true,
-            Rule::TrueNorms => self.true_norm_pass.is_none(),
+            Rule::TrueNorms => !self.is_true_norm_pass(),
         }
+    }
+
+    /// Whether this walk looks for the norm by the true derivatives.
+    pub fn is_true_norm_pass(&self) -> bool {
+        self.true_norm_pass.is_some()
     }
 
     /// Whether gradients of parameters go anywhere, where the pass wants them at all.
     pub fn takes_parameters(&self) -> bool {
-        self.true_norm_pass.is_none()
+        !self.is_true_norm_pass()
     }
 
     /// Adds to the gradient of the value with handle `id`. The first gradient is moved in, later ones are added in
@@ -139,5 +164,98 @@ impl GradientStore {
             Some(present) => elementwise::add_assign(present, &grad)?,
         }
         Ok(())
+    }
+}
+
+const NO_INPUT: &str = "the pass was not asked for the input's gradient";
+
+/// The gradients that a pass wanted.
+#[derive(Default)]
+pub struct Gradients {
+    parameters: Vec<Option<Tensor>>,
+    input: Option<Tensor>,
+}
+
+impl Gradients {
+    /// The gradients of all parameters, in their order, and of the input; none where one had no part in the result.
+    pub(super) fn of(parameters: Vec<Option<Tensor>>, input: Option<Tensor>) -> Self {
+        Self { parameters, input }
+    }
+
+    /// The gradients of all parameters, in their order; none where a parameter had no part in the result.
+    pub(super) fn of_parameters(parameters: Vec<Option<Tensor>>) -> Self {
+        Self {
+            parameters,
+            input: None,
+        }
+    }
+
+    /// What [`Self::of_parameters`] is made of.
+    pub(super) fn into_parameters(self) -> Vec<Option<Tensor>> {
+        self.parameters
+    }
+
+    /// The gradient of a parameter; none where the parameter had no part in the result.
+    pub fn parameter(&self, parameter: &Param) -> Option<&Tensor> {
+        self.parameters.get(parameter.index())?.as_ref()
+    }
+
+    /// The sums of these gradients of parameters and those of another pass through the same network.
+    pub fn plus(self, other: Self) -> Result<Self> {
+        let mut parameters = self.parameters;
+        parameters.resize(parameters.len().max(other.parameters.len()), None);
+        for (sum, further) in parameters.iter_mut().zip(other.parameters) {
+            *sum = match (sum.take(), further) {
+                (Some(a), Some(b)) => Some((a + b)?),
+                (a, b) => a.or(b),
+            };
+        }
+        Ok(Self {
+            parameters,
+            input: None,
+        })
+    }
+
+    /// The l2 norm of the gradients of `parameters` together, float64 `()`, where they are. Nothing is waited for.
+    pub fn norm(&self, parameters: &[Param]) -> Result<Option<Tensor>> {
+        let mut squares: Option<Tensor> = None;
+        for gradient in parameters.iter().filter_map(|param| self.parameter(param)) {
+            let square = length::squared(gradient)?;
+            squares = Some(match squares {
+                Some(sum) => (sum + square)?,
+                None => square,
+            });
+        }
+        Ok(squares.map(|sum| sum.sqrt()).transpose()?)
+    }
+
+    /// The gradients of parameters, each times `factor`, float64 `()`.
+    pub fn times(&self, factor: &Tensor) -> Result<Self> {
+        let parameters = self.parameters.iter().map(|gradient| match gradient {
+            Some(gradient) => {
+                let factor = factor.to_dtype(gradient.dtype())?;
+                Ok(Some(gradient.broadcast_mul(&factor)?))
+            }
+            None => Ok(None),
+        });
+        Ok(Self::of_parameters(parameters.collect::<Result<_>>()?))
+    }
+
+    /// These gradients with that of the input from another pass.
+    pub fn with_input(self, input: Tensor) -> Self {
+        Self {
+            input: Some(input),
+            ..self
+        }
+    }
+
+    /// The gradient with respect to the input, `(N, C, H, W)`.
+    pub fn image(&self) -> Result<&Tensor> {
+        self.input.as_ref().ok_or_else(|| Error::failed(NO_INPUT))
+    }
+
+    /// What [`Self::image`] gives, taken out.
+    pub fn input(self) -> Result<Tensor> {
+        self.input.ok_or_else(|| Error::failed(NO_INPUT))
     }
 }

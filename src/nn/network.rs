@@ -33,6 +33,7 @@ pub struct Network {
     buffers: Vec<Param>,
     activations: Vec<String>,
     dropout: Option<f64>,
+    max_pool: bool,
     remarks: Vec<String>,
     device: Device,
 }
@@ -102,14 +103,21 @@ impl Network {
             buffers: parts.buffers,
             activations: parts.activations,
             dropout: parts.dropout,
+            max_pool: parts.max_pool,
             remarks: parts.remarks.clone(),
             device: parts.device,
         })
     }
 
     /// A network of a function of images and the names of its activations, whose tensors belong to others.
-    pub(super) fn of(function: Box<dyn Module>, activations: Vec<String>, device: Device) -> Self {
+    pub(super) fn of(
+        function: Box<dyn Module>,
+        activations: Vec<String>,
+        max_pool: bool,
+        device: Device,
+    ) -> Self {
         Self {
+            max_pool,
             function: Arc::new(Function(function)),
             parameters: Vec::new(),
             buffers: Vec::new(),
@@ -189,6 +197,11 @@ impl Network {
     /// The rate of its dropout layers, where it has any.
     pub fn dropout(&self) -> Option<f64> {
         self.dropout
+    }
+
+    /// Whether it has a max-pool.
+    pub fn has_max_pool(&self) -> bool {
+        self.max_pool
     }
 
     /// Copies of all tensors by name.

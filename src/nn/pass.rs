@@ -1,6 +1,6 @@
 //! What a forward and backward pass is for, said before it starts.
 
-use std::sync::Arc;
+use super::plan::LinearPlan;
 
 /// How layers that differ between training and evaluation behave: batch norm and dropout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,49 +9,6 @@ pub enum Mode {
     Train,
     /// Running statistics, no dropout.
     Eval,
-}
-
-/// Which activations let the gradient through unchanged (LinBP), by the index that the builder gave them, and what is
-/// done about residual branches that grow by it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LinearPlan {
-    linear: Arc<[bool]>,
-    rescaled: bool,
-}
-
-impl LinearPlan {
-    /// The plan in which `linear[i]` says whether activation `i` is linear backwards.
-    pub fn new(linear: Vec<bool>) -> Self {
-        Self {
-            linear: linear.into(),
-            rescaled: false,
-        }
-    }
-
-    /// Every activation with its true derivative: ordinary backpropagation.
-    pub fn none() -> Self {
-        Self::default()
-    }
-
-    /// The same plan with residual branches rescaled (Guo, Li and Chen, NeurIPS 2020, arXiv 2012.03528): where
-    /// activations inside a branch are linear, each example's gradient that leaves the branch at its start is brought to
-    /// the l2 norm that it would have with the true derivatives, so that branch and shortcut keep their proportion.
-    pub fn rescaled(self) -> Self {
-        Self {
-            rescaled: true,
-            ..self
-        }
-    }
-
-    /// Whether activation `index` is linear backwards.
-    pub fn is_linear(&self, index: usize) -> bool {
-        self.linear.get(index).copied().unwrap_or(false)
-    }
-
-    /// Whether residual branches are rescaled.
-    pub fn is_rescaled(&self) -> bool {
-        self.rescaled
-    }
 }
 
 /// Where in a run a pass happens: dropout masks are a function of it.
@@ -74,6 +31,17 @@ pub struct Pass {
     pub at: Coordinates,
     /// Stands in for the momentum by which running statistics move in training mode.
     pub momentum: Option<f64>,
+    /// What the output of an activation, its features, is wanted for, where it is.
+    pub tap: Option<Tap>,
+}
+
+/// What the features at the activation with this index are wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tap {
+    /// For themselves: the pass ends there.
+    End(usize),
+    /// For the gradient with respect to them, which takes the place of that with respect to the input.
+    Start(usize),
 }
 
 impl Pass {
@@ -86,6 +54,7 @@ impl Pass {
             plan: LinearPlan::none(),
             at: Coordinates::default(),
             momentum: None,
+            tap: None,
         }
     }
 
@@ -108,6 +77,7 @@ impl Pass {
             plan,
             at,
             momentum: None,
+            tap: None,
         }
     }
 
@@ -120,6 +90,7 @@ impl Pass {
             plan,
             at,
             momentum: None,
+            tap: None,
         }
     }
 }

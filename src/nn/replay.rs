@@ -11,9 +11,11 @@ use std::sync::{Arc, Weak};
 
 use candle_core::Tensor;
 
+use super::gradients::Gradients;
 use super::network::{Function, Network};
-use super::pass::{Coordinates, LinearPlan, Mode, Pass};
-use super::tape::{Gradients, Tape};
+use super::pass::{Coordinates, Mode, Pass};
+use super::plan::LinearPlan;
+use super::tape::Tape;
 use crate::ops::card::prepared::{Of, Prepared, changed, reading};
 use crate::ops::card::{Recording, card_at, is_card};
 use crate::ops::cross_entropy::{self, Losses, Targets, TargetsOnCard};

@@ -9,11 +9,10 @@ use std::ops::Range;
 
 use candle_core::Tensor;
 
-use super::gradients::{Grad, GradientStore, Rule};
-use super::param::Param;
-use super::pass::{Coordinates, LinearPlan, Mode, Pass};
+use super::gradients::{Grad, GradientStore, Gradients, Rule};
+use super::pass::{Coordinates, Mode, Pass, Tap};
+use super::plan::LinearPlan;
 use super::trace::{Operation, Traced};
-use crate::ops::length;
 use crate::ops::rescale::to_norms_of;
 use crate::{Error, Result};
 
@@ -62,94 +61,6 @@ struct Branch {
     nodes: Range<usize>,
 }
 
-const NO_INPUT: &str = "the pass was not asked for the input's gradient";
-
-/// The gradients that a pass wanted.
-#[derive(Default)]
-pub struct Gradients {
-    parameters: Vec<Option<Tensor>>,
-    input: Option<Tensor>,
-}
-
-impl Gradients {
-    /// The gradients of all parameters, in their order; none where a parameter had no part in the result.
-    pub(super) fn of_parameters(parameters: Vec<Option<Tensor>>) -> Self {
-        Self {
-            parameters,
-            input: None,
-        }
-    }
-
-    /// What [`Self::of_parameters`] is made of.
-    pub(super) fn into_parameters(self) -> Vec<Option<Tensor>> {
-        self.parameters
-    }
-
-    /// The gradient of a parameter; none where the parameter had no part in the result.
-    pub fn parameter(&self, parameter: &Param) -> Option<&Tensor> {
-        self.parameters.get(parameter.index())?.as_ref()
-    }
-
-    /// The sums of these gradients of parameters and those of another pass through the same network.
-    pub fn plus(self, other: Self) -> Result<Self> {
-        let mut parameters = self.parameters;
-        parameters.resize(parameters.len().max(other.parameters.len()), None);
-        for (sum, further) in parameters.iter_mut().zip(other.parameters) {
-            *sum = match (sum.take(), further) {
-                (Some(a), Some(b)) => Some((a + b)?),
-                (a, b) => a.or(b),
-            };
-        }
-        Ok(Self {
-            parameters,
-            input: None,
-        })
-    }
-
-    /// The l2 norm of the gradients of `parameters` together, float64 `()`, where they are. Nothing is waited for.
-    pub fn norm(&self, parameters: &[Param]) -> Result<Option<Tensor>> {
-        let mut squares: Option<Tensor> = None;
-        for gradient in parameters.iter().filter_map(|param| self.parameter(param)) {
-            let square = length::squared(gradient)?;
-            squares = Some(match squares {
-                Some(sum) => (sum + square)?,
-                None => square,
-            });
-        }
-        Ok(squares.map(|sum| sum.sqrt()).transpose()?)
-    }
-
-    /// The gradients of parameters, each times `factor`, float64 `()`.
-    pub fn times(&self, factor: &Tensor) -> Result<Self> {
-        let parameters = self.parameters.iter().map(|gradient| match gradient {
-            Some(gradient) => {
-                let factor = factor.to_dtype(gradient.dtype())?;
-                Ok(Some(gradient.broadcast_mul(&factor)?))
-            }
-            None => Ok(None),
-        });
-        Ok(Self::of_parameters(parameters.collect::<Result<_>>()?))
-    }
-
-    /// These gradients with that of the input from another pass.
-    pub fn with_input(self, input: Tensor) -> Self {
-        Self {
-            input: Some(input),
-            ..self
-        }
-    }
-
-    /// The gradient with respect to the input, `(N, C, H, W)`.
-    pub fn image(&self) -> Result<&Tensor> {
-        self.input.as_ref().ok_or_else(|| Error::failed(NO_INPUT))
-    }
-
-    /// What [`Self::image`] gives, taken out.
-    pub fn input(self) -> Result<Tensor> {
-        self.input.ok_or_else(|| Error::failed(NO_INPUT))
-    }
-}
-
 /// The record of one forward pass.
 pub struct Tape {
     pass: Pass,
@@ -162,6 +73,8 @@ pub struct Tape {
     inside: Cell<Option<bool>>,
     /// The number of the first activation of the network that runs.
     first_activation: Cell<usize>,
+    /// What a tap found.
+    features: RefCell<Option<Var>>,
     /// What the layers computed, where that is asked for.
     trace: Option<RefCell<Vec<Traced>>>,
 }
@@ -178,6 +91,7 @@ impl Tape {
             branches: RefCell::default(),
             inside: Cell::default(),
             first_activation: Cell::default(),
+            features: RefCell::default(),
             trace: None,
         }
     }
@@ -250,13 +164,12 @@ impl Tape {
     /// Which backward pass the activation with this index gets.
     pub fn rule(&self, activation: usize) -> Rule {
         let activation = self.first_activation.get() + activation;
-        match (self.pass.plan.is_linear(activation), self.inside.get()) {
-            (false, _) => Rule::True,
-            (true, None) => Rule::Linear,
-            (true, Some(_)) => {
+        match (self.pass.plan.rule(activation), self.inside.get()) {
+            (Rule::Linear, Some(_)) => {
                 self.inside.set(Some(true));
                 Rule::TrueNorms
             }
+            (rule, _) => rule,
         }
     }
 
@@ -270,14 +183,46 @@ impl Tape {
 
     /// Puts the network's input on the tape.
     pub fn input(&self, tensor: &Tensor) -> Var {
-        let id = self.pass.input.then(|| self.next_id());
-        if id.is_some() {
-            self.input.set(id);
+        match self.pass.input {
+            true => self.leaf(tensor),
+            false => Var {
+                tensor: tensor.clone(),
+                id: None,
+            },
         }
+    }
+
+    /// The value whose gradient the pass is for.
+    fn leaf(&self, tensor: &Tensor) -> Var {
+        let id = Some(self.next_id());
+        self.input.set(id);
         Var {
             tensor: tensor.clone(),
             id,
         }
+    }
+
+    /// The output `y` of the activation with this index, as the layers behind it are to take it.
+    ///
+    /// # Errors
+    /// The end of the pass, where it ends there: no failure for who asked for it and finds [`Self::features`].
+    pub(super) fn tapped(&self, activation: usize, y: Var) -> Result<Var> {
+        let activation = self.first_activation.get() + activation;
+        let (y, is_end) = match self.pass.tap {
+            Some(Tap::End(at)) if at == activation => (y, true),
+            Some(Tap::Start(at)) if at == activation => (self.leaf(&y.tensor), false),
+            _ => return Ok(y),
+        };
+        self.features.replace(Some(y.clone()));
+        match is_end {
+            true => Err(Error::failed("the pass ends with these features")),
+            false => Ok(y),
+        }
+    }
+
+    /// The features that the pass was to tap, where it came to them.
+    pub(super) fn features(&self) -> Option<Var> {
+        self.features.borrow().clone()
     }
 
     /// Records a value. `backward` gets its gradient and hands gradients on; where they are not needed (`wanted` is
@@ -319,13 +264,15 @@ impl Tape {
         self.values.replace(self.values.get() + 1)
     }
 
-    /// Runs a residual branch from `x` to what `branch` returns. This is where a plan that rescales branches acts; what
-    /// follows the returned value is not part of it, which changes nothing if it is linear, as a batch norm is.
+    /// Runs a residual branch from `x` to what `branch` returns. This is where a plan that rescales branches, or multiplies
+    /// their gradients, acts; what follows the returned value is not part of it, which changes nothing if it is linear, as a
+    /// batch norm is.
     pub fn residual_branch(
         &self,
         x: &Var,
         branch: impl FnOnce(&Var) -> Result<Var>,
     ) -> Result<Var> {
+        let x = &self.decayed(x);
         if !self.pass.plan.is_rescaled() || !x.wants_gradient() || self.inside.get().is_some() {
             return branch(x);
         }
@@ -346,6 +293,21 @@ impl Tape {
             });
         }
         Ok(end)
+    }
+
+    /// `x` as a residual branch takes it: its gradient from there is multiplied by what the plan says.
+    fn decayed(&self, x: &Var) -> Var {
+        let Some(decay) = self.pass.plan.branch_decay() else {
+            return x.clone();
+        };
+        let id = x.id;
+        self.record(x.tensor.clone(), id.is_some(), move |dy, gradients| {
+            let dy = match gradients.is_true_norm_pass() {
+                true => dy,
+                false => Grad::new((dy.tensor() * decay)?),
+            };
+            gradients.add(id, dy)
+        })
     }
 
     /// Walks the tape back from `result`, whose gradient is `gradient`. Each node is released as soon as it was used.
@@ -374,10 +336,8 @@ impl Tape {
             (node.backward)(gradient, &mut gradients)?;
         }
         let input = self.input.get().and_then(|id| gradients.take(id));
-        Ok(Gradients {
-            parameters: gradients.into_parameters(),
-            input: input.map(|grad| grad.tensor().clone()),
-        })
+        let input = input.map(|grad| grad.tensor().clone());
+        Ok(Gradients::of(gradients.into_parameters(), input))
     }
 }
 

@@ -7,7 +7,7 @@ use petgraph::visit::EdgeRef;
 use crate::aligned::aligned;
 use crate::data::ImagesRef;
 use crate::experiment::{ExperimentSpec, Plan, StageSpec, Task};
-use crate::models::{LinbpVariant, Moment, WeightsRef};
+use crate::models::{LinbpUse, Moment, WeightsRef};
 use crate::spec::{StageRef, TaskKind};
 
 /// The ways to write a graph.
@@ -267,15 +267,15 @@ fn about(stage: &StageSpec) -> String {
     // Whether a transfer's attacks use LinBP differs from one to the next.
     let linbp = task.linbp().filter(|_| task.kind() != TaskKind::Transfer);
     if let Some(linbp) = linbp {
-        let uses = [("training", linbp.train), ("attack", linbp.attack)].into_iter();
-        let linear: Vec<&str> = uses.filter(|(_, on)| *on).map(|(name, _)| name).collect();
-        if !linear.is_empty() {
-            let variant = match linbp.variant {
-                LinbpVariant::Plain => "",
-                LinbpVariant::Rescaled => "rescaled ",
-            };
-            words.push(format!("({variant}LinBP in {})", linear.join(" and ")));
-        }
+        let [train, attack] = [LinbpUse::Train, LinbpUse::Attack].map(|r#use| linbp.words(r#use));
+        let uses = match (linbp.train, linbp.attack) {
+            (false, false) => String::new(),
+            (true, false) => format!("({train} in training)"),
+            (false, true) => format!("({attack} in attack)"),
+            (true, true) if train == attack => format!("({train} in training and attack)"),
+            (true, true) => format!("({train} in training; {attack} in attack)"),
+        };
+        words.extend(Some(uses).filter(|uses| !uses.is_empty()));
     }
     words.join(" ")
 }

@@ -12,7 +12,8 @@ use crate::nn::Network;
 use crate::run::inspect_weights;
 use crate::spec::TaskKind;
 use crate::stage::{
-    check_attacks, check_mixing, check_weights, extra, linbp_plan, made_before, model_config,
+    check_attacks, check_features, check_mixing, check_weights, extra, linbp_plan, made_before,
+    model_config,
 };
 use crate::{Error, Result};
 
@@ -114,7 +115,7 @@ pub(super) fn known_shape(data: &DataSpec) -> Option<[usize; 3]> {
     }
 }
 
-/// Builds each model once, to see that it takes the images and that `linbp.layers` and `train.awp.layers` name what it has; and each
+/// Builds each model once, to see that it takes the images and that `linbp.layers`, `train.awp.layers` and the `layer` of attacks name what it has; and each
 /// attack, to see that it can do with as many classes as there are.
 ///
 /// What the models remark of themselves, one line each.
@@ -147,8 +148,12 @@ pub fn check_models(runs: &[PlannedRun]) -> Result<Vec<String>> {
             let training = stage.task.training();
             let awp = training.and_then(|task| task.train.awp.as_ref());
             let words = format!(
-                "{} {:?} {:?} {:?} {kind} {shape:?} {linbp:?} {uses:?} {awp:?}",
-                model.arch, model.widths, model.layers, used.data.normalize
+                "{} {:?} {:?} {:?} {kind} {shape:?} {linbp:?} {uses:?} {awp:?} {:?}",
+                model.arch,
+                model.widths,
+                model.layers,
+                used.data.normalize,
+                stage.task.attacks()
             );
             if !seen.insert(words) {
                 continue;
@@ -164,6 +169,10 @@ pub fn check_models(runs: &[PlannedRun]) -> Result<Vec<String>> {
                     if *linbp.layers.of(r#use) != Layers::Search {
                         faults.note(linbp_plan(&model.arch, &network, linbp, r#use));
                     }
+                }
+                let classes = data.and_then(|data| data.kind.classes);
+                if let Some(classes) = classes.filter(|_| stage.task.is_attacked(&used.key)) {
+                    faults.note(check_features(&stage.task, &network, classes.len()));
                 }
                 faults.note(awp.map_or(Ok(Vec::new()), |awp| awp.weights(&network)));
             }

@@ -86,6 +86,7 @@ struct Cell {
     spreads: [Option<Spread>; 3],
     /// How many images they are over, the fewest and the most of the runs.
     examples: [Option<(u64, u64)>; 3],
+    white_box: bool,
 }
 
 impl TransferMatrix {
@@ -146,7 +147,7 @@ impl TransferMatrix {
     /// and over all.
     pub fn tables(&self) -> Vec<(String, Printed)> {
         let seeds = &self.over_seeds;
-        let mark = "* white-box: the judge is the surrogate; bold: the most of a surrogate's";
+        let mark = "* white-box: the judge is the surrogate, or one of an ensemble; bold: the most of a surrogate's";
         [
             (
                 Measure::Common,
@@ -221,7 +222,7 @@ impl TransferMatrix {
         let of = |row: &Row, judge: usize| row.cells[judge].as_ref()?.spreads[measure as usize];
         let rows = self.rows.iter().map(|row| {
             let first = self.first(row).into_iter().map(|cell| (cell, false));
-            let numbers = self.judges.iter().enumerate().map(|(judge, name)| {
+            let numbers = (0..self.judges.len()).map(|judge| {
                 let Some(spread) = of(row, judge) else {
                     return (String::new(), false);
                 };
@@ -233,7 +234,8 @@ impl TransferMatrix {
                 let means: Vec<f64> = means.map(|spread| spread.mean).collect();
                 let is_best = means.iter().all(|mean| *mean <= spread.mean)
                     && means.iter().any(|mean| *mean < spread.mean);
-                let white_box = if *name == row.surrogate { "*" } else { "" };
+                let white_box = row.cells[judge].as_ref().is_some_and(|cell| cell.white_box);
+                let white_box = if white_box { "*" } else { "" };
                 // Both are shares, which are shown alike.
                 (words("success_rate", spread) + white_box, is_best)
             });
@@ -278,7 +280,7 @@ impl TransferMatrix {
                     .collect();
                 line.extend([&row.stage, &row.surrogate, judge, &row.attack].map(String::clone));
                 line.push(row.gradient.unwrap_or_default().to_owned());
-                line.extend([(*judge == row.surrogate).to_string(), row.runs.to_string()]);
+                line.extend([cell.white_box.to_string(), row.runs.to_string()]);
                 for (spread, examples) in cell.spreads.iter().zip(cell.examples) {
                     let deviation = spread.and_then(|spread| spread.deviation);
                     line.extend([number(spread.map(|spread| spread.mean)), number(deviation)]);
@@ -322,7 +324,12 @@ fn of_stage(
             let counts = || rows.iter().filter_map(|row| measure.examples(row));
             Some((counts().min()?, counts().max()?))
         });
-        Some(Cell { spreads, examples })
+        let white_box = rows.iter().any(|row| row.is_white_box());
+        Some(Cell {
+            spreads,
+            examples,
+            white_box,
+        })
     };
     let row = |images: &TransferRow| Row {
         settings: settings.to_vec(),

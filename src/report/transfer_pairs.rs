@@ -18,6 +18,7 @@ struct Cell {
     to: String,
     attack: String,
     linbp: bool,
+    white_box: bool,
     /// Whether the attack has gradients.
     has_gradients: bool,
     /// Of the attacked images that the judge has right without an attack, by position, whether the attack succeeded.
@@ -26,7 +27,7 @@ struct Cell {
 
 impl Cell {
     fn names(&self) -> [String; 2] {
-        let mark = if self.from == self.to { "*" } else { "" };
+        let mark = if self.white_box { "*" } else { "" };
         [self.from.clone(), format!("{}{mark}", self.to)]
     }
 
@@ -62,6 +63,7 @@ fn cells(results: &Path, run: &ComparedRun) -> Result<Vec<Cell>> {
                     to: row.to,
                     attack: row.attack,
                     linbp: row.linbp,
+                    white_box: row.white_box,
                     success: BTreeMap::new(),
                 });
             }

@@ -35,6 +35,8 @@ pub struct TransferRow {
     pub success_examples: Option<u64>,
     /// The images that the common success rate is over.
     pub common_examples: Option<u64>,
+    /// Whether `to` is the model that the images were made on, or one of an ensemble.
+    pub white_box: Option<bool>,
 }
 
 impl TransferRow {
@@ -43,7 +45,12 @@ impl TransferRow {
     /// # Errors
     /// A file that cannot be read, or other columns.
     pub fn read(path: &Path) -> Result<Vec<Self>> {
-        read_lacking(path, 4)
+        read_lacking(path, 5)
+    }
+
+    /// Whether the images were made on the judge, alone or with others.
+    pub fn is_white_box(&self) -> bool {
+        self.white_box.unwrap_or(self.from == self.to)
     }
 }
 
@@ -69,6 +76,7 @@ mod tests {
                 examples: Some(9),
                 success_examples: Some(8),
                 common_examples: Some(7),
+                white_box: Some(true),
             },
             TransferRow::default(),
         ];
@@ -76,9 +84,9 @@ mod tests {
         assert_eq!(
             std::fs::read_to_string(&path).unwrap(),
             "from,to,attack,linbp,accuracy,accuracy_8bit,success_rate,common_success_rate,examples,\
-             success_examples,common_examples\n\
-             a,b,pgd,true,0.25,0.5,0.75,1.0,9,8,7\n\
-             ,,,false,0.0,0.0,,,,,\n"
+             success_examples,common_examples,white_box\n\
+             a,b,pgd,true,0.25,0.5,0.75,1.0,9,8,7,true\n\
+             ,,,false,0.0,0.0,,,,,,\n"
         );
         assert_eq!(TransferRow::read(&path).unwrap(), rows);
         let early = "from,to,attack,linbp,accuracy,accuracy_8bit,success_rate";
@@ -92,6 +100,7 @@ mod tests {
                 examples: None,
                 success_examples: None,
                 common_examples: None,
+                white_box: None,
                 ..rows[0].clone()
             };
             assert_eq!(read, [expected]);

@@ -28,6 +28,8 @@ pub struct TransferExampleRow {
     pub adversarial_prediction: Option<u32>,
     /// Whether that is what the attack wants; missing where there was no attack.
     pub success: Option<bool>,
+    /// Whether `to` is the model that the image was made on, or one of an ensemble.
+    pub white_box: bool,
 }
 
 /// The images that an attack made on a model: the model, the attack and whether by LinBP.
@@ -122,9 +124,9 @@ mod tests {
         }
         assert_eq!(
             std::fs::read_to_string(&path).unwrap(),
-            "from,to,attack,linbp,index,label,clean_prediction,adversarial_prediction,success\n\
-             \"a, c\",b,pgd,true,0,3,3,,\n\
-             \"a, c\",b,pgd,true,1,3,3,5,true\n"
+            "from,to,attack,linbp,index,label,clean_prediction,adversarial_prediction,success,white_box\n\
+             \"a, c\",b,pgd,true,0,3,3,,,false\n\
+             \"a, c\",b,pgd,true,1,3,3,5,true,false\n"
         );
         let read = TransferExampleRow::read(&path).unwrap();
         assert_eq!(read, [row("a, c", 0), attacked]);

@@ -3,8 +3,8 @@
 mod attacks;
 mod weights;
 
-pub use attacks::check_attacks;
 pub(super) use attacks::{attacks, threat};
+pub use attacks::{check_attacks, check_features};
 pub(crate) use weights::origin;
 pub(super) use weights::path as weights_path;
 pub use weights::{check_weights, moment_weights, stem};
@@ -20,8 +20,10 @@ use crate::data::{self, DataSpec, Dataset, Expected, ImagesRef, Source, Split, i
 use crate::data::{DeviceDataset, Extra, ExtraSpec, validation};
 use crate::experiment::{ModelUse, TrainTask};
 use crate::models::{self, Arch, Form, LinbpUse, ModelConfig};
-use crate::models::{LinbpSpec, LinbpVariant, ModelSpec, Moment, Rectifier, WeightsRef};
-use crate::nn::{LinearPlan, Mode, Network};
+use crate::models::{
+    LinbpSpec, LinbpVariant, MaxPoolGradient, ModelSpec, Moment, Rectifier, WeightsRef,
+};
+use crate::nn::{LinearPlan, Mode, Network, Surrogate};
 use crate::ops::activation::Activation;
 use crate::ops::image::Normalize;
 use crate::run::adversarial_images;
@@ -237,7 +239,7 @@ fn plan(used: &ModelUse<'_>, network: &Network, on: bool, r#use: LinbpUse) -> Re
 /// The plan of the section for one of its uses, whether that is on or off.
 ///
 /// # Errors
-/// Names that match no activation, and a variant that the architecture does not have.
+/// Names that match no activation, and rules for what the network does not have.
 pub fn linbp_plan(
     arch: &str,
     network: &Network,
@@ -245,9 +247,18 @@ pub fn linbp_plan(
     r#use: LinbpUse,
 ) -> Result<LinearPlan> {
     let plan = models::linear_plan(arch, network, spec.layers.of(r#use), r#use)?;
-    match spec.variant {
-        LinbpVariant::Plain => Ok(plan),
-        LinbpVariant::Rescaled => models::rescaled(arch, network, plan),
+    let plan = match spec.variant.of(r#use) {
+        LinbpVariant::Plain => plan,
+        LinbpVariant::Rescaled => models::rescaled(arch, network, plan)?,
+        LinbpVariant::Silu => plan.with_surrogate(Surrogate::Silu),
+        LinbpVariant::Softplus => plan.with_surrogate(Surrogate::Softplus { beta: spec.beta }),
+    };
+    let plan = models::decayed(arch, network, plan, *spec.branch_decay.of(r#use))?;
+    match spec.max_pool.of(r#use) {
+        MaxPoolGradient::Max => Ok(plan),
+        MaxPoolGradient::Softmax => {
+            models::softened(arch, network, plan, spec.max_pool_temperature)
+        }
     }
 }
 

@@ -14,8 +14,8 @@ mod transfer;
 mod transfer_section;
 
 pub use assemble::{
-    check_attacks, check_mixing, check_weights, data_source, extra, linbp_plan, made_before,
-    model_config, moment_weights, network_from, stem,
+    check_attacks, check_features, check_mixing, check_weights, data_source, extra, linbp_plan,
+    made_before, model_config, moment_weights, network_from, stem,
 };
 pub use context::{StageContext, StageSummary};
 pub use evaluate_section::{EvalAttack, EvaluateSpec};

@@ -5,6 +5,7 @@ mod given;
 mod rows;
 mod search;
 mod summary;
+mod surrogate;
 mod table;
 
 use candle_core::Tensor;
@@ -20,13 +21,15 @@ use crate::attacks::{
 };
 use crate::data::Split;
 use crate::experiment::TransferTask;
-use crate::models::{Layers, LayersByUse};
+use crate::models::{ByUse, Layers};
+use crate::nn::LinearPlan;
 use crate::run::{Interim, MadeOn, Metrics};
 use crate::weights::Tensors;
 use entrant::Entrant;
 use given::Given;
 use rows::{Judged, Made};
 use search::Search;
+use surrogate::Surrogate;
 use table::Table;
 
 /// How far the stage has come beside the rows that stand.
@@ -73,19 +76,18 @@ pub(super) fn run(ctx: &StageContext<'_>, task: &TransferTask) -> Result<Metrics
     ctx.folder.write_transfer_models(&files)?;
     ctx.progress.stage(ctx.id, 1);
     let mut table = Table::open(ctx, &entrants, &examples)?;
+    let surrogates = Surrogate::all(spec, &entrants)?;
     let mut matrix = Matrix::new(ctx, task, &entrants, &examples)?;
     matrix.ask_without_attack()?;
     for attack in &spec.attacks {
         for &linbp in &spec.linbp {
-            let is_surrogate = |entrant: &&Entrant<'_>| {
-                let surrogates = spec.surrogates.as_ref();
-                surrogates.is_none_or(|names| names.iter().any(|name| name == entrant.name))
-            };
-            for from in entrants.iter().filter(is_surrogate) {
+            for from in &surrogates {
                 let made_on = (from.name.to_owned(), attack.name.clone(), linbp);
                 if !table.has(&made_on) {
                     let fates = matrix.fill(attack, linbp, from)?;
-                    table.add(&matrix.made(&made_on, &fates), &matrix.judged())?;
+                    let members: Vec<&str> = from.members.iter().map(|model| model.name).collect();
+                    let made = matrix.made((&made_on, &members), &fates);
+                    table.add(&made, &matrix.judged())?;
                 }
             }
         }
@@ -95,7 +97,7 @@ pub(super) fn run(ctx: &StageContext<'_>, task: &TransferTask) -> Result<Metrics
         if !table.has(&made_on) {
             let given = Given::read(ctx, task, (name, images), &dataset, &examples)?;
             let fates = matrix.judge_given(name, &given)?;
-            table.add(&matrix.made(&made_on, &fates), &matrix.judged())?;
+            table.add(&matrix.made((&made_on, &[]), &fates), &matrix.judged())?;
         }
     }
     let metrics = summary::metrics(
@@ -185,18 +187,11 @@ impl<'a> Matrix<'a> {
     }
 
     /// Makes the images of an attack on `from` and has them judged; what became of each.
-    fn fill(&mut self, entry: &Entry, linbp: bool, from: &Entrant<'_>) -> Result<Vec<Fate>> {
+    fn fill(&mut self, entry: &Entry, linbp: bool, from: &Surrogate<'_>) -> Result<Vec<Fate>> {
         let TransferTask { attack, data, .. } = self.task;
-        let mut used = from.used.clone();
-        used.linbp.attack = linbp;
-        if linbp && used.linbp.layers.attack == Layers::Search {
-            let search = match &mut self.search {
-                Some(search) => search,
-                none => none.insert(Search::open(self.ctx, self.task)?),
-            };
-            used.linbp.layers = LayersByUse::both(search.choose(entry, from, self.entrants)?);
-        }
-        let victim = from.victim(assemble::attack_plan(&used, &from.network)?);
+        let members = from.members.iter();
+        let plans = members.map(|member| self.plan(entry, linbp, member));
+        let victim = from.victim(plans.collect::<Result<_>>()?);
         let start = Start {
             seed: self.ctx.seed,
             ..Start::default()
@@ -231,6 +226,20 @@ impl<'a> Matrix<'a> {
         Ok(evaluation.fates().to_vec())
     }
 
+    /// How the gradients of an attack on a model go back.
+    fn plan(&mut self, entry: &Entry, linbp: bool, from: &Entrant<'_>) -> Result<LinearPlan> {
+        let mut used = from.used.clone();
+        used.linbp.attack = linbp;
+        if linbp && used.linbp.layers.attack == Layers::Search {
+            let search = match &mut self.search {
+                Some(search) => search,
+                none => none.insert(Search::open(self.ctx, self.task)?),
+            };
+            used.linbp.layers = ByUse::both(search.choose(entry, from, self.entrants)?);
+        }
+        assemble::attack_plan(&used, &from.network)
+    }
+
     /// Has images judged that were made elsewhere; what became of each.
     fn judge_given(&mut self, name: &str, given: &Given) -> Result<Vec<Fate>> {
         let TransferTask {
@@ -259,9 +268,14 @@ impl<'a> Matrix<'a> {
     }
 
     /// What the rows of the images that were made last are about.
-    fn made<'b>(&'b self, made_on: &'b MadeOn, fates: &'b [Fate]) -> Made<'b> {
+    fn made<'b>(
+        &'b self,
+        (made_on, members): (&'b MadeOn, &'b [&'b str]),
+        fates: &'b [Fate],
+    ) -> Made<'b> {
         Made {
             made_on,
+            members,
             fates,
             indices: &self.examples.indices,
             labels: &self.examples.labels,

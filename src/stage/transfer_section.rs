@@ -72,7 +72,10 @@ section! {
         linbp: Vec<bool> [or vec![false, true]],
         /// The models, each a table with the keys of `[model]` under its name: transfer.models.NAME.arch and so on; required.
         models: BTreeMap<String, ModelSpec> [by read_models, identity models_identity],
-        /// The models that images are made on, by their names; all of them judge. `linbp.layers` need not fit the others. [] where
+        /// Surrogates that are several models at once, each a list of models under a name of its own: images are made on the mean of
+        /// their logits (arXiv 1710.06081); default none.
+        ensembles: BTreeMap<String, Vec<String>> [or BTreeMap::new()],
+        /// The models and ensembles that images are made on, by their names; all models judge. `linbp.layers` need not fit the others. [] where
         /// only images of `adversarial` are judged; default all.
         surrogates: Option<Vec<String>> [optional],
         /// The test images that are attacked: "right-for-surrogate", those that the model which they are made on classifies
@@ -86,8 +89,19 @@ section! {
         search: Option<SearchSpec> [by Fields::optional_section, identity inner_identity],
     }
     check(fields) {
+        if let (Some(ensembles), Some(models)) = (&ensembles, &models) {
+            for (name, members) in ensembles {
+                let names: Vec<&String> = models.keys().collect();
+                if models.contains_key(name) {
+                    fields.fault("ensembles", &format!("\"{name}\" is one of transfer.models; give the ensemble another name"));
+                } else if members.len() < 2 || repeats(members) || members.iter().any(|member| !models.contains_key(member)) {
+                    fields.fault("ensembles", &format!("{name}: expected two or more of transfer.models, each once: they are {names:?}"));
+                }
+            }
+        }
         if let (Some(Some(list)), Some(models)) = (&surrogates, &models) {
-            let stranger = list.iter().find(|name| !models.contains_key(*name));
+            let is_ensemble = |name: &String| ensembles.as_ref().is_some_and(|ensembles| ensembles.contains_key(name));
+            let stranger = list.iter().find(|name| !models.contains_key(*name) && !is_ensemble(name));
             // Where others made images, there need be no model to make some on.
             let is_empty = list.is_empty() && adversarial.as_ref().is_some_and(BTreeMap::is_empty);
             if stranger.is_some() || is_empty || repeats(list) {
@@ -96,9 +110,11 @@ section! {
             }
         }
         if let (Some(given), Some(models)) = (&adversarial, &models)
-            && let Some(name) = given.keys().find(|name| models.contains_key(*name))
+            && let Some(name) = given.keys().find(|name| {
+                models.contains_key(*name) || ensembles.as_ref().is_some_and(|ensembles| ensembles.contains_key(*name))
+            })
         {
-            fields.fault("adversarial", &format!("\"{name}\" is one of transfer.models; give these images another name"));
+            fields.fault("adversarial", &format!("\"{name}\" is a model or an ensemble; give these images another name"));
         }
         if let (Some(Some(search)), Some(models)) = (&search, &models)
             && let Some(name) = search.judges.iter().flatten().find(|name| !models.contains_key(*name))

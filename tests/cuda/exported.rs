@@ -29,7 +29,7 @@ fn what_exported_networks_need() {
             most: 0.6,
         },
         Curve::Tanh,
-        Curve::Softplus,
+        Curve::Softplus { beta: 1.0 },
         Curve::Erf,
         Curve::Exp,
         Curve::Absolute,

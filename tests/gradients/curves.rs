@@ -19,7 +19,7 @@ fn erf(z: f64) -> f64 {
 
 type Definition = (Curve, fn(f64) -> f64);
 
-const CURVES: [Definition; 14] = [
+const CURVES: [Definition; 15] = [
     (Curve::Sigmoid, |z| 1.0 / (1.0 + (-z).exp())),
     (
         Curve::HardSigmoid {
@@ -49,7 +49,10 @@ const CURVES: [Definition; 14] = [
         |z| z.clamp(-1.0, 2.5),
     ),
     (Curve::Tanh, f64::tanh),
-    (Curve::Softplus, |z| (1.0 + z.exp()).ln()),
+    (Curve::Softplus { beta: 1.0 }, |z| (1.0 + z.exp()).ln()),
+    (Curve::Softplus { beta: 2.5 }, |z| {
+        (1.0 + (2.5 * z).exp()).ln() / 2.5
+    }),
     (Curve::Erf, erf),
     (Curve::Exp, f64::exp),
     (Curve::Absolute, f64::abs),

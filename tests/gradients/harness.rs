@@ -196,6 +196,7 @@ impl Case {
                 batch: 3,
             },
             momentum: None,
+            tap: None,
         }
     }
 

@@ -206,7 +206,7 @@ fn linear_layers_are_chosen_by_name() {
     let plan = |layers| linear_plan(&name, &network, &layers, LinbpUse::Attack);
     let chosen = plan(Layers::Names(vec!["/relu*".into()])).unwrap();
     assert_eq!(
-        (0..5).map(|i| chosen.is_linear(i)).collect::<Vec<_>>(),
+        (0..5).map(|i| chosen.chooses(i)).collect::<Vec<_>>(),
         [false, true, false, true, true]
     );
     let error = plan(Layers::Default).unwrap_err().to_string();

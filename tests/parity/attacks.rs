@@ -97,17 +97,17 @@ impl Side {
     }
 }
 
-fn classes(tensor: &Tensor) -> Vec<u32> {
+pub fn classes(tensor: &Tensor) -> Vec<u32> {
     tensor.to_dtype(DType::U32).unwrap().to_vec1().unwrap()
 }
 
-fn numbers(tensor: &Tensor) -> Vec<f32> {
+pub fn numbers(tensor: &Tensor) -> Vec<f32> {
     let tensor = tensor.to_dtype(DType::F32).unwrap();
     tensor.flatten_all().unwrap().to_vec1().unwrap()
 }
 
 /// The share of pixels that are the same after rounding to 8 bits.
-fn same_pixels(a: &Tensor, b: &Tensor) -> f64 {
+pub fn same_pixels(a: &Tensor, b: &Tensor) -> f64 {
     let (a, b) = (numbers(a), numbers(b));
     let level = |value: f32| (value * 255.0).round();
     let same = a

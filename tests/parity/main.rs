@@ -3,6 +3,7 @@
 //! the fly.
 
 mod attacks;
+mod backward_rules;
 mod card;
 mod exported;
 mod interpreter;

@@ -124,6 +124,7 @@ impl Case {
                 plan: LinearPlan::none(),
                 at: Coordinates::default(),
                 momentum: None,
+                tap: None,
             });
             let x = tape.input(&self.part("x", dtype));
             let y = network.forward(&tape, &x).unwrap();

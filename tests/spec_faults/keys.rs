@@ -267,14 +267,19 @@ fn single_faults() {
         ),
         (
             "lr = 0.1",
+            "lr = 0.1\n[linbp]\ntrain = true\nlayers = \"search\"",
+            "a.toml:10: linbp.layers: \"search\" looks for layers whose images carry over, in the task transfer: name some here",
+        ),
+        (
+            "lr = 0.1",
             "lr = 0.1\n[linbp]\ntrain = true\nlayers = \"form:relu1\"",
-            "a.toml:10: linbp.layers: expected \"default\", \"all\", \"from:NAME\", or a list of names or globs such as \
+            "a.toml:10: linbp.layers: expected \"default\", \"all\", \"none\", \"search\", \"from:NAME\", or a list of names or globs such as \
              [\"layer4.*\"], found \"form:relu1\"",
         ),
         (
             "lr = 0.1",
             "lr = 0.1\n[linbp]\ntrain = true\nlayers = [\"a[\"]",
-            "a.toml:10: linbp.layers: expected \"default\", \"all\", \"from:NAME\", or a list of names or globs such as \
+            "a.toml:10: linbp.layers: expected \"default\", \"all\", \"none\", \"search\", \"from:NAME\", or a list of names or globs such as \
              [\"layer4.*\"], found [\"a[\"]; \"a[\" is no valid glob",
         ),
         (
@@ -285,14 +290,25 @@ fn single_faults() {
         (
             "lr = 0.1",
             "lr = 0.1\n[linbp]\ntrain = true\nlayers = { train = \"all\", attack = 5 }",
-            "a.toml:10: linbp.layers.attack: expected \"default\", \"all\", \"from:NAME\", or a list of names or globs \
+            "a.toml:10: linbp.layers.attack: expected \"default\", \"all\", \"none\", \"search\", \"from:NAME\", or a list of names or globs \
              such as [\"layer4.*\"], found 5",
         ),
         (
             "lr = 0.1",
             "lr = 0.1\n[linbp]\ntrain = true\nvariant = \"rescale\"",
-            "a.toml:10: linbp.variant: expected one of \"plain\", \"rescaled\", found \"rescale\"; did you mean \
-             \"rescaled\"?",
+            "a.toml:10: linbp.variant: expected one of \"plain\", \"rescaled\", \"silu\", \"softplus\", found \"rescale\"; did you \
+             mean \"rescaled\"?",
+        ),
+        (
+            "lr = 0.1",
+            "lr = 0.1\n[linbp]\ntrain = true\nlayers = \"none\"",
+            "a.toml:10: linbp.layers: \"none\" leaves ordinary backpropagation: choose activations, set max_pool or \
+             branch_decay, or leave LinBP off",
+        ),
+        (
+            "lr = 0.1",
+            "lr = 0.1\n[linbp]\ntrain = true\nbranch_decay = { train = 0.5, attack = 1.5 }",
+            "a.toml:10: linbp.branch_decay.attack: expected a number in [0, 1], found 1.5",
         ),
         (
             "arch = \"lenet5\"",

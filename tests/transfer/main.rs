@@ -1,5 +1,6 @@
 //! Task `transfer`, from two models trained in the same spec to the matrix, its figures and its faults.
 
+mod ensembles;
 mod outside;
 mod search;
 
@@ -132,7 +133,8 @@ fn the_matrix_of_two_trained_models() {
             "common_success_rate",
             "examples",
             "success_examples",
-            "common_examples"
+            "common_examples",
+            "white_box"
         ]
     );
     assert_eq!(rows.len(), 1 + 2 * 2 * 2 * 2, "{table}");
@@ -191,7 +193,7 @@ fn bad_specs_and_their_words() {
     for (text, expected) in [
         (
             "[transfer]\nadversarial = { a = \"x.npz\" }\nmodels.a = { arch = \"lenet5\", weights = \"w\" }\n",
-            "a.toml:5: transfer.adversarial: \"a\" is one of transfer.models; give these images another name",
+            "a.toml:5: transfer.adversarial: \"a\" is a model or an ensemble; give these images another name",
         ),
         (
             "[transfer]\nadversarial = { b = \"@c\" }\nmodels.a = { arch = \"lenet5\", weights = \"w\" }\n",

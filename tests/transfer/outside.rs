@@ -74,11 +74,12 @@ fn images_and_networks_from_outside_are_judged_by_the_same_table() {
         ]
     );
     // Accuracies and success rates of what the stage made and of its own, which are the same images.
-    assert_eq!(rows[4][4..], rows[0][4..]);
+    assert_eq!(rows[4][4..11], rows[0][4..11]);
+    assert_eq!([&*rows[0][11], &*rows[4][11]], ["true", "false"]);
     assert_eq!(rows[6][4], rows[0][5], "a PNG is rounded to 8 bits");
     // The network in the file is the same as that of the weights.
     for pair in rows.chunks(2) {
-        assert_eq!(pair[0][4..], pair[1][4..]);
+        assert_eq!(pair[0][4..11], pair[1][4..11]);
     }
     // Only what all have right is attacked: both denominators of success are one.
     assert_eq!(rows[0][9], rows[0][10]);

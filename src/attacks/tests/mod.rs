@@ -4,6 +4,7 @@ mod accounting;
 mod counting;
 mod every;
 mod exact;
+mod features;
 mod leaving;
 mod proven;
 mod settings;

@@ -49,7 +49,7 @@ impl<'a> Lowering<'a> {
                 Ok(Value::Gate(self.operand(node, 0)?, curve))
             }
             "Tanh" => self.gate(node, Curve::Tanh),
-            "Softplus" => self.gate(node, Curve::Softplus),
+            "Softplus" => self.gate(node, Curve::Softplus { beta: 1.0 }),
             "Erf" => self.gate(node, Curve::Erf),
             "Exp" => self.gate(node, Curve::Exp),
             "Log" => self.gate(node, Curve::Log),

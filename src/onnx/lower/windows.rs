@@ -222,6 +222,7 @@ impl<'a> Lowering<'a> {
         let signal = self.bordered(signal, outside, f64::NEG_INFINITY)?;
         let [channels, rows, columns] = self.sides(signal)?;
         let form = Form::Map([channels, window.output(rows)?, window.output(columns)?]);
+        self.b.note_max_pool();
         self.layer(node, Layer::MaxPool(window), &[signal], form)
     }
 

@@ -29,7 +29,7 @@ DEVICE float value(int kind, float a, float b, float z) {
     case MISH: return z * tanhf(softplus(z));
     case CLIP: return z < a ? a : (z > b ? b : z);
     case TANH: return tanhf(z);
-    case SOFTPLUS: return z != z ? z : softplus(z);
+    case SOFTPLUS: return z != z ? z : softplus(a * z) / a;
     case ERF: return erff(z);
     case EXP: return expf(z);
     case LOG: return logf(z);
@@ -57,7 +57,7 @@ DEVICE float derivative(int kind, float a, float b, float z) {
     }
     case CLIP: return a <= z && z <= b ? 1.0f : 0.0f;
     case TANH: return 1.0f - tanhf(z) * tanhf(z);
-    case SOFTPLUS: return sigmoid(z);
+    case SOFTPLUS: return sigmoid(a * z);
     case ERF: return 1.1283791671f * expf(-z * z);
     case EXP: return expf(z);
     case LOG: return 1.0f / z;

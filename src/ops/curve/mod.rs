@@ -35,8 +35,8 @@ pub enum Curve {
     Clip { least: f64, most: f64 },
     /// `tanh(z)`
     Tanh,
-    /// `ln(1 + exp(z))`
-    Softplus,
+    /// `ln(1 + exp(beta z)) / beta`
+    Softplus { beta: f64 },
     /// `erf(z)`
     Erf,
     /// `exp(z)`
@@ -70,7 +70,7 @@ impl Curve {
             Self::Mish => (number!("MISH"), [0.0; 2]),
             Self::Clip { least, most } => (number!("CLIP"), [least, most]),
             Self::Tanh => (number!("TANH"), [0.0; 2]),
-            Self::Softplus => (number!("SOFTPLUS"), [0.0; 2]),
+            Self::Softplus { beta } => (number!("SOFTPLUS"), [beta, 0.0]),
             Self::Erf => (number!("ERF"), [0.0; 2]),
             Self::Exp => (number!("EXP"), [0.0; 2]),
             Self::Log => (number!("LOG"), [0.0; 2]),

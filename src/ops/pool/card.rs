@@ -71,6 +71,49 @@ pub fn max_backward(
     Ok(dx)
 }
 
+pub fn softmax_backward(
+    card: &dyn Card,
+    dy: &Tensor,
+    x: &Tensor,
+    y: &Tensor,
+    window: Window,
+    temperature: f64,
+) -> Result<Tensor> {
+    let (n, h, w, c) = x.dims4()?;
+    let (oh, ow) = (window.output(h)?, window.output(w)?);
+    expect::indexable("pooling", x.dims())?;
+    expect::tensor("pooling's gradient", dy, &[n, oh, ow, c], x.dtype())?;
+    expect::tensor("pooling's output", y, dy.dims(), x.dtype())?;
+    let sums = card.scratch(dy.dims(), DType::F32)?;
+    let dx = card.scratch(x.dims(), x.dtype())?;
+    let suffix = suffix(x.dtype())?;
+    let sides = [
+        h,
+        w,
+        c,
+        oh,
+        ow,
+        window.kernel,
+        window.stride,
+        window.padding,
+    ];
+    card.launch(
+        &Call::rows("pool", "pool_softmax_sums", n * oh, ow * c)
+            .of(suffix)
+            .tensors([x, y, &sums])
+            .ints(sides)
+            .float(temperature),
+    )?;
+    card.launch(
+        &Call::rows("pool", "pool_softmax_backward", n * h, w * c)
+            .of(suffix)
+            .tensors([dy, x, y, &sums, &dx])
+            .ints(sides)
+            .float(temperature),
+    )?;
+    Ok(dx)
+}
+
 pub fn average_forward(card: &dyn Card, x: &Tensor, average: Average) -> Result<Tensor> {
     let (n, h, w, c) = x.dims4()?;
     let (rows, columns) = average.cells(h, w)?;
@@ -160,6 +203,23 @@ mod tests {
                     let dx = max_backward(card, &dy, &taps, &shape, window).unwrap();
                     let expected =
                         cpu::max_backward(&card.wide(&dy), &taps, &shape, window).unwrap();
+                    close(&dx, &expected, dtype);
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn the_softened_gradient_is_that_of_the_cpu() {
+        each_type(|card, dtype| {
+            for window in WINDOWS {
+                for shape in [[2, 9, 7, 33], [3, 6, 8, 1], [1, 5, 70, 5]] {
+                    let x = random(card, &shape, 1, dtype);
+                    let (y, _) = max_forward(card, &x, window).unwrap();
+                    let dy = random(card, y.dims(), 2, dtype);
+                    let dx = softmax_backward(card, &dy, &x, &y, window, 10.0).unwrap();
+                    let [dy, x, y] = [&dy, &x, &y].map(|tensor| card.wide(tensor));
+                    let expected = cpu::softmax_backward(&dy, &x, &y, window, 10.0).unwrap();
                     close(&dx, &expected, dtype);
                 }
             }

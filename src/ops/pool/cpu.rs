@@ -145,6 +145,58 @@ pub fn max_backward(dy: &Tensor, taps: &Tensor, input: &[usize], window: Window)
     })
 }
 
+/// The taps of a window that lie in the image, as the positions of their channels.
+fn inside(
+    [h, w, c]: [usize; 3],
+    window: Window,
+    (oy, ox): (usize, usize),
+) -> impl Iterator<Item = usize> {
+    let range = move |o: usize, side: usize| {
+        let from = o * window.stride;
+        from.saturating_sub(window.padding)..(from + window.kernel - window.padding).min(side)
+    };
+    range(oy, h).flat_map(move |y| range(ox, w).map(move |x| (y * w + x) * c))
+}
+
+pub fn softmax_backward(
+    dy: &Tensor,
+    x: &Tensor,
+    y: &Tensor,
+    window: Window,
+    temperature: f64,
+) -> Result<Tensor> {
+    let (_, h, w, c) = x.dims4()?;
+    let (_, oh, ow, _) = y.dims4()?;
+    let shape = x.shape();
+    with_real!(x.dtype(), T => {
+        let (dy, x, y) = (&*view::<T>(dy)?, &*view::<T>(x)?, &*view::<T>(y)?);
+        let mut dx = vec![T::ZERO; x.len()];
+        chunks_mut(&mut dx, h * w * c, &|i, dx| {
+            let x = chunk(x, h * w * c, i);
+            let outputs = chunk(dy, oh * ow * c, i).chunks_exact(c);
+            let outputs = outputs.zip(chunk(y, oh * ow * c, i).chunks_exact(c));
+            let mut sums = vec![0.0; c];
+            for (pixel, (dy, y)) in outputs.enumerate() {
+                let at = (pixel / ow, pixel % ow);
+                let weight = |x: T, y: T| (temperature * (x.wide() - y.wide())).exp();
+                sums.fill(0.0);
+                for from in inside([h, w, c], window, at) {
+                    for ((sum, &x), &y) in sums.iter_mut().zip(&x[from..]).zip(y) {
+                        *sum += weight(x, y);
+                    }
+                }
+                for from in inside([h, w, c], window, at) {
+                    let window = dx[from..].iter_mut().zip(&x[from..]);
+                    for (((dx, &x), (&dy, &y)), sum) in window.zip(dy.iter().zip(y)).zip(&sums) {
+                        *dx += T::of(dy.wide() * weight(x, y) / sum);
+                    }
+                }
+            }
+        });
+        tensor(dx, shape)
+    })
+}
+
 simd! {
     fn add_scaled<T>(x: &[T], factor: T, y: &mut [T]) {
         for (y, &x) in y.iter_mut().zip(x) {

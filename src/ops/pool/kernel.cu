@@ -104,6 +104,57 @@ template <class T, int V> DEVICE void max_backward(PARAMETERS(T)) {
 FOR_BOTH_PACKS(pool_max_backward, max_backward, PARAMETERS, (dy, taps, dx, h, w, c, oh, ow, kernel, stride, padding))
 #undef PARAMETERS
 
+// The sum of every window's weights, exp(temperature (x - y)).
+#define PARAMETERS(T)                                                                                                  \
+    const T *x, const T *y, float *sums, int h, int w, int c, int oh, int ow, int kernel, int stride, int padding,     \
+        float temperature
+template <class T> DEVICE void softmax_sums(PARAMETERS(T)) {
+    size_t image = blockIdx.x / oh, row = blockIdx.x * (size_t)(ow * c);
+    int top = (int)(blockIdx.x % oh) * stride - padding;
+    x += image * h * w * c;
+    EACH_THREAD(t) {
+        int at = blockIdx.y * blockDim.x + t;
+        if (at >= ow * c) continue;
+        int ox = at / c, channel = at - ox * c, left = ox * stride - padding;
+        float most = number(y[row + at]), sum = 0.0f;
+        for (int iy = top < 0 ? 0 : top; iy < top + kernel && iy < h; ++iy)
+            for (int ix = left < 0 ? 0 : left; ix < left + kernel && ix < w; ++ix)
+                sum += expf(temperature * (number(x[(iy * w + ix) * c + channel]) - most));
+        sums[row + at] = sum;
+    }
+}
+FOR_BOTH_TYPES(pool_softmax_sums, softmax_sums, PARAMETERS,
+               (x, y, sums, h, w, c, oh, ow, kernel, stride, padding, temperature))
+#undef PARAMETERS
+
+// Every input gathers its shares of the outputs that it is in, in their order.
+#define PARAMETERS(T)                                                                                                  \
+    const T *dy, const T *x, const T *y, const float *sums, T *dx, int h, int w, int c, int oh, int ow, int kernel,    \
+        int stride, int padding, float temperature
+template <class T> DEVICE void softmax_backward(PARAMETERS(T)) {
+    size_t image = blockIdx.x / h, row = blockIdx.x * (size_t)(w * c);
+    Range ys = holders(blockIdx.x % h + padding, 0, oh, kernel, stride);
+    dy += image * oh * ow * c;
+    y += image * oh * ow * c;
+    sums += image * oh * ow * c;
+    EACH_THREAD(t) {
+        int at = blockIdx.y * blockDim.x + t;
+        if (at >= w * c) continue;
+        int ix = at / c, channel = at - ix * c;
+        Range xs = holders(ix + padding, 0, ow, kernel, stride);
+        float own = number(x[row + at]), sum = 0.0f;
+        for (int oy = ys.from; oy < ys.to; ++oy)
+            for (int ox = xs.from; ox < xs.to; ++ox) {
+                int from = (oy * ow + ox) * c + channel;
+                sum += number(dy[from]) * expf(temperature * (own - number(y[from]))) / sums[from];
+            }
+        store(dx + row + at, sum);
+    }
+}
+FOR_BOTH_TYPES(pool_softmax_backward, softmax_backward, PARAMETERS,
+               (dy, x, y, sums, dx, h, w, c, oh, ow, kernel, stride, padding, temperature))
+#undef PARAMETERS
+
 // The mean of every cell.
 #define PARAMETERS(T) const T *x, T *y, int h, int w, int c, int oh, int ow, int kernel, int stride
 template <class T, int V> DEVICE void average_forward(PARAMETERS(T)) {

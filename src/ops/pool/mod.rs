@@ -6,6 +6,7 @@ mod cpu;
 use candle_core::Tensor;
 
 use super::device::ops;
+use super::same::same;
 use crate::{Error, Result};
 
 /// A square pooling window.
@@ -108,6 +109,18 @@ ops! {
     /// The gradient of [`max_forward`] with respect to its input of shape `input`: each output's gradient goes to the
     /// element that won.
     pub fn max_backward(dy: &Tensor, taps: &Tensor, input: &[usize], window: Window) -> Result<Tensor>
+
+    /// A gradient for the input `x` of [`max_forward`] with output `y`, spread over each window in proportion to
+    /// `exp(temperature x)`: that of the maximum in the limit of high temperatures. The border has no share.
+    pub fn softmax_backward(
+        dy: &Tensor,
+        x: &Tensor,
+        y: &Tensor,
+        window: Window,
+        temperature: f64,
+    ) -> Result<Tensor> {
+        same("a max-pool's gradient", dy, y)
+    }
 
     /// Average pool, output `(N, OH, OW, C)`.
     pub fn average_forward(x: &Tensor, average: Average) -> Result<Tensor>

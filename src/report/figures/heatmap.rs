@@ -60,7 +60,7 @@ pub fn charts(title: &str, rows: &[TransferRow]) -> Result<Vec<(String, String)>
         let words: Vec<String> = words.collect();
         let to = names(rows.iter().map(|row| row.to.as_str()));
         let cell = |row: &&TransferRow| {
-            let white_box = if row.from == row.to { "*" } else { "" };
+            let white_box = if row.is_white_box() { "*" } else { "" };
             let row_of = |made: &(&str, bool)| *made == (row.from.as_str(), row.linbp);
             Some((
                 made.iter().position(row_of)?,

@@ -18,6 +18,7 @@ fn row(from: &str, to: &str, linbp: bool, rate: f64, common: Option<u64>) -> Tra
         examples: Some(8),
         success_examples: Some(6),
         common_examples: common,
+        white_box: None,
     }
 }
 
@@ -66,7 +67,7 @@ fn latex_has_surrogates_and_methods_against_judges() {
     assert_eq!(
         two_seeds().write(Format::Latex).unwrap(),
         "% Success rate (%) (mean ± std of 2 seeds) over the 4 to 5 images that every model has right without an attack; \
-         * white-box: the judge is the surrogate; bold: the most of a surrogate's\n\
+         * white-box: the judge is the surrogate, or one of an ensemble; bold: the most of a surrogate's\n\
          \\begin{tabular}{lllrr}\n\\toprule\n\
          surrogate & attack & gradient & a & b\\_2 \\\\\n\\midrule\n\
          a & pgd & BP & 75.00 $\\pm$ 0.00* & 37.50 $\\pm$ 17.68 \\\\\n\
@@ -74,7 +75,7 @@ fn latex_has_surrogates_and_methods_against_judges() {
          \\bottomrule\n\\end{tabular}\n\
          \n\
          % Error rate (%) (mean ± std of 2 seeds) over all 8 images, those included that were wrong without an attack; \
-         * white-box: the judge is the surrogate; bold: the most of a surrogate's\n\
+         * white-box: the judge is the surrogate, or one of an ensemble; bold: the most of a surrogate's\n\
          \\begin{tabular}{lllrr}\n\\toprule\n\
          surrogate & attack & gradient & a & b\\_2 \\\\\n\\midrule\n\
          a & pgd & BP & 37.50 $\\pm$ 0.00* & 18.75 $\\pm$ 8.84 \\\\\n\

@@ -1,8 +1,9 @@
 //! From the settings of attacks to attacks on a stage's model.
 
-use crate::attacks::{Attack, AttackSpec, Entry, Threat};
+use crate::attacks::{Attack, AttackSpec, Entry, Threat, activation};
 use crate::data::DataSpec;
 use crate::experiment::Task;
+use crate::nn::Network;
 use crate::{Error, Result};
 
 /// The attacks that an entry stands for, on a model of so many classes: one, or the members of an ensemble in order.
@@ -43,6 +44,25 @@ pub fn check_attacks(task: &Task, classes: usize) -> Result<()> {
         .filter(|task| task.train.objective.attacks())
     {
         super::training_attack(task, classes)?;
+    }
+    Ok(())
+}
+
+/// Whether the network has the activations whose features the stage's attacks work on.
+///
+/// # Errors
+/// The first name that it does not have.
+pub fn check_features(task: &Task, network: &Network, classes: usize) -> Result<()> {
+    let (Some(spec), Some(data)) = (task.attack(), task.data()) else {
+        return Ok(());
+    };
+    for entry in task.attacks() {
+        for attack in attacks(spec, &entry, data, classes)? {
+            if let Some(layer) = attack.layer() {
+                let key = format!("{}: layer", entry.name);
+                activation(&key, layer, network.activations())?;
+            }
+        }
     }
     Ok(())
 }

@@ -7,6 +7,8 @@ use crate::run::{MadeOn, TransferExampleRow, TransferRow};
 pub(super) struct Made<'a> {
     /// Model, attack and whether by LinBP.
     pub made_on: &'a MadeOn,
+    /// The models that were asked for gradients or answers in making them.
+    pub members: &'a [&'a str],
     /// What became of each image.
     pub fates: &'a [Fate],
     /// Positions in the split.
@@ -68,6 +70,7 @@ impl Made<'_> {
             examples: Some(self.labels.len() as u64),
             success_examples: own.1,
             common_examples: common.1,
+            white_box: Some(self.members.contains(&judged.to)),
         }
     }
 
@@ -87,6 +90,7 @@ impl Made<'_> {
                 clean_prediction: judged.clean[i],
                 adversarial_prediction: success.map(|_| answer),
                 success,
+                white_box: self.members.contains(&judged.to),
             }
         })
     }

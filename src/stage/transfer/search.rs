@@ -5,7 +5,7 @@ use super::entrant::Entrant;
 use crate::attacks::{AttackEvaluation, Entry, Start};
 use crate::data::{Split, validation};
 use crate::experiment::TransferTask;
-use crate::models::{Layers, LayersByUse};
+use crate::models::{ByUse, Layers};
 use crate::run::{LayerSearchRow, files};
 use crate::stage::assemble;
 use crate::stage::context::StageContext;
@@ -173,7 +173,7 @@ impl<'a> Search<'a> {
         let mut used = from.used.clone();
         used.linbp.attack = layers.is_some();
         if let Some(layers) = layers {
-            used.linbp.layers = LayersByUse::both(layers.clone());
+            used.linbp.layers = ByUse::both(layers.clone());
         }
         assemble::attack_plan(&used, &from.network)
     }

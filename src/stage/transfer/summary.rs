@@ -26,7 +26,7 @@ pub(super) fn metrics(
         metrics.insert(format!("{}_accuracy", entrant.name), clean);
     }
     let mut others: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-    for row in rows.iter().filter(|row| row.from != row.to) {
+    for row in rows.iter().filter(|row| !row.is_white_box()) {
         let rule = if row.linbp { "_linbp" } else { "" };
         let name = format!("transfer_{}{rule}_accuracy", row.attack);
         others.entry(name).or_default().push(row.accuracy);
