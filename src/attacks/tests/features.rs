@@ -88,3 +88,28 @@ fn a_layer_that_the_model_does_not_have_is_an_error() {
         );
     }
 }
+
+#[test]
+fn a_layer_is_looked_for_before_anything_runs() {
+    let check = |layer: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let spec = folder.path().join("a.toml");
+        let text = format!(
+            "task = \"attack\"\ndata.kind = \"digits\"\nmodel.arch = \"lenet5\"\n\
+             attack = {{ kind = \"ila\", epsilon = 0.1, step_size = 0.1, k = 1, layer = \"{layer}\" }}\n"
+        );
+        std::fs::write(&spec, text).unwrap();
+        let plan = plan(&Request {
+            spec,
+            ..Request::default()
+        });
+        let found = crate::pipeline::check_models(&plan.unwrap().runs);
+        found.err().map(|error| error.to_string())
+    };
+    assert_eq!(check("relu2"), None);
+    assert_eq!(
+        check("relu9").unwrap(),
+        "ila: layer: \"relu9\" matches no activation; near are \"relu1\", \"relu2\", \"relu3\" (`runner models ARCH` lists \
+         them)"
+    );
+}
