@@ -8,9 +8,11 @@ use crate::nn::{Module, Tape, Var};
 
 #[test]
 fn a_zero_gradient_breaks_nothing_and_stays_finite() {
-    struct Constant;
+    // With an activation, for attacks on features.
+    struct Constant(crate::nn::Act);
     impl Module for Constant {
         fn forward(&self, tape: &Tape, x: &Var) -> Result<Var> {
+            let x = &self.0.forward(tape, x)?;
             let (n, id) = (x.dims()[0], x.id());
             let zero = Tensor::zeros(x.dims(), DType::F32, x.tensor().device())?;
             let y = tensor([0.25f32, 0.25, 0.25, 0.25, 0.0].repeat(n), (n, CLASSES))?;
@@ -19,8 +21,9 @@ fn a_zero_gradient_breaks_nothing_and_stays_finite() {
             }))
         }
     }
-    let network = Network::build(0, DType::F32, &Device::Cpu, None, |_| {
-        Ok(Box::new(Constant))
+    let network = Network::build(0, DType::F32, &Device::Cpu, None, |b| {
+        let act = b.activation("act", crate::ops::activation::Activation::Relu);
+        Ok(Box::new(Constant(act)))
     })
     .unwrap();
     let set = Set::of(&network, 3);
