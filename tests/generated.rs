@@ -7,7 +7,7 @@ use runner::Result;
 use runner::data::{DIGITS, DataKind, DeviceDataset, Loader, SHAPES, Source, Split, load};
 use runner::models::{self, ModelConfig};
 use runner::nn::loss::{Reduction, cross_entropy};
-use runner::nn::{Coordinates, LinearPlan, Network, Pass, Tape};
+use runner::nn::{BackwardPlan, Coordinates, Network, Pass, Tape};
 use runner::optim::{Adam, Optimizer, OptimizerKind, OptimizerSpec};
 
 const EPOCHS: u64 = 5;
@@ -51,7 +51,7 @@ fn accuracy(kind: &'static DataKind, network: &Network) -> Result<(f64, [f64; 10
             0,
         )? {
             let batch = batch?;
-            let tape = Tape::new(Pass::training(LinearPlan::none(), Coordinates::default()));
+            let tape = Tape::new(Pass::training(BackwardPlan::none(), Coordinates::default()));
             let logits = network.forward(&tape, &tape.input(&middle(&batch.images)?))?;
             let loss = cross_entropy(logits.tensor(), &batch.label_values, Reduction::Mean)?;
             let gradients = tape.backward(&logits, loss.gradient)?;

@@ -6,7 +6,7 @@ use candle_core::{Device, Tensor};
 use runner::Result;
 use runner::attacks::{Checks, Originals, Start, Steps, Threat, Victim, craft};
 use runner::models::{self, ModelConfig};
-use runner::nn::{LinearPlan, Mode, Network};
+use runner::nn::{BackwardPlan, Mode, Network};
 use runner::ops::precision::{self, Precision};
 use runner::pipeline::DeviceChoice;
 use runner::train::adversarial::Adversarial;
@@ -64,7 +64,7 @@ fn adversarial(arch: &str, batch: usize, seconds: f64, device: &Device) -> Resul
     let batch = super::batch(originals, &labels);
     let adversary = Adversary::new(
         Box::new(Steps::i_fgsm(THREAT, STEP_SIZE, 5)),
-        LinearPlan::none(),
+        BackwardPlan::none(),
         Mode::Eval,
     );
     let mut optimizer = super::sgd(&network, 0.9)?;
@@ -100,7 +100,7 @@ fn pgd20(arch: &str, batch: usize, seconds: f64, device: &Device) -> Result<Vec<
     let network = network(arch, device)?;
     let (originals, labels) = images(10_000, device)?;
     let attack = Steps::i_fgsm(THREAT, STEP_SIZE, 20);
-    let victim = Victim::new(&network, LinearPlan::none());
+    let victim = Victim::new(&network, BackwardPlan::none());
     let indices: Vec<usize> = (0..labels.len()).collect();
     super::repeat(seconds, || {
         let mut checks = Checks::default();

@@ -14,7 +14,7 @@ use runner::Result;
 use runner::attacks::{Steps, Threat, Victim};
 use runner::data::Batch;
 use runner::models::{self, ModelConfig};
-use runner::nn::{Coordinates, LinearPlan, Mode, Network};
+use runner::nn::{BackwardPlan, Coordinates, Mode, Network};
 use runner::optim::{OptimizerKind, OptimizerSpec, Sgd};
 use runner::train::adversarial::Adversarial;
 use runner::train::clean::Clean;
@@ -119,7 +119,7 @@ fn step(
     batch: &Batch,
     running: &mut RunningMetrics,
 ) -> Result<()> {
-    let plan = LinearPlan::none();
+    let plan = BackwardPlan::none();
     let step = Step {
         adversary,
         awp,
@@ -167,7 +167,7 @@ fn train(
 /// The same on images of FGSM-RS, which the network makes in training mode, as its authors do.
 fn fgsm_rs(arch: &str, batch: usize, seconds: f64) -> Result<Vec<f64>> {
     let attack = Steps::fgsm_rs(LINF, 1.25);
-    let adversary = Adversary::new(Box::new(attack), LinearPlan::none(), Mode::Train);
+    let adversary = Adversary::new(Box::new(attack), BackwardPlan::none(), Mode::Train);
     train(
         &Adversarial { mix: 0.0 },
         Some(&adversary),
@@ -181,7 +181,7 @@ fn fgsm_rs(arch: &str, batch: usize, seconds: f64) -> Result<Vec<f64>> {
 /// The same by TRADES with ten attack steps, the weights perturbed by `gamma` where there is one.
 fn trades(arch: &str, batch: usize, seconds: f64, gamma: Option<f64>) -> Result<Vec<f64>> {
     let attack = Steps::pgd(LINF, 2.0 / 255.0, 10);
-    let adversary = Adversary::new(Box::new(attack), LinearPlan::none(), Mode::Eval);
+    let adversary = Adversary::new(Box::new(attack), BackwardPlan::none(), Mode::Eval);
     let awp = gamma.map(|gamma| Awp {
         gamma,
         start: 0,
@@ -201,7 +201,7 @@ fn trades(arch: &str, batch: usize, seconds: f64, gamma: Option<f64>) -> Result<
 fn input_gradient(arch: &str, batch: usize, seconds: f64) -> Result<Vec<f64>> {
     let network = network(arch, [3, 32, 32])?;
     let (images, labels) = images(batch, [3, 32, 32])?;
-    let victim = Victim::new(&network, LinearPlan::none());
+    let victim = Victim::new(&network, BackwardPlan::none());
     repeat(seconds, || {
         let gradient = victim.cross_entropy_gradient(&images, &labels)?;
         LINF.step(&images, &images, &gradient, 2.0 / 255.0)?;

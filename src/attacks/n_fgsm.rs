@@ -91,7 +91,7 @@ mod tests {
     use super::*;
     use crate::attacks::{Start, craft};
     use crate::models::{self, ModelConfig};
-    use crate::nn::LinearPlan;
+    use crate::nn::BackwardPlan;
 
     #[test]
     fn noise_is_that_of_linf() {
@@ -124,7 +124,7 @@ mod tests {
             ..ModelConfig::new([1, 4, 4], 3)
         };
         let network = models::build("mlp", &config).unwrap();
-        let victim = Victim::new(&network, LinearPlan::none());
+        let victim = Victim::new(&network, BackwardPlan::none());
         let images = Tensor::full(0.5f32, (2, 1, 4, 4), &Device::Cpu).unwrap();
         let originals = Originals::new(&images, &[0, 2], &[4, 9], Start::default());
         let attack = NFgsm {

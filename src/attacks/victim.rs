@@ -8,7 +8,7 @@ use super::Objective;
 use super::craft::predictions;
 use super::objective::Recorded;
 use crate::nn::loss::{Loss, Reduction, cross_entropy};
-use crate::nn::{Coordinates, LinearPlan, Mode, Network, Pass, Tape, replay};
+use crate::nn::{BackwardPlan, Coordinates, Mode, Network, Pass, Tape, replay};
 use crate::ops::Real;
 use crate::ops::device::{bring, enter_for};
 use crate::ops::real::view;
@@ -20,7 +20,7 @@ pub struct Victim<'a> {
     /// What the model is called in errors: which it is and where its weights are from.
     pub name: String,
     /// Which activations are linear backwards.
-    pub plan: LinearPlan,
+    pub plan: BackwardPlan,
     /// The mode in which the model answers while it is attacked.
     pub mode: Mode,
     pub at: Coordinates,
@@ -59,7 +59,7 @@ pub struct Ascent {
 
 impl Victim<'_> {
     /// A victim in evaluation mode.
-    pub fn new(network: &Network, plan: LinearPlan) -> Victim<'_> {
+    pub fn new(network: &Network, plan: BackwardPlan) -> Victim<'_> {
         Victim {
             network,
             name: "the model".to_owned(),

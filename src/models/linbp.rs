@@ -3,7 +3,7 @@
 use super::layers::Layers;
 use super::preset::{KEY, LinbpUse, matching, unmatched};
 use super::registry::Arch;
-use crate::nn::{LinearPlan, Network, Param};
+use crate::nn::{BackwardPlan, Network, Param};
 use crate::{Error, Result};
 
 /// The plan that makes the activations of `layers` linear. A name that matches nothing is an error.
@@ -12,16 +12,16 @@ pub fn linear_plan(
     network: &Network,
     layers: &Layers,
     r#use: LinbpUse,
-) -> Result<LinearPlan> {
+) -> Result<BackwardPlan> {
     let arch = Arch::find(arch)?;
     let linear = linear_activations(&arch, network.activations(), layers, r#use)?;
-    Ok(LinearPlan::new(linear))
+    Ok(BackwardPlan::new(linear))
 }
 
-/// The plan with its residual branches rescaled, see [`LinearPlan::rescaled`]. An error for architectures that do not say
+/// The plan with its residual branches rescaled, see [`BackwardPlan::rescaled`]. An error for architectures that do not say
 /// where their branches are, and for plans that change none. The paper's own experiments leave the ReLUs after the additions true, and start in
 /// `layer3.1`: for a ResNet-50 the layers `["layer3.[1-9].relu[12]", "layer4.*.relu[12]"]`.
-pub fn rescaled(arch: &str, network: &Network, plan: LinearPlan) -> Result<LinearPlan> {
+pub fn rescaled(arch: &str, network: &Network, plan: BackwardPlan) -> Result<BackwardPlan> {
     let record = Arch::find(arch)?;
     if record.in_branch.is_none() {
         return Err(Error::spec(format!(
@@ -39,9 +39,14 @@ pub fn rescaled(arch: &str, network: &Network, plan: LinearPlan) -> Result<Linea
     Ok(plan.rescaled())
 }
 
-/// The plan with the gradients of its residual branches multiplied, see [`LinearPlan::with_branch_decay`]. An error for
+/// The plan with the gradients of its residual branches multiplied, see [`BackwardPlan::with_branch_decay`]. An error for
 /// networks that do not say where their branches are, or have none.
-pub fn decayed(arch: &str, network: &Network, plan: LinearPlan, decay: f64) -> Result<LinearPlan> {
+pub fn decayed(
+    arch: &str,
+    network: &Network,
+    plan: BackwardPlan,
+    decay: f64,
+) -> Result<BackwardPlan> {
     let record = Arch::find(arch)?;
     let parts = network.parameters().iter().map(Param::name);
     let mut names = parts.chain(network.activations().iter().map(String::as_str));
@@ -54,13 +59,13 @@ pub fn decayed(arch: &str, network: &Network, plan: LinearPlan, decay: f64) -> R
     )))
 }
 
-/// The plan with its max-pools softened, see [`LinearPlan::with_softmax_pools`]. An error for networks that have none.
+/// The plan with its max-pools softened, see [`BackwardPlan::with_softmax_pools`]. An error for networks that have none.
 pub fn softened(
     arch: &str,
     network: &Network,
-    plan: LinearPlan,
+    plan: BackwardPlan,
     temperature: f64,
-) -> Result<LinearPlan> {
+) -> Result<BackwardPlan> {
     if network.has_max_pool() {
         return Ok(plan.with_softmax_pools(temperature));
     }
@@ -228,11 +233,11 @@ mod tests {
         let faults = |arch: &str| {
             let image = Arch::find(arch).unwrap().image;
             let network = outline(arch, &ModelConfig::new(image, 10)).unwrap();
-            let plan = LinearPlan::none();
+            let plan = BackwardPlan::none();
             let decayed = decayed(arch, &network, plan.clone(), 0.5);
             let softened = softened(arch, &network, plan.clone(), 10.0);
             for plan in [&decayed, &softened].into_iter().flatten() {
-                assert_ne!(*plan, LinearPlan::none(), "{arch}");
+                assert_ne!(*plan, BackwardPlan::none(), "{arch}");
             }
             let same = super::decayed(arch, &network, plan.clone(), 1.0);
             assert_eq!(same.unwrap(), plan, "{arch}");

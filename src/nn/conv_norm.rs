@@ -84,7 +84,7 @@ impl Conv2d {
 mod tests {
     use super::*;
     use crate::nn::{
-        Builder, ConvConfig, Coordinates, Init, LinearPlan, Pass, batch_norm2d, conv2d,
+        BackwardPlan, Builder, ConvConfig, Coordinates, Init, Pass, batch_norm2d, conv2d,
     };
     use candle_core::{DType, Device, Tensor};
 
@@ -97,7 +97,7 @@ mod tests {
     fn both(
         (conv, norm, shortcut): (&Conv2d, &BatchNorm2d, Option<&Conv2d>),
         act: Option<&Act>,
-        plan: &LinearPlan,
+        plan: &BackwardPlan,
         images: &Tensor,
         is_one: bool,
     ) -> [Vec<f64>; 2] {
@@ -164,7 +164,7 @@ mod tests {
                 for act in acts.iter().map(Option::as_ref).chain([None]) {
                     for shortcut in [None, Some(&shortcut)] {
                         for linear in [false, true] {
-                            let plan = LinearPlan::new(vec![linear; 3]);
+                            let plan = BackwardPlan::new(vec![linear; 3]);
                             let [one, two] = [true, false].map(|is_one| {
                                 let layers = (&conv, &norm, shortcut);
                                 both(layers, act, &plan, &images, is_one)

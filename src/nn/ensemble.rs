@@ -61,7 +61,7 @@ mod tests {
 
     use crate::attacks::Victim;
     use crate::models::{ModelConfig, build};
-    use crate::nn::{LinearPlan, Network};
+    use crate::nn::{BackwardPlan, Network};
 
     fn member(arch: &str, seed: u64) -> Network {
         let config = ModelConfig {
@@ -114,7 +114,7 @@ mod tests {
         };
         let plans = [linear(&networks[0], 0), linear(&networks[1], 1)];
         let gradient = |network: &Network, plan: Vec<bool>| {
-            let victim = Victim::new(network, LinearPlan::new(plan));
+            let victim = Victim::new(network, BackwardPlan::new(plan));
             let ones = |logits: &Tensor| Ok(logits.ones_like()?);
             victim.input_gradient(&x, ones).unwrap()
         };

@@ -39,6 +39,6 @@ pub use linear::{Linear, linear, linear_with};
 pub use network::{Module, Network};
 pub use param::Param;
 pub use pass::{Coordinates, Mode, Pass, Tap};
-pub use plan::LinearPlan;
+pub use plan::BackwardPlan;
 pub use surrogate::Surrogate;
 pub use tape::{Tape, Var};

@@ -1,6 +1,6 @@
 //! What a forward and backward pass is for, said before it starts.
 
-use super::plan::LinearPlan;
+use super::plan::BackwardPlan;
 
 /// How layers that differ between training and evaluation behave: batch norm and dropout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub struct Pass {
     pub parameters: bool,
     /// Whether the gradient with respect to the input is wanted.
     pub input: bool,
-    pub plan: LinearPlan,
+    pub plan: BackwardPlan,
     pub at: Coordinates,
     /// Stands in for the momentum by which running statistics move in training mode.
     pub momentum: Option<f64>,
@@ -51,7 +51,7 @@ impl Pass {
             mode: Mode::Eval,
             parameters: false,
             input: false,
-            plan: LinearPlan::none(),
+            plan: BackwardPlan::none(),
             at: Coordinates::default(),
             momentum: None,
             tap: None,
@@ -69,7 +69,7 @@ impl Pass {
     }
 
     /// A training pass: gradients with respect to the parameters.
-    pub fn training(plan: LinearPlan, at: Coordinates) -> Self {
+    pub fn training(plan: BackwardPlan, at: Coordinates) -> Self {
         Self {
             mode: Mode::Train,
             parameters: true,
@@ -82,7 +82,7 @@ impl Pass {
     }
 
     /// An attack's pass: the gradient with respect to the input.
-    pub fn attack(plan: LinearPlan, mode: Mode, at: Coordinates) -> Self {
+    pub fn attack(plan: BackwardPlan, mode: Mode, at: Coordinates) -> Self {
         Self {
             mode,
             parameters: false,

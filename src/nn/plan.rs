@@ -8,7 +8,7 @@ use super::surrogate::Surrogate;
 /// Which activations let the gradient through unchanged (LinBP) or have the derivative of a smooth function, by the index that
 /// the builder gave them, and what is done about residual branches and max-pools.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct LinearPlan {
+pub struct BackwardPlan {
     chosen: Arc<[bool]>,
     /// None: the identity.
     surrogate: Option<Surrogate>,
@@ -17,7 +17,7 @@ pub struct LinearPlan {
     max_pool_temperature: Option<f64>,
 }
 
-impl LinearPlan {
+impl BackwardPlan {
     /// The plan in which `linear[i]` says whether activation `i` is linear backwards.
     pub fn new(linear: Vec<bool>) -> Self {
         Self {

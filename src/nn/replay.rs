@@ -14,7 +14,7 @@ use candle_core::Tensor;
 use super::gradients::Gradients;
 use super::network::{Function, Network};
 use super::pass::{Coordinates, Mode, Pass};
-use super::plan::LinearPlan;
+use super::plan::BackwardPlan;
 use super::tape::Tape;
 use crate::ops::card::prepared::{Of, Prepared, changed, reading};
 use crate::ops::card::{Recording, card_at, is_card};
@@ -54,9 +54,9 @@ struct Key {
 enum Kind {
     Logits,
     /// The gradient of a loss with respect to images; with target classes or without.
-    Attack(LinearPlan, LogitLoss, bool),
+    Attack(BackwardPlan, LogitLoss, bool),
     /// Of targets with second labels or without, smoothed by so much.
-    Training(LinearPlan, bool, f64),
+    Training(BackwardPlan, bool, f64),
 }
 
 impl Kind {
@@ -108,7 +108,7 @@ pub fn logits(network: &Network, images: &Tensor) -> Result<Option<Tensor>> {
 /// valid until the same pass comes again; by a recorded pass, none where there is none yet.
 pub fn ascent(
     network: &Network,
-    plan: &LinearPlan,
+    plan: &BackwardPlan,
     images: &Tensor,
     (loss, labels, target_classes): (LogitLoss, &[u32], Option<&[u32]>),
 ) -> Result<Option<(Tensor, Tensor)>> {
@@ -161,7 +161,7 @@ pub struct Trained {
 /// The mean cross-entropy of a batch in training mode and its gradients, by a recorded pass; none where there is none yet.
 pub fn training(
     network: &Network,
-    plan: &LinearPlan,
+    plan: &BackwardPlan,
     images: &Tensor,
     targets: Targets<'_>,
     at: Coordinates,

@@ -23,9 +23,13 @@ fn a_replay_computes_what_the_pass_does() {
     on_host(|| {
         let network = models::build("lenet5", &ModelConfig::new([1, 28, 28], 10)).unwrap();
         let all = vec![true; network.activations().len()];
-        let linear = LinearPlan::new(all);
+        let linear = BackwardPlan::new(all);
         let smooth = linear.clone().with_surrogate(Surrogate::Silu);
-        let plans = [LinearPlan::none(), linear, smooth.with_softmax_pools(10.0)];
+        let plans = [
+            BackwardPlan::none(),
+            linear,
+            smooth.with_softmax_pools(10.0),
+        ];
         for round in 0..4u64 {
             let x = images(round, 3);
             let labels = [round as u32, 1, 9];
@@ -83,7 +87,7 @@ fn a_replay_computes_what_the_pass_does() {
 fn batches_that_shrink_share_recordings() {
     on_host(|| {
         let network = models::build("lenet5", &ModelConfig::new([1, 28, 28], 10)).unwrap();
-        let (plan, score) = (LinearPlan::none(), Score::TargetedDlr);
+        let (plan, score) = (BackwardPlan::none(), Score::TargetedDlr);
         let mut in_steps = 0;
         for n in (1..=40).rev() {
             let x = images(n as u64, n);
@@ -160,7 +164,7 @@ fn recorded_training(targets: fn(&[u32]) -> Targets<'_>) {
         for batch in 0..4 {
             let shape = [5, 2, 4, 4];
             let x = Tensor::from_vec(numbers(&shape, batch, 1.0), &shape, &Device::Cpu).unwrap();
-            let (labels, plan) = ([0, 1, 2, 3, batch as u32], LinearPlan::none());
+            let (labels, plan) = ([0, 1, 2, 3, batch as u32], BackwardPlan::none());
             let at = Coordinates {
                 seed: 3,
                 epoch: 1,

@@ -11,7 +11,7 @@ use candle_core::Tensor;
 
 use super::gradients::{Grad, GradientStore, Gradients, Rule};
 use super::pass::{Coordinates, Mode, Pass, Tap};
-use super::plan::LinearPlan;
+use super::plan::BackwardPlan;
 use super::trace::{Operation, Traced};
 use crate::ops::rescale::to_norms_of;
 use crate::{Error, Result};
@@ -98,7 +98,7 @@ impl Tape {
 
     /// An empty tape on which layers say what they compute. Every value that depends on the input has its place on it.
     pub(super) fn traced() -> Self {
-        let pass = Pass::attack(LinearPlan::none(), Mode::Eval, Coordinates::default());
+        let pass = Pass::attack(BackwardPlan::none(), Mode::Eval, Coordinates::default());
         Self {
             trace: Some(RefCell::default()),
             ..Self::new(pass)
@@ -139,7 +139,7 @@ impl Tape {
 
     /// An empty tape for a training pass that is recorded: its coordinates are in `coordinates`, int64 `(3)`, when it is
     /// replayed.
-    pub(super) fn recorded(plan: LinearPlan, coordinates: Tensor) -> Self {
+    pub(super) fn recorded(plan: BackwardPlan, coordinates: Tensor) -> Self {
         Self {
             coordinates: Some(coordinates),
             ..Self::new(Pass::training(plan, Coordinates::default()))

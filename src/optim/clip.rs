@@ -55,7 +55,7 @@ mod tests {
 
     use super::*;
     use crate::models::{self, ModelConfig};
-    use crate::nn::{LinearPlan, Pass, Tape};
+    use crate::nn::{BackwardPlan, Pass, Tape};
     use crate::ops::cross_entropy;
     use crate::optim::{OptimizerKind, OptimizerSpec, optimizer};
 
@@ -69,7 +69,7 @@ mod tests {
         let network = models::build("mlp", &config).unwrap();
         let images = Tensor::arange(0.0, 8.0, &Device::Cpu).unwrap();
         let images = images.reshape((2, 1, 2, 2)).unwrap();
-        let tape = Tape::new(Pass::training(LinearPlan::none(), Default::default()));
+        let tape = Tape::new(Pass::training(BackwardPlan::none(), Default::default()));
         let logits = network.forward(&tape, &tape.input(&images)).unwrap();
         let gradient = cross_entropy::gradient(logits.tensor(), &[2, 0], 1.0).unwrap();
         let gradients = tape.backward(&logits, gradient).unwrap();

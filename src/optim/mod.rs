@@ -84,7 +84,7 @@ pub fn optimizer(settings: &OptimizerSpec, parameters: &[Param]) -> Result<Box<d
 mod tests {
     use super::*;
     use crate::models::{self, ModelConfig};
-    use crate::nn::{LinearPlan, Pass, Tape};
+    use crate::nn::{BackwardPlan, Pass, Tape};
     use crate::ops::cross_entropy;
 
     /// The parameters of a linear model after a step.
@@ -98,7 +98,7 @@ mod tests {
             param.set(&param.tensor().ones_like().unwrap()).unwrap();
         }
         let images = Tensor::new(&[[[[0.1f32, 0.5, 0.9]]]], network.device()).unwrap();
-        let tape = Tape::new(Pass::training(LinearPlan::none(), Default::default()));
+        let tape = Tape::new(Pass::training(BackwardPlan::none(), Default::default()));
         let logits = network.forward(&tape, &tape.input(&images)).unwrap();
         let gradient = cross_entropy::gradient(logits.tensor(), &[1], 1.0).unwrap();
         let gradients = tape.backward(&logits, gradient).unwrap();

@@ -23,7 +23,7 @@ use crate::models::{self, Arch, Form, LinbpUse, ModelConfig};
 use crate::models::{
     LinbpSpec, LinbpVariant, MaxPoolGradient, ModelSpec, Moment, Rectifier, WeightsRef,
 };
-use crate::nn::{LinearPlan, Mode, Network, Surrogate};
+use crate::nn::{BackwardPlan, Mode, Network, Surrogate};
 use crate::ops::activation::Activation;
 use crate::ops::image::Normalize;
 use crate::run::adversarial_images;
@@ -220,18 +220,18 @@ pub(super) fn model_name(spec: &ModelSpec) -> String {
 }
 
 /// The activations that are linear backwards in training.
-pub(crate) fn train_plan(used: &ModelUse<'_>, network: &Network) -> Result<LinearPlan> {
+pub(crate) fn train_plan(used: &ModelUse<'_>, network: &Network) -> Result<BackwardPlan> {
     plan(used, network, used.linbp.train, LinbpUse::Train)
 }
 
 /// The activations that are linear backwards in attacks.
-pub(crate) fn attack_plan(used: &ModelUse<'_>, network: &Network) -> Result<LinearPlan> {
+pub(crate) fn attack_plan(used: &ModelUse<'_>, network: &Network) -> Result<BackwardPlan> {
     plan(used, network, used.linbp.attack, LinbpUse::Attack)
 }
 
-fn plan(used: &ModelUse<'_>, network: &Network, on: bool, r#use: LinbpUse) -> Result<LinearPlan> {
+fn plan(used: &ModelUse<'_>, network: &Network, on: bool, r#use: LinbpUse) -> Result<BackwardPlan> {
     if !on {
-        return Ok(LinearPlan::none());
+        return Ok(BackwardPlan::none());
     }
     linbp_plan(&used.model.arch, network, &used.linbp, r#use)
 }
@@ -245,7 +245,7 @@ pub fn linbp_plan(
     network: &Network,
     spec: &LinbpSpec,
     r#use: LinbpUse,
-) -> Result<LinearPlan> {
+) -> Result<BackwardPlan> {
     let plan = models::linear_plan(arch, network, spec.layers.of(r#use), r#use)?;
     let plan = match spec.variant.of(r#use) {
         LinbpVariant::Plain => plan,

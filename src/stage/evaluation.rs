@@ -14,7 +14,7 @@ use crate::attacks::{
 use crate::data::{Dataset, DeviceDataset, Loader};
 use crate::experiment::ModelUse;
 use crate::nn::loss::{Reduction, cross_entropy};
-use crate::nn::{LinearPlan, Network};
+use crate::nn::{BackwardPlan, Network};
 use crate::run::throughput::{Stopwatch, per_second};
 use crate::run::{MetricsRow, interrupt};
 use crate::stage::EvaluateSpec;
@@ -94,7 +94,7 @@ pub(crate) struct Evaluation {
     batch_size: usize,
     /// The attacks by name: several for an ensemble, none for clean images.
     attacks: Vec<(String, Vec<Box<dyn Attack>>)>,
-    plan: LinearPlan,
+    plan: BackwardPlan,
     /// What the model is called in errors.
     model: String,
     seed: u64,
@@ -135,7 +135,7 @@ impl Evaluation {
         ctx: &StageContext<'_>,
         used: &ModelUse<'_>,
         attack: Box<dyn Attack>,
-        plan: LinearPlan,
+        plan: BackwardPlan,
         dataset: Arc<Dataset>,
     ) -> Result<Self> {
         Ok(Self {
@@ -286,7 +286,7 @@ mod tests {
         let labels = [0, 1, 2, 0, 1, 2];
         let right = correct(&network.logits(&images).unwrap(), &labels).unwrap();
         assert!(right < 6, "the test wants images that are wrong before");
-        let victim = Victim::new(&network, LinearPlan::none());
+        let victim = Victim::new(&network, BackwardPlan::none());
         let originals = Originals::new(&images, &labels, &[0, 1, 2, 3, 4, 5], Start::default());
         let threat = Threat::linf(0.05);
         for restarts in [1, 2] {

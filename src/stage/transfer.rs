@@ -22,7 +22,7 @@ use crate::attacks::{
 use crate::data::Split;
 use crate::experiment::TransferTask;
 use crate::models::{ByUse, Layers};
-use crate::nn::LinearPlan;
+use crate::nn::BackwardPlan;
 use crate::run::{Interim, MadeOn, Metrics};
 use crate::weights::Tensors;
 use entrant::Entrant;
@@ -227,7 +227,7 @@ impl<'a> Matrix<'a> {
     }
 
     /// How the gradients of an attack on a model go back.
-    fn plan(&mut self, entry: &Entry, linbp: bool, from: &Entrant<'_>) -> Result<LinearPlan> {
+    fn plan(&mut self, entry: &Entry, linbp: bool, from: &Entrant<'_>) -> Result<BackwardPlan> {
         let mut used = from.used.clone();
         used.linbp.attack = linbp;
         if linbp && used.linbp.layers.attack == Layers::Search {

@@ -6,7 +6,7 @@ use candle_core::Tensor;
 
 use super::Step;
 use crate::attacks::{Attack, Checks, Originals, Start, Victim, craft};
-use crate::nn::{LinearPlan, Mode, Param};
+use crate::nn::{BackwardPlan, Mode, Param};
 use crate::run::interrupt;
 use crate::{Error, Result};
 
@@ -17,7 +17,7 @@ const ROUND: u16 = 0;
 pub struct Adversary {
     pub attack: Box<dyn Attack>,
     /// Which activations are linear backwards in the gradients of the images.
-    pub plan: LinearPlan,
+    pub plan: BackwardPlan,
     /// The mode in which the network answers meanwhile.
     pub mode: Mode,
     /// See [`Self::kept`].
@@ -26,7 +26,7 @@ pub struct Adversary {
 
 impl Adversary {
     /// An attack that has perturbed nothing yet.
-    pub fn new(attack: Box<dyn Attack>, plan: LinearPlan, mode: Mode) -> Self {
+    pub fn new(attack: Box<dyn Attack>, plan: BackwardPlan, mode: Mode) -> Self {
         Self {
             attack,
             plan,

@@ -131,7 +131,7 @@ mod tests {
     use super::*;
     use crate::data::Batch;
     use crate::models::{self, ModelConfig};
-    use crate::nn::{Coordinates, LinearPlan};
+    use crate::nn::{BackwardPlan, Coordinates};
     use crate::train::clean::Clean;
 
     fn network() -> Network {
@@ -169,7 +169,7 @@ mod tests {
             indices: vec![0, 1],
             mixed: None,
         };
-        let plan = LinearPlan::none();
+        let plan = BackwardPlan::none();
         let step = Step::new(&network, &plan, &batch, Coordinates::default());
         let crafted = Clean {}.craft(&step).unwrap().0;
         let loss = || {

@@ -5,7 +5,7 @@ use candle_core::Tensor;
 use super::{Adversary, Awp};
 use crate::attacks::{Attack, Checks};
 use crate::data::Batch;
-use crate::nn::{Coordinates, Gradients, LinearPlan, Mode, Network, Pass, Tape, Var, replay};
+use crate::nn::{BackwardPlan, Coordinates, Gradients, Mode, Network, Pass, Tape, Var, replay};
 use crate::ops::cross_entropy::{self, Losses, Second, Targets};
 use crate::ops::device::bring;
 use crate::{Error, Result};
@@ -62,7 +62,7 @@ pub trait Objective: Send + Sync {
 pub struct Step<'a> {
     pub network: &'a Network,
     /// Which activations are linear backwards in the gradients of the weights.
-    pub plan: &'a LinearPlan,
+    pub plan: &'a BackwardPlan,
     pub batch: &'a Batch,
     /// Where in the training the step is: random numbers are a function of it.
     pub at: Coordinates,
@@ -93,7 +93,7 @@ impl<'a> Step<'a> {
     /// A step on clean images, of hard labels.
     pub fn new(
         network: &'a Network,
-        plan: &'a LinearPlan,
+        plan: &'a BackwardPlan,
         batch: &'a Batch,
         at: Coordinates,
     ) -> Self {

@@ -11,7 +11,7 @@ use crate::Error;
 use crate::attacks::{Steps, Threat, Victim};
 use crate::data::Batch;
 use crate::models::{self, Layers, LinbpUse, ModelConfig};
-use crate::nn::{Coordinates, LinearPlan, Mode, Network};
+use crate::nn::{BackwardPlan, Coordinates, Mode, Network};
 use crate::ops::card::host::{host, numbers, on_host, with_room, within};
 use crate::ops::precision::{self, Precision};
 use crate::ops::running_sums::Sums;
@@ -41,7 +41,7 @@ fn images(arch: &str, n: usize) -> Tensor {
     Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
 }
 
-fn pgd(step_size: f64, k: usize, plan: LinearPlan) -> Adversary {
+fn pgd(step_size: f64, k: usize, plan: BackwardPlan) -> Adversary {
     Adversary::new(Box::new(Steps::pgd(THREAT, step_size, k)), plan, Mode::Eval)
 }
 
@@ -89,7 +89,7 @@ fn trained(
     let network = network(arch);
     let plan = match linear {
         true => models::linear_plan(arch, &network, &Layers::Default, LinbpUse::Train).unwrap(),
-        false => LinearPlan::none(),
+        false => BackwardPlan::none(),
     };
     let (steps, k) = steps_of(arch);
     let adversary = pgd(0.04, k, plan.clone());
@@ -240,7 +240,7 @@ fn gradients_of_images_are_those_of_the_cpu() {
     ] {
         let (network, x) = (network(arch), images(arch, N));
         let plan = models::linear_plan(arch, &network, &layers, LinbpUse::Attack).unwrap();
-        for plan in [LinearPlan::none(), plan] {
+        for plan in [BackwardPlan::none(), plan] {
             let gradient = || {
                 let victim = Victim::new(&network, plan.clone());
                 victim.cross_entropy_gradient(&x, &[3, 1, 4, 1]).unwrap()
@@ -264,7 +264,7 @@ fn no_room(objective: &dyn Objective, bytes: usize) -> String {
         indices: (0..32).collect(),
         mixed: None,
     };
-    let (plan, adversary) = (LinearPlan::none(), pgd(0.05, 1, LinearPlan::none()));
+    let (plan, adversary) = (BackwardPlan::none(), pgd(0.05, 1, BackwardPlan::none()));
     let step = Step {
         adversary: Some(&adversary),
         ..Step::new(&network, &plan, &batch, Coordinates::default())

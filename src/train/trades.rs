@@ -131,7 +131,7 @@ mod tests {
     use crate::attacks::Start;
     use crate::data::{Batch, Mixed};
     use crate::models::{self, ModelConfig};
-    use crate::nn::{Coordinates, LinearPlan, Network};
+    use crate::nn::{BackwardPlan, Coordinates, Network};
     use crate::train::Adversary;
 
     const THREAT: Threat = Threat::linf(0.1);
@@ -181,14 +181,14 @@ mod tests {
 
     fn check_gradients(batch: &Batch) {
         let network = network();
-        let plan = LinearPlan::none();
+        let plan = BackwardPlan::none();
         let threat = Threat {
             epsilon: 0.5,
             ..THREAT
         };
         // One long step along signs: the images stay where they are while a weight moves by next to nothing.
         let attack = Box::new(Steps::pgd(threat, 0.5, 1));
-        let adversary = Adversary::new(attack, LinearPlan::none(), Mode::Eval);
+        let adversary = Adversary::new(attack, BackwardPlan::none(), Mode::Eval);
         let step = Step {
             adversary: Some(&adversary),
             ..Step::new(&network, &plan, batch, Coordinates::default())
@@ -247,7 +247,7 @@ mod tests {
                 &batch.indices,
                 Start::default(),
             );
-            let victim = Victim::new(&network, LinearPlan::none());
+            let victim = Victim::new(&network, BackwardPlan::none());
             let (images, checks) =
                 crate::attacks::craft(&Ascent(&steps), &victim, originals).unwrap();
             checks.resolve().unwrap();

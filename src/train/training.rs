@@ -18,7 +18,7 @@ use super::{Adversary, Average, EpochSums, RunningMetrics, Step, train_step};
 use crate::data::{Augmentation, Batch, DeviceDataset, Loader, Split};
 use crate::experiment::{ModelUse, TrainTask};
 use crate::models::Origin;
-use crate::nn::{Coordinates, LinearPlan, Network};
+use crate::nn::{BackwardPlan, Coordinates, Network};
 use crate::optim::SchedulerKind;
 use crate::optim::{self, Optimizer, Position, Schedule};
 use crate::run::Interval;
@@ -75,7 +75,7 @@ pub(super) struct Training<'a> {
     network: Network,
     /// What the weights say of the network.
     origin: Origin,
-    plan: LinearPlan,
+    plan: BackwardPlan,
     optimizer: Box<dyn Optimizer>,
     average: Option<Average>,
     schedule: Schedule,

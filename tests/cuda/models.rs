@@ -5,7 +5,7 @@ use runner::attacks::momentum::{Accumulated, Momentum};
 use runner::attacks::{Originals, Start, Steps, Threat, Victim, craft};
 use runner::models::{self, Layers, LinbpUse, ModelConfig};
 use runner::nn::loss::{Reduction, cross_entropy};
-use runner::nn::{Coordinates, LinearPlan, Network, Pass, Tape};
+use runner::nn::{BackwardPlan, Coordinates, Network, Pass, Tape};
 use runner::ops::precision::{self, Precision};
 use runner::optim::{Optimizer, OptimizerKind, OptimizerSpec, Sgd};
 
@@ -44,7 +44,7 @@ fn batch(arch: &str, n: usize) -> (Tensor, Vec<u32>) {
     (images, (0..n as u32).map(|i| i % 10).collect())
 }
 
-fn linear(arch: &str, network: &Network) -> LinearPlan {
+fn linear(arch: &str, network: &Network) -> BackwardPlan {
     models::linear_plan(arch, network, &Layers::Default, LinbpUse::Attack).unwrap()
 }
 
@@ -65,7 +65,7 @@ fn logits_and_input_gradients() {
                 // A kink that rounding passes turns whole gradients: what is bounded there is the ops'.
                 continue;
             }
-            for plan in [LinearPlan::none(), linear(arch, &here)] {
+            for plan in [BackwardPlan::none(), linear(arch, &here)] {
                 let gradient = |network: &Network| {
                     let victim = Victim::new(network, plan.clone());
                     victim.cross_entropy_gradient(&images, &labels).unwrap()
@@ -106,7 +106,7 @@ fn a_training_step() {
                         batch,
                         ..Coordinates::default()
                     };
-                    let tape = Tape::new(Pass::training(LinearPlan::none(), at));
+                    let tape = Tape::new(Pass::training(BackwardPlan::none(), at));
                     let logits = network.forward(&tape, &tape.input(&x)).unwrap();
                     let loss = cross_entropy(logits.tensor(), &labels, Reduction::Mean).unwrap();
                     let gradients = tape.backward(&logits, loss.gradient).unwrap();
@@ -151,7 +151,7 @@ fn attacks_stay_on_the_card() {
         let (images, labels) = batch("resnet18", 8);
         let attacked = |attack: &Steps, device: &Device| {
             let network = network("resnet18", device);
-            let victim = Victim::new(&network, LinearPlan::none());
+            let victim = Victim::new(&network, BackwardPlan::none());
             let images = images.to_device(device).unwrap();
             let indices = [0, 1, 2, 3, 4, 5, 6, 7];
             let originals = Originals::new(&images, &labels, &indices, Start::default());

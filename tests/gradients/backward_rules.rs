@@ -4,7 +4,7 @@
 use candle_core::Tensor;
 use runner::nn::pool::max_pool;
 use runner::nn::{
-    Bend, Builder, ConvConfig, Coordinates, Init, LinearPlan, Mode, Pass, Surrogate, Tape,
+    BackwardPlan, Bend, Builder, ConvConfig, Coordinates, Init, Mode, Pass, Surrogate, Tape,
     batch_norm2d, conv2d,
 };
 use runner::ops::activation::Activation;
@@ -30,15 +30,15 @@ const SURROGATES: [(Surrogate, Derivative); 3] = [
     (Surrogate::Softplus { beta: 3.5 }, |z| sigmoid(3.5 * z)),
 ];
 
-fn plan(surrogate: Surrogate) -> LinearPlan {
-    LinearPlan::new(vec![true]).with_surrogate(surrogate)
+fn plan(surrogate: Surrogate) -> BackwardPlan {
+    BackwardPlan::new(vec![true]).with_surrogate(surrogate)
 }
 
 /// The output and the gradients of the input and of the parameters, which `wants` or does not want, where the output's gradient is
 /// `upstream` of the output.
 fn pass(
     case: &Case,
-    plan: LinearPlan,
+    plan: BackwardPlan,
     wants: bool,
     upstream: impl Fn(&Tensor) -> Tensor,
 ) -> [Vec<f64>; 3] {
@@ -112,11 +112,11 @@ fn a_surrogate_stands_for_the_derivative_and_for_nothing_else() {
                     for (surrogate, derivative) in SURROGATES {
                         for wants in [false, true] {
                             let dy = |y: &Tensor| noise(9, y.dims());
-                            let [y, ..] = pass(case, LinearPlan::none(), wants, dy);
+                            let [y, ..] = pass(case, BackwardPlan::none(), wants, dy);
                             let [found_y, dx, parameters] = pass(case, plan(surrogate), wants, dy);
                             assert_eq!(found_y, y, "{}", case.name);
                             let [_, expected, expected_parameters] =
-                                pass(without, LinearPlan::none(), wants, |z| {
+                                pass(without, BackwardPlan::none(), wants, |z| {
                                     times(&dy(z), derivative, z)
                                 });
                             let name = format!("{} {kind:?} {surrogate:?}", case.name);
@@ -148,7 +148,7 @@ fn curves_have_surrogates_too() {
     for (surrogate, derivative) in SURROGATES {
         let dy = |y: &Tensor| noise(9, y.dims());
         let [_, dx, _] = pass(&curve, plan(surrogate), false, dy);
-        let [_, expected, _] = pass(&without, LinearPlan::none(), false, |z| {
+        let [_, expected, _] = pass(&without, BackwardPlan::none(), false, |z| {
             times(&dy(z), derivative, z)
         });
         assert!(distance(&dx, &expected) < 1e-12, "{surrogate:?}");
@@ -170,7 +170,7 @@ fn a_surrogate_is_the_derivative_of_its_function() {
     let softplus = case(|b| b.bend("act", Curve::Softplus { beta: 3.5 }));
     softplus.check_gradients();
     let found = rectifier.outcome(&plan(Surrogate::Softplus { beta: 3.5 }));
-    let expected = softplus.outcome(&LinearPlan::none());
+    let expected = softplus.outcome(&BackwardPlan::none());
     assert!(distance(&found.input, &expected.input) < 1e-12);
     assert!(distance(&found.parameters[0], &expected.parameters[0]) < 1e-12);
 }
@@ -212,10 +212,10 @@ fn a_softened_max_pool_spreads_the_gradient() {
                         expected[((b * c + k) * h + y) * w + x] += dy * weight(at) / sum;
                     }
                 }
-                let found = case.outcome(&LinearPlan::none().with_softmax_pools(temperature));
+                let found = case.outcome(&BackwardPlan::none().with_softmax_pools(temperature));
                 let error = distance(&found.input, &expected);
                 assert!(error < 1e-12, "{} {temperature}: {error}", case.name);
-                let truth = case.outcome(&LinearPlan::none());
+                let truth = case.outcome(&BackwardPlan::none());
                 assert_eq!(numbers(&found.output), numbers(&truth.output));
                 assert!(distance(&found.input, &truth.input) > 1e-2);
             }
@@ -228,8 +228,8 @@ fn a_softened_max_pool_spreads_the_gradient() {
 fn a_hard_softmax_is_the_maximum() {
     for window in POOLS {
         let case = pooled(window);
-        let found = case.outcome(&LinearPlan::none().with_softmax_pools(1e7));
-        let expected = case.outcome(&LinearPlan::none());
+        let found = case.outcome(&BackwardPlan::none().with_softmax_pools(1e7));
+        let expected = case.outcome(&BackwardPlan::none());
         assert!(distance(&found.input, &expected.input) < 1e-9);
     }
 }
@@ -266,7 +266,7 @@ fn a_decay_weighs_what_comes_by_branches() {
     on_every_isa(|| {
         // Without batch statistics, so that a block does not change with what comes before it.
         let input = |parts, decay| {
-            let plan = LinearPlan::none().with_branch_decay(decay);
+            let plan = BackwardPlan::none().with_branch_decay(decay);
             blocks(parts, Mode::Eval).outcome(&plan).input
         };
         let [both, first, second, none] =
@@ -286,8 +286,8 @@ fn a_decay_weighs_what_comes_by_branches() {
         }
         // The last block's own gradients know nothing of it.
         let case = blocks([true, true], Mode::Train);
-        let truth = case.outcome(&LinearPlan::none());
-        let found = case.outcome(&LinearPlan::none().with_branch_decay(0.2));
+        let truth = case.outcome(&BackwardPlan::none());
+        let found = case.outcome(&BackwardPlan::none().with_branch_decay(0.2));
         assert_eq!(numbers(&found.output), numbers(&truth.output));
         let last = truth.parameters.len() / 2;
         assert_eq!(found.parameters[last..], truth.parameters[last..]);
@@ -313,13 +313,13 @@ fn a_decay_comes_after_rescaling() {
             })
         })
     });
-    let linear = || LinearPlan::new(vec![true]);
+    let linear = || BackwardPlan::new(vec![true]);
     let size = |values: &[f64]| -> Vec<f64> {
         let images = values.chunks(values.len() / IMAGE[0]);
         let of = |image: &[f64]| image.iter().map(|v| v * v).sum::<f64>().sqrt();
         images.map(of).collect()
     };
-    let truth = size(&case.outcome(&LinearPlan::none()).input);
+    let truth = size(&case.outcome(&BackwardPlan::none()).input);
     let rules = linear().with_softmax_pools(2.0).with_branch_decay(0.25);
     let found = size(&case.outcome(&rules.rescaled()).input);
     let expected: Vec<f64> = truth.iter().map(|norm| 0.25 * norm).collect();

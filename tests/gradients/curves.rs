@@ -1,7 +1,7 @@
 //! Functions of each number: values, derivatives, and the two backward passes of those that are activations.
 
 use candle_core::{Device, Tensor};
-use runner::nn::{Bend, LinearPlan};
+use runner::nn::{BackwardPlan, Bend};
 use runner::ops::curve::{Curve, backward, forward};
 
 use crate::harness::{Case, body, numbers, on_every_isa};
@@ -145,7 +145,7 @@ fn plans_choose_activations_alone() {
             body(move |tape, x| gate.forward(tape, &act.forward(tape, x)?))
         });
         assert_eq!(case.network.activations(), ["act"]);
-        let linear = case.outcome(&LinearPlan::new(vec![true]));
+        let linear = case.outcome(&BackwardPlan::new(vec![true]));
         let x = Image::from_channels_first(&case.input);
         let weights = numbers(&crate::harness::noise(9, linear.output.dims()));
         let through = x.map(CURVES[5].1).map(|z| {

@@ -3,7 +3,7 @@
 use candle_core::{DType, Tensor};
 use runner::attacks::{Objective, Victim};
 use runner::models::{ModelConfig, build};
-use runner::nn::{LinearPlan, Mode, Network, Surrogate};
+use runner::nn::{BackwardPlan, Mode, Network, Surrogate};
 use runner::ops::logit_score::Score;
 
 use crate::harness::{Case, distance, noise, numbers, on_every_isa};
@@ -27,7 +27,7 @@ fn case(arch: &str) -> Case {
     .settled()
 }
 
-fn victim(network: &Network, plan: LinearPlan) -> Victim<'_> {
+fn victim(network: &Network, plan: BackwardPlan) -> Victim<'_> {
     Victim::new(network, plan)
 }
 
@@ -44,7 +44,7 @@ fn they_are_what_the_activation_gives() {
             ("resnet20", "layer3.2.relu2", "linear"),
         ] {
             let case = case(arch);
-            let victim = victim(&case.network, LinearPlan::none());
+            let victim = victim(&case.network, BackwardPlan::none());
             let features = victim.features(&case.input, last).unwrap();
             let features = match features.dims() {
                 [_, _, _, _] => features.mean(1).unwrap().mean(1).unwrap(),
@@ -65,7 +65,7 @@ fn they_are_what_the_activation_gives() {
             assert!(error < 1e-12, "{arch}: {error}");
         }
         let case = case("resnet20");
-        let features = victim(&case.network, LinearPlan::none()).features(&case.input, "relu");
+        let features = victim(&case.network, BackwardPlan::none()).features(&case.input, "relu");
         assert_eq!(features.unwrap().dims(), [2, 8, 8, 16]);
     });
 }
@@ -75,7 +75,7 @@ fn they_are_what_the_activation_gives() {
 fn the_gradient_through_them_is_that_of_differences() {
     for arch in ["lenet5", "resnet20"] {
         let case = case(arch);
-        let victim = victim(&case.network, LinearPlan::none());
+        let victim = victim(&case.network, BackwardPlan::none());
         let names = case.network.activations();
         for layer in [0, names.len() / 2, names.len() - 1] {
             let layer = &names[layer];
@@ -107,9 +107,9 @@ fn the_gradient_through_them_is_that_of_differences() {
 #[test]
 fn the_chain_rule_holds_at_them() {
     let plans = |network: &Network| {
-        let all = LinearPlan::new(vec![true; network.activations().len()]);
+        let all = BackwardPlan::new(vec![true; network.activations().len()]);
         let smooth = all.clone().with_surrogate(Surrogate::Silu);
-        [LinearPlan::none(), all, smooth]
+        [BackwardPlan::none(), all, smooth]
     };
     on_every_isa(|| {
         for arch in ["lenet5", "resnet20"] {
@@ -145,7 +145,7 @@ fn the_chain_rule_holds_at_them() {
 #[test]
 fn ways_around_an_activation_have_no_part() {
     let case = case("resnet20");
-    let victim = victim(&case.network, LinearPlan::none());
+    let victim = victim(&case.network, BackwardPlan::none());
     let layer = "layer2.1.relu1";
     let gradient = victim.feature_gradient(&case.input, layer, logit_gradient);
     let gradient = gradient.unwrap();
@@ -158,7 +158,7 @@ fn ways_around_an_activation_have_no_part() {
 #[test]
 fn passes_are_counted_and_unknown_names_refused() {
     let case = case("lenet5");
-    let victim = victim(&case.network, LinearPlan::none());
+    let victim = victim(&case.network, BackwardPlan::none());
     victim.features(&case.input, "relu1").unwrap();
     victim
         .gradient_through_features(&case.input, "relu2", |features| Ok(features.clone()))

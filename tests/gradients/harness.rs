@@ -6,7 +6,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use candle_core::{DType, Device, Tensor};
 use rand::Rng;
 use runner::Result;
-use runner::nn::{Builder, Coordinates, LinearPlan, Mode, Module, Network, Param, Pass, Tape, Var};
+use runner::nn::{
+    BackwardPlan, Builder, Coordinates, Mode, Module, Network, Param, Pass, Tape, Var,
+};
 use runner::ops::image::Normalize;
 use runner::ops::simd::{Isa, restrict};
 use runner::rng::{Purpose, stream};
@@ -83,7 +85,7 @@ pub struct Case {
     pub network: Network,
     pub input: Tensor,
     pub mode: Mode,
-    pub plan: LinearPlan,
+    pub plan: BackwardPlan,
     /// Elements of each tensor that are checked against differences.
     pub samples: usize,
     /// Every how many parameters one is checked against differences.
@@ -151,7 +153,7 @@ impl Case {
             network,
             input: noise(7, &shape),
             mode: Mode::Eval,
-            plan: LinearPlan::none(),
+            plan: BackwardPlan::none(),
             samples: 40,
             every: 1,
             tolerance: 1e-6,
@@ -184,7 +186,7 @@ impl Case {
         assert!(surplus.is_empty());
     }
 
-    fn pass(&self, parameters: bool, input: bool, plan: &LinearPlan) -> Pass {
+    fn pass(&self, parameters: bool, input: bool, plan: &BackwardPlan) -> Pass {
         Pass {
             mode: self.mode,
             parameters,
@@ -239,7 +241,7 @@ impl Case {
     }
 
     /// One pass with all gradients, under the given plan.
-    pub fn outcome(&self, plan: &LinearPlan) -> Outcome {
+    pub fn outcome(&self, plan: &BackwardPlan) -> Outcome {
         Self::run(&self.network, &self.input, self.pass(true, true, plan))
     }
 

@@ -4,7 +4,7 @@ use runner::models::{Layers, LinbpUse, linear_plan};
 use runner::nn::pool::{adaptive_average_pool, average_pool};
 use runner::nn::structure::flatten;
 use runner::nn::{
-    Builder, ConvConfig, Init, LinearPlan, Mode, Module, batch_norm2d, conv2d, linear,
+    BackwardPlan, Builder, ConvConfig, Init, Mode, Module, batch_norm2d, conv2d, linear,
 };
 use runner::ops::activation::Activation;
 
@@ -56,14 +56,14 @@ fn equals_the_network_without_activations() {
         let bare = Case::new("without activations", IMAGE, |b| {
             define(b, Activation::Identity)
         });
-        let expected = bare.outcome(&LinearPlan::none()).input;
+        let expected = bare.outcome(&BackwardPlan::none()).input;
         for kind in crate::activations::KINDS {
             let mut case = Case::new(format!("{kind:?}"), IMAGE, |b| define(b, kind));
             case.input = case.input.affine(3.0, 0.5).unwrap();
-            let plan = LinearPlan::new(vec![true; 4]);
+            let plan = BackwardPlan::new(vec![true; 4]);
             let error = distance(&case.outcome(&plan).input, &expected);
             assert!(error < 1e-12, "{kind:?} is off by {error}");
-            let true_gradient = case.outcome(&LinearPlan::none()).input;
+            let true_gradient = case.outcome(&BackwardPlan::none()).input;
             assert!(
                 distance(&true_gradient, &expected) > 1e-2,
                 "{kind:?} has a derivative"
@@ -84,9 +84,9 @@ fn every_entry_of_a_plan_counts_backwards_alone() {
             ] {
                 let mut seen: Vec<Vec<f64>> = Vec::new();
                 for bits in 0..16u32 {
-                    let plan = LinearPlan::new((0..4).map(|i| bits >> i & 1 == 1).collect());
+                    let plan = BackwardPlan::new((0..4).map(|i| bits >> i & 1 == 1).collect());
                     let outcome = case.outcome(&plan);
-                    let output = numbers(&case.outcome(&LinearPlan::none()).output);
+                    let output = numbers(&case.outcome(&BackwardPlan::none()).output);
                     assert_eq!(
                         numbers(&outcome.output),
                         output,
@@ -115,9 +115,9 @@ fn training_mode_block() {
             })
             .training()
         };
-        let expected = block(Activation::Identity).outcome(&LinearPlan::none());
+        let expected = block(Activation::Identity).outcome(&BackwardPlan::none());
         for kind in crate::activations::KINDS {
-            let found = block(kind).outcome(&LinearPlan::new(vec![true]));
+            let found = block(kind).outcome(&BackwardPlan::new(vec![true]));
             assert!(distance(&found.input, &expected.input) < 1e-12, "{kind:?}");
             for (found, expected) in found.parameters.iter().zip(&expected.parameters) {
                 assert!(distance(found, expected) < 1e-12, "{kind:?}");
@@ -140,7 +140,7 @@ fn weight_gradients_of_two_layers() {
                 v.forward(tape, &x)
             })
         });
-        let outcome = case.outcome(&LinearPlan::new(vec![true]));
+        let outcome = case.outcome(&BackwardPlan::new(vec![true]));
         let x = numbers(&case.input);
         let (w, b, v) = (
             named(&case.network, "w.weight"),
@@ -189,7 +189,7 @@ fn models_keep_their_logits() {
             let case = crate::models::case(arch, [2, c, h, w], None);
             for r#use in [LinbpUse::Train, LinbpUse::Attack] {
                 let plan = linear_plan(arch, &case.network, &Layers::Default, r#use).unwrap();
-                let (bp, linear) = (case.outcome(&LinearPlan::none()), case.outcome(&plan));
+                let (bp, linear) = (case.outcome(&BackwardPlan::none()), case.outcome(&plan));
                 assert_eq!(numbers(&bp.output), numbers(&linear.output), "{arch}");
                 assert!(distance(&linear.input, &bp.input) > 1e-3, "{arch}");
             }
@@ -236,13 +236,13 @@ fn rescaled_branches_have_the_norm_of_true_ones() {
                 // (N, H, W, C) as the gradient of the output, (N, C, H, W) as the shortcut's share of the input's.
                 let shortcut = noise(9, &[2, 6, 6, 3]).permute((0, 3, 1, 2)).unwrap();
                 let shortcut = numbers(&shortcut);
-                let branch = |plan: LinearPlan| -> Vec<f64> {
+                let branch = |plan: BackwardPlan| -> Vec<f64> {
                     let input = case.outcome(&plan).input;
                     input.iter().zip(&shortcut).map(|(g, s)| g - s).collect()
                 };
-                let truth = branch(LinearPlan::new(vec![false, true]));
-                let linear = branch(LinearPlan::new(vec![true, true]));
-                let found = branch(LinearPlan::new(vec![true, true]).rescaled());
+                let truth = branch(BackwardPlan::new(vec![false, true]));
+                let linear = branch(BackwardPlan::new(vec![true, true]));
+                let found = branch(BackwardPlan::new(vec![true, true]).rescaled());
                 let size = |values: &[f64]| values.iter().map(|v| v * v).sum::<f64>().sqrt();
                 let example = shortcut.len() / 2;
                 let expected: Vec<f64> = linear
@@ -272,13 +272,13 @@ fn rescaling_acts_at_the_start_of_a_branch_alone() {
         for mode in [Mode::Eval, Mode::Train] {
             let case = block(mode, Activation::Relu);
             for linear in [vec![false, false], vec![false, true]] {
-                let plan = LinearPlan::new(linear);
+                let plan = BackwardPlan::new(linear);
                 let (plain, rescaled) =
                     (case.outcome(&plan), case.outcome(&plan.clone().rescaled()));
                 assert_eq!(plain.input, rescaled.input);
                 assert_eq!(plain.parameters, rescaled.parameters);
             }
-            let plan = LinearPlan::new(vec![true, false]);
+            let plan = BackwardPlan::new(vec![true, false]);
             let (plain, rescaled) = (case.outcome(&plan), case.outcome(&plan.clone().rescaled()));
             assert_ne!(plain.input, rescaled.input);
             assert_eq!(plain.parameters, rescaled.parameters);

@@ -9,7 +9,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use runner::models::{Arch, ModelConfig, build};
 use runner::nn::rearrange::{Part, part};
-use runner::nn::{Coordinates, LinearPlan, Mode, Pass, Tape};
+use runner::nn::{BackwardPlan, Coordinates, Mode, Pass, Tape};
 
 use crate::{IMAGE, arch, fault, fixture};
 
@@ -127,7 +127,7 @@ fn damaged_files_are_read_or_refused() {
 #[test]
 fn a_step_beyond_the_value_takes_its_first_position() {
     let tape = Tape::new(Pass::attack(
-        LinearPlan::none(),
+        BackwardPlan::none(),
         Mode::Eval,
         Coordinates::default(),
     ));

@@ -9,7 +9,7 @@ use std::process::Command;
 use candle_core::{DType, Tensor};
 use runner::models::{Arch, Layers, LinbpUse, ModelConfig, build, describe, linear_plan, outline};
 use runner::nn::loss::{Reduction, cross_entropy};
-use runner::nn::{Coordinates, LinearPlan, Mode, Network, Pass, Tape};
+use runner::nn::{BackwardPlan, Coordinates, Mode, Network, Pass, Tape};
 use runner::weights::load_tensors;
 
 const IMAGE: [usize; 3] = [3, 16, 16];
@@ -52,7 +52,7 @@ fn numbers_are_pytorchs() {
     let expected = load_tensors(&fixture("small.safetensors")).unwrap();
     for name in ["traced.onnx", "apart.onnx", "dynamo.onnx", "external.onnx"] {
         let network = network(name);
-        let pass = Pass::attack(LinearPlan::none(), Mode::Eval, Coordinates::default());
+        let pass = Pass::attack(BackwardPlan::none(), Mode::Eval, Coordinates::default());
         let tape = Tape::new(pass);
         let logits = network
             .forward(&tape, &tape.input(&expected["images"]))
@@ -95,7 +95,7 @@ fn newer_operators_have_pytorchs_numbers() {
             ..ModelConfig::new(IMAGE, 10)
         };
         let network = build(&arch(&fixture(name)), &config).unwrap();
-        let pass = Pass::attack(LinearPlan::none(), Mode::Eval, Coordinates::default());
+        let pass = Pass::attack(BackwardPlan::none(), Mode::Eval, Coordinates::default());
         let tape = Tape::new(pass);
         let logits = network
             .forward(&tape, &tape.input(&expected["images"]))
@@ -105,7 +105,7 @@ fn newer_operators_have_pytorchs_numbers() {
         let gradients = tape.backward(&logits, loss.gradient).unwrap();
         close(&gradients.input().unwrap(), &expected["gradient"], 1e-5);
         // Everything that torch trains is trained, by gradients that have its shape.
-        let tape = Tape::new(Pass::training(LinearPlan::none(), Coordinates::default()));
+        let tape = Tape::new(Pass::training(BackwardPlan::none(), Coordinates::default()));
         let images = tape.input(&expected["images"]);
         let logits = network.forward(&tape, &images).unwrap();
         let loss = cross_entropy(logits.tensor(), &[0, 1, 2, 3], Reduction::Mean).unwrap();
@@ -224,7 +224,7 @@ fn training_moves_every_parameter() {
         .remove("images")
         .unwrap();
     let before = network.state().unwrap();
-    let tape = Tape::new(Pass::training(LinearPlan::none(), Coordinates::default()));
+    let tape = Tape::new(Pass::training(BackwardPlan::none(), Coordinates::default()));
     let logits = network.forward(&tape, &tape.input(&images)).unwrap();
     let loss = cross_entropy(logits.tensor(), &[0, 1, 2, 3], Reduction::Mean).unwrap();
     let gradients = tape.backward(&logits, loss.gradient).unwrap();
@@ -256,7 +256,7 @@ fn each_norm_of_an_untrained_network_has_its_own_tensors() {
         let network = network(name);
         let error = furthest(&network.logits(images).unwrap(), &expected["logits"]);
         assert!(error < 1e-5, "{name}: logits off by {error}");
-        let tape = Tape::new(Pass::training(LinearPlan::none(), Coordinates::default()));
+        let tape = Tape::new(Pass::training(BackwardPlan::none(), Coordinates::default()));
         let logits = network.forward(&tape, &tape.input(images)).unwrap();
         let loss = cross_entropy(logits.tensor(), &[0, 1, 2, 3], Reduction::Mean).unwrap();
         let gradients = tape.backward(&logits, loss.gradient).unwrap();

@@ -17,7 +17,7 @@ use runner::attacks::{
 };
 use runner::models::{ModelConfig, build};
 use runner::nn::loss::{Reduction, cross_entropy};
-use runner::nn::{LinearPlan, Network};
+use runner::nn::{BackwardPlan, Network};
 use runner::ops::logit_score::Score;
 use runner::weights::load_tensors;
 
@@ -67,7 +67,7 @@ impl Side {
     }
 
     fn victim(&self) -> Victim<'_> {
-        Victim::new(&self.network, LinearPlan::none())
+        Victim::new(&self.network, BackwardPlan::none())
     }
 
     fn craft(&self, attack: &dyn Attack) -> Tensor {

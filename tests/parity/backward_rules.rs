@@ -8,7 +8,7 @@ use std::process::Command;
 use candle_core::{DType, Device, Tensor};
 use runner::attacks::{Attack, Originals, Start, Steps, Threat, Victim, craft, fia, ila};
 use runner::models::{Layers, LinbpUse, ModelConfig, build, decayed, linear_plan, softened};
-use runner::nn::{LinearPlan, Network, Surrogate};
+use runner::nn::{BackwardPlan, Network, Surrogate};
 use runner::ops::image::Normalize;
 use runner::weights::{load_tensors, save_safetensors};
 use serde_json::json;
@@ -91,7 +91,7 @@ impl Rule {
         })
     }
 
-    fn plan(&self, arch: &str, network: &Network) -> LinearPlan {
+    fn plan(&self, arch: &str, network: &Network) -> BackwardPlan {
         let layers = self
             .from
             .map_or(Layers::None, |from| Layers::From(from.into()));
@@ -162,7 +162,7 @@ fn compare(folder: &Path, python: &Path, arch: &str, published: Option<PathBuf>)
     let images = images.to_dtype(DType::F64).unwrap();
     let labels = classes(&reference["labels"]);
     let originals = Originals::new(&images, &labels, &indices, start);
-    let check = |name: &str, attack: &dyn Attack, plan: LinearPlan| {
+    let check = |name: &str, attack: &dyn Attack, plan: BackwardPlan| {
         let (found, checks) = craft(attack, &Victim::new(&network, plan), originals).unwrap();
         checks.resolve().unwrap();
         let same = same_pixels(&found, &reference[name]);
@@ -175,9 +175,9 @@ fn compare(folder: &Path, python: &Path, arch: &str, published: Option<PathBuf>)
     };
     let layer = || Some(LAYER.to_owned());
     let ila = ila::Ila::new(LINF, STEP, 5, layer());
-    let ila = check("ila", &ila, LinearPlan::none());
+    let ila = check("ila", &ila, BackwardPlan::none());
     let fia = fia::Fia::new(LINF, STEP, 5, layer());
-    let fia = check("fia", &fia, LinearPlan::none());
+    let fia = check("fia", &fia, BackwardPlan::none());
     let mut others = vec![ila, fia];
     for rule in RULES {
         if rule.temperature.is_some() && !network.has_max_pool() {

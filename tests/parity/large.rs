@@ -3,7 +3,7 @@
 use candle_core::DType;
 use runner::models::{ModelConfig, Stem, build};
 use runner::nn::loss::{Reduction, cross_entropy};
-use runner::nn::{Coordinates, LinearPlan, Mode, Pass, Tape};
+use runner::nn::{BackwardPlan, Coordinates, Mode, Pass, Tape};
 use runner::weights::load_tensors;
 
 use crate::models::largest;
@@ -50,7 +50,7 @@ fn torchvisions_networks_for_large_images() {
         let network = build(name, &config).unwrap();
         assert!(network.load(&weights).unwrap().is_empty(), "{name}");
         drop(weights);
-        let pass = Pass::attack(LinearPlan::none(), Mode::Eval, Coordinates::default());
+        let pass = Pass::attack(BackwardPlan::none(), Mode::Eval, Coordinates::default());
         let tape = Tape::new(pass);
         let images = tape.input(&reference["images"]);
         let logits = network.forward(&tape, &images).unwrap();

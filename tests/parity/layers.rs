@@ -6,7 +6,7 @@ use std::path::Path;
 use candle_core::DType;
 use runner::models::{Layer, Layers, LinbpUse, ModelConfig, build, linear_plan, rescaled};
 use runner::nn::loss::{Reduction, cross_entropy};
-use runner::nn::{Coordinates, LinearPlan, Mode, Network, Pass, Tape};
+use runner::nn::{BackwardPlan, Coordinates, Mode, Network, Pass, Tape};
 use runner::weights::load_tensors;
 
 use crate::models::{Tensors, largest, numbers};
@@ -63,7 +63,7 @@ fn a_state_dict_gives_the_logits_and_gradients_of_its_sequence() {
         linear_plan("sequential", &network, &layers, LinbpUse::Attack).unwrap()
     };
     for (variant, plan) in [
-        ("bp", LinearPlan::none()),
+        ("bp", BackwardPlan::none()),
         ("linbp", linear()),
         (
             "rescaled",
@@ -86,7 +86,7 @@ fn a_state_dict_gives_the_logits_and_gradients_of_its_sequence() {
 #[test]
 fn a_training_step_is_that_of_its_sequence() {
     let (network, reference) = (network(), read("reference.safetensors"));
-    let tape = Tape::new(Pass::training(LinearPlan::none(), Coordinates::default()));
+    let tape = Tape::new(Pass::training(BackwardPlan::none(), Coordinates::default()));
     let logits = network.forward(&tape, &tape.input(&reference["images"]));
     let logits = logits.unwrap();
     let loss = cross_entropy(logits.tensor(), &labels(&reference), Reduction::Mean).unwrap();

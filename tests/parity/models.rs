@@ -15,7 +15,7 @@ use runner::models::{
     Layers, LinbpUse, ModelConfig, Stem, adapt, build, linear_plan, names, rescaled,
 };
 use runner::nn::loss::{Reduction, cross_entropy};
-use runner::nn::{Coordinates, LinearPlan, Mode, Network, Pass, Tape};
+use runner::nn::{BackwardPlan, Coordinates, Mode, Network, Pass, Tape};
 
 use crate::pytorch::{PyTorch, interpreter, say};
 
@@ -139,10 +139,10 @@ impl<'a> Side<'a> {
         }
     }
 
-    fn plan(&self, variant: &str, r#use: LinbpUse) -> LinearPlan {
+    fn plan(&self, variant: &str, r#use: LinbpUse) -> BackwardPlan {
         let linear = linear_plan(self.arch, &self.network, &Layers::Default, r#use).unwrap();
         match variant {
-            "bp" => LinearPlan::none(),
+            "bp" => BackwardPlan::none(),
             "rescaled" => rescaled(self.arch, &self.network, linear).unwrap(),
             _ => linear,
         }

@@ -10,7 +10,7 @@ use candle_core::{DType, Device, Tensor};
 use runner::attacks::{Start, Steps, Threat};
 use runner::data::Batch;
 use runner::models::{Layers, LinbpUse, ModelConfig, build, linear_plan};
-use runner::nn::{Coordinates, LinearPlan, Mode, Network, Param};
+use runner::nn::{BackwardPlan, Coordinates, Mode, Network, Param};
 use runner::optim::{OptimizerKind, OptimizerSpec, optimizer};
 use runner::train::adversarial::Adversarial;
 use runner::train::clean::Clean;
@@ -100,7 +100,7 @@ fn train(
     batch: &Batch,
     objective: &dyn Objective,
     recipe: &[&str],
-    plan: &LinearPlan,
+    plan: &BackwardPlan,
 ) -> BTreeMap<String, f64> {
     let has = |what: &str| recipe.contains(&what);
     let settings = OptimizerSpec {
@@ -172,7 +172,7 @@ fn steps_of_objectives_are_those_of_pytorch() {
         assert!(distance < 1e-6, "{name}: {distance:.1e}");
         worst = worst.max(distance);
     };
-    for (variant, plan) in [("bp", LinearPlan::none()), ("linbp", linear)] {
+    for (variant, plan) in [("bp", BackwardPlan::none()), ("linbp", linear)] {
         for (objective, minimised) in OBJECTIVES {
             for (recipe, parts) in RECIPES {
                 network.load(&weights).unwrap();
@@ -207,7 +207,7 @@ fn steps_of_objectives_are_those_of_pytorch() {
     network.load(&weights).unwrap();
     let mut swa = average(AverageKind::Swa, &network);
     swa.step(&network, 0, true).unwrap();
-    train(&network, &batch, &Clean {}, &[], &LinearPlan::none());
+    train(&network, &batch, &Clean {}, &[], &BackwardPlan::none());
     swa.step(&network, 1, true).unwrap();
     let part = |start, length| Ok(batch.images.narrow(0, start, length)?);
     let batches = [part(0, 1), part(1, N - 1)].into_iter();

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Tensor};
 use runner::models::{ModelConfig, Stem, adapt, build};
 use runner::nn::loss::{Reduction, cross_entropy};
-use runner::nn::{Coordinates, LinearPlan, Mode, Network, Pass, Tape};
+use runner::nn::{BackwardPlan, Coordinates, Mode, Network, Pass, Tape};
 use runner::weights::load_tensors;
 
 use crate::models::{chosen, largest};
@@ -23,8 +23,8 @@ const LABELS: [u32; 3] = [0, 3, 6];
 /// The logits of the images, and the input's gradient where every activation or none is linear.
 fn answers(network: &Network, images: &Tensor, linear: bool) -> (Tensor, Tensor) {
     let plan = match linear {
-        true => LinearPlan::new(vec![true; network.activations().len()]),
-        false => LinearPlan::none(),
+        true => BackwardPlan::new(vec![true; network.activations().len()]),
+        false => BackwardPlan::none(),
     };
     let tape = Tape::new(Pass::attack(plan, Mode::Eval, Coordinates::default()));
     let logits = network.forward(&tape, &tape.input(images)).unwrap();

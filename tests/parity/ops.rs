@@ -8,7 +8,7 @@ use runner::nn::loss::{Reduction, cross_entropy};
 use runner::nn::pool::{adaptive_average_pool, average_pool, max_pool};
 use runner::nn::structure::flatten;
 use runner::nn::{
-    Builder, ConvConfig, Coordinates, Init, LinearPlan, Mode, Module, Network, Pass, Tape, Var,
+    BackwardPlan, Builder, ConvConfig, Coordinates, Init, Mode, Module, Network, Pass, Tape, Var,
     batch_norm2d, conv2d, linear,
 };
 use runner::ops::activation::Activation;
@@ -121,7 +121,7 @@ impl Case {
                 mode,
                 parameters: true,
                 input: true,
-                plan: LinearPlan::none(),
+                plan: BackwardPlan::none(),
                 at: Coordinates::default(),
                 momentum: None,
                 tap: None,
@@ -332,7 +332,7 @@ fn optimizers() {
                 }
             };
             for (step, rate) in rates.iter().enumerate() {
-                let tape = Tape::new(Pass::training(LinearPlan::none(), Coordinates::default()));
+                let tape = Tape::new(Pass::training(BackwardPlan::none(), Coordinates::default()));
                 let y = network.forward(&tape, &tape.input(&case.part("x", dtype)));
                 let y = y.unwrap();
                 let dy = case.part(&format!("dy.{step}"), dtype);

@@ -7,7 +7,7 @@ use std::process::Command;
 use candle_core::{DType, Tensor};
 use runner::models::{ModelConfig, build};
 use runner::nn::loss::{Reduction, cross_entropy};
-use runner::nn::{Coordinates, LinearPlan, Mode, Network, Pass, Tape};
+use runner::nn::{BackwardPlan, Coordinates, Mode, Network, Pass, Tape};
 use runner::weights::load_tensors;
 
 use crate::models::{largest, numbers};
@@ -29,7 +29,7 @@ const NAMES: [&str; 7] = [
 /// The logits, and the gradient of the summed cross-entropy with respect to the images.
 fn answers(network: &Network, images: &Tensor, labels: &[u32]) -> [Tensor; 2] {
     let tape = Tape::new(Pass::attack(
-        LinearPlan::none(),
+        BackwardPlan::none(),
         Mode::Eval,
         Coordinates::default(),
     ));

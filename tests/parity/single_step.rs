@@ -10,7 +10,7 @@ use runner::attacks::n_fgsm::NFgsm;
 use runner::attacks::{Attack, Start, Steps, Threat};
 use runner::data::Batch;
 use runner::models::{Layers, LinbpUse, ModelConfig, build, linear_plan};
-use runner::nn::{Coordinates, LinearPlan, Mode};
+use runner::nn::{BackwardPlan, Coordinates, Mode};
 use runner::optim::{OptimizerKind, OptimizerSpec, Sgd};
 use runner::train::adversarial::Adversarial;
 use runner::train::free::Free;
@@ -97,7 +97,7 @@ fn updates_on_single_step_images_are_those_of_pytorch() {
     let network = build(ARCH, &config).unwrap();
     let plan = |r#use| linear_plan(ARCH, &network, &Layers::Default, r#use).unwrap();
     let (inner, outer) = (plan(LinbpUse::Attack), plan(LinbpUse::Train));
-    let none = LinearPlan::none;
+    let none = BackwardPlan::none;
     let whole: &[usize] = &[N];
     let free = Free { replays: REPLAYS };
     for name in ["fgsm-rs", "n-fgsm", "free"] {

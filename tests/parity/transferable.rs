@@ -14,7 +14,7 @@ use runner::attacks::transform::{
 };
 use runner::attacks::{Objective, Originals, Start, Steps, Threat, Victim, craft, predictions};
 use runner::models::{ModelConfig, build};
-use runner::nn::{LinearPlan, Network};
+use runner::nn::{BackwardPlan, Network};
 use runner::ops::image::Normalize;
 use runner::ops::logit_score::Score;
 use runner::weights::{load_tensors, save_safetensors};
@@ -243,7 +243,7 @@ fn ingredients_are_those_of_torchattacks_and_the_papers() {
     assert!(status.unwrap().success(), "transferable.py failed");
 
     let made = load_tensors(&folder.path().join("made.safetensors")).unwrap();
-    let victim = Victim::new(&network, LinearPlan::none());
+    let victim = Victim::new(&network, BackwardPlan::none());
     let levels = |images: &Tensor| -> Vec<i32> {
         let values = images.to_dtype(DType::F64).unwrap().flatten_all().unwrap();
         let values: Vec<f64> = values.to_vec1().unwrap();

@@ -8,7 +8,7 @@ use std::path::Path;
 use candle_core::DType;
 use runner::models::{ModelConfig, build};
 use runner::nn::loss::{Reduction, cross_entropy};
-use runner::nn::{Coordinates, LinearPlan, Mode, Pass, Tape};
+use runner::nn::{BackwardPlan, Coordinates, Mode, Pass, Tape};
 use runner::weights::load_tensors;
 
 use crate::models::largest;
@@ -87,7 +87,7 @@ fn compared(folder: &Path) -> runner::Result<[f64; 2]> {
     };
     let file = format!("onnx:{}", folder.join("net.onnx").display());
     let network = build(&file, &config)?;
-    let plan = LinearPlan::none();
+    let plan = BackwardPlan::none();
     let tape = Tape::new(Pass::attack(plan, Mode::Eval, Coordinates::default()));
     let logits = network.forward(&tape, &tape.input(images))?;
     let labels: Vec<u32> = (0..count as u32).collect();

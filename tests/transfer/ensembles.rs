@@ -9,7 +9,10 @@ fn an_ensemble_is_attacked_and_its_members_judge_what_is_white_box() {
     let folder = tempfile::tempdir().unwrap();
     let text = SPEC.replace("lr = 0.05, momentum = 0.9", "kind = \"adam\", lr = 0.003");
     let text = text.replace("epochs = 1", "epochs = 5");
-    let text = text.replace("epsilon = 0.2, step_size = 0.05", "epsilon = 0.06, step_size = 0.015");
+    let text = text.replace(
+        "epsilon = 0.2, step_size = 0.05",
+        "epsilon = 0.06, step_size = 0.015",
+    );
     let text = text.replace(
         "attacks = [\"fgsm\", \"pgd\"]",
         "attacks = [\"mi-fgsm\"]\nensembles = { both = [\"conv\", \"dense\"] }\nsurrogates = [\"conv\", \"both\"]",

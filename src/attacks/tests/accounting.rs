@@ -40,7 +40,7 @@ fn only_standing_examples_are_attacked_and_the_first_to_break_one_is_noted() {
     let network = mlp();
     let mut set = Set::of(&network, N);
     set.labels[4] = (set.labels[4] + 1) % CLASSES as u32;
-    let victim = Victim::new(&network, LinearPlan::none());
+    let victim = Victim::new(&network, BackwardPlan::none());
     let mut evaluation = AttackEvaluation::new(&victim, set.originals(), 4).unwrap();
     let correct = evaluation.correct();
     assert!(!correct.contains(&4) && correct.len() == N - 1);
@@ -99,7 +99,7 @@ fn only_standing_examples_are_attacked_and_the_first_to_break_one_is_noted() {
 fn what_leaves_the_ball_ends_the_attack() {
     let network = mlp();
     let set = Set::of(&network, 2);
-    let victim = Victim::new(&network, LinearPlan::none());
+    let victim = Victim::new(&network, BackwardPlan::none());
     for (change, words) in [
         (0.5, "outside the ball of 0.1"),
         (f64::NAN, "outside [0, 1]"),
@@ -147,7 +147,7 @@ fn an_attack_that_ends_where_the_model_has_no_answer_is_an_error() {
     set.images = (set.images * 0.0).unwrap();
     let victim = Victim {
         name: "overflow".to_owned(),
-        ..Victim::new(&network, LinearPlan::none())
+        ..Victim::new(&network, BackwardPlan::none())
     };
     let spy = Spy {
         seen: Mutex::default(),
@@ -198,7 +198,7 @@ fn targeted_attacks_succeed_where_their_class_comes_out() {
         }
         assert!(reached >= N - 2, "{goal:?}: {reached}");
     }
-    let victim = Victim::new(&network, LinearPlan::none());
+    let victim = Victim::new(&network, BackwardPlan::none());
     let spy = Spy {
         seen: Mutex::default(),
         change: 0.0,

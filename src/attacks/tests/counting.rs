@@ -39,7 +39,7 @@ fn hold<A: Attack>(set: &Set, victim: &Victim<'_>, all: usize, of: impl Fn(usize
 fn steps_are_those_of_the_shortest_attack_that_succeeds() {
     let network = mlp();
     let set = Set::of(&network, N);
-    let victim = Victim::new(&network, LinearPlan::none());
+    let victim = Victim::new(&network, BackwardPlan::none());
     let threat = Threat::linf(0.1);
     for momentum in [None, Some(Momentum::Accumulated(Accumulated {}))] {
         for early_stop in [false, true] {

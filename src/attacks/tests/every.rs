@@ -6,7 +6,7 @@ use super::*;
 fn every_attack_stays_in_the_ball_and_the_pixel_range() {
     let network = mlp();
     let set = Set::of(&network, N);
-    let victim = Victim::new(&network, LinearPlan::none());
+    let victim = Victim::new(&network, BackwardPlan::none());
     for threat in [
         Threat::linf(0.01),
         Threat::linf(0.3),
@@ -58,7 +58,7 @@ fn every_attack_stays_in_the_ball_and_the_pixel_range() {
 fn in_a_ball_of_radius_0_every_attack_leaves_the_originals() {
     let network = mlp();
     let set = Set::of(&network, N);
-    let victim = Victim::new(&network, LinearPlan::none());
+    let victim = Victim::new(&network, BackwardPlan::none());
     for threat in [Threat::linf(0.0), Threat::l2(0.0)] {
         for attack in all(threat) {
             let found = crafted(attack.as_ref(), &victim, &set);
@@ -113,7 +113,7 @@ fn results_do_not_depend_on_batching() {
 fn seeds_and_restarts_change_random_attacks_and_no_others() {
     let network = mlp();
     let set = Set::of(&network, 3);
-    let victim = Victim::new(&network, LinearPlan::none());
+    let victim = Victim::new(&network, BackwardPlan::none());
     let base = set.originals().start;
     for attack in all(Threat::l2(0.3)) {
         let of = |start| {

@@ -9,7 +9,7 @@ use crate::ops::real::view;
 fn the_best_loss_of_apgd_never_falls() {
     let network = network("wide_resnet10_1", None);
     let set = Set::of(&network, 5);
-    let victim = Victim::new(&network, LinearPlan::none());
+    let victim = Victim::new(&network, BackwardPlan::none());
     for objective in [Objective::CrossEntropy, Objective::Score(Score::Dlr)] {
         let ascent = Ascent {
             attack: "apgd",
@@ -48,7 +48,7 @@ fn fab_finds_the_exact_distance_of_a_linear_model() {
         .to_vec1::<f32>()
         .unwrap();
     let label = predictions(&network.logits(&middle).unwrap()).unwrap()[0];
-    let victim = Victim::new(&network, LinearPlan::none());
+    let victim = Victim::new(&network, BackwardPlan::none());
     let norms = [Norm::Linf, Norm::L2];
     for norm in norms {
         let mut nearest = f64::INFINITY;

@@ -20,7 +20,7 @@ fn sums(product: &Tensor) -> Vec<f32> {
 fn ila_goes_further_than_its_reference() {
     let network = network("wide_resnet10_1", None);
     let set = Set::of(&network, 6);
-    let victim = Victim::new(&network, LinearPlan::none());
+    let victim = Victim::new(&network, BackwardPlan::none());
     let threat = Threat::linf(0.05);
     let reference = crafted(&Steps::i_fgsm(threat, 0.01, 5), &victim, &set);
     let found = crafted(
@@ -41,7 +41,7 @@ fn ila_goes_further_than_its_reference() {
 fn fia_draws_masks_and_lowers_what_the_label_depends_on() {
     let network = network("wide_resnet10_1", None);
     let set = Set::of(&network, 6);
-    let victim = Victim::new(&network, LinearPlan::none());
+    let victim = Victim::new(&network, BackwardPlan::none());
     let fia = Fia::new(Threat::linf(0.05), 0.01, 5, Some(LAYER.into()));
     let of = |seed| {
         let start = Start {
@@ -71,7 +71,7 @@ fn fia_draws_masks_and_lowers_what_the_label_depends_on() {
 fn a_layer_that_the_model_does_not_have_is_an_error() {
     let network = mlp();
     let set = Set::of(&network, 2);
-    let victim = Victim::new(&network, LinearPlan::none());
+    let victim = Victim::new(&network, BackwardPlan::none());
     let threat = Threat::linf(0.05);
     let attacks: [Box<dyn Attack>; 2] = [
         Box::new(Ila::new(threat, 0.01, 1, Some("relu7".into()))),

@@ -25,7 +25,7 @@ fn iterates_that_come_in_a_circle_end_as_all_steps_would() {
                 PASSES.fetch_add(1, Ordering::Relaxed);
                 Ok(())
             },
-            ..Victim::new(&network, LinearPlan::none())
+            ..Victim::new(&network, BackwardPlan::none())
         };
         for k in [20, 57, 58] {
             for random_start in [false, true] {
@@ -59,7 +59,7 @@ fn iterates_that_come_in_a_circle_end_as_all_steps_would() {
 fn an_early_stop_leaves_each_image_as_the_first_step_that_succeeds() {
     let network = mlp();
     let set = Set::of(&network, N);
-    let victim = Victim::new(&network, LinearPlan::none());
+    let victim = Victim::new(&network, BackwardPlan::none());
     let k = 6;
     let after = |k: usize, early_stop| {
         let pgd = Steps {
@@ -93,7 +93,7 @@ fn an_early_stop_leaves_each_image_as_the_first_step_that_succeeds() {
 fn a_target_class_is_what_an_early_stop_waits_for() {
     let network = mlp();
     let set = Set::of(&network, N);
-    let victim = Victim::new(&network, LinearPlan::none());
+    let victim = Victim::new(&network, BackwardPlan::none());
     let pgd = Steps {
         goal: Goal::Class(2),
         early_stop: true,

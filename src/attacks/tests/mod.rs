@@ -18,7 +18,7 @@ use super::settings as attack_settings;
 use super::*;
 use crate::experiment::plan;
 use crate::models::{self, ModelConfig};
-use crate::nn::{LinearPlan, Network};
+use crate::nn::{BackwardPlan, Network};
 use crate::ops::real::tensor;
 use crate::rng::{Purpose, stream};
 use crate::spec::Request;
@@ -181,7 +181,7 @@ fn run(
     attacks: &[Box<dyn Attack>],
     batch_size: usize,
 ) -> (Vec<Fate>, Vec<f32>) {
-    let victim = Victim::new(network, LinearPlan::none());
+    let victim = Victim::new(network, BackwardPlan::none());
     let mut evaluation = AttackEvaluation::new(&victim, set.originals(), batch_size).unwrap();
     let correct = evaluation.correct();
     for attack in attacks {

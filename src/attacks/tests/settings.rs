@@ -9,7 +9,7 @@ use super::attack_settings::Making;
 use super::{Attack, Entry, Originals, Schedule, Square, Start, Steps, Threat, Victim};
 use crate::Result;
 use crate::experiment::plan;
-use crate::nn::{LinearPlan, Module, Network, Tape, Var};
+use crate::nn::{BackwardPlan, Module, Network, Tape, Var};
 use crate::spec::Request;
 
 const CLASSES: usize = 10;
@@ -71,7 +71,7 @@ fn carry_out(attack: &dyn Attack) -> (Vec<f32>, usize) {
     pixels[0] = 0.9;
     let images = Tensor::from_vec(pixels, (1, 1, 2, 5), &Device::Cpu).unwrap();
     let originals = Originals::new(&images, &[0], &[0], Start::default());
-    let target = Victim::new(&network, LinearPlan::none());
+    let target = Victim::new(&network, BackwardPlan::none());
     let found = attack.perturb(&target, originals).unwrap();
     let found = found.flatten_all().unwrap().to_vec1().unwrap();
     (found, asked.load(Ordering::Relaxed))

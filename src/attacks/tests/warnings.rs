@@ -41,7 +41,7 @@ fn a_zero_gradient_breaks_nothing_and_stays_finite() {
             assert!(images.iter().all(|v| v.is_finite()));
         }
     }
-    let victim = Victim::new(&network, LinearPlan::none());
+    let victim = Victim::new(&network, BackwardPlan::none());
     let codes: Vec<&str> = sanity::examine(&victim, set.originals())
         .unwrap()
         .iter()
@@ -70,12 +70,14 @@ fn a_random_model_is_noticed_and_a_sound_one_raises_no_warning() {
     })
     .unwrap();
     let set = Set::of(&noisy, 3);
-    let found = sanity::examine(&Victim::new(&noisy, LinearPlan::none()), set.originals()).unwrap();
+    let found =
+        sanity::examine(&Victim::new(&noisy, BackwardPlan::none()), set.originals()).unwrap();
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!(found[0].code(), "random-model");
     let sound = mlp();
     let set = Set::of(&sound, 3);
-    let found = sanity::examine(&Victim::new(&sound, LinearPlan::none()), set.originals()).unwrap();
+    let found =
+        sanity::examine(&Victim::new(&sound, BackwardPlan::none()), set.originals()).unwrap();
     assert_eq!(found, []);
 }
 

@@ -9,7 +9,7 @@ use crate::attacks::{Victim, predictions};
 use crate::data::Dataset;
 use crate::experiment::{ModelUse, TransferTask};
 use crate::models::{Arch, ModelSpec};
-use crate::nn::{LinearPlan, Network};
+use crate::nn::{BackwardPlan, Network};
 use crate::run::{TransferModelRow, interrupt, weights_file};
 use crate::stage::assemble;
 use crate::stage::context::StageContext;
@@ -80,7 +80,7 @@ impl<'a> Entrant<'a> {
     }
 
     /// It as the victim of an attack whose gradients follow the plan.
-    pub fn victim(&self, plan: LinearPlan) -> Victim<'_> {
+    pub fn victim(&self, plan: BackwardPlan) -> Victim<'_> {
         Victim {
             name: self.words.clone(),
             check: interrupt::check,
@@ -114,7 +114,7 @@ impl<'a> Entrant<'a> {
         if count == 0 {
             return Ok(None);
         }
-        let victim = self.victim(LinearPlan::none());
+        let victim = self.victim(BackwardPlan::none());
         let batch = images.narrow(0, known, count)?;
         let indices = &examples.indices[known..known + count];
         let logits = victim.sound_logits(&batch, indices, "image")?;

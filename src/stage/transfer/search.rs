@@ -169,7 +169,7 @@ impl<'a> Search<'a> {
         Ok(candidates)
     }
 
-    fn plan(&self, from: &Entrant<'_>, layers: Option<&Layers>) -> Result<crate::nn::LinearPlan> {
+    fn plan(&self, from: &Entrant<'_>, layers: Option<&Layers>) -> Result<crate::nn::BackwardPlan> {
         let mut used = from.used.clone();
         used.linbp.attack = layers.is_some();
         if let Some(layers) = layers {

@@ -2,7 +2,7 @@
 
 use super::entrant::Entrant;
 use crate::attacks::Victim;
-use crate::nn::{LinearPlan, Network};
+use crate::nn::{BackwardPlan, Network};
 use crate::run::interrupt;
 use crate::stage::transfer_section::TransferSpec;
 use crate::{Error, Result};
@@ -48,7 +48,7 @@ impl<'a> Surrogate<'a> {
     }
 
     /// It as the victim of an attack whose gradients follow the members' plans.
-    pub fn victim(&self, plans: Vec<LinearPlan>) -> Victim<'_> {
+    pub fn victim(&self, plans: Vec<BackwardPlan>) -> Victim<'_> {
         let of_members = self.members.iter().zip(plans);
         let Some(mean) = &self.mean else {
             let plan = of_members.map(|(_, plan)| plan).next();
@@ -58,7 +58,7 @@ impl<'a> Surrogate<'a> {
         Victim {
             name: format!("transfer.ensembles.{}", self.name),
             check: interrupt::check,
-            ..Victim::new(mean, LinearPlan::joined(&counted.collect::<Vec<_>>()))
+            ..Victim::new(mean, BackwardPlan::joined(&counted.collect::<Vec<_>>()))
         }
     }
 }

@@ -12,7 +12,7 @@ use super::Training;
 use crate::attacks::{self, AttackSpec, Steps, Threat};
 use crate::data::{Dataset, validation};
 use crate::experiment::ModelUse;
-use crate::nn::LinearPlan;
+use crate::nn::BackwardPlan;
 use crate::spec::Norm;
 use crate::stage::context::StageContext;
 use crate::stage::evaluation::{Evaluation, Event, Measured};
@@ -73,7 +73,7 @@ impl Guard {
         };
         let pgd = Steps::pgd(Threat { norm, epsilon }, epsilon / STEPS_TO_BORDER, spec.k);
         let images = Arc::new(validation::sample(set, spec.images, ctx.seed));
-        let plan = LinearPlan::none();
+        let plan = BackwardPlan::none();
         Ok(Self {
             spec: spec.clone(),
             evaluation: Evaluation::under(ctx, used, Box::new(pgd), plan, images)?,
