@@ -22,6 +22,8 @@ pub struct LayerSearchRow {
     pub images: usize,
     /// The share of them that the held-out models have wrong afterwards, their mean; of a surrogate without such models, its own.
     pub success_rate: f64,
+    /// The mean cross-entropy of the surrogate's own answers to them.
+    pub loss: f64,
     /// Whether the images of the stage are made with this choice.
     pub chosen: bool,
 }
@@ -33,6 +35,14 @@ impl LayerSearchRow {
     /// A file that cannot be read, or other columns.
     pub fn read(path: &Path) -> Result<Vec<Self>> {
         table::read(path)
+    }
+
+    /// How good the choice is: how well its images carry over, or, where there is no other model, their loss.
+    pub fn score(&self, is_alone: bool) -> f64 {
+        match is_alone {
+            true => self.loss,
+            false => self.success_rate,
+        }
     }
 
     /// Whether it is about these attacks.

@@ -46,7 +46,7 @@ section! {
         range: Range [or Range::From],
         /// How many activations, counted from the output; default all.
         depth: Option<usize> [optional as Count],
-        /// The models that judge the choices, by their names; where the surrogate is alone it judges itself; default all others.
+        /// The models that judge the choices, by their names; where the surrogate is alone, its own loss does; default all others.
         judges: Option<Vec<String>> [optional],
     }
 }

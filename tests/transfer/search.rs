@@ -17,7 +17,7 @@ fn spec(settings: &str) -> String {
 
 fn rows(folder: &Path) -> Vec<Vec<String>> {
     let table = std::fs::read_to_string(find(folder, "layer_search.csv")).unwrap();
-    let header = "surrogate,attack,layers,depth,images,success_rate,chosen";
+    let header = "surrogate,attack,layers,depth,images,success_rate,loss,chosen";
     assert_eq!(table.lines().next(), Some(header));
     let rows = table.lines().skip(1);
     rows.map(|line| line.split(',').map(str::to_owned).collect())
@@ -35,7 +35,7 @@ fn the_choice_is_the_best_of_the_curve_and_the_same_each_time() {
     assert_eq!(layers, ["", "from:relu4", "from:relu3", "from:relu2"]);
     let rate = |row: &[String]| row[5].parse::<f64>().unwrap();
     let best = found[1..].iter().map(|row| rate(row)).fold(0.0, f64::max);
-    let chosen: Vec<&Vec<String>> = found.iter().filter(|row| row[6] == "true").collect();
+    let chosen: Vec<&Vec<String>> = found.iter().filter(|row| row[7] == "true").collect();
     assert_eq!(chosen.len(), 1, "{found:?}");
     assert_eq!(rate(chosen[0]), best, "{found:?}");
     let said = String::from_utf8_lossy(&said.stderr);
@@ -64,4 +64,15 @@ fn the_choice_is_the_best_of_the_curve_and_the_same_each_time() {
         [&singles[0][5], &singles[1][5]],
         [&found[0][5], &found[1][5]]
     );
+
+    // Without another model the loss of its own decides.
+    let alone = tempfile::tempdir().unwrap();
+    let text = spec("search = { images = 40, judges = [] }");
+    std::fs::write(alone.path().join("t.toml"), text).unwrap();
+    run(alone.path());
+    let found = rows(alone.path());
+    let loss = |row: &[String]| row[6].parse::<f64>().unwrap();
+    let most = found[1..].iter().map(|row| loss(row)).fold(0.0, f64::max);
+    let chosen = found.iter().find(|row| row[7] == "true").unwrap();
+    assert_eq!(loss(chosen), most, "{found:?}");
 }

@@ -60,46 +60,45 @@ impl<'a> Search<'a> {
         let candidates = self.candidates(from)?;
         let total = candidates.len() as u64;
         let name = format!("layers of {} for {}", from.name, entry.name);
-        let mut found: Vec<(f64, Layers)> = Vec::new();
-        for (number, candidate) in (0u64..).zip(candidates) {
-            self.ctx.progress.phase(&name, total, number);
+        let is_alone = judges[0].name == from.name;
+        let mut best: Option<(f64, Layers)> = None;
+        self.ctx.progress.phase(&name, total, 0);
+        for (number, candidate) in (1..).zip(candidates) {
             let words = candidate.layers.as_ref().map(Layers::to_string);
             let stands =
                 |row: &&LayerSearchRow| row.is_of(from.name, &entry.name) && row.layers == words;
-            let success_rate = match self.rows.iter().find(stands) {
-                Some(row) => row.success_rate,
+            let row = match self.rows.iter().find(stands) {
+                Some(row) => row.clone(),
                 None => {
-                    let layers = candidate.layers.as_ref();
-                    let success_rate =
-                        self.success_rate(entry, from, &judges, layers, &at_stake)?;
-                    self.rows.push(LayerSearchRow {
+                    let row = LayerSearchRow {
                         surrogate: from.name.to_owned(),
                         attack: entry.name.clone(),
                         layers: words,
                         depth: candidate.depth,
                         images: at_stake.len(),
-                        success_rate,
-                        chosen: false,
-                    });
+                        ..self.tried(entry, from, &judges, candidate.layers.as_ref(), &at_stake)?
+                    };
+                    self.rows.push(row.clone());
                     self.ctx.folder.write_layer_search(&self.rows)?;
-                    success_rate
+                    row
                 }
             };
-            if let Some(layers) = candidate.layers {
-                found.push((success_rate, layers));
+            self.ctx.progress.batch(number, None, at_stake.len() as u64);
+            // Of equally good ones the first, nearest to the output.
+            let score = row.score(is_alone);
+            if let Some(layers) = candidate.layers
+                && best.as_ref().is_none_or(|(most, _)| score > *most)
+            {
+                best = Some((score, layers));
             }
         }
-        // Of equally good ones the first, nearest to the output.
-        let best = found
-            .into_iter()
-            .reduce(|best, other| if other.0 > best.0 { other } else { best });
-        let (success_rate, layers) = best.ok_or_else(|| {
+        let (_, layers) = best.ok_or_else(|| {
             Error::spec(format!(
                 "linbp.layers: \"search\" found no activation of {} that can be linear",
                 from.name
             ))
         })?;
-        self.mark(entry, from, &layers, success_rate)?;
+        self.mark(entry, from, &layers, is_alone)?;
         Ok(layers)
     }
 
@@ -178,15 +177,15 @@ impl<'a> Search<'a> {
         assemble::attack_plan(&used, &from.network)
     }
 
-    /// The mean share of the images at stake that judges have wrong after an attack by the choice.
-    fn success_rate(
+    /// What an attack by the choice comes to on the images at stake.
+    fn tried(
         &self,
         entry: &Entry,
         from: &Entrant<'_>,
         judges: &[&Entrant<'_>],
         layers: Option<&Layers>,
         at_stake: &[usize],
-    ) -> Result<f64> {
+    ) -> Result<LayerSearchRow> {
         let TransferTask { attack, data, .. } = self.task;
         let start = Start {
             seed: self.ctx.seed,
@@ -209,7 +208,12 @@ impl<'a> Search<'a> {
                 .filter(|&&i| fates[i].succeeds(answers[i], labels[i]));
             successes += fooled.count();
         }
-        Ok(successes as f64 / (at_stake.len() * judges.len()) as f64)
+        let losses: f64 = at_stake.iter().map(|&i| fates[i].loss).sum();
+        Ok(LayerSearchRow {
+            success_rate: successes as f64 / (at_stake.len() * judges.len()) as f64,
+            loss: losses / at_stake.len() as f64,
+            ..LayerSearchRow::default()
+        })
     }
 
     /// Says what was chosen, and by how much it beats ordinary backpropagation.
@@ -218,33 +222,37 @@ impl<'a> Search<'a> {
         entry: &Entry,
         from: &Entrant<'_>,
         layers: &Layers,
-        success_rate: f64,
+        is_alone: bool,
     ) -> Result<()> {
         let words = layers.to_string();
-        let mut by_bp = 0.0;
-        for row in self
-            .rows
-            .iter_mut()
-            .filter(|row| row.is_of(from.name, &entry.name))
-        {
+        let mut scores = [0.0; 2];
+        let mut rows = self.rows.iter_mut();
+        while let Some(row) = rows.find(|row| row.is_of(from.name, &entry.name)) {
             row.chosen = row.layers.as_ref() == Some(&words);
-            if row.layers.is_none() {
-                by_bp = row.success_rate;
+            if row.chosen || row.layers.is_none() {
+                scores[usize::from(row.chosen)] = row.score(is_alone);
             }
         }
         self.ctx.folder.write_layer_search(&self.rows)?;
+        let [bp, linbp] = scores;
+        let figures = match is_alone {
+            true => format!("loss {linbp:.3}, by BP {bp:.3}"),
+            false => format!(
+                "{:.1} % of the validation images carry over, by BP {:.1} %",
+                100.0 * linbp,
+                100.0 * bp
+            ),
+        };
         let line = format!(
-            "{}: linbp.layers = {words} for {}: {:.1} % of the validation images carry over, by BP {:.1} %",
-            from.name,
-            entry.name,
-            100.0 * success_rate,
-            100.0 * by_bp
+            "{}: linbp.layers = {words} for {}: {figures}",
+            from.name, entry.name
         );
         self.ctx.progress.line(&line);
-        if success_rate < by_bp {
+        if linbp < bp {
             tracing::warn!(
                 surrogate = from.name,
-                "BP carries over better than LinBP by any choice of layers"
+                attack = entry.name,
+                "no choice of linear layers does as well as BP"
             );
         }
         Ok(())
