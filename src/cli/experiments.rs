@@ -31,6 +31,7 @@ shipped! {
     "fast_cifar10",
     "free_cifar10",
     "linbp_layers_cifar10",
+    "linbp_where_cifar10",
     "mart_cifar10",
     "mnist_carlini_cnn",
     "mnist_lenet5",
@@ -42,6 +43,7 @@ shipped! {
     "trades_awp_cifar10",
     "trades_cifar10",
     "transfer_cifar10",
+    "transfer_ingredients_cifar10",
 }
 
 #[derive(Debug, Args)]

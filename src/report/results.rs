@@ -162,13 +162,14 @@ fn of_transfer(run: &ComparedRun, stage: &ComparedStage) -> Vec<Measurement> {
             success_rate: row.success_rate,
             ..blank(stage)
         };
-        let rounded = Measurement {
+        let rounded = row.accuracy_8bit.map(|accuracy| Measurement {
             rounding: Some("8bit"),
-            accuracy: Some(row.accuracy_8bit),
+            accuracy: Some(accuracy),
             success_rate: None,
             ..floats.clone()
-        };
-        found.extend([floats, rounded]);
+        });
+        found.push(floats);
+        found.extend(rounded);
     }
     found
 }

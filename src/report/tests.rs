@@ -222,7 +222,7 @@ fn results_of_transfers_and_simulations_name_models_and_gradients() {
         attack: attack.to_owned(),
         linbp,
         accuracy: 0.25,
-        accuracy_8bit: 0.5,
+        accuracy_8bit: Some(0.5),
         success_rate: Some(0.75),
         ..TransferRow::default()
     };

@@ -21,8 +21,8 @@ pub struct TransferRow {
     /// Share of all images that `to` classifies correctly after the attack. Images that `from` had wrong before are not
     /// attacked.
     pub accuracy: f64,
-    /// The same after rounding the images to 8 bits.
-    pub accuracy_8bit: f64,
+    /// The same after rounding the images to 8 bits, where `transfer.eight_bit` asks for it.
+    pub accuracy_8bit: Option<f64>,
     /// Of the attacked images that `to` has right without an attack, the share that it has wrong after; missing where
     /// there are none.
     pub success_rate: Option<f64>,
@@ -70,7 +70,7 @@ mod tests {
                 attack: "pgd".into(),
                 linbp: true,
                 accuracy: 0.25,
-                accuracy_8bit: 0.5,
+                accuracy_8bit: Some(0.5),
                 success_rate: Some(0.75),
                 common_success_rate: Some(1.0),
                 examples: Some(9),
@@ -86,7 +86,7 @@ mod tests {
             "from,to,attack,linbp,accuracy,accuracy_8bit,success_rate,common_success_rate,examples,\
              success_examples,common_examples,white_box\n\
              a,b,pgd,true,0.25,0.5,0.75,1.0,9,8,7,true\n\
-             ,,,false,0.0,0.0,,,,,,\n"
+             ,,,false,0.0,,,,,,,\n"
         );
         assert_eq!(TransferRow::read(&path).unwrap(), rows);
         let early = "from,to,attack,linbp,accuracy,accuracy_8bit,success_rate";

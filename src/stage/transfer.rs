@@ -327,14 +327,15 @@ impl<'a> Matrix<'a> {
         Ok(())
     }
 
-    /// Has all models classify images, as floats and rounded.
+    /// Has all models classify images, as floats and, where that is asked for, rounded.
     fn judge(
         &mut self,
         images: [&Tensor; 2],
         evaluation: Option<&AttackEvaluation<'_>>,
     ) -> Result<()> {
         for (to, position) in self.entrants.iter().zip(0..) {
-            for (form, images) in images.into_iter().enumerate() {
+            let forms = if self.task.transfer.eight_bit { 2 } else { 1 };
+            for (form, images) in images.into_iter().enumerate().take(forms) {
                 while let Some(answers) = to.next_answers(
                     self.examples,
                     images,

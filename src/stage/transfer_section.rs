@@ -81,6 +81,8 @@ section! {
         /// The test images that are attacked: "right-for-surrogate", those that the model which they are made on classifies
         /// correctly, or "right-for-all", those that every model does; default "right-for-surrogate".
         images: AttackedImages [or AttackedImages::RightForSurrogate],
+        /// Whether the images are judged after rounding to 8 bits too, which doubles the cost of judging; default true.
+        eight_bit: bool [or true],
         /// Adversarial images that were made before, judged like those that are made here, under a name each: those of an attack
         /// stage, "@id", a file as `data.adversarial` takes it, or a folder of <class>/<name>.png; default none.
         adversarial: BTreeMap<String, ImagesRef> [or BTreeMap::new()],

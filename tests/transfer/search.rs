@@ -67,7 +67,7 @@ fn the_choice_is_the_best_of_the_curve_and_the_same_each_time() {
 
     // Without another model the loss of its own decides.
     let alone = tempfile::tempdir().unwrap();
-    let text = spec("search = { images = 40, judges = [] }");
+    let text = spec("eight_bit = false\nsearch = { images = 40, judges = [] }");
     std::fs::write(alone.path().join("t.toml"), text).unwrap();
     run(alone.path());
     let found = rows(alone.path());
@@ -75,4 +75,12 @@ fn the_choice_is_the_best_of_the_curve_and_the_same_each_time() {
     let most = found[1..].iter().map(|row| loss(row)).fold(0.0, f64::max);
     let chosen = found.iter().find(|row| row[7] == "true").unwrap();
     assert_eq!(loss(chosen), most, "{found:?}");
+    let judged = table(alone.path());
+    assert!(
+        judged
+            .lines()
+            .skip(1)
+            .all(|line| line.split(',').nth(5) == Some("")),
+        "{judged}"
+    );
 }

@@ -12,7 +12,7 @@ fn row(from: &str, to: &str, linbp: bool, rate: f64, common: Option<u64>) -> Tra
         attack: "pgd".to_owned(),
         linbp,
         accuracy: 1.0 - rate / 2.0,
-        accuracy_8bit: 0.0,
+        accuracy_8bit: None,
         success_rate: Some(rate),
         common_success_rate: common.map(|_| rate),
         examples: Some(8),

@@ -23,7 +23,7 @@ pub(super) struct Judged<'a> {
     pub to: &'a str,
     /// Without an attack.
     pub clean: &'a [u32],
-    /// To the adversarial images as floats, and rounded to 8 bits.
+    /// To the adversarial images as floats, and rounded to 8 bits, where that is asked for.
     pub adversarial: &'a [Vec<u32>; 2],
 }
 
@@ -64,7 +64,7 @@ impl Made<'_> {
             attack,
             linbp,
             accuracy: accuracy(floats, self.labels),
-            accuracy_8bit: accuracy(rounded, self.labels),
+            accuracy_8bit: (!rounded.is_empty()).then(|| accuracy(rounded, self.labels)),
             success_rate: own.0,
             common_success_rate: common.0,
             examples: Some(self.labels.len() as u64),
