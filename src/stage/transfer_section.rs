@@ -84,7 +84,7 @@ section! {
         /// Whether the images are judged after rounding to 8 bits too, which doubles the cost of judging; default true.
         eight_bit: bool [or true],
         /// Adversarial images that were made before, judged like those that are made here, under a name each: those of an attack
-        /// stage, "@id", a file as `data.adversarial` takes it, or a folder of <class>/<name>.png; default none.
+        /// stage, "@id", a file as `data.adversarial` takes it, or a folder of `<class>/<name>.png`; default none.
         adversarial: BTreeMap<String, ImagesRef> [or BTreeMap::new()],
         /// How `linbp.layers = "search"` looks for layers: a table of `images`, `range`, `depth` and `judges`; default 100 images, each
         /// activation with all that follow it, judged by all other models.
