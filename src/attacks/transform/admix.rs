@@ -1,6 +1,6 @@
 //! Images with a little of others in them: Admix (Wang et al., arXiv 2102.00436).
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
@@ -72,7 +72,8 @@ impl Transform for Admix {
             }
             Self::draw(label, pool_labels, &mut rng)
         });
-        let others = select(pool, &places.collect::<Result<Vec<_>>>()?)?;
+        let pool = bring(pool, &Device::Cpu)?;
+        let others = select(&pool, &places.collect::<Result<Vec<_>>>()?)?;
         let others = bring(&others.to_dtype(images.dtype())?, images.device())?;
         Ok(Box::new(Added((others * self.share)?)))
     }
