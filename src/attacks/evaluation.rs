@@ -338,6 +338,11 @@ impl<'a> AttackEvaluation<'a> {
         put(&self.images, found, &taken)
     }
 
+    /// Whether an attack has begun and is not done.
+    pub fn is_under_way(&self) -> bool {
+        self.course.is_some()
+    }
+
     /// How many attacks are done.
     pub fn done(&self) -> usize {
         self.attacks - usize::from(self.course.is_some())

@@ -8,6 +8,8 @@ mod summary;
 mod surrogate;
 mod table;
 
+use std::collections::BTreeMap;
+
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -61,6 +63,8 @@ struct Matrix<'a> {
     left: Option<Kept>,
     /// The search for linear activations, once one is asked for.
     search: Option<Search<'a>>,
+    /// Of each surrogate that was attacked, its evaluation before the first attack: every attack on it begins there.
+    looked_at: BTreeMap<String, Kept>,
 }
 
 /// Fills the matrix, row by row as `transfer.csv` has them; rows that stand are not computed again.
@@ -154,6 +158,7 @@ impl<'a> Matrix<'a> {
             for_all: task.transfer.images == AttackedImages::RightForAll,
             left,
             search: None,
+            looked_at: BTreeMap::new(),
         })
     }
 
@@ -188,7 +193,12 @@ impl<'a> Matrix<'a> {
 
     /// Makes the images of an attack on `from` and has them judged; what became of each.
     fn fill(&mut self, entry: &Entry, linbp: bool, from: &Surrogate<'_>) -> Result<Vec<Fate>> {
-        let TransferTask { attack, data, .. } = self.task;
+        let TransferTask {
+            attack,
+            data,
+            transfer,
+            ..
+        } = self.task;
         let members = from.members.iter();
         let plans = members.map(|member| self.plan(entry, linbp, member));
         let victim = from.victim(plans.collect::<Result<_>>()?);
@@ -204,19 +214,25 @@ impl<'a> Matrix<'a> {
                 .map_err(|error| self.interim.strange(&error))?,
             None => {
                 self.begin(position);
-                if !linbp {
+                // One look at a model is enough.
+                if !linbp && transfer.attacks.first() == Some(entry) {
                     for warning in self.examples.examine(&victim, start, self.batch_size)? {
                         tracing::warn!(model = from.name, "about the following warning");
                         warning.emit();
                     }
                 }
-                AttackEvaluation::begin(&victim, originals, self.batch_size)?
+                match self.looked_at.get(from.name) {
+                    Some(kept) => {
+                        AttackEvaluation::resume(&victim, originals, self.batch_size, kept)?
+                    }
+                    None => AttackEvaluation::begin(&victim, originals, self.batch_size)?,
+                }
             }
         };
         let attacks = assemble::attacks(attack, entry, data, self.examples.classes)?;
         let rule = if linbp { "LinBP" } else { "BP" };
-        let words = format!("{} by {rule}", from.name);
-        let outcome = self.make(&mut evaluation, &attacks, &words).and_then(|()| {
+        let words = [from.name, rule];
+        let outcome = self.make(&mut evaluation, &attacks, words).and_then(|()| {
             let floats = evaluation.images().clone();
             let rounded = to_8bit(&floats, &self.examples.images, assemble::threat(&attacks)?)?;
             self.judge([&floats, &rounded], Some(&evaluation))
@@ -300,15 +316,19 @@ impl<'a> Matrix<'a> {
         &mut self,
         evaluation: &mut AttackEvaluation<'_>,
         attacks: &[Box<dyn Attack>],
-        on: &str,
+        [surrogate, rule]: [&str; 2],
     ) -> Result<()> {
         while evaluation.look()? {
             self.interim.done(|| work(&self.state, Some(evaluation)))?;
         }
+        if evaluation.done() == 0 && !evaluation.is_under_way() {
+            let kept = evaluation.kept()?;
+            self.looked_at.entry(surrogate.to_owned()).or_insert(kept);
+        }
         let mut right = evaluation.right_before()?;
         right.retain(|&i| !self.for_all || self.right_for_all[i]);
         for member in attacks.iter().skip(evaluation.done()) {
-            let name = format!("{} on {on}", member.name());
+            let name = format!("{} on {surrogate} by {rule}", member.name());
             let mut phase = None;
             while let Some(batch) = evaluation.next_batch(member.as_ref(), &right)? {
                 let number = |examples: usize| examples.div_ceil(self.batch_size) as u64;
