@@ -4,7 +4,8 @@
 
 The interpreter that runs this script must have torch, safetensors and torchattacks 3.5.1; `cargo build --release` makes
 our side. `--k N` gives both sides N steps for APGD and FAB: the standard version has 100, torchattacks' class of that
-name has 10, so that without `--k` ours does ten times as many. Every other budget is the same.
+name has 10, so that without `--k` ours does ten times as many. Every other budget is the same. With `--device cuda` both
+compute on the card in tf32, torchattacks with channels-last weights and cuDNN's search for algorithms.
 """
 
 import argparse
@@ -24,6 +25,13 @@ sys.path.insert(0, str(ROOT / "tests" / "parity"))
 from architectures import make  # noqa: E402
 
 
+def normalisation(options):
+    """The line of a spec about it."""
+    if not options.mean:
+        return ""
+    return f"normalize = {{ mean = [{options.mean}], std = [{options.std}] }}"
+
+
 def run(options, folder, name, *settings):
     """One attack by our side; its folder."""
     spec = folder / f"{name}.toml"
@@ -34,6 +42,7 @@ kind = "cifar10"
 dir = "{Path(options.data).resolve()}"
 test_limit = {options.images}
 eval_batch_size = {options.batch_size}
+{normalisation(options)}
 [model]
 arch = "{options.arch}"
 weights = "{Path(options.weights).resolve()}"
@@ -43,7 +52,7 @@ norm = "{options.norm}"
 save_images = false
 """
     )
-    command = [options.runner, spec, *settings, "--results", folder, "--fresh", "-q"]
+    command = [options.runner, spec, *settings, "--device", options.device, "--results", folder, "--fresh", "-q"]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(f"{' '.join(map(str, command))}:\n{done.stderr}")
@@ -69,12 +78,31 @@ def originals(options, folder):
     return tensors["images"], tensors["labels"].long()
 
 
+class Normalised(torch.nn.Module):
+    def __init__(self, network, mean, std):
+        super().__init__()
+        self.network = network
+        numbers = [torch.tensor([float(v) for v in text.split(",")]).view(1, -1, 1, 1) for text in (mean, std)]
+        self.mean, self.std = (torch.nn.Parameter(values) for values in numbers)
+
+    def forward(self, x):
+        return self.network((x - self.mean) / self.std)
+
+
 def theirs(options, images, labels):
     import torchattacks
 
     network = make(options.arch)
     network.load_state_dict(load_file(options.weights), strict=False)
-    network.eval()
+    if options.mean:
+        network = Normalised(network, options.mean, options.std)
+    network.eval().requires_grad_(False)
+    if options.device == "cuda":
+        torch.backends.cudnn.benchmark = torch.backends.cudnn.allow_tf32 = True
+        torch.backends.cuda.matmul.allow_tf32 = True
+        network = network.cuda().to(memory_format=torch.channels_last)
+        # Its FAB takes no channels-last images.
+        images, labels = images.cuda(), labels.cuda()
     torch.set_num_threads(options.threads)
     above, _, below = options.epsilon.partition("/")
     epsilon = float(above) / float(below or 1)
@@ -113,6 +141,9 @@ def main():
     parser.add_argument("--batch-size", type=int, default=100)
     parser.add_argument("--k", type=int)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--mean", help="of the network's normalisation, such as 0.49,0.48,0.45")
+    parser.add_argument("--std")
     parser.add_argument("--side", choices=["both", "ours", "theirs"], default="both")
     parser.add_argument("--runner", default=ROOT / "target" / "release" / "runner")
     options = parser.parse_args()

@@ -2,17 +2,15 @@
 
 pub(super) mod ascent;
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 
 use self::ascent::Ascent;
 use super::settings::{Making, Preset, Settings};
 use super::target_classes::{InTurn, Towards, in_turn};
 use super::{Attack, Objective, Originals, Threat, Victim};
-use crate::ops::device::bring;
+use crate::Result;
 use crate::ops::logit_score::Score;
-use crate::ops::real::tensor;
 use crate::spec::{Count, Fields, Iterations, Restarts, section};
-use crate::{Result, with_real};
 
 crate::choice::choices! {
     /// What APGD ascends.
@@ -190,19 +188,11 @@ impl Attack for Apgd {
         victim: &Victim<'_>,
         originals: Originals<'_>,
     ) -> Result<(Tensor, Option<Vec<usize>>)> {
-        let images = &bring(originals.images, &Device::Cpu)?;
-        let originals = Originals {
-            images,
-            ..originals
-        };
         if self.target_classes > 0 {
             return Ok((in_turn(self, victim, originals)?, None));
         }
-        with_real!(originals.images.dtype(), T => {
-            let reached = self.ascent(None).run::<T>(victim, originals)?;
-            let images = tensor(reached.images, originals.images.shape())?;
-            Ok((images, Some(reached.steps)))
-        })
+        let reached = self.ascent(None).run(victim, originals)?;
+        Ok((reached.images, Some(reached.steps)))
     }
 }
 
@@ -217,11 +207,10 @@ impl InTurn for Apgd {
         originals: Originals<'_>,
         target_classes: &[u32],
     ) -> Result<Towards> {
-        let ascent = self.ascent(Some(target_classes));
-        with_real!(originals.images.dtype(), T => {
-            let reached = ascent.run::<T>(victim, originals)?;
-            let images = tensor(reached.images, originals.images.shape())?;
-            Ok(Towards { images, broken: reached.broken })
+        let reached = self.ascent(Some(target_classes)).run(victim, originals)?;
+        Ok(Towards {
+            images: reached.images,
+            broken: reached.broken,
         })
     }
 }

@@ -10,7 +10,7 @@ use crate::{Error, Result};
 pub use crate::ops::running_sums::{correct, predictions};
 
 /// Runs `attack` and checks that every image that it returns is finite, in the ball and in the pixel range. They lie where
-/// the attack keeps its books: on the CPU, or where the originals do.
+/// the originals do.
 pub fn craft(
     attack: &dyn Attack,
     victim: &Victim<'_>,

@@ -6,10 +6,10 @@ use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::craft::{confidences, craft_counting, goals, predictions, succeeds};
-use super::rows::{copy, put, select};
 use super::target_classes::Turns;
 use super::{Attack, Originals, Start, Victim};
 use crate::nn::loss::{Reduction, cross_entropy};
+use crate::ops::rows::{copy, put, select};
 use crate::{Error, Result};
 
 pub use kept::{Kept, KeptState};

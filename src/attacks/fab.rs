@@ -3,29 +3,24 @@
 use candle_core::{Device, Tensor};
 
 use super::apgd::few_steps;
-use super::ball::{distance, into_pixels};
 use super::craft::predictions;
-use super::hyperplane::project;
 use super::rows::keep;
 use super::settings::{Making, Settings};
 use super::target_classes::{InTurn, Towards, in_turn};
 use super::{Attack, Norm, Objective, Originals, Threat, Victim};
-use crate::nn::loss::Loss;
 use crate::ops::Real;
+use crate::ops::boundary_step;
 use crate::ops::device::bring;
 use crate::ops::logit_score::Score;
-use crate::ops::parallel::{chunk, chunks_mut, map};
-use crate::ops::perturbation::{image_len, plane_len};
-use crate::ops::real::{scratch, tensor, view};
+use crate::ops::parallel::{chunk, map};
+use crate::ops::perturbation::{distances, draw_nearer, image_len};
+use crate::ops::real::view;
+use crate::ops::rows::{copy, put, select};
 use crate::spec::{Count, Iterations, Restarts, section};
 use crate::{Result, with_real};
 
-/// How far a step overshoots the hyperplane.
-const ETA: f64 = 1.05;
 /// The share of the way to the original at which a misclassified point is left for the next one.
 const BETA: f64 = 0.9;
-/// The most that a step is drawn towards the original.
-const ALPHA_MAX: f64 = 0.1;
 
 section! {
     /// The settings of FAB.
@@ -114,20 +109,20 @@ struct Walker {
 }
 
 /// The boundary that a step goes for: `z_t - z_y` there, and its gradient.
-struct Boundary<T> {
+struct Boundary {
     margins: Vec<f64>,
-    gradients: Vec<T>,
+    gradients: Tensor,
 }
 
 impl Fab {
     /// The margins to the target classes, or to the nearest boundary among all classes.
-    fn boundary<T: Real>(
+    fn boundary(
         &self,
         victim: &Victim<'_>,
         x: &Tensor,
         labels: &[u32],
         target_classes: Option<&[u32]>,
-    ) -> Result<Boundary<T>> {
+    ) -> Result<Boundary> {
         let towards = |target_classes: &[u32]| {
             let margin = Objective::Score(Score::Margin);
             victim.ascend(x, margin, labels, Some(target_classes))
@@ -136,14 +131,13 @@ impl Fab {
             let ascent = towards(target_classes)?;
             return Ok(Boundary {
                 margins: ascent.loss.per_example,
-                gradients: view::<T>(&ascent.gradient)?.to_vec(),
+                gradients: ascent.gradient,
             });
         }
-        let image = image_len(x)?;
         let mut nearest = vec![f64::INFINITY; labels.len()];
         let mut found = Boundary {
             margins: vec![0.0; labels.len()],
-            gradients: vec![T::ZERO; labels.len() * image],
+            gradients: x.zeros_like()?,
         };
         let mut classes = 2;
         let mut number = 0;
@@ -155,83 +149,58 @@ impl Fab {
                 .collect();
             let ascent = towards(&target_classes)?;
             classes = ascent.logits.dim(1)?;
-            let gradient = &*view::<T>(&ascent.gradient)?;
-            let Loss {
-                per_example: margins,
-                ..
-            } = ascent.loss;
-            let far = map(labels.len(), &|i| {
-                let logit_gradient = chunk(gradient, image, i).iter().map(|g| g.wide());
-                let dual = match self.threat.norm {
-                    Norm::L2 => logit_gradient.map(|g| g * g).sum::<f64>().sqrt(),
-                    Norm::Linf | Norm::ChannelLinf(_) => logit_gradient.map(f64::abs).sum(),
-                };
-                margins[i].abs() / dual.max(1e-12)
-            });
-            for (i, far) in far.into_iter().enumerate() {
+            let margins = ascent.loss.per_example;
+            let slopes = self.dual_lengths(&ascent.gradient)?;
+            let mut nearer = Vec::new();
+            for (i, slope) in slopes.into_iter().enumerate() {
+                let far = margins[i].abs() / slope.max(1e-12);
                 if far < nearest[i] {
                     nearest[i] = far;
                     found.margins[i] = margins[i];
-                    found.gradients[i * image..(i + 1) * image]
-                        .copy_from_slice(chunk(gradient, image, i));
+                    nearer.push((i, i));
                 }
             }
+            put(&found.gradients, &ascent.gradient, &nearer)?;
             number += 1;
         }
         Ok(found)
     }
 
-    /// The next points: both projections overshot, the one from the original weighted by how near it is.
-    fn step<T: Real>(&self, x: &[T], origin: &[T], boundary: &Boundary<T>, image: usize) -> Vec<T> {
-        let mut next = scratch::<T>(x.len());
-        chunks_mut(&mut next, image, &|i, out| {
-            let (x, o) = (chunk(x, image, i), chunk(origin, image, i));
-            let (w, margin) = (chunk(&boundary.gradients, image, i), boundary.margins[i]);
-            let ahead: f64 = w
-                .iter()
-                .zip(o.iter().zip(x))
-                .map(|(w, (o, x))| w.wide() * (o.wide() - x.wide()))
-                .sum();
-            let mut from_here = scratch::<T>(image);
-            let mut from_origin = scratch::<T>(image);
-            let norm = self.threat.norm;
-            let here = project(norm, x, w, margin, &mut from_here).max(1e-8);
-            let there = project(norm, o, w, margin + ahead, &mut from_origin).max(1e-8);
-            let alpha = T::of((here / (here + there)).min(ALPHA_MAX));
-            let eta = T::of(ETA);
-            for (k, y) in out.iter_mut().enumerate() {
-                let a = x[k] + eta * from_here[k];
-                let b = o[k] + eta * from_origin[k];
-                *y = into_pixels((T::ONE - alpha) * a + alpha * b);
-            }
-        });
-        next
+    /// How long each gradient is in the norm that is dual to the threat's: how much a step of length 1 can change its logits.
+    fn dual_lengths(&self, gradients: &Tensor) -> Result<Vec<f64>> {
+        let gradients = bring(gradients, &Device::Cpu)?;
+        let image = image_len(&gradients)?;
+        with_real!(gradients.dtype(), T => {
+            let gradients = &*view::<T>(&gradients)?;
+            Ok(map(gradients.len() / image, &|i| {
+                let gradient = chunk(gradients, image, i).iter().map(|g| g.wide());
+                match self.threat.norm {
+                    Norm::L2 => gradient.map(|g| g * g).sum::<f64>().sqrt(),
+                    Norm::Linf | Norm::ChannelLinf(_) => gradient.map(f64::abs).sum(),
+                }
+            }))
+        })
     }
 
     /// One run. Returns the nearest misclassified point of each example where it is in the ball, else its original; and
     /// whether it is.
-    fn walk<T: Real>(
+    fn run(
         &self,
         victim: &Victim<'_>,
         originals: Originals<'_>,
         target_classes: Option<&[u32]>,
-    ) -> Result<(Vec<T>, Vec<bool>)> {
-        let Originals {
-            images,
-            indices,
-            start,
-            ..
-        } = originals;
-        let (image, plane) = (image_len(images)?, plane_len(images)?);
-        let n = images.dim(0)?;
-        let mut result = view::<T>(images)?.to_vec();
-        let mut broken = vec![false; n];
-        let mut origin = result.clone();
+    ) -> Result<Towards> {
+        self.threat.refuse_channels(self.name)?;
+        let Originals { indices, start, .. } = originals;
+        // From the first step to the last where the network is.
+        let mut origin = bring(originals.images, victim.network.device())?;
+        let images = copy(&origin)?;
+        let mut broken = vec![false; indices.len()];
         let mut x = match start.restart {
             0 => origin.clone(),
-            _ => view::<T>(&self.threat.border_start(images, indices, start, 0.5)?)?.to_vec(),
+            _ => self.threat.border_start(&origin, indices, start, 0.5)?,
         };
-        let walkers = (0..n).map(|row| Walker {
+        let walkers = (0..indices.len()).map(|row| Walker {
             row,
             nearest: f64::INFINITY,
         });
@@ -240,53 +209,41 @@ impl Fab {
             let of_rows = |all: &[u32]| walkers.iter().map(|w| all[w.row]).collect::<Vec<u32>>();
             let labels = of_rows(originals.labels);
             let target_classes = target_classes.map(of_rows);
-            let mut shape = images.dims().to_vec();
-            shape[0] = walkers.len();
-            let here = tensor(x.clone(), shape.clone())?;
-            let boundary = self.boundary::<T>(victim, &here, &labels, target_classes.as_deref())?;
-            x = self.step(&x, &origin, &boundary, image);
-            let found = predictions(&victim.logits(&tensor(x.clone(), shape)?)?)?;
-            for (position, walker) in walkers.iter_mut().enumerate() {
-                if found[position] == labels[position] {
-                    continue;
-                }
-                let origin = chunk(&origin, image, position);
-                let point = &mut x[position * image..(position + 1) * image];
-                let far = distance(self.threat.norm, point, origin, plane);
+            let Boundary { margins, gradients } =
+                self.boundary(victim, &x, &labels, target_classes.as_deref())?;
+            x = boundary_step::next(&x, &origin, &gradients, &margins, self.threat.norm)?;
+            let found = predictions(&victim.logits(&x)?)?;
+            let positions = 0..walkers.len();
+            let wrong: Vec<usize> = positions.filter(|&k| found[k] != labels[k]).collect();
+            if wrong.is_empty() {
+                continue;
+            }
+            let [points, from] = [&x, &origin].map(|all| select(all, &wrong));
+            let far = distances(&points?, &from?, self.threat.norm)?;
+            let mut inside = Vec::new();
+            for (&position, far) in wrong.iter().zip(far) {
+                let walker = &mut walkers[position];
                 if far < walker.nearest {
                     walker.nearest = far;
                     if far <= self.threat.epsilon {
                         broken[walker.row] = true;
-                        result[walker.row * image..][..image].copy_from_slice(point);
+                        inside.push((position, walker.row));
                     }
                 }
-                for (x, &o) in point.iter_mut().zip(origin) {
-                    *x = o + (*x - o) * T::of(BETA);
-                }
             }
+            put(&images, &x, &inside)?;
+            draw_nearer(&x, &origin, &wrong, BETA)?;
             if self.stop_at_success {
                 let positions = 0..walkers.len();
                 let kept: Vec<usize> = positions.filter(|&k| !broken[walkers[k].row]).collect();
-                keep(&kept, image, &mut [&mut x, &mut origin], &mut walkers);
+                keep(&kept, &mut [&mut x, &mut origin], &mut walkers)?;
             }
             if walkers.is_empty() {
                 break;
             }
         }
-        Ok((result, broken))
-    }
-
-    fn run(
-        &self,
-        victim: &Victim<'_>,
-        originals: Originals<'_>,
-        target_classes: Option<&[u32]>,
-    ) -> Result<Towards> {
-        with_real!(originals.images.dtype(), T => {
-            let (images, broken) = self.walk::<T>(victim, originals, target_classes)?;
-            let images = tensor(images, originals.images.shape())?;
-            Ok(Towards { images, broken })
-        })
+        let images = bring(&images, originals.images.device())?;
+        Ok(Towards { images, broken })
     }
 }
 
@@ -308,12 +265,6 @@ impl Attack for Fab {
     }
 
     fn perturb(&self, victim: &Victim<'_>, originals: Originals<'_>) -> Result<Tensor> {
-        let images = &bring(originals.images, &Device::Cpu)?;
-        let originals = Originals {
-            images,
-            ..originals
-        };
-        self.threat.refuse_channels(self.name)?;
         match self.target_classes {
             None => Ok(self.run(victim, originals, None)?.images),
             Some(_) => in_turn(self, victim, originals),
@@ -332,7 +283,6 @@ impl InTurn for Fab {
         originals: Originals<'_>,
         target_classes: &[u32],
     ) -> Result<Towards> {
-        self.threat.refuse_channels(self.name)?;
         self.run(victim, originals, Some(target_classes))
     }
 }

@@ -167,10 +167,13 @@ impl Attack for Fmn {
     fn perturb(&self, victim: &Victim<'_>, originals: Originals<'_>) -> Result<Tensor> {
         self.threat.refuse_channels(self.name())?;
         let images = &bring(originals.images, &Device::Cpu)?;
-        let originals = Originals {
+        let moved = Originals {
             images,
             ..originals
         };
-        with_real!(images.dtype(), T => tensor(self.walk::<T>(victim, originals)?, images.shape()))
+        let found = with_real!(images.dtype(), T => {
+            tensor(self.walk::<T>(victim, moved)?, images.shape())
+        })?;
+        bring(&found, originals.images.device())
     }
 }

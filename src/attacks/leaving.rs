@@ -6,11 +6,13 @@ use std::collections::HashMap;
 use candle_core::Tensor;
 
 use super::craft::succeeds;
-use super::rows::{copy, put, select};
+use super::rows::keep;
 use super::{Originals, Steps, Victim};
 use crate::Result;
 use crate::ops::Real;
+use crate::ops::device::bring;
 use crate::ops::real::view;
+use crate::ops::rows::{copy, put, select};
 use crate::with_real;
 
 /// An image under way.
@@ -70,13 +72,8 @@ impl Walkers {
             return Ok(left);
         }
         put(ends, &self.iterates, &done)?;
-        self.iterates = select(&self.iterates, &left)?;
-        self.originals = select(&self.originals, &left)?;
-        let mut place = 0;
-        self.walkers.retain(|_| {
-            place += 1;
-            left.binary_search(&(place - 1)).is_ok()
-        });
+        let tensors = &mut [&mut self.iterates, &mut self.originals];
+        keep(&left, tensors, &mut self.walkers)?;
         Ok(left)
     }
 
@@ -94,15 +91,17 @@ impl Walkers {
 }
 
 impl Steps {
-    /// The attack of plain steps on images of the CPU: each as all steps would leave it, or, where `self.early_stop` asks for
-    /// it, as the first step left it that succeeds. Beside the images, the steps until the answer first was what the attack wants.
+    /// The attack of plain steps: each image as all steps would leave it, or, where `self.early_stop` asks for it, as the first
+    /// step left it that succeeds. Beside the images, the steps until the answer first was what the attack wants.
     pub(super) fn perturb_leaving(
         &self,
         victim: &Victim<'_>,
         originals: Originals<'_>,
     ) -> Result<(Tensor, Vec<usize>)> {
         let target_classes = self.target_classes(victim, originals)?;
-        let x = self.first(originals.images, originals)?;
+        // From the first step to the last where the network is.
+        let images = bring(originals.images, victim.network.device())?;
+        let x = self.first(&images, originals)?;
         let ends = copy(&x)?;
         let labels = originals.labels.iter().enumerate();
         let mut under_way = Walkers {
@@ -116,12 +115,16 @@ impl Steps {
                 })
                 .collect(),
             iterates: x,
-            originals: originals.images.clone(),
+            originals: images,
         };
+        // A card is not waited for to look at iterates.
+        let is_here = victim.network.device().is_cpu();
         let mut steps = vec![self.k; originals.labels.len()];
         let mut gradients = 0;
         for step in 0..self.k {
-            under_way.note(step, self.k)?;
+            if is_here {
+                under_way.note(step, self.k)?;
+            }
             under_way.leave(&ends, |_, walker| walker.leaves == Some(step))?;
             let walkers = &under_way.walkers;
             if walkers.is_empty() {
@@ -162,6 +165,6 @@ impl Steps {
         under_way.leave(&ends, |_, _| true)?;
         let of = originals.labels.len() * self.k;
         tracing::info!(attack = self.name, gradients, of, "gradients of images");
-        Ok((ends, steps))
+        Ok((bring(&ends, originals.images.device())?, steps))
     }
 }

@@ -10,7 +10,6 @@ mod entry;
 mod evaluation;
 mod features;
 mod goal;
-mod hyperplane;
 mod kind;
 mod leaving;
 pub mod momentum;

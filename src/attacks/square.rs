@@ -7,13 +7,15 @@ use super::ball::into_linf;
 use super::craft::predictions;
 use super::rows::keep;
 use super::settings::{Making, Settings};
-use super::square_window::{Window, propose_l2, random_sign, start_l2};
+use super::square_window::{propose_l2, random_sign, random_window, start_l2};
 use super::{Attack, Norm, Originals, Threat, Victim};
 use crate::ops::Real;
 use crate::ops::device::bring;
-use crate::ops::parallel::{chunk, chunks_mut, chunks_mut2};
+use crate::ops::parallel::{chunk, chunks_mut2};
 use crate::ops::perturbation::image_len;
-use crate::ops::real::{scratch, tensor, view};
+use crate::ops::real::{tensor, view};
+use crate::ops::rows::{copy, put};
+use crate::ops::square::{Proposal, propose};
 use crate::rng::Purpose;
 use crate::spec::{Count, Restarts, section};
 use crate::{Result, with_real};
@@ -128,112 +130,123 @@ fn start_linf<T: Real>(
     }
 }
 
-/// A square of one sign a channel, at the border of the ball.
-fn propose_linf<T: Real>(
-    origin: &[T],
-    epsilon: f64,
-    window: Window,
-    [c, h, w]: [usize; 3],
-    rng: &mut ChaCha8Rng,
-    out: &mut [T],
-) {
-    for channel in 0..c {
-        let change = T::of(epsilon * random_sign(rng));
-        for row in window.top..window.top + window.side {
-            let line = (channel * h + row) * w;
-            for k in line + window.left..line + window.left + window.side {
-                out[k] = into_linf(origin[k] + change, origin[k], T::of(epsilon));
-            }
-        }
-    }
+/// A square of one sign a channel, drawn at random.
+fn random_square(share: f64, [c, h, w]: [usize; 3], rng: &mut ChaCha8Rng) -> Proposal {
+    let side = (share * (h * w) as f64).sqrt().round() as usize;
+    let window = random_window(side.clamp(1, h.min(w)), h, w, rng);
+    let up = (0..c).map(|_| random_sign(rng) > 0.0).collect();
+    Proposal { window, up }
 }
 
 impl Square {
+    /// The first proposals, made on the CPU.
+    fn first(&self, origin: &Tensor, searches: &mut [Search]) -> Result<Tensor> {
+        let (_, c, h, w) = origin.dims4()?;
+        let epsilon = self.threat.epsilon;
+        let l2 = self.threat.norm == Norm::L2;
+        with_real!(origin.dtype(), T => {
+            on_cpu::<T>(origin, origin, searches, &|origin, rng, out| match l2 {
+                true => start_l2(origin, epsilon, [c, h, w], rng, out),
+                false => start_linf(origin, epsilon, [c, h, w], rng, out),
+            })
+        })
+    }
+
+    /// The next proposals: those in l2 are made on the CPU, those in linf where the images are.
+    fn next(
+        &self,
+        best: &Tensor,
+        origin: &Tensor,
+        share: f64,
+        searches: &mut [Search],
+    ) -> Result<Tensor> {
+        let (_, c, h, w) = origin.dims4()?;
+        let (shape, epsilon) = ([c, h, w], self.threat.epsilon);
+        if self.threat.norm == Norm::L2 {
+            return with_real!(origin.dtype(), T => {
+                on_cpu::<T>(best, origin, searches, &|origin, rng, out| {
+                    propose_l2(origin, epsilon, share, shape, rng, out);
+                })
+            });
+        }
+        let rngs = searches.iter_mut().map(|search| &mut search.rng);
+        let squares: Vec<Proposal> = rngs.map(|rng| random_square(share, shape, rng)).collect();
+        propose(best, origin, &squares, epsilon)
+    }
+
     /// The images of the smallest margins, and how many the model was asked about for each.
-    fn search<T: Real>(
+    fn search(
         &self,
         victim: &Victim<'_>,
         originals: Originals<'_>,
-    ) -> Result<(Vec<T>, Vec<usize>)> {
-        let Originals {
-            images,
-            labels,
-            indices,
-            start,
-            ..
-        } = originals;
-        let (n, c, h, w) = images.dims4()?;
-        let (image, shape, epsilon) = (image_len(images)?, [c, h, w], self.threat.epsilon);
-        let l2 = self.threat.norm == Norm::L2;
-        let mut result = view::<T>(images)?.to_vec();
-        let mut asked = vec![0; n];
-        let mut origin = result.clone();
-        let mut searches: Vec<Search> = (0..n)
-            .map(|row| Search {
-                row,
-                rng: start.rng(Purpose::AttackSearch, indices[row]),
-                margin: f64::INFINITY,
-            })
-            .collect();
-        let mut best = scratch::<T>(result.len());
-        chunks_mut2(&mut best, &mut searches, (image, 1), &|i, out, search| {
-            let (origin, rng) = (chunk(&origin, image, i), &mut search[0].rng);
-            if l2 {
-                start_l2(origin, epsilon, shape, rng, out);
-            } else {
-                start_linf(origin, epsilon, shape, rng, out);
-            }
+    ) -> Result<(Tensor, Vec<usize>)> {
+        let Originals { indices, start, .. } = originals;
+        // From the first query to the last where the network is.
+        let mut origin = bring(originals.images, victim.network.device())?;
+        let result = copy(&origin)?;
+        let mut asked = vec![0; indices.len()];
+        let searches = indices.iter().enumerate().map(|(row, &index)| Search {
+            row,
+            rng: start.rng(Purpose::AttackSearch, index),
+            margin: f64::INFINITY,
         });
-        let mut proposal = best.clone();
+        let mut searches: Vec<Search> = searches.collect();
+        let mut best = self.first(&origin, &mut searches)?;
         // Proposal 0 is the start, which every example takes.
         for query in 0..=self.queries {
-            if query > 0 {
-                let share = share(query - 1, self.queries, self.schedule);
-                chunks_mut(&mut proposal, image, &|i, out| {
-                    out.copy_from_slice(chunk(&best, image, i))
-                });
-                chunks_mut2(
-                    &mut proposal,
-                    &mut searches,
-                    (image, 1),
-                    &|i, out, search| {
-                        let (origin, rng) = (chunk(&origin, image, i), &mut search[0].rng);
-                        if l2 {
-                            propose_l2(origin, epsilon, share, shape, rng, out);
-                        } else {
-                            let side = (share * (h * w) as f64).sqrt().round() as usize;
-                            let window = Window::random(side.clamp(1, h.min(w)), h, w, rng);
-                            propose_linf(origin, epsilon, window, shape, rng, out);
-                        }
-                    },
-                );
-            }
-            let labels: Vec<u32> = searches.iter().map(|search| labels[search.row]).collect();
-            let logits = victim.logits(&tensor(proposal.clone(), (searches.len(), c, h, w))?)?;
+            let proposal = match query {
+                0 => copy(&best)?,
+                _ => {
+                    let share = share(query - 1, self.queries, self.schedule);
+                    self.next(&best, &origin, share, &mut searches)?
+                }
+            };
+            let labels = searches.iter().map(|search| originals.labels[search.row]);
+            let labels: Vec<u32> = labels.collect();
+            let logits = victim.logits(&proposal)?.to_device(&Device::Cpu)?;
             let (margins, found) = (margins(&logits, &labels)?, predictions(&logits)?);
-            let mut standing = Vec::with_capacity(searches.len());
+            let (mut taken, mut ends, mut standing) = (Vec::new(), Vec::new(), Vec::new());
             for (position, search) in searches.iter_mut().enumerate() {
                 asked[search.row] = query + 1;
                 if margins[position] < search.margin {
                     search.margin = margins[position];
-                    let span = position * image..(position + 1) * image;
-                    best[span.clone()].copy_from_slice(&proposal[span.clone()]);
-                    result[search.row * image..][..image].copy_from_slice(&proposal[span]);
+                    taken.push((position, position));
+                    ends.push((position, search.row));
                 }
                 if found[position] == labels[position] {
                     standing.push(position);
                 }
             }
-            if standing.len() < searches.len() {
-                let buffers = &mut [&mut best, &mut origin, &mut proposal];
-                keep(&standing, image, buffers, &mut searches);
-            }
+            put(&best, &proposal, &taken)?;
+            put(&result, &proposal, &ends)?;
+            keep(&standing, &mut [&mut best, &mut origin], &mut searches)?;
             if searches.is_empty() {
                 break;
             }
         }
-        Ok((result, asked))
+        Ok((bring(&result, originals.images.device())?, asked))
     }
+}
+
+/// What `change` makes of an image, by its original and its random numbers.
+type Change<'a, T> = dyn Fn(&[T], &mut ChaCha8Rng, &mut [T]) + Sync + 'a;
+
+/// Copies of `images`, changed on the CPU.
+fn on_cpu<T: Real>(
+    images: &Tensor,
+    originals: &Tensor,
+    searches: &mut [Search],
+    change: &Change<'_, T>,
+) -> Result<Tensor> {
+    let len = image_len(images)?;
+    let [here, from] = [images, originals].map(|all| bring(all, &Device::Cpu));
+    let (from, here) = (from?, here?);
+    let from = &*view::<T>(&from)?;
+    let mut changed = view::<T>(&here)?.to_vec();
+    chunks_mut2(&mut changed, searches, (len, 1), &|i, out, search| {
+        change(chunk(from, len, i), &mut search[0].rng, out);
+    });
+    bring(&tensor(changed, images.shape())?, images.device())
 }
 
 impl Attack for Square {
@@ -262,16 +275,9 @@ impl Attack for Square {
         victim: &Victim<'_>,
         originals: Originals<'_>,
     ) -> Result<(Tensor, Option<Vec<usize>>)> {
-        let images = &bring(originals.images, &Device::Cpu)?;
-        let originals = Originals {
-            images,
-            ..originals
-        };
         self.threat.refuse_channels(self.name())?;
-        with_real!(images.dtype(), T => {
-            let (found, asked) = self.search::<T>(victim, originals)?;
-            Ok((tensor(found, images.shape())?, Some(asked)))
-        })
+        let (found, asked) = self.search(victim, originals)?;
+        Ok((found, Some(asked)))
     }
 }
 

@@ -5,6 +5,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::ball::{into_l2, into_pixels, length};
 use crate::ops::Real;
+use crate::ops::square::Window;
 
 /// -1 or 1.
 pub(super) fn random_sign(rng: &mut ChaCha8Rng) -> f64 {
@@ -16,34 +17,12 @@ const LEAST_SIDE: usize = 3;
 /// The image is divided into so many tiles a side at the start.
 const TILES: usize = 5;
 
-/// A square of pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Window {
-    pub top: usize,
-    pub left: usize,
-    pub side: usize,
-}
-
-impl Window {
-    /// A position drawn uniformly within an image of `h` rows of `w` pixels.
-    pub fn random(side: usize, h: usize, w: usize, rng: &mut ChaCha8Rng) -> Self {
-        Self {
-            top: rng.random_range(0..=h - side),
-            left: rng.random_range(0..=w - side),
-            side,
-        }
-    }
-
-    /// The positions of its pixels in a plane with rows of `w` pixels.
-    fn pixels(self, w: usize) -> impl Iterator<Item = usize> {
-        (0..self.side * self.side)
-            .map(move |k| (self.top + k / self.side) * w + self.left + k % self.side)
-    }
-
-    fn contains(self, pixel: usize, w: usize) -> bool {
-        let (row, column) = (pixel / w, pixel % w);
-        (self.top..self.top + self.side).contains(&row)
-            && (self.left..self.left + self.side).contains(&column)
+/// A position drawn uniformly within an image of `h` rows of `w` pixels.
+pub(super) fn random_window(side: usize, h: usize, w: usize, rng: &mut ChaCha8Rng) -> Window {
+    Window {
+        top: rng.random_range(0..=h - side),
+        left: rng.random_range(0..=w - side),
+        side,
     }
 }
 
@@ -139,8 +118,8 @@ pub(super) fn propose_l2<T: Real>(
     // An odd side has a middle.
     let side = (share * (h * w) as f64).sqrt().round() as usize;
     let side = (side.max(LEAST_SIDE) | 1).min(h.min(w));
-    let into = Window::random(side, h, w, rng);
-    let from = Window::random(side, h, w, rng);
+    let into = random_window(side, h, w, rng);
+    let from = random_window(side, h, w, rng);
     let shape = eta(side, rng);
     let mut change: Vec<f64> = out
         .iter()

@@ -1,6 +1,6 @@
 //! Where the random numbers of an attack come from: pure functions of the example, never of how examples are batched.
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
@@ -90,7 +90,8 @@ impl Threat {
         self.step(&moved, originals, &originals.zeros_like()?, 0.0)
     }
 
-    /// The originals, each moved `share` of the radius along a random direction, within the pixel range.
+    /// The originals, each moved `share` of the radius along a random direction, within the pixel range. The direction is drawn
+    /// on the CPU.
     pub(super) fn border_start(
         &self,
         originals: &Tensor,
@@ -99,8 +100,9 @@ impl Threat {
         share: f64,
     ) -> Result<Tensor> {
         let image = image_len(originals)?;
-        with_real!(originals.dtype(), T => {
-            let o = &*view::<T>(originals)?;
+        let here = bring(originals, &Device::Cpu)?;
+        let moved = with_real!(originals.dtype(), T => {
+            let o = &*view::<T>(&here)?;
             let mut out = scratch::<T>(o.len());
             chunks_mut(&mut out, image, &|i, out| {
                 let o = chunk(o, image, i);
@@ -111,7 +113,8 @@ impl Threat {
                 }
             });
             tensor(out, originals.shape())
-        })
+        })?;
+        bring(&moved, originals.device())
     }
 }
 

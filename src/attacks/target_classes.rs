@@ -4,8 +4,8 @@ use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::objective::rivals;
-use super::rows::{copy, put, select};
 use super::{Originals, Start, Victim};
+use crate::ops::rows::{copy, put, select};
 use crate::{Error, Result};
 
 /// An attack that has a run of its own towards each of several classes.

@@ -4,7 +4,6 @@ use candle_core::Tensor;
 
 use super::ball::length;
 use crate::ops::Real;
-use crate::ops::device::bring;
 use crate::ops::parallel::{chunk, map};
 use crate::ops::perturbation::{self, image_len};
 use crate::ops::real::view;
@@ -61,8 +60,7 @@ impl Threat {
     /// Whether every image is finite, within the pixel range and within the ball. A violation is a defect of an
     /// attack: the error names it, and no result is counted. On a card the answer waits for [`Checks::resolve`].
     pub fn check(&self, attack: &str, images: &Tensor, originals: &Tensor) -> Result<Checks> {
-        let originals = bring(originals, images.device())?;
-        perturbation::check(images, &originals, *self, attack)
+        perturbation::check(images, originals, *self, attack)
     }
 }
 

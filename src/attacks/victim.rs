@@ -208,7 +208,7 @@ impl Victim<'_> {
         Ok((gradient, answers))
     }
 
-    /// The same with the logits and the objective of each example.
+    /// The same with the logits and the objective of each example, which a card is waited for.
     pub(super) fn ascend(
         &self,
         images: &Tensor,
@@ -223,7 +223,8 @@ impl Victim<'_> {
                 objective.evaluate(logits, labels, target_classes)
             });
         };
-        let logits = logits.to_device(here)?;
+        // A few numbers for each example: brought here once, and looked at here.
+        let logits = logits.to_device(&Device::Cpu)?;
         Ok(Ascent {
             loss: objective.evaluate(&logits, labels, target_classes)?,
             logits,

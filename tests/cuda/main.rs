@@ -1,8 +1,10 @@
 //! A card computes what the CPU does. Every test here is skipped, with a line that says so, where there is no card.
 
+mod attacks;
 mod exported;
 mod models;
 mod ops;
+mod perturbation;
 mod runs;
 
 use std::io::Write;

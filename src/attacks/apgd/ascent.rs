@@ -4,14 +4,12 @@
 use candle_core::Tensor;
 
 use crate::Result;
-use crate::attacks::ball::{blend_l2, blend_linf, step_l2, step_linf};
 use crate::attacks::craft::predictions;
 use crate::attacks::rows::keep;
-use crate::attacks::{Norm, Objective, Originals, Threat, Victim};
-use crate::ops::Real;
-use crate::ops::parallel::{chunk, chunks_mut};
-use crate::ops::perturbation::image_len;
-use crate::ops::real::{tensor, view};
+use crate::attacks::{Objective, Originals, Threat, Victim};
+use crate::ops::device::bring;
+use crate::ops::perturbation::{Blend, momentum_step};
+use crate::ops::rows::{copy, put};
 
 /// The share of a step in the next point; the rest is the previous movement.
 const SHARE: f64 = 0.75;
@@ -30,10 +28,10 @@ pub(in crate::attacks) struct Ascent<'a> {
     pub stop_at_success: bool,
 }
 
-/// Where a ascent ended.
-pub(in crate::attacks) struct Reached<T> {
+/// Where an ascent ended.
+pub(in crate::attacks) struct Reached {
     /// The misclassified point of the highest loss where there was one, otherwise the point of the highest loss.
-    pub images: Vec<T>,
+    pub images: Tensor,
     pub broken: Vec<bool>,
     /// The steps before the first misclassified point; all of them where there was none.
     pub steps: Vec<usize>,
@@ -81,27 +79,21 @@ struct Example {
     broken: Option<f64>,
 }
 
-/// The examples that still ascend, an image after another in each buffer.
-struct Examples<T> {
+/// The examples that still ascend, an image for each in every tensor.
+struct Examples {
     examples: Vec<Example>,
-    image: usize,
-    origin: Vec<T>,
-    x: Vec<T>,
-    previous: Vec<T>,
-    gradient: Vec<T>,
-    best_x: Vec<T>,
-    best_gradient: Vec<T>,
+    origin: Tensor,
+    x: Tensor,
+    previous: Tensor,
+    gradient: Tensor,
+    best_x: Tensor,
+    best_gradient: Tensor,
 }
 
-fn copy_image<T: Copy>(from: &[T], to: &mut [T], position: usize, image: usize) {
-    let span = position * image..(position + 1) * image;
-    to[span.clone()].copy_from_slice(&from[span]);
-}
-
-impl<T: Real> Examples<T> {
+impl Examples {
     /// Leaves the examples behind whose position is not in `kept`, which ascends.
-    fn keep(&mut self, kept: &[usize]) {
-        let buffers = &mut [
+    fn keep(&mut self, kept: &[usize]) -> Result<()> {
+        let tensors = &mut [
             &mut self.origin,
             &mut self.x,
             &mut self.previous,
@@ -109,32 +101,45 @@ impl<T: Real> Examples<T> {
             &mut self.best_x,
             &mut self.best_gradient,
         ];
-        keep(kept, self.image, buffers, &mut self.examples);
+        keep(kept, tensors, &mut self.examples)
     }
 
     /// The next points, each from its step and the previous movement.
-    fn advance(&self, threat: Threat, share: f64) -> Vec<T> {
-        let (image, epsilon) = (self.image, threat.epsilon);
-        let mut next = self.x.clone();
-        chunks_mut(&mut next, image, &|i, out| {
-            let step = self.examples[i].step;
-            let x = chunk(&self.x, image, i);
-            let origin = chunk(&self.origin, image, i);
-            let gradient = chunk(&self.gradient, image, i);
-            let previous = chunk(&self.previous, image, i);
-            match threat.norm {
-                Norm::L2 => {
-                    step_l2(x, origin, gradient, step, epsilon, out);
-                    blend_l2(x, previous, origin, T::of(share), epsilon, out);
-                }
-                Norm::Linf | Norm::ChannelLinf(_) => {
-                    let epsilon = T::of(epsilon);
-                    step_linf(x, origin, gradient, T::of(step), epsilon, out);
-                    blend_linf(x, previous, origin, T::of(share), epsilon, out);
-                }
+    fn advance(&mut self, threat: Threat, share: f64) -> Result<()> {
+        let step_sizes: Vec<f64> = self.examples.iter().map(|example| example.step).collect();
+        let blend = Blend {
+            previous: &self.previous,
+            share,
+        };
+        let next = momentum_step(
+            &self.x,
+            &self.origin,
+            &self.gradient,
+            blend,
+            threat,
+            &step_sizes,
+        )?;
+        self.previous = std::mem::replace(&mut self.x, next);
+        Ok(())
+    }
+
+    /// Halves the steps of those whose loss rose too seldom in the window, or whose best loss stands where it stood at the last
+    /// check although the step was not halved there, and brings them back to their best points.
+    fn check(&mut self, window: usize) -> Result<()> {
+        let mut back = Vec::new();
+        for (position, example) in self.examples.iter_mut().enumerate() {
+            let seldom = (example.rises as f64) <= RHO * window as f64;
+            let stuck = !example.halved_at_check && example.best_at_check >= example.best;
+            example.halved_at_check = seldom || stuck;
+            example.best_at_check = example.best;
+            example.rises = 0;
+            if example.halved_at_check {
+                example.step /= 2.0;
+                back.push((position, position));
             }
-        });
-        next
+        }
+        put(&self.x, &self.best_x, &back)?;
+        put(&self.gradient, &self.best_gradient, &back)
     }
 }
 
@@ -143,24 +148,15 @@ impl Ascent<'_> {
     ///
     /// # Errors
     /// A ball that is no linf or l2 ball; whatever the victim fails with.
-    pub fn run<T: Real>(
-        &self,
-        victim: &Victim<'_>,
-        originals: Originals<'_>,
-    ) -> Result<Reached<T>> {
+    pub fn run(&self, victim: &Victim<'_>, originals: Originals<'_>) -> Result<Reached> {
         self.threat.refuse_channels(self.attack)?;
-        let Originals {
-            images,
-            indices,
-            start,
-            ..
-        } = originals;
-        let n = images.dim(0)?;
-        let begin = self.threat.border_start(images, indices, start, 1.0)?;
-        let x = view::<T>(&begin)?.to_vec();
-        let origin = view::<T>(images)?.to_vec();
+        let Originals { indices, start, .. } = originals;
+        // From the first step to the last where the network is.
+        let images = bring(originals.images, victim.network.device())?;
+        let x = self.threat.border_start(&images, indices, start, 1.0)?;
+        let n = indices.len();
         let mut reached = Reached {
-            images: origin.clone(),
+            images: copy(&images)?,
             broken: vec![false; n],
             steps: vec![self.k; n],
             best: Vec::new(),
@@ -177,15 +173,14 @@ impl Ascent<'_> {
         });
         let mut examples = Examples {
             examples: examples.collect(),
-            image: image_len(images)?,
             previous: x.clone(),
-            best_x: x.clone(),
-            best_gradient: x.clone(),
-            gradient: Vec::new(),
-            origin,
+            best_x: copy(&x)?,
+            best_gradient: copy(&x)?,
+            gradient: x.clone(),
+            origin: images,
             x,
         };
-        self.look(victim, originals, &mut examples, &mut reached, 0)?;
+        self.look(victim, originals.labels, &mut examples, &mut reached, 0)?;
         for example in &mut examples.examples {
             example.best_at_check = example.best;
             example.rises = 0;
@@ -196,126 +191,79 @@ impl Ascent<'_> {
             if examples.examples.is_empty() {
                 break;
             }
-            let share = if i == 0 { 1.0 } else { SHARE };
-            let next = examples.advance(self.threat, share);
-            examples.previous = std::mem::replace(&mut examples.x, next);
-            self.look(victim, originals, &mut examples, &mut reached, i + 1)?;
+            examples.advance(self.threat, if i == 0 { 1.0 } else { SHARE })?;
+            self.look(victim, originals.labels, &mut examples, &mut reached, i + 1)?;
             since_check += 1;
             if since_check == windows.length {
-                check(&mut examples, since_check);
+                examples.check(since_check)?;
                 since_check = 0;
                 windows = windows.next();
             }
         }
-        for (position, example) in examples.examples.iter().enumerate() {
-            if example.broken.is_none() {
-                let best = chunk(&examples.best_x, examples.image, position);
-                reached.images[example.row * examples.image..][..examples.image]
-                    .copy_from_slice(best);
-            }
-        }
+        let standing = examples.examples.iter().enumerate();
+        let standing = standing.filter(|(_, example)| example.broken.is_none());
+        let standing: Vec<_> = standing.map(|(at, example)| (at, example.row)).collect();
+        put(&reached.images, &examples.best_x, &standing)?;
+        reached.images = bring(&reached.images, originals.images.device())?;
         Ok(reached)
     }
 
     /// Asks the victim about the present points, remembers the best ones and leaves out who is done.
-    fn look<T: Real>(
+    fn look(
         &self,
         victim: &Victim<'_>,
-        originals: Originals<'_>,
-        examples: &mut Examples<T>,
-        reached: &mut Reached<T>,
+        labels: &[u32],
+        examples: &mut Examples,
+        reached: &mut Reached,
         step: usize,
     ) -> Result<()> {
-        let rows: Vec<usize> = examples
-            .examples
-            .iter()
-            .map(|example| example.row)
-            .collect();
-        let labels: Vec<u32> = rows.iter().map(|&row| originals.labels[row]).collect();
-        let target_classes = self
-            .target_classes
-            .map(|all| rows.iter().map(|&row| all[row]).collect::<Vec<u32>>());
-        let mut shape = originals.images.dims().to_vec();
-        shape[0] = rows.len();
-        let x: Tensor = tensor(examples.x.clone(), shape)?;
+        let of_rows = |all: &[u32]| -> Vec<u32> {
+            let examples = examples.examples.iter();
+            examples.map(|example| all[example.row]).collect()
+        };
+        let (labels, target_classes) = (of_rows(labels), self.target_classes.map(of_rows));
         let (objective, target_classes) = (self.objective, target_classes.as_deref());
         // No step follows the last point: it needs no gradient.
         let (logits, losses) = if step < self.k {
-            let ascent = victim.ascend(&x, objective, &labels, target_classes)?;
-            examples.gradient = view::<T>(&ascent.gradient)?.to_vec();
+            let ascent = victim.ascend(&examples.x, objective, &labels, target_classes)?;
+            examples.gradient = ascent.gradient;
             (ascent.logits, ascent.loss.per_example)
         } else {
-            let logits = victim.logits(&x)?;
+            let logits = victim.logits(&examples.x)?;
             let losses = objective.evaluate(&logits, &labels, target_classes)?;
             (logits, losses.per_example)
         };
         let found = predictions(&logits)?;
-        let image = examples.image;
+        let (mut better, mut broken) = (Vec::new(), Vec::new());
         for (position, example) in examples.examples.iter_mut().enumerate() {
             let loss = losses[position];
             example.rises += usize::from(loss > example.loss);
             example.loss = loss;
             if loss > example.best {
                 example.best = loss;
-                copy_image(&examples.x, &mut examples.best_x, position, image);
-                copy_image(
-                    &examples.gradient,
-                    &mut examples.best_gradient,
-                    position,
-                    image,
-                );
+                better.push((position, position));
             }
             if found[position] != labels[position] && example.broken.is_none_or(|best| loss > best)
             {
                 example.broken = Some(loss);
+                broken.push((position, example.row));
                 if !std::mem::replace(&mut reached.broken[example.row], true) {
                     reached.steps[example.row] = step;
                 }
-                reached.images[example.row * image..][..image].copy_from_slice(chunk(
-                    &examples.x,
-                    image,
-                    position,
-                ));
             }
         }
+        put(&examples.best_x, &examples.x, &better)?;
+        put(&examples.best_gradient, &examples.gradient, &better)?;
+        put(&reached.images, &examples.x, &broken)?;
         if self.stop_at_success {
             let all = examples.examples.iter().enumerate();
             let kept = all.filter(|(_, example)| example.broken.is_none());
             let kept: Vec<usize> = kept.map(|(position, _)| position).collect();
-            if kept.len() < examples.examples.len() {
-                examples.keep(&kept);
-            }
+            examples.keep(&kept)
         } else {
-            reached.best.push(
-                examples
-                    .examples
-                    .iter()
-                    .map(|example| example.best)
-                    .collect(),
-            );
-        }
-        Ok(())
-    }
-}
-
-/// Halves the steps of those whose loss rose too seldom in the window, or whose best loss stands where it stood at the
-/// last check although the step was not halved there, and brings them back to their best points.
-fn check<T: Real>(examples: &mut Examples<T>, window: usize) {
-    for (position, example) in examples.examples.iter_mut().enumerate() {
-        let seldom = (example.rises as f64) <= RHO * window as f64;
-        let stuck = !example.halved_at_check && example.best_at_check >= example.best;
-        example.halved_at_check = seldom || stuck;
-        example.best_at_check = example.best;
-        example.rises = 0;
-        if example.halved_at_check {
-            example.step /= 2.0;
-            copy_image(&examples.best_x, &mut examples.x, position, examples.image);
-            copy_image(
-                &examples.best_gradient,
-                &mut examples.gradient,
-                position,
-                examples.image,
-            );
+            let best = examples.examples.iter().map(|example| example.best);
+            reached.best.push(best.collect());
+            Ok(())
         }
     }
 }

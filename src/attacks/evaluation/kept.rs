@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::super::rows::copy;
 use super::super::target_classes::{self, Turns};
 use super::super::{Originals, Victim};
 use super::{AttackEvaluation, Course, Fate};
+use crate::ops::rows::copy;
 use crate::{Error, Result};
 
 const IMAGES: &str = "evaluation.images";

@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use super::*;
 use crate::Error;
 use crate::attacks::craft;
-use crate::attacks::rows::{copy, select};
 use crate::nn::{Module, Tape, Var};
+use crate::ops::rows::{copy, select};
 
 /// Notes what it is shown, and returns what it is told to.
 struct Spy {

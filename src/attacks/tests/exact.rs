@@ -19,7 +19,7 @@ fn the_best_loss_of_apgd_never_falls() {
             target_classes: None,
             stop_at_success: false,
         };
-        let best = ascent.run::<f32>(&victim, set.originals()).unwrap().best;
+        let best = ascent.run(&victim, set.originals()).unwrap().best;
         assert_eq!(best.len(), 26);
         for pair in best.windows(2) {
             assert!(

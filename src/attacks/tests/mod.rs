@@ -6,6 +6,7 @@ mod every;
 mod exact;
 mod features;
 mod leaving;
+mod on_a_card;
 mod proven;
 mod settings;
 mod transferable;

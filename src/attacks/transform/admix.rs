@@ -4,9 +4,9 @@ use candle_core::{Device, Tensor};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-use super::super::rows::select;
 use super::{Change, Moment, Transform};
 use crate::ops::device::bring;
+use crate::ops::rows::select;
 use crate::spec::range::{Count, NonNegative};
 use crate::spec::section;
 use crate::{Error, Result};

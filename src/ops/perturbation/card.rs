@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Tensor};
 
-use super::{Checks, Norm, Threat};
+use super::{Blend, Checks, Norm, Threat};
 use crate::Result;
 use crate::ops::card::{Call, Card, THREADS, expect};
 
@@ -30,6 +30,84 @@ pub fn step(
     };
     card.launch(&call)?;
     Ok(out)
+}
+
+pub fn momentum_step(
+    card: &dyn Card,
+    images: &Tensor,
+    originals: &Tensor,
+    gradient: &Tensor,
+    blend: Blend<'_>,
+    threat: Threat,
+    step_sizes: &[f64],
+) -> Result<Tensor> {
+    let (n, c, h, w) = float32(images)?;
+    let width = c * h * w;
+    let step_sizes = Tensor::from_slice(step_sizes, n, card.device())?;
+    let out = card.scratch(images.dims(), DType::F32)?;
+    let tensors = [
+        images,
+        blend.previous,
+        originals,
+        gradient,
+        &step_sizes,
+        &out,
+    ];
+    let call = match threat.norm {
+        Norm::L2 => {
+            let kernel = "perturbation_momentum_step_l2";
+            let call = Call::examples("perturbation", kernel, n, width).tensors(tensors);
+            call.int(width).double(threat.epsilon).float(blend.share)
+        }
+        Norm::Linf | Norm::ChannelLinf(_) => {
+            let kernel = "perturbation_momentum_step_linf";
+            let call = Call::rows("perturbation", kernel, n, width).tensors(tensors);
+            call.int(width).float(threat.epsilon).float(blend.share)
+        }
+    };
+    card.launch(&call)?;
+    Ok(out)
+}
+
+pub fn distances(
+    card: &dyn Card,
+    images: &Tensor,
+    originals: &Tensor,
+    norm: Norm,
+) -> Result<Vec<f64>> {
+    let (n, c, h, w) = float32(images)?;
+    let found = card.scratch(&[n], DType::F64)?;
+    let threat = Threat { norm, epsilon: 0.0 };
+    card.launch(
+        &Call::examples("perturbation", "perturbation_distances", n, c * h * w)
+            .tensors([images, originals, &found])
+            .ints([c * h * w, h * w, usize::from(norm == Norm::L2)])
+            .doubles(threat.units()),
+    )?;
+    Ok(found.to_vec1()?)
+}
+
+pub fn draw_nearer(
+    card: &dyn Card,
+    images: &Tensor,
+    originals: &Tensor,
+    positions: &[usize],
+    share: f64,
+) -> Result<()> {
+    let (n, c, h, w) = float32(images)?;
+    expect::indexable("images", &[n])?;
+    if positions.is_empty() {
+        return Ok(());
+    }
+    let places: Vec<u32> = positions.iter().map(|&position| position as u32).collect();
+    let places = Tensor::from_vec(places, positions.len(), card.device())?;
+    let kernel = "perturbation_draw_nearer";
+    card.launch(
+        &Call::rows("perturbation", kernel, positions.len(), c * h * w)
+            .tensors([images, originals, &places])
+            .int(c * h * w)
+            .float(share),
+    )
 }
 
 pub fn add_normalised(
@@ -85,7 +163,7 @@ fn float32(images: &Tensor) -> Result<(usize, usize, usize, usize)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{agree, cpu};
+    use super::super::{agree, counted, cpu};
     use super::*;
     use crate::ops::card::host::{Host, close, host, numbers, within};
 
@@ -156,6 +234,59 @@ mod tests {
                 }
                 assert_eq!(faults(card, threat, &x, &originals), [0, 0]);
             }
+        }
+    }
+
+    #[test]
+    fn steps_with_momentum_are_those_of_the_cpu() {
+        let Some(card) = host() else { return };
+        for threat in [threats()[0], threats()[3]] {
+            for shape in SHAPES {
+                let originals = pixels(card, &shape, 1);
+                let gradient = gradient(card, &shape);
+                let (mut x, mut previous) = (originals.clone(), pixels(card, &shape, 2));
+                let sizes: Vec<f64> = (0..shape[0])
+                    .map(|i| threat.epsilon * (0.3 + 0.2 * (i % 7) as f64))
+                    .collect();
+                for share in [1.0, 0.75, 0.75] {
+                    let blend = Blend {
+                        previous: &previous,
+                        share,
+                    };
+                    let y = momentum_step(card, &x, &originals, &gradient, blend, threat, &sizes);
+                    let y = y.unwrap();
+                    let expected =
+                        cpu::momentum_step(&x, &originals, &gradient, blend, threat, &sizes)
+                            .unwrap();
+                    match threat.norm {
+                        Norm::L2 => close(&y, &expected, DType::F32),
+                        _ => within(&y, &expected, 0.0),
+                    }
+                    previous = std::mem::replace(&mut x, y);
+                }
+                assert_eq!(faults(card, threat, &x, &originals), [0, 0]);
+            }
+        }
+    }
+
+    #[test]
+    fn distances_and_what_is_drawn_nearer_are_those_of_the_cpu() {
+        let Some(card) = host() else { return };
+        for shape in SHAPES {
+            let (x, originals) = (pixels(card, &shape, 1), pixels(card, &shape, 2));
+            for threat in threats() {
+                let found = distances(card, &x, &originals, threat.norm).unwrap();
+                let expected = cpu::distances(&x, &originals, threat.norm).unwrap();
+                for (found, expected) in found.iter().zip(&expected) {
+                    assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+                }
+            }
+            let positions = [shape[0] - 1];
+            let y = x.copy().unwrap();
+            draw_nearer(card, &y, &originals, &positions, 0.9).unwrap();
+            draw_nearer(card, &y, &originals, &[], 0.9).unwrap();
+            cpu::draw_nearer(&x, &originals, &positions, 0.9).unwrap();
+            within(&y, &x, 0.0);
         }
     }
 
@@ -235,5 +366,7 @@ mod tests {
             assert!(check(card, &wide, &wide, threat, "test").is_err());
         }
         assert!(add_normalised(card, &wide, &wide, 1.0).is_err());
+        assert!(counted(&x, &[0.1]).is_ok() && counted(&x, &[]).is_err());
+        assert!(super::super::within(&x, &[0]).is_ok() && super::super::within(&x, &[1]).is_err());
     }
 }

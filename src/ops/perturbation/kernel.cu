@@ -55,6 +55,80 @@ KERNEL(perturbation_step_l2, const float *x, const float *origin, const float *g
     }
 }
 
+// APGD's step: along the gradient's sign by the image's own step size, into the ball and the pixel range, then mixed with the
+// movement from the previous point. blockIdx.x is the image, blockIdx.y the stretch of its pixels.
+KERNEL(perturbation_momentum_step_linf, const float *x, const float *previous, const float *origin,
+       const float *gradient, const double *step_sizes, float *out, int width, float epsilon, float share) {
+    size_t start = blockIdx.x * (size_t)width;
+    float step = (float)step_sizes[blockIdx.x];
+    EACH_THREAD(t) {
+        int pixel = blockIdx.y * blockDim.x + t;
+        if (pixel >= width) continue;
+        size_t i = start + pixel;
+        float stepped = into_linf(x[i] + step * sign(gradient[i]), origin[i], epsilon);
+        out[i] = into_linf(x[i] + share * (stepped - x[i]) + (1.0f - share) * (x[i] - previous[i]), origin[i], epsilon);
+    }
+}
+
+// The same along the gradient's direction. A block has an image.
+KERNEL(perturbation_momentum_step_l2, const float *images, const float *earlier, const float *originals,
+       const float *gradients, const double *step_sizes, float *out, int width, double epsilon, float share) {
+    SHARED(double, squares, MOST_THREADS);
+    SHARED(double, distances, MOST_THREADS);
+    SHARED(double, mixed, MOST_THREADS);
+    size_t start = blockIdx.x * (size_t)width;
+    const float *x = images + start, *previous = earlier + start, *origin = originals + start;
+    const float *gradient = gradients + start;
+    out += start;
+    EACH_THREAD(t) {
+        double sum = 0.0;
+        for (int i = t; i < width; i += blockDim.x) sum += (double)gradient[i] * gradient[i];
+        squares[t] = sum;
+    }
+    double length = sqrt(block_sum(squares));
+    float scale = length > 0.0 ? (float)(step_sizes[blockIdx.x] / length) : 0.0f;
+    EACH_THREAD(t) {
+        double sum = 0.0;
+        for (int i = t; i < width; i += blockDim.x) {
+            float moved = x[i] + scale * gradient[i];
+            double d = moved - origin[i];
+            sum += d * d;
+            out[i] = moved;
+        }
+        distances[t] = sum;
+    }
+    double distance = sqrt(block_sum(distances));
+    float shrink = distance > epsilon ? (float)(epsilon / distance) : 1.0f;
+    EACH_THREAD(t) {
+        double sum = 0.0;
+        for (int i = t; i < width; i += blockDim.x) {
+            float stepped = into_pixels(origin[i] + (out[i] - origin[i]) * shrink);
+            float blend = x[i] + share * (stepped - x[i]) + (1.0f - share) * (x[i] - previous[i]);
+            double d = blend - origin[i];
+            sum += d * d;
+            out[i] = blend;
+        }
+        mixed[t] = sum;
+    }
+    distance = sqrt(block_sum(mixed));
+    shrink = distance > epsilon ? (float)(epsilon / distance) : 1.0f;
+    EACH_THREAD(t) {
+        for (int i = t; i < width; i += blockDim.x)
+            out[i] = into_pixels(origin[i] + (out[i] - origin[i]) * shrink);
+    }
+}
+
+// Images brought nearer to their originals, in place. blockIdx.x is the place among `places`, blockIdx.y the stretch of pixels.
+KERNEL(perturbation_draw_nearer, float *x, const float *origin, const uint32_t *places, int width, float share) {
+    size_t start = places[blockIdx.x] * (size_t)width;
+    EACH_THREAD(t) {
+        int pixel = blockIdx.y * blockDim.x + t;
+        if (pixel >= width) continue;
+        size_t i = start + pixel;
+        x[i] = origin[i] + (x[i] - origin[i]) * share;
+    }
+}
+
 // momentum = decay momentum + gradient / |gradient|_1, in place; a zero gradient adds nothing. A block has an image.
 KERNEL(perturbation_accumulate, float *momentum, const float *gradient, int width, float decay) {
     SHARED(double, sums, MOST_THREADS);
@@ -73,6 +147,38 @@ KERNEL(perturbation_accumulate, float *momentum, const float *gradient, int widt
     }
 }
 
+// A thread's part of the distance of an image from its original: its sum of squares (l2) or its largest change in the units of
+// the first two channels and of all further ones.
+DEVICE double part_of_distance(const float *x, const float *origin, int t, int width, int plane, int l2, double unit0,
+                               double unit1, double unit2) {
+    double distance = 0.0;
+    for (int i = t; i < width; i += blockDim.x) {
+        double d = x[i] - origin[i];
+        if (l2) {
+            distance += d * d;
+        } else {
+            int channel = i / plane;
+            d = fabs(d) / (channel == 0 ? unit0 : channel == 1 ? unit1 : unit2);
+            if (d > distance) distance = d;
+        }
+    }
+    return distance;
+}
+
+// How far each image is from its original. A block has an image; l2 says which norm.
+KERNEL(perturbation_distances, const float *x, const float *origin, double *found, int width, int plane, int l2,
+       double unit0, double unit1, double unit2) {
+    SHARED(double, distances, MOST_THREADS);
+    size_t start = blockIdx.x * (size_t)width;
+    EACH_THREAD(t) {
+        distances[t] = part_of_distance(x + start, origin + start, t, width, plane, l2, unit0, unit1, unit2);
+    }
+    double distance = l2 ? sqrt(block_sum(distances)) : block_max(distances);
+    EACH_THREAD(t) {
+        if (t == 0) found[blockIdx.x] = distance;
+    }
+}
+
 enum { OUT_OF_RANGE = 1, OUT_OF_BALL = 2 };
 
 // What is wrong with each image. A block has an image; l2 says which norm, limit is the radius with its slack.
@@ -84,20 +190,12 @@ KERNEL(perturbation_inspect, const float *x, const float *origin, uint32_t *wron
     x += start;
     origin += start;
     EACH_THREAD(t) {
-        double distance = 0.0, out = 0.0;
+        double out = 0.0;
         for (int i = t; i < width; i += blockDim.x) {
             // Not-a-number is outside as well.
             if (!(x[i] >= 0.0f && x[i] <= 1.0f)) out = 1.0;
-            double d = x[i] - origin[i];
-            if (l2) {
-                distance += d * d;
-            } else {
-                int channel = i / plane;
-                d = fabs(d) / (channel == 0 ? unit0 : channel == 1 ? unit1 : unit2);
-                if (d > distance) distance = d;
-            }
         }
-        distances[t] = distance;
+        distances[t] = part_of_distance(x, origin, t, width, plane, l2, unit0, unit1, unit2);
         outside[t] = out;
     }
     double distance = l2 ? sqrt(block_sum(distances)) : block_max(distances);

@@ -66,12 +66,42 @@ impl Threat {
     }
 }
 
+/// How a step is mixed with the movement before it.
+#[derive(Clone, Copy)]
+pub struct Blend<'a> {
+    /// The images before their last step.
+    pub previous: &'a Tensor,
+    /// The share of the step; the rest is the movement from `previous`.
+    pub share: f64,
+}
+
 ops! {
     /// The images after one ascent step: along the gradient's sign (linf) or direction (l2), projected into the ball
     /// and the pixel range. A zero gradient moves nothing.
     pub fn step(images: &Tensor, originals: &Tensor, gradient: &Tensor, threat: Threat, step_size: f64) -> Result<Tensor> {
         agree("an attack's step", images, originals);
         agree("an attack's step", images, gradient)
+    }
+
+    /// The images after one step of APGD (Croce and Hein, arXiv 2003.01690, algorithm 1): `z`, a step of [`step`] of a length of its
+    /// own in each image, then `x + share (z - x) + (1 - share) (x - previous)`, projected again. The norm is linf or l2.
+    pub fn momentum_step(images: &Tensor, originals: &Tensor, gradient: &Tensor, blend: Blend<'_>, threat: Threat, step_sizes: &[f64]) -> Result<Tensor> {
+        agree("an attack's step", images, blend.previous);
+        agree("an attack's step", images, originals);
+        agree("an attack's step", images, gradient);
+        counted(images, step_sizes)
+    }
+
+    /// How far each image is from its original, in the norm. A card is waited for.
+    pub fn distances(images: &Tensor, originals: &Tensor, norm: Norm) -> Result<Vec<f64>> {
+        agree("a distance", images, originals)
+    }
+
+    /// Brings the images at `positions` nearer to their originals, to `share` of the distance, in place. Nothing else may read
+    /// `images`; no image is named twice.
+    pub fn draw_nearer(images: &Tensor, originals: &Tensor, positions: &[usize], share: f64) -> Result<()> {
+        agree("an image drawn nearer", images, originals);
+        within(images, positions)
     }
 
     /// `momentum` becomes `decay momentum + g / |g|_1` in each image, in place; a zero gradient adds nothing. Nothing else
@@ -128,6 +158,26 @@ fn agree(what: &str, a: &Tensor, b: &Tensor) -> Result<()> {
     let (_, c, h, w) = a.dims4()?;
     expect::indexable(what, &[c, h, w])?;
     same(what, a, b)
+}
+
+/// One step size for each image.
+fn counted(images: &Tensor, step_sizes: &[f64]) -> Result<()> {
+    let n = images.dim(0)?;
+    if step_sizes.len() == n {
+        return Ok(());
+    }
+    Err(Error::failed(format!(
+        "{n} images have {} step sizes",
+        step_sizes.len()
+    )))
+}
+
+fn within(images: &Tensor, positions: &[usize]) -> Result<()> {
+    let n = images.dim(0)?;
+    match positions.iter().find(|&&position| position >= n) {
+        None => Ok(()),
+        Some(position) => Err(Error::failed(format!("image {position} of {n}"))),
+    }
 }
 
 /// Values of an image.

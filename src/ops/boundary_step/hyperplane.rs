@@ -1,10 +1,10 @@
 //! The nearest point of a hyperplane within the pixel range: the step that FAB is made of.
 
-use super::Norm;
 use crate::ops::Real;
+use crate::ops::perturbation::Norm;
 
 /// More rounds than any input needs: each passes at least one pixel's bound.
-const ROUNDS: usize = 10_000;
+pub(super) const ROUNDS: usize = 10_000;
 
 /// The shortest change `d`, in the norm, that brings `x` to the hyperplane `w (x + d) = w x - c` with `x + d` in [0, 1];
 /// where the hyperplane is out of reach, the change that comes nearest to it. Writes it to `d` and returns its length.
