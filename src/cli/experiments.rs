@@ -31,6 +31,7 @@ shipped! {
     "fast_cifar10",
     "free_cifar10",
     "linbp_layers_cifar10",
+    "linbp_surrogates_cifar10",
     "linbp_where_cifar10",
     "mart_cifar10",
     "mnist_carlini_cnn",
