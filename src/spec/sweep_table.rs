@@ -53,6 +53,11 @@ impl Sweep {
         let mut lists = flatten(table, "");
         let order = |key: &String| layers.swept.iter().position(|known| known == key);
         lists.sort_by_key(|(key, _)| order(key));
+        // A file may write a key as one word, the command line has a table for each of its parts: its list takes that one's place.
+        lists.retain(|(key, value)| {
+            let by_hand = layers.swept_by_hand.contains(key);
+            !by_hand || lookup(table, key).is_some_and(|list| std::ptr::eq(list, *value))
+        });
         for (key, value) in lists {
             if WORDS.contains(&key.as_str()) {
                 continue;

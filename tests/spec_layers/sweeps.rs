@@ -32,6 +32,10 @@ fn a_sweep_is_a_product_with_pairs_and_exclusions() {
     // The command line fixes a swept key, replaces a list, or adds one.
     let fixed = folder.plan("a.toml", &["linbp.train=true"], &["seed=5,6"]);
     assert_eq!(fixed.swept, ["optimizer.lr", "train.epochs", "seed"]);
+    let written = "[sweep]\n\"linbp.train\" = [false, true]\ntrain.epochs = [3, 4]\n";
+    let folder = Folder::new(&[("b.toml", &format!("{BASE}{written}"))]);
+    let replaced = folder.plan("b.toml", &[], &["linbp.train=true", "train.epochs=5"]);
+    assert_eq!(labels(&replaced), ["linbp.train=true,train.epochs=5"]);
 }
 
 #[test]
