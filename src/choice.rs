@@ -8,6 +8,9 @@ macro_rules! choices {
         pub enum $name { $($(#[$inner])* $variant),+ }
 
         impl $name {
+            /// All of them, in order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
             /// The names as the spec writes them.
             pub const NAMES: &'static [&'static str] = &[$($text),+];
 

@@ -22,6 +22,7 @@ pub(crate) fn activation(key: &str, name: &str, names: &[String]) -> Result<usiz
 impl Victim<'_> {
     /// The features of images at the activation of this name, in the victim's mode. What lies behind it is not computed.
     pub fn features(&self, images: &Tensor, layer: &str) -> Result<Tensor> {
+        self.refuse_members()?;
         let activation = self.activation(layer)?;
         self.count_forward(images)?;
         let x = bring(images, self.network.device())?;
@@ -43,6 +44,7 @@ impl Victim<'_> {
         layer: &str,
         feature_gradient: impl FnOnce(&Tensor) -> Result<Tensor> + Send,
     ) -> Result<Tensor> {
+        self.refuse_members()?;
         let activation = self.activation(layer)?;
         self.count_gradients(images)?;
         let there = self.network.device();
@@ -65,6 +67,7 @@ impl Victim<'_> {
         layer: &str,
         logit_gradient: impl FnOnce(&Tensor) -> Result<Tensor> + Send,
     ) -> Result<Tensor> {
+        self.refuse_members()?;
         let activation = self.activation(layer)?;
         self.count_gradients(images)?;
         let there = self.network.device();

@@ -7,6 +7,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::momentum::{Accumulated, Momentum};
 use super::settings::{Making, Settings};
+use super::transform::{self, InputTransform};
 use super::{Attack, Goal, Objective, Originals, Steps, Threat, Victim};
 use crate::Result;
 use crate::ops::device::bring;
@@ -16,6 +17,7 @@ use crate::ops::perturbation::image_len;
 use crate::ops::real::tensor;
 use crate::rng::Purpose;
 use crate::spec::range::{Count, Share};
+use crate::spec::tagged::list_identity;
 use crate::spec::{Iterations, NonNegative, StepSize, section};
 
 section! {
@@ -27,6 +29,9 @@ section! {
         k: usize [required as Iterations] smoke 2,
         /// Share of the accumulated gradient that a step keeps, mu in the paper; default 1.
         decay: f64 [as NonNegative, or 1.0],
+        /// What images go through before the network, in this order: a list of input transformations, by name or as
+        /// { kind = "...", ... }; default none.
+        transform: Vec<InputTransform> [by transform::read, identity list_identity],
         /// The activation whose output, the features, the attack works on, by its name in the model; default the middle one.
         layer: Option<String> [optional],
         /// Masked copies of each image whose gradients are added up, N in the paper; default 30.
@@ -53,6 +58,11 @@ impl Fia {
             momentum: Some(Momentum::Accumulated(Accumulated {})),
             ..Steps::from_original("fia", threat, step_size, k)
         };
+        Self::by(steps, layer)
+    }
+
+    /// The same by other steps.
+    pub fn by(steps: Steps, layer: Option<String>) -> Self {
         Self {
             steps,
             layer,
@@ -72,6 +82,7 @@ impl Settings for FiaSettings {
         let fia = Fia::new(making.threat, self.step_size, self.k, self.layer.clone());
         let steps = Steps {
             decay: self.decay,
+            transforms: self.transform.clone(),
             ..fia.steps
         };
         Ok(vec![Box::new(Fia {

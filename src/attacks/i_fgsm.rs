@@ -11,6 +11,9 @@ use crate::ops::logit_score::Score;
 use crate::spec::tagged::{list_identity, optional_identity, optional_tagged};
 use crate::spec::{Iterations, NonNegative, Restarts, StepSize, section};
 
+/// Why a decay has no effect.
+pub(super) const NO_MOMENTUM: &str = "there is no momentum";
+
 choices! {
     /// What the steps ascend.
     StepLoss {
@@ -40,7 +43,7 @@ section! {
         loss: StepLoss [or StepLoss::CrossEntropy],
         /// Start from a random point of the ball; default false.
         random_start: bool [or false],
-        /// Tries on each example, from different random starts, until one succeeds; default 1.
+        /// Tries on each example, with other random numbers, until one succeeds; default 1.
         restarts: usize [as Restarts, or 1] smoke 2,
         /// Whether an image is left as the first step that succeeds on it leaves it, and costs no more passes; otherwise every image
         /// takes all steps, and the last one counts; default false.
@@ -51,11 +54,14 @@ section! {
         compat: Compat [or Compat::None],
     }
     check(fields) {
-        if random_start == Some(false) {
-            fields.idle("restarts", &mut restarts, 1, "every start is the same without random_start");
+        let draws = momentum.iter().flatten().any(|momentum| momentum.is_random())
+            || transform.iter().flatten().any(|one| one.is_random());
+        if random_start == Some(false) && !draws {
+            let why = "every try is the same: random_start is false, and nothing else draws random numbers";
+            fields.idle("restarts", &mut restarts, 1, why);
         }
         if momentum == Some(None) {
-            fields.idle("decay", &mut decay, 1.0, "there is no momentum");
+            fields.idle("decay", &mut decay, 1.0, NO_MOMENTUM);
         }
         if compat == Some(Compat::Original) {
             fields.idle("loss", &mut loss, StepLoss::CrossEntropy, "attack.compat = \"original\" says which");

@@ -3,11 +3,15 @@
 
 use candle_core::Tensor;
 
+use super::i_fgsm::NO_MOMENTUM;
+use super::momentum::Momentum;
 use super::settings::{Making, Settings};
+use super::transform::{self, InputTransform};
 use super::{Attack, Goal, Originals, Steps, Threat, Victim};
 use crate::Result;
 use crate::ops::device::bring;
-use crate::spec::{Iterations, StepSize, section};
+use crate::spec::tagged::{list_identity, optional_identity, optional_tagged};
+use crate::spec::{Iterations, NonNegative, StepSize, section};
 
 section! {
     /// The settings of ILA.
@@ -16,15 +20,28 @@ section! {
         step_size: f64 [required as StepSize],
         /// Number of steps of the reference by i-fgsm, and of those up its direction; required.
         k: usize [required as Iterations] smoke 2,
+        /// What becomes of the gradients of the steps: "none", or a kind of momentum, or { kind = "...", ... } with settings of its
+        /// own; default "none".
+        momentum: Option<Momentum> [by optional_tagged, identity optional_identity],
+        /// With momentum, the share of the accumulated gradient that a step keeps, mu in the papers; default 1.
+        decay: f64 [as NonNegative, or 1.0],
+        /// What images go through before the network, in this order: a list of input transformations, by name or as
+        /// { kind = "...", ... }; default none.
+        transform: Vec<InputTransform> [by transform::read, identity list_identity],
         /// The activation whose output, the features, the attack works on, by its name in the model; default the middle one.
         layer: Option<String> [optional],
         /// The class to aim at: "none", "next-likely", "least-likely" or its number; default "none".
         target: Goal [or Goal::Misclassify],
     }
+    check(fields) {
+        if momentum == Some(None) {
+            fields.idle("decay", &mut decay, 1.0, NO_MOMENTUM);
+        }
+    }
 }
 
 /// I-FGSM makes a reference; as many steps from the original then ascend `<F(x) - F(original), F(reference) - F(original)>`, the
-/// projection of the features' change on that of the reference (the paper's ILAP).
+/// projection of the features' change on that of the reference (the paper's ILAP). Momentum and transformations serve both.
 pub struct Ila {
     steps: Steps,
     layer: Option<String>,
@@ -33,7 +50,11 @@ pub struct Ila {
 impl Ila {
     /// Away from the label, on the features at `layer`, or in the middle.
     pub fn new(threat: Threat, step_size: f64, k: usize, layer: Option<String>) -> Self {
-        let steps = Steps::from_original("ila", threat, step_size, k);
+        Self::by(Steps::from_original("ila", threat, step_size, k), layer)
+    }
+
+    /// The same by steps with momentum or transformations.
+    pub fn by(steps: Steps, layer: Option<String>) -> Self {
         Self { steps, layer }
     }
 }
@@ -48,6 +69,9 @@ impl Settings for IlaSettings {
         let Ila { steps, layer } =
             Ila::new(making.threat, self.step_size, self.k, self.layer.clone());
         let steps = Steps {
+            momentum: self.momentum.clone(),
+            decay: self.decay,
+            transforms: self.transform.clone(),
             goal: making.goal(Self::NAME, self.target)?,
             ..steps
         };

@@ -27,7 +27,7 @@ pub struct Steps {
     pub transforms: Vec<InputTransform>,
     /// Whether the first step is taken from a random point of the ball, or from the original.
     pub random_start: bool,
-    /// Runs from different random starts; without those every run is the same, and there is one.
+    /// Tries with other random numbers; without any every try is the same, and there is one.
     pub restarts: usize,
     /// Whether the first step that succeeds on an image is its last.
     pub early_stop: bool,
@@ -111,6 +111,14 @@ impl Steps {
     /// Whether each step goes along the gradient at its own point.
     pub(crate) fn is_plain(&self) -> bool {
         self.momentum.is_none() && self.transforms.is_empty()
+    }
+
+    /// Whether another try would be another attack.
+    fn is_random(&self) -> bool {
+        let momentum = self.momentum.as_ref();
+        self.random_start
+            || momentum.is_some_and(|momentum| momentum.is_random())
+            || self.transforms.iter().any(|one| one.is_random())
     }
 
     /// Whether the model answers to each step's own point, so that it can be said which was the first that succeeded.
@@ -217,7 +225,7 @@ impl Attack for Steps {
     }
 
     fn restarts(&self) -> usize {
-        if self.random_start { self.restarts } else { 1 }
+        if self.is_random() { self.restarts } else { 1 }
     }
 
     fn perturb(&self, victim: &Victim<'_>, originals: Originals<'_>) -> Result<Tensor> {

@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor};
 use super::Objective;
 use super::craft::predictions;
 use super::objective::Recorded;
-use crate::nn::loss::{Loss, Reduction, cross_entropy};
+use crate::nn::loss::Loss;
 use crate::nn::{BackwardPlan, Coordinates, Mode, Network, Pass, Tape, replay};
 use crate::ops::Real;
 use crate::ops::device::{bring, enter_for};
@@ -28,6 +28,8 @@ pub struct Victim<'a> {
     pub check: fn() -> Result<()>,
     /// What it was asked so far.
     pub passes: PassCounts,
+    /// Those of an ensemble by losses, whose mean `network` is: the gradient of an objective is then the mean of theirs.
+    pub members: Vec<Self>,
 }
 
 /// Images that went through a model, each as often as it did.
@@ -68,6 +70,7 @@ impl Victim<'_> {
             at: Coordinates::default(),
             check: || Ok(()),
             passes: PassCounts::default(),
+            members: Vec::new(),
         }
     }
 
@@ -150,6 +153,7 @@ impl Victim<'_> {
         images: &Tensor,
         logit_gradient: impl FnOnce(&Tensor) -> Result<Tensor> + Send,
     ) -> Result<Tensor> {
+        self.refuse_members()?;
         self.count_gradients(images)?;
         let (here, there) = (images.device(), self.network.device());
         let x = bring(images, there)?;
@@ -173,6 +177,11 @@ impl Victim<'_> {
         labels: &[u32],
         target_classes: Option<&[u32]>,
     ) -> Result<Tensor> {
+        if !self.members.is_empty() {
+            return Ok(self
+                .ascend(images, objective, labels, target_classes)?
+                .gradient);
+        }
         let is_here = images.device().same_device(self.network.device());
         if is_here
             && let Some((gradient, _)) =
@@ -193,6 +202,10 @@ impl Victim<'_> {
         labels: &[u32],
         target_classes: Option<&[u32]>,
     ) -> Result<(Tensor, Vec<u32>)> {
+        if !self.members.is_empty() {
+            let ascent = self.ascend(images, objective, labels, target_classes)?;
+            return Ok((ascent.gradient, predictions(&ascent.logits)?));
+        }
         let is_here = images.device().same_device(self.network.device());
         if is_here
             && let Some((gradient, logits)) =
@@ -216,6 +229,11 @@ impl Victim<'_> {
         labels: &[u32],
         target_classes: Option<&[u32]>,
     ) -> Result<Ascent> {
+        if let Some(mean) = self.mean_of_members(images, |member| {
+            member.ascend(images, objective, labels, target_classes)
+        })? {
+            return Ok(mean);
+        }
         let (here, x) = (images.device(), bring(images, self.network.device())?);
         let recorded = self.recorded(&x, objective.recorded(labels, target_classes))?;
         let Some((gradient, logits)) = recorded else {
@@ -230,6 +248,49 @@ impl Victim<'_> {
             logits,
             gradient: gradient.to_device(here)?,
         })
+    }
+
+    /// The mean of what each member of an ensemble by losses gives; none where there are no members.
+    fn mean_of_members(
+        &self,
+        images: &Tensor,
+        of: impl Fn(&Self) -> Result<Ascent>,
+    ) -> Result<Option<Ascent>> {
+        let Some((first, others)) = self.members.split_first() else {
+            return Ok(None);
+        };
+        self.count_gradients(images)?;
+        let mut sum = of(first)?;
+        for member in others {
+            let next = of(member)?;
+            sum.logits = (sum.logits + next.logits)?;
+            sum.gradient = (sum.gradient + next.gradient)?;
+            sum.loss.gradient = (sum.loss.gradient + next.loss.gradient)?;
+            let losses = sum.loss.per_example.iter_mut();
+            losses.zip(next.loss.per_example).for_each(|(a, b)| *a += b);
+        }
+        let share = 1.0 / self.members.len() as f64;
+        let losses = sum.loss.per_example.iter();
+        Ok(Some(Ascent {
+            logits: (sum.logits * share)?,
+            gradient: (sum.gradient * share)?,
+            loss: Loss {
+                per_example: losses.map(|loss| share * loss).collect(),
+                gradient: (sum.loss.gradient * share)?,
+            },
+        }))
+    }
+
+    /// # Errors
+    /// An ensemble by losses: each member would have a gradient of its own.
+    pub(super) fn refuse_members(&self) -> Result<()> {
+        match self.members.is_empty() {
+            true => Ok(()),
+            false => Err(Error::failed(format!(
+                "{}: attacks on features, and fmn, are made on an ensemble by logits alone: set its mean to \"logits\"",
+                self.name
+            ))),
+        }
     }
 
     /// Gradient and logits by a pass that the network's card has recorded, where there is one for images there.
@@ -247,9 +308,8 @@ impl Victim<'_> {
 
     /// The gradient of the cross-entropy with the true labels, which an untargeted attack ascends.
     pub fn cross_entropy_gradient(&self, images: &Tensor, labels: &[u32]) -> Result<Tensor> {
-        let ascent = self.gradient(images, |logits| {
-            cross_entropy(logits, labels, Reduction::Sum)
-        })?;
-        Ok(ascent.gradient)
+        Ok(self
+            .ascend(images, Objective::CrossEntropy, labels, None)?
+            .gradient)
     }
 }

@@ -5,9 +5,11 @@ use clap::Args;
 use super::keys::lines;
 use super::output::out;
 use crate::aligned::aligned;
+use crate::attacks::momentum::MomentumKind;
+use crate::attacks::transform::TransformKind;
 use crate::attacks::{AttackKind, AttackName, AttackSpec, Description, Preset};
 use crate::choice::{did_you_mean, one_of};
-use crate::spec::Section;
+use crate::spec::{Key, Section};
 use crate::{Error, Result};
 
 #[derive(Debug, Args)]
@@ -76,10 +78,37 @@ fn settings(named: AttackName) -> String {
             preset.settings.replace('\n', ", ")
         );
     }
-    text += &format!(
-        "\n{}\nof every attack:\n{}",
-        lines(attack.keys),
-        lines(AttackSpec::KEYS)
-    );
+    text += &format!("\n{}", lines(attack.keys));
+    if attack.has("momentum") {
+        let kinds = MomentumKind::ALL.iter();
+        text += &ingredients(
+            "momentum",
+            kinds.map(|kind| (kind.name(), kind.about(), kind.keys())),
+        );
+    }
+    if attack.has("transform") {
+        let kinds = TransformKind::ALL.iter();
+        text += &ingredients(
+            "transform",
+            kinds.map(|kind| (kind.name(), kind.about(), kind.keys())),
+        );
+    }
+    text += &format!("\nof every attack:\n{}", lines(AttackSpec::KEYS));
     text
+}
+
+/// What a setting chooses from: name, what it does with the paper, and its own settings.
+type Ingredient = (&'static str, [&'static str; 2], &'static [Key]);
+
+/// The choices that a setting has, a line each, and below it one for each of their own settings.
+fn ingredients(setting: &str, all: impl Iterator<Item = Ingredient>) -> String {
+    let rows = all.flat_map(|(name, [about, paper], keys)| {
+        let head = [format!("  {name}"), format!("{about} ({paper})")];
+        let own = keys.iter().map(|key| {
+            let doc: Vec<&str> = key.doc.split_whitespace().collect();
+            [format!("    {}", key.name), doc.join(" ")]
+        });
+        std::iter::once(head).chain(own).collect::<Vec<_>>()
+    });
+    format!("\nin {setting}:\n{}", aligned(rows))
 }

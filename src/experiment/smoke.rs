@@ -69,7 +69,7 @@ fn forgo_weights(stage: &mut StageSpec) -> Vec<(String, PathBuf)> {
 /// Shrinks a stage; returns the keys that changed.
 fn shrink_stage(stage: &mut StageSpec) -> Vec<String> {
     let mut changed = stage.task.shrink();
-    let training = stage.task.training().is_some();
+    let training = stage.task.reads_training_images();
     let Some(data) = stage.task.data_mut() else {
         return changed;
     };
@@ -77,7 +77,7 @@ fn shrink_stage(stage: &mut StageSpec) -> Vec<String> {
         ("data.train_limit", &mut data.train_limit, TRAIN_LIMIT),
         ("data.test_limit", &mut data.test_limit, TEST_LIMIT),
     ];
-    // Only training reads the training images.
+    // What is not read needs no limit.
     for (key, limit, most) in limits.into_iter().skip(usize::from(!training)) {
         if cap(limit.get_or_insert(usize::MAX), most) {
             changed.push(key.to_owned());

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::attacks::{AttackSpec, Entry};
 use crate::data::{DataSpec, ImagesRef};
-use crate::models::{LinbpSpec, ModelSpec};
+use crate::models::{Layers, LinbpSpec, ModelSpec};
 use crate::optim::{OptimizerSpec, SchedulerSpec};
 use crate::run::CheckpointSpec;
 use crate::spec::section::{Section, SectionReader};
@@ -230,6 +230,16 @@ impl Task {
         }
     }
 
+    /// Whether it looks at training images: to train, or to choose the activations that are linear backwards.
+    pub fn reads_training_images(&self) -> bool {
+        match self {
+            Self::Transfer(task) => {
+                task.transfer.linbp.contains(&true) && task.linbp.layers.attack == Layers::Search
+            }
+            _ => self.training().is_some(),
+        }
+    }
+
     /// The images.
     pub fn data(&self) -> Option<&DataSpec> {
         match self {
@@ -330,7 +340,7 @@ impl Task {
             return true;
         };
         // An ensemble stands for its models.
-        let ensemble = |name: &String| transfer.ensembles.get(name);
+        let ensemble = |name: &String| Some(&transfer.ensembles.get(name)?.models);
         surrogates.iter().any(|name| {
             let models = ensemble(name).map_or(std::slice::from_ref(name), Vec::as_slice);
             models.iter().any(|model| key_of(model) == key)

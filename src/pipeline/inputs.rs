@@ -47,7 +47,7 @@ pub fn of_stage(stage: &StageSpec, contents: &Contents) -> Result<Vec<Input>> {
     };
     // Adversarial images come in place of the test images, of which at most the classes are read.
     let replaced = spec.adversarial.is_some() && spec.kind.classes.is_some();
-    let splits: &[Split] = match stage.task.training().is_some() {
+    let splits: &[Split] = match stage.task.reads_training_images() {
         true => &[Split::Train, Split::Test],
         false if replaced => &[],
         false => &[Split::Test],

@@ -76,8 +76,6 @@ fn cells(results: &Path, run: &ComparedRun) -> Result<Vec<Cell>> {
             }
         }
     }
-    // Without gradients LinBP is no other method.
-    cells.retain(|cell| cell.has_gradients || !cell.linbp);
     Ok(cells)
 }
 

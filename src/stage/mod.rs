@@ -3,6 +3,7 @@
 pub(crate) mod assemble;
 mod attack;
 pub(crate) mod context;
+mod ensemble_section;
 mod evaluate;
 mod evaluate_section;
 pub(crate) mod evaluation;

@@ -84,7 +84,7 @@ pub(super) fn run(ctx: &StageContext<'_>, task: &TransferTask) -> Result<Metrics
     let mut matrix = Matrix::new(ctx, task, &entrants, &examples)?;
     matrix.ask_without_attack()?;
     for attack in &spec.attacks {
-        for &linbp in &spec.linbp {
+        for &linbp in spec.rules(attack) {
             for from in &surrogates {
                 let made_on = (from.name.to_owned(), attack.name.clone(), linbp);
                 if !table.has(&made_on) {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use figment::value::Value;
 
+use super::ensemble_section::EnsembleSpec;
 use super::evaluate_section::TWICE;
 use crate::attacks::{AttackName, Entry, Shared, read_item};
 use crate::choice::choices;
@@ -73,8 +74,9 @@ section! {
         /// The models, each a table with the keys of `[model]` under its name: transfer.models.NAME.arch and so on; required.
         models: BTreeMap<String, ModelSpec> [by read_models, identity models_identity],
         /// Surrogates that are several models at once, each a list of models under a name of its own: images are made on the mean of
-        /// their logits (arXiv 1710.06081); default none.
-        ensembles: BTreeMap<String, Vec<String>> [or BTreeMap::new()],
+        /// their logits, or as { models = ["...", "..."], mean = "losses" } by the mean of their losses, which is that of their
+        /// gradients (arXiv 1710.06081); default none.
+        ensembles: BTreeMap<String, EnsembleSpec> [or BTreeMap::new()],
         /// The models and ensembles that images are made on, by their names; all models judge. `linbp.layers` need not fit the others. [] where
         /// only images of `adversarial` are judged; default all.
         surrogates: Option<Vec<String>> [optional],
@@ -92,7 +94,7 @@ section! {
     }
     check(fields) {
         if let (Some(ensembles), Some(models)) = (&ensembles, &models) {
-            for (name, members) in ensembles {
+            for (name, EnsembleSpec { models: members, .. }) in ensembles {
                 let names: Vec<&String> = models.keys().collect();
                 if models.contains_key(name) {
                     fields.fault("ensembles", &format!("\"{name}\" is one of transfer.models; give the ensemble another name"));
@@ -134,6 +136,16 @@ section! {
             fields.fault("linbp", "expected [false], [true] or [false, true]");
         } else if !attacks.as_ref().is_none_or(|list| list.iter().any(Entry::has_gradients)) {
             fields.idle("linbp", &mut linbp, vec![false], NO_GRADIENTS);
+        }
+    }
+}
+
+impl TransferSpec {
+    /// Whether LinBP goes into an attack: as `linbp` says, and where it has no gradients it is made once, without.
+    pub(super) fn rules(&self, attack: &Entry) -> &[bool] {
+        match attack.has_gradients() {
+            true => &self.linbp,
+            false => &[false],
         }
     }
 }

@@ -175,26 +175,20 @@ fn choices<'a>(
 }
 
 fn augmentations() -> String {
-    let all = AugmentationKind::NAMES.iter().map(|name| {
-        let kind = AugmentationKind::from_name(name).unwrap();
-        (*name, kind.about(), kind.keys())
-    });
+    let all = AugmentationKind::ALL.iter();
+    let all = all.map(|kind| (kind.name(), kind.about(), kind.keys()));
     choices("augmentation", all)
 }
 
 fn momenta() -> String {
-    let all = MomentumKind::NAMES.iter().map(|name| {
-        let kind = MomentumKind::from_name(name).unwrap();
-        (*name, kind.about(), kind.keys())
-    });
+    let all = MomentumKind::ALL.iter();
+    let all = all.map(|kind| (kind.name(), kind.about(), kind.keys()));
     choices("`momentum`", all)
 }
 
 fn transforms() -> String {
-    let all = TransformKind::NAMES.iter().map(|name| {
-        let kind = TransformKind::from_name(name).unwrap();
-        (*name, kind.about(), kind.keys())
-    });
+    let all = TransformKind::ALL.iter();
+    let all = all.map(|kind| (kind.name(), kind.about(), kind.keys()));
     choices("in `transform`", all)
 }
 

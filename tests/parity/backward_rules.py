@@ -109,13 +109,21 @@ def project(x, images):
     return (images + (x - images).clamp(-EPSILON, EPSILON)).clamp(0, 1)
 
 
-def i_fgsm(model, images, labels):
-    x = images.clone()
+def walk(objective, images, scales=1, accumulates=False):
+    """Steps up an objective of images, over the means of so many halved copies (SI), along a sum of gradients (MI) or each."""
+    x, momentum = images.clone(), 0
     for _ in range(STEPS):
         x.requires_grad_()
-        (gradient,) = torch.autograd.grad(F.cross_entropy(model(x), labels, reduction="sum"), x)
-        x = project(x.detach() + STEP * gradient.sign(), images)
+        mean = sum(objective(x / 2**i) for i in range(scales)) / scales
+        (gradient,) = torch.autograd.grad(mean, x)
+        if accumulates:
+            momentum = momentum + gradient / gradient.abs().flatten(1).sum(1).view(-1, 1, 1, 1)
+        x = project(x.detach() + STEP * (momentum if accumulates else gradient).sign(), images)
     return x
+
+
+def i_fgsm(model, images, labels, **how):
+    return walk(lambda x: F.cross_entropy(model(x), labels, reduction="sum"), images, **how)
 
 
 class Features:
@@ -132,35 +140,23 @@ class Features:
         return self.last
 
 
-def ila(model, features, images, labels):
+def ila(model, features, images, labels, **how):
     with torch.no_grad():
         original = features.of(model, images)
-    reference = i_fgsm(model, images, labels)
+    reference = i_fgsm(model, images, labels, **how)
     with torch.no_grad():
         direction = features.of(model, reference) - original
-    x = images.clone()
-    for _ in range(STEPS):
-        x.requires_grad_()
-        projection = ((features.of(model, x) - original) * direction).sum()
-        (gradient,) = torch.autograd.grad(projection, x)
-        x = project(x.detach() + STEP * gradient.sign(), images)
-    return x
+    return walk(lambda x: ((features.of(model, x) - original) * direction).sum(), images, **how)
 
 
-def fia(model, features, images, labels, masks):
+def fia(model, features, images, labels, masks, **how):
     importance = 0
     for mask in masks:
         x = (images * mask).requires_grad_()
         logit = model(x).gather(1, labels[:, None]).sum()
         importance = importance + torch.autograd.grad(logit, features.last)[0]
     importance = importance / importance.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
-    x, momentum = images.clone(), 0
-    for _ in range(STEPS):
-        x.requires_grad_()
-        (gradient,) = torch.autograd.grad((features.of(model, x) * importance).sum(), x)
-        momentum = momentum - gradient / gradient.abs().flatten(1).sum(1).view(-1, 1, 1, 1)
-        x = project(x.detach() + STEP * momentum.sign(), images)
-    return x
+    return walk(lambda x: -(features.of(model, x) * importance).sum(), images, accumulates=True, **how)
 
 
 def network_of(folder, name, file):
@@ -195,6 +191,8 @@ def main():
         "labels": labels.to(torch.uint8),
         "ila": ila(model, features, images, labels),
         "fia": fia(model, features, images, labels, masks),
+        "ila by mi-si-fgsm": ila(model, features, images, labels, scales=3, accumulates=True),
+        "fia at three scales": fia(model, features, images, labels, masks, scales=3),
     }
     for rule in json.loads((folder / "rules.json").read_text()):
         if rule["temperature"] and not hasattr(network, "maxpool"):

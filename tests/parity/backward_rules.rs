@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use candle_core::{DType, Device, Tensor};
+use runner::attacks::momentum::{Accumulated, Momentum};
+use runner::attacks::transform::{InputTransform, ScaleInvariant};
 use runner::attacks::{Attack, Originals, Start, Steps, Threat, Victim, craft, fia, ila};
 use runner::models::{Layers, LinbpUse, ModelConfig, build, decayed, linear_plan, softened};
 use runner::nn::{BackwardPlan, Network, Surrogate};
@@ -178,7 +180,16 @@ fn compare(folder: &Path, python: &Path, arch: &str, published: Option<PathBuf>)
     let ila = check("ila", &ila, BackwardPlan::none());
     let fia = fia::Fia::new(LINF, STEP, 5, layer());
     let fia = check("fia", &fia, BackwardPlan::none());
-    let mut others = vec![ila, fia];
+    let mi_si = || Steps {
+        momentum: Some(Momentum::Accumulated(Accumulated {})),
+        transforms: vec![InputTransform::ScaleInvariant(ScaleInvariant { copies: 3 })],
+        ..Steps::i_fgsm(LINF, STEP, 5)
+    };
+    let composed = ila::Ila::by(mi_si(), layer());
+    let composed = check("ila by mi-si-fgsm", &composed, BackwardPlan::none());
+    let scaled = fia::Fia::by(mi_si(), layer());
+    let scaled = check("fia at three scales", &scaled, BackwardPlan::none());
+    let mut others = vec![ila, fia, composed, scaled];
     for rule in RULES {
         if rule.temperature.is_some() && !network.has_max_pool() {
             continue;

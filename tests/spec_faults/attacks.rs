@@ -248,6 +248,14 @@ fn attack_settings_without_effect() {
             format!("{pgd}random_start = false\n"),
             vec!["attack.restarts: has no effect: every start is the same without random_start"],
         ),
+        (
+            pgd.replace("pgd", "ni-fgsm"),
+            vec![
+                "attack.restarts: has no effect: every try is the same: random_start is false, and nothing else draws random numbers",
+            ],
+        ),
+        (pgd.replace("pgd", "di-fgsm"), vec![]),
+        (pgd.replace("pgd", "vmi-fgsm"), vec![]),
         (format!("{pgd}[linbp]\nattack = true\n"), vec![]),
         (
             "kind = \"square\"\nepsilon = 0.1\n[linbp]\nattack = true\nlayers = \"all\"\n"

@@ -4,6 +4,8 @@ use std::process::Command;
 
 use crate::{SPEC, find, run};
 
+const ENSEMBLES: &str = "{ both = [\"conv\", \"dense\"], losses = { models = [\"conv\", \"dense\"], mean = \"losses\" } }";
+
 #[test]
 fn an_ensemble_is_attacked_and_its_members_judge_what_is_white_box() {
     let folder = tempfile::tempdir().unwrap();
@@ -15,7 +17,7 @@ fn an_ensemble_is_attacked_and_its_members_judge_what_is_white_box() {
     );
     let text = text.replace(
         "attacks = [\"fgsm\", \"pgd\"]",
-        "attacks = [\"mi-fgsm\"]\nensembles = { both = [\"conv\", \"dense\"] }\nsurrogates = [\"conv\", \"both\"]",
+        &format!("attacks = [\"mi-fgsm\"]\nensembles = {ENSEMBLES}\nsurrogates = [\"conv\", \"both\", \"losses\"]"),
     );
     std::fs::write(folder.path().join("t.toml"), &text).unwrap();
     run(folder.path());
@@ -25,20 +27,22 @@ fn an_ensemble_is_attacked_and_its_members_judge_what_is_white_box() {
         .skip(1)
         .map(|line| line.split(',').collect())
         .collect();
-    assert_eq!(rows.len(), 2 * 2 * 2, "{table}");
+    assert_eq!(rows.len(), 3 * 2 * 2, "{table}");
     let rate = |from: &str, to: &str| {
         let of = |row: &&Vec<&str>| row[..4] == [from, to, "mi-fgsm", "false"];
         rows.iter().find(of).unwrap()[6].parse::<f64>().unwrap()
     };
     for row in &rows {
-        let expected = row[0] == "both" || row[0] == row[1];
+        let expected = row[0] != "conv" || row[0] == row[1];
         assert_eq!(row[11], expected.to_string(), "{table}");
     }
     // What deceives both together deceives the second far more often than what was made on the first alone.
-    assert!(
-        rate("both", "dense") > rate("conv", "dense") + 0.1,
-        "{table}"
-    );
+    for ensemble in ["both", "losses"] {
+        assert!(
+            rate(ensemble, "dense") > rate("conv", "dense") + 0.1,
+            "{table}"
+        );
+    }
 
     for (ensembles, expected) in [
         (
@@ -53,8 +57,12 @@ fn an_ensemble_is_attacked_and_its_members_judge_what_is_white_box() {
             "{ conv = [\"conv\", \"dense\"] }",
             "\"conv\" is one of transfer.models",
         ),
+        (
+            "{ both = { models = [\"conv\", \"dense\"], mean = \"loss\" } }",
+            "a list of models, or { models = [",
+        ),
     ] {
-        let strange = text.replace("{ both = [\"conv\", \"dense\"] }", ensembles);
+        let strange = text.replace(ENSEMBLES, ensembles);
         std::fs::write(folder.path().join("t.toml"), strange).unwrap();
         let output = Command::new(env!("CARGO_BIN_EXE_runner"))
             .current_dir(folder.path())

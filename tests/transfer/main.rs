@@ -74,7 +74,7 @@ fn judges_that_are_no_surrogates_need_not_have_the_linear_layers() {
     let folder = tempfile::tempdir().unwrap();
     let text = SPEC.replace(
         "attacks = [\"fgsm\", \"pgd\"]",
-        "attacks = [\"pgd\"]\nsurrogates = [\"conv\"]",
+        "attacks = [\"pgd\", { kind = \"square\", n_queries = 5 }]\nsurrogates = [\"conv\"]",
     );
     let layers = "[[stage]]\nid = \"matrix\"\nlinbp = { layers = [\"relu4\"] }";
     let text = text.replace("[[stage]]\nid = \"matrix\"", layers);
@@ -86,7 +86,11 @@ fn judges_that_are_no_surrogates_need_not_have_the_linear_layers() {
         .skip(1)
         .map(|line| line.split(',').collect())
         .collect();
-    assert_eq!(rows.len(), 2 * 2, "{table}");
+    // Without gradients there is nothing for LinBP to change.
+    let is_square = |row: &&Vec<&str>| row[2] == "square";
+    assert!(rows.iter().filter(is_square).all(|row| row[3] == "false"));
+    assert_eq!(rows.iter().filter(is_square).count(), 2, "{table}");
+    assert_eq!(rows.len(), 2 * 2 + 2, "{table}");
     for row in rows {
         assert_eq!(row[0], "conv");
         let number = |text: &str| text.parse::<f64>().unwrap();

@@ -1,6 +1,7 @@
 //! The search for linear activations.
 
 use std::path::Path;
+use std::process::Command;
 
 use crate::{SPEC, find, run};
 
@@ -83,4 +84,41 @@ fn the_choice_is_the_best_of_the_curve_and_the_same_each_time() {
             .all(|line| line.split(',').nth(5) == Some("")),
         "{judged}"
     );
+}
+
+#[test]
+fn the_training_images_belong_to_the_data_of_a_search() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("mnist");
+    std::fs::create_dir(&data).unwrap();
+    let idx = |shape: &[u32], values: Vec<u8>| {
+        let mut bytes = vec![0, 0, 8, shape.len() as u8];
+        shape.iter().for_each(|n| bytes.extend(n.to_be_bytes()));
+        bytes.extend(values);
+        bytes
+    };
+    let images = idx(&[2, 28, 28], vec![7; 2 * 784]);
+    std::fs::write(data.join("t10k-images-idx3-ubyte"), images).unwrap();
+    std::fs::write(data.join("t10k-labels-idx1-ubyte"), idx(&[2], vec![3, 4])).unwrap();
+    let described = |layers: &str| {
+        let text = format!(
+            "task = \"transfer\"\nattack = {{ kind = \"fgsm\", epsilon = 0.1 }}\nlinbp.layers = \"{layers}\"\n\
+             data = {{ kind = \"mnist\", dir = \"mnist\" }}\n\
+             [transfer.models]\na = {{ arch = \"lenet5\", weights = \"w.safetensors\" }}\n"
+        );
+        std::fs::write(folder.path().join("t.toml"), text).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_runner"))
+            .current_dir(folder.path())
+            .args(["data", "info", "t.toml"])
+            .output()
+            .unwrap();
+        (
+            output.status.success(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
+    };
+    let (sound, said) = described("search");
+    assert!(!sound && said.contains("train-images-idx3-ubyte"), "{said}");
+    let (sound, said) = described("all");
+    assert!(sound, "{said}");
 }

@@ -67,6 +67,11 @@ pub trait Accumulate {
         false
     }
 
+    /// Whether it draws random numbers, others in each try.
+    fn is_random(&self) -> bool {
+        false
+    }
+
     /// The directions of an attack that begins.
     fn directions(&self, pace: Pace) -> Box<dyn Directions>;
 }

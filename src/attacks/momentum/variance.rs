@@ -35,6 +35,10 @@ struct Tuned {
 }
 
 impl Accumulate for Variance {
+    fn is_random(&self) -> bool {
+        true
+    }
+
     fn directions(&self, pace: Pace) -> Box<dyn Directions> {
         Box::new(Tuned {
             settings: self.clone(),

@@ -1,6 +1,8 @@
 //! Attacks on features: what they push, and what they depend on.
 
 use super::*;
+use crate::attacks::momentum::{Accumulated, Momentum};
+use crate::attacks::transform::{InputTransform, ScaleInvariant, TranslationInvariant};
 use crate::attacks::{fia::Fia, ila::Ila};
 
 const LAYER: &str = "block2.layer.0.relu1";
@@ -112,4 +114,42 @@ fn a_layer_is_looked_for_before_anything_runs() {
         "ila: layer: \"relu9\" matches no activation; near are \"relu1\", \"relu2\", \"relu3\" (`runner models ARCH` lists \
          them)"
     );
+}
+
+#[test]
+fn momentum_and_transformations_go_into_attacks_on_features() {
+    let network = network("wide_resnet10_1", None);
+    let set = Set::of(&network, 6);
+    let victim = Victim::new(&network, BackwardPlan::none());
+    let threat = Threat::linf(0.05);
+    let own = || Steps::i_fgsm(threat, 0.01, 5);
+    let ila = |steps| values(&crafted(&Ila::by(steps, Some(LAYER.into())), &victim, &set));
+    let fia = |transforms| {
+        let steps = Steps {
+            transforms,
+            ..own()
+        };
+        values(&crafted(&Fia::by(steps, Some(LAYER.into())), &victim, &set))
+    };
+    let accumulated = |decay| Steps {
+        momentum: Some(Momentum::Accumulated(Accumulated {})),
+        decay,
+        ..own()
+    };
+    let scaled = |copies| Steps {
+        transforms: vec![InputTransform::ScaleInvariant(ScaleInvariant { copies })],
+        ..own()
+    };
+    let plain = ila(own());
+    // Nothing is kept of earlier gradients, and the one scale of one copy is the image itself.
+    assert_eq!(ila(accumulated(0.0)), plain);
+    assert_ne!(ila(accumulated(1.0)), plain);
+    assert_eq!(ila(scaled(1)), plain);
+    assert_ne!(ila(scaled(3)), plain);
+    let smooth = |kernel| {
+        let smooth = TranslationInvariant { kernel };
+        vec![InputTransform::TranslationInvariant(smooth)]
+    };
+    assert_eq!(fia(smooth(1)), fia(Vec::new()));
+    assert_ne!(fia(smooth(7)), fia(Vec::new()));
 }

@@ -2,6 +2,7 @@
 
 mod accounting;
 mod counting;
+mod ensembles;
 mod every;
 mod exact;
 mod features;

@@ -60,6 +60,10 @@ impl Transform for Admix {
         self.copies
     }
 
+    fn is_random(&self) -> bool {
+        true
+    }
+
     fn change(&self, images: &Tensor, moment: &Moment<'_>) -> Result<Box<dyn Change>> {
         let originals = moment.shared.originals();
         let (pool, pool_labels) = originals.pool;

@@ -76,6 +76,10 @@ impl Placement {
 struct Moved(Tensor, Tensor);
 
 impl Transform for DiverseInput {
+    fn is_random(&self) -> bool {
+        true
+    }
+
     fn change(&self, images: &Tensor, moment: &Moment<'_>) -> Result<Box<dyn Change>> {
         let (n, _, height, width) = images.dims4()?;
         let (mut rows, mut columns) = (Vec::new(), Vec::new());

@@ -54,6 +54,11 @@ pub trait Transform {
         1
     }
 
+    /// Whether it draws random numbers, others in each try.
+    fn is_random(&self) -> bool {
+        false
+    }
+
     /// What becomes of each image of a batch like `images` in one of the copies.
     fn change(&self, images: &Tensor, moment: &Moment<'_>) -> Result<Box<dyn Change>>;
 }

@@ -73,6 +73,10 @@ impl Transform for Spectrum {
         self.copies
     }
 
+    fn is_random(&self) -> bool {
+        true
+    }
+
     fn change(&self, images: &Tensor, moment: &Moment<'_>) -> Result<Box<dyn Change>> {
         let (_, _, height, width) = images.dims4()?;
         let [noise, factors] = self.draw(images, moment.epsilon, moment.own)?;

@@ -40,7 +40,7 @@ pub fn info(spec: &Path, overrides: &Overrides) -> Result<()> {
 /// Data that some stages read.
 struct Set<'a> {
     data: &'a DataSpec,
-    /// Whether a stage trains on it.
+    /// Whether a stage reads its training images.
     training: bool,
     /// The ids of the stages; empty in a spec of one task.
     stages: Vec<&'a str>,
@@ -52,7 +52,7 @@ fn sets(runs: &[PlannedRun]) -> Vec<Set<'_>> {
         let Some(data) = stage.task.data() else {
             continue;
         };
-        let training = stage.task.training().is_some();
+        let training = stage.task.reads_training_images();
         let same =
             |set: &&mut Set| set.training == training && images_of(set.data) == images_of(data);
         let id = (stage.id != StageSpec::MAIN).then_some(stage.id.as_str());

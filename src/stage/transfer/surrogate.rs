@@ -4,6 +4,7 @@ use super::entrant::Entrant;
 use crate::attacks::Victim;
 use crate::nn::{BackwardPlan, Network};
 use crate::run::interrupt;
+use crate::stage::ensemble_section::Mean;
 use crate::stage::transfer_section::TransferSpec;
 use crate::{Error, Result};
 
@@ -12,8 +13,8 @@ pub(super) struct Surrogate<'a> {
     pub name: &'a str,
     /// The model, or those of the ensemble.
     pub members: Vec<&'a Entrant<'a>>,
-    /// The mean of several members.
-    mean: Option<Network>,
+    /// The mean of several members, and what an attack gets of them.
+    mean: Option<(Network, Mean)>,
 }
 
 impl<'a> Surrogate<'a> {
@@ -27,18 +28,19 @@ impl<'a> Surrogate<'a> {
                 mean: None,
             })
             .collect();
-        for (name, members) in &spec.ensembles {
+        for (name, ensemble) in &spec.ensembles {
             let named = |member: &String| {
                 let found = entrants.iter().find(|entrant| entrant.name == member);
                 found.ok_or_else(|| {
                     Error::spec(format!("transfer.ensembles.{name}: no model {member}"))
                 })
             };
-            let members = members.iter().map(named).collect::<Result<Vec<_>>>()?;
+            let members = ensemble.models.iter().map(named);
+            let members = members.collect::<Result<Vec<_>>>()?;
             let networks = members.iter().map(|member| (member.name, &member.network));
             all.push(Self {
                 name,
-                mean: Some(Network::mean(&networks.collect::<Vec<_>>())?),
+                mean: Some((Network::mean(&networks.collect::<Vec<_>>())?, ensemble.mean)),
                 members,
             });
         }
@@ -49,16 +51,23 @@ impl<'a> Surrogate<'a> {
 
     /// It as the victim of an attack whose gradients follow the members' plans.
     pub fn victim(&self, plans: Vec<BackwardPlan>) -> Victim<'_> {
-        let of_members = self.members.iter().zip(plans);
-        let Some(mean) = &self.mean else {
-            let plan = of_members.map(|(_, plan)| plan).next();
+        let of_members = || self.members.iter().zip(plans.iter().cloned());
+        let Some((network, mean)) = &self.mean else {
+            let plan = plans.into_iter().next();
             return self.members[0].victim(plan.unwrap_or_default());
         };
-        let counted = of_members.map(|(member, plan)| (plan, member.network.activations().len()));
+        let counted = of_members().map(|(member, plan)| (plan, member.network.activations().len()));
+        let members = match mean {
+            Mean::Logits => Vec::new(),
+            Mean::Losses => of_members()
+                .map(|(member, plan)| member.victim(plan))
+                .collect(),
+        };
         Victim {
             name: format!("transfer.ensembles.{}", self.name),
             check: interrupt::check,
-            ..Victim::new(mean, BackwardPlan::joined(&counted.collect::<Vec<_>>()))
+            members,
+            ..Victim::new(network, BackwardPlan::joined(&counted.collect::<Vec<_>>()))
         }
     }
 }
