@@ -10,9 +10,10 @@
 #   parity     logits and signs of one attack step of every architecture beside float64 and PyTorch (needs RUNNER_PYTHON)
 #   cifar      an adversarial training on the CIFAR-10 of DATA, killed and resumed (needs DATA)
 #   speed      beside PyTorch, tf32 and bf16 (needs RUNNER_PYTHON)
-#   aims       15 epochs of fast adversarial training of a PreActResNet-18 and its AutoAttack on 1,000 images (needs DATA)
+#   aims       fast adversarial training and AutoAttack on 1,000 images: 15 epochs of a PreActResNet-18 in tf32, 4 epochs of
+#              a WideResNet-28-10 in bf16 (needs DATA)
 #   kernels    where the time of a step goes (needs ncu)
-#   sanitizer  the op tests under compute-sanitizer
+#   sanitizer  the op tests under compute-sanitizer, and what attacks step by under its search for races
 # A part that fails or runs out of time is said so, and the next one begins.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -45,7 +46,8 @@ kernels() {
 }
 sanitizer() {
   command -v compute-sanitizer || { echo "compute-sanitizer is not here"; return 127; }
-  compute-sanitizer --tool memcheck --error-exitcode 9 "$bin/cuda" ops exported --test-threads 1 2>&1 | tail -25
+  compute-sanitizer --tool racecheck --error-exitcode 9 "$bin/cuda" perturbation --test-threads 1 2>&1 | tail -5
+  compute-sanitizer --tool memcheck --error-exitcode 9 "$bin/cuda" ops exported searches_end --test-threads 1 2>&1 | tail -25
 }
 # Two epochs in one go, and again with a kill in the first: the same weights.
 cifar() {
@@ -60,13 +62,16 @@ cifar() {
 }
 
 aims() {
-  time "$bin/runner" "$root/experiments/fast_cifar10.toml" data.dir="${DATA:?the folder of CIFAR-10}" data.test_limit=1000 \
-    stage.train.precision=bf16 stage.judge.precision=tf32 --device cuda --results "$logs/aims" --fresh
-  cat "$logs"/aims/fast_cifar10/stages/judge-*/metrics.csv
+  local fast=("$root/experiments/fast_cifar10.toml" data.dir="${DATA:?the folder of CIFAR-10}" data.test_limit=1000 data.eval_batch_size=500
+    stage.train.precision=bf16 --device cuda --fresh)
+  time "$bin/runner" "${fast[@]}" stage.judge.precision=tf32 --results "$logs/aims"
+  time "$bin/runner" "${fast[@]}" stage.judge.precision=bf16 --results "$logs/wide" model.arch=wide_resnet28_10 stage.train.train.epochs=4 \
+    'stage.judge.evaluate.attacks=["none", "auto-attack"]'
+  cat "$logs"/{aims,wide}/fast_cifar10/stages/judge-*/metrics.csv
 }
 
 parts=("$@")
-[[ ${#parts[@]} -gt 0 ]] || parts=(devices:30 cuda:200 parity:200 cifar:300 speed:900 aims:200 kernels:300 sanitizer:300)
+[[ ${#parts[@]} -gt 0 ]] || parts=(devices:30 cuda:200 parity:200 cifar:300 speed:900 aims:400 kernels:300 sanitizer:300)
 export -f devices cuda parity speed aims kernels sanitizer cifar
 export bin logs root here python
 for part in "${parts[@]}"; do

@@ -16,7 +16,7 @@ pub fn propose(
     proposals: &[Proposal],
     epsilon: f64,
 ) -> Result<Tensor> {
-    let (_, c, h, w) = images.dims4()?;
+    let (_, _, h, w) = images.dims4()?;
     let image = image_len(images)?;
     with_real!(images.dtype(), T => {
         let (x, o) = (&*view::<T>(images)?, &*view::<T>(originals)?);
@@ -26,8 +26,8 @@ pub fn propose(
             out.copy_from_slice(chunk(x, image, i));
             let (o, Proposal { window, up }) = (chunk(o, image, i), &proposals[i]);
             let Window { top, left, side } = *window;
-            for channel in 0..c {
-                let change = if up[channel] { epsilon } else { -epsilon };
+            for (channel, &up) in up.iter().enumerate() {
+                let change = if up { epsilon } else { -epsilon };
                 for row in top..top + side {
                     let line = (channel * h + row) * w;
                     for k in line + left..line + left + side {
