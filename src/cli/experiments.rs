@@ -30,6 +30,7 @@ shipped! {
     "fast_at_small",
     "fast_cifar10",
     "free_cifar10",
+    "linbp_grid_cifar10",
     "linbp_layers_cifar10",
     "linbp_surrogates_cifar10",
     "linbp_where_cifar10",
