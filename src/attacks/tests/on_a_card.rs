@@ -18,6 +18,7 @@ fn searches_on_a_card_end_where_those_of_the_cpu_end() {
         for attack in attacks() {
             let victim = || Victim::new(&network, BackwardPlan::none());
             let here = crafted(attack.as_ref(), &victim(), &set);
+            assert_ne!(values(&here), values(&set.images), "{}", attack.name());
             on_host(|| {
                 let there = crafted(attack.as_ref(), &victim(), &set);
                 let pairs = values(&here).into_iter().zip(values(&there));
