@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A sweep of twelve trainings as an array of Slurm jobs, four of them pre-empted and one killed, against the same sweep by one
+# A sweep of twelve trainings as an array of Slurm jobs, four or more of them pre-empted and one killed, against the same sweep by one
 # process: run.sh RUNNER DIR. Ends with 0 where both leave the same summary.
 set -euo pipefail
 runner=$1 dir=$2
@@ -21,7 +21,7 @@ arch = "mlp"
 [optimizer]
 lr = 0.05
 [train]
-epochs = 6
+epochs = 12
 [checkpoint]
 every = "20 steps"
 [sweep]
@@ -39,25 +39,23 @@ told=$("$runner" list study 2>&1 > /dev/null)
 [[ $told =~ "tasks in Slurm's queue: " ]] || { echo "list says of the queue: $told" >&2; exit 1; }
 running() { squeue -h -t R -p low -r -o %i; }
 queued() { squeue -h -p low -r -o %i; }
-some_run() { [ -n "$(running)" ]; }
-none_queued() {
-    # Slurm lets a job that was requeued wait for two minutes.
+# Slurm lets a job that was requeued wait for two minutes.
+start_requeued() {
     squeue -h -t PD -p low -r -o '%i %r' | grep BeginTime | cut -d' ' -f1 | xargs -r -I{} scontrol update JobId={} StartTime=now || true
-    [ -z "$(queued)" ]
 }
+some_run() { start_requeued; [ -n "$(running)" ]; }
+none_queued() { start_requeued; [ -z "$(queued)" ]; }
 wait_for() {
     for _ in $(seq 900); do "$@" && return; sleep 0.1; done
     echo "waited in vain: $*" >&2; squeue >&2; return 1
 }
 
-# Twice both places are taken from the runs that have them.
-preempted=0
-while [ "$preempted" -lt 4 ]; do
+# Both places are taken from the runs that have them, until Slurm has requeued four tasks: a run may end by itself just before.
+requeued() { scontrol show job | awk 'match($0, / Restarts=[0-9]+/) { n += substr($0, RSTART + 10, RLENGTH - 10) } END { print n + 0 }'; }
+while [ "$(requeued)" -lt 4 ]; do
     wait_for some_run
-    sleep 0.5
-    before=$(running | wc -l)
+    sleep 0.3
     sbatch -p high --exclusive --wait --output=/dev/null --wrap 'sleep 0.2' > /dev/null
-    preempted=$((preempted + before))
 done
 # One run is killed: its task ends, and the others go on.
 kill_one() {
@@ -65,12 +63,11 @@ kill_one() {
     local found
     found=$(pgrep -n -f 'point --results') && kill -9 "$found" 2> /dev/null
 }
-wait_for some_run
-sleep 0.3
-wait_for kill_one
+kill_first() { some_run && sleep 0.3 && kill_one; }
+wait_for kill_first
 wait_for none_queued
 unfinished=$("$runner" list study --where 'state!=finished' | tail -n +2 | wc -l)
-echo "$preempted tasks pre-empted, 1 killed, $unfinished not finished"
+echo "4 or more tasks pre-empted, 1 killed, $unfinished not finished"
 
 # The same command submits what is left; the spec is that of the first submission again.
 sed -i 's/^lr = .*/lr = 0.05/' study.toml
