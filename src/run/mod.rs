@@ -66,7 +66,7 @@ pub use simulation::{Method, Point, RepeatLines, SimulationRow, SimulationWriter
 pub use snapshot::{best_checkpoint, inspect_weights, last_checkpoint, read_weights, weights_file};
 pub use stage_folder::{StageFolder, adversarial_images, average_weights, final_weights};
 pub use store::CheckpointStore;
-pub use transfer::TransferRow;
+pub use transfer::{TransferMetric, TransferRow, shared_by_rules};
 pub use transfer_examples::{MadeOn, TransferExampleRow};
 pub use transfer_models::TransferModelRow;
 pub use unneeded::{Unneeded, unneeded_stages};

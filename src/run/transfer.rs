@@ -52,12 +52,76 @@ impl TransferRow {
     pub fn is_white_box(&self) -> bool {
         self.white_box.unwrap_or(self.from == self.to)
     }
+
+    /// The name of the stage's metric for the row's attack and rule: `transfer_pgd_accuracy` or `transfer_pgd_linbp_accuracy`.
+    pub fn metric(&self, what: TransferMetric) -> String {
+        let rule = if self.linbp { LINBP } else { "" };
+        format!("{PREFIX}{}{rule}_{}", self.attack, what.name())
+    }
+}
+
+/// What a stage's metrics of an attack are means of.
+#[derive(Clone, Copy, Debug)]
+pub enum TransferMetric {
+    /// [`TransferRow::accuracy`].
+    Accuracy,
+    /// [`TransferRow::common_success_rate`].
+    SuccessRate,
+}
+
+impl TransferMetric {
+    const ALL: [Self; 2] = [Self::Accuracy, Self::SuccessRate];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Accuracy => "accuracy",
+            Self::SuccessRate => "success_rate",
+        }
+    }
+}
+
+/// What the names of these metrics begin with, and what those by LinBP have behind the attack.
+const PREFIX: &str = "transfer_";
+const LINBP: &str = "_linbp";
+
+/// The name that a metric of [`TransferRow::metric`] shares with that of the other rule, and whether it is by LinBP; nothing of
+/// other metrics.
+pub fn shared_by_rules(metric: &str) -> Option<(String, bool)> {
+    let named = metric.strip_prefix(PREFIX)?;
+    let found = named.rsplit_once(&format!("{LINBP}_"));
+    Some(
+        match found.filter(|(_, what)| {
+            TransferMetric::ALL
+                .iter()
+                .any(|metric| metric.name() == *what)
+        }) {
+            Some((attack, what)) => (format!("{PREFIX}{attack}_{what}"), true),
+            None => (metric.to_owned(), false),
+        },
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::run::table;
+
+    #[test]
+    fn metrics_of_both_rules_share_a_name() {
+        for metric in TransferMetric::ALL {
+            let by = |linbp| TransferRow {
+                attack: "my_linbp_pgd".to_owned(),
+                linbp,
+                ..TransferRow::default()
+            };
+            let shared = by(false).metric(metric);
+            for linbp in [false, true] {
+                let found = shared_by_rules(&by(linbp).metric(metric));
+                assert_eq!(found, Some((shared.clone(), linbp)));
+            }
+        }
+        assert_eq!(shared_by_rules("test_accuracy"), None);
+    }
 
     #[test]
     fn golden_text() {

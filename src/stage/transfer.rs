@@ -106,6 +106,7 @@ pub(super) fn run(ctx: &StageContext<'_>, task: &TransferTask) -> Result<Metrics
     }
     let metrics = summary::metrics(
         ctx,
+        task,
         &entrants,
         &matrix.state.clean,
         &examples.labels,

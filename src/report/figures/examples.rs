@@ -56,12 +56,7 @@ fn confusion(title: &str, rows: &[ExampleRow]) -> Result<Option<String>> {
     for (label, counts) in counts.iter().enumerate() {
         let all = counts.iter().sum::<usize>().max(1);
         for (answer, &count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
-            cells.push((
-                label,
-                answer,
-                1.0 - count as f64 / all as f64,
-                count.to_string(),
-            ));
+            cells.push((label, answer, count as f64 / all as f64, count.to_string()));
         }
     }
     let map = HeatMap {
@@ -71,7 +66,7 @@ fn confusion(title: &str, rows: &[ExampleRow]) -> Result<Option<String>> {
         rows: names.clone(),
         columns: names,
         cells,
-        below: "images; the darker, the larger their share of the row",
+        below: "images; the darker, the larger their share of the row".to_owned(),
     };
     map.svg().map(Some)
 }

@@ -1,4 +1,4 @@
-//! Heat maps: a square a pair, its colour a number; of transfer a pair of models, and the accuracy.
+//! Heat maps: a square for each pair, its shade a number; of transfer a pair of models, and the success rate.
 
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -18,16 +18,16 @@ const MAX_ROW: usize = 24;
 const MAX_COLUMN: usize = 11;
 const MAX_TITLE: usize = 60;
 
-/// The colours of an accuracy of 0 and of 1: dark for what is broken, light for what withstands, readable in grey too.
-const LOW: (f64, f64, f64) = (0.0, 68.0, 112.0);
-const HIGH: (f64, f64, f64) = (250.0, 240.0, 200.0);
+/// The colours of 0 and of 1: light for what withstands, dark for what is broken, readable in grey too.
+const LOW: (f64, f64, f64) = (250.0, 240.0, 200.0);
+const HIGH: (f64, f64, f64) = (0.0, 68.0, 112.0);
 
-fn color(accuracy: f64) -> RGBColor {
-    let mix = |low: f64, high: f64| (low + (high - low) * accuracy.clamp(0.0, 1.0)).round() as u8;
+fn color(share: f64) -> RGBColor {
+    let mix = |low: f64, high: f64| (low + (high - low) * share.clamp(0.0, 1.0)).round() as u8;
     RGBColor(mix(LOW.0, HIGH.0), mix(LOW.1, HIGH.1), mix(LOW.2, HIGH.2))
 }
 
-/// A map of numbers between 0 and 1, with the names of its rows and columns.
+/// A map of shares, the larger the darker, with the names of its rows and columns.
 pub(super) struct HeatMap<'a> {
     pub title: String,
     /// What the names beside the rows and above the columns are.
@@ -35,10 +35,33 @@ pub(super) struct HeatMap<'a> {
     pub columns_are: &'a str,
     pub rows: Vec<&'a str>,
     pub columns: Vec<&'a str>,
-    /// Row, column, number from 0 to 1, and its text.
+    /// Row, column, share from 0 to 1, and its text.
     pub cells: Vec<(usize, usize, f64, String)>,
     /// What the numbers are.
-    pub below: &'a str,
+    pub below: String,
+}
+
+/// What a map of transfer shows: the success rate over the images that every model has right, one set for all its cells; where a
+/// cell lacks it, since there is no such image or an early version wrote the table, the error rate over all images.
+fn measure(rows: &[&TransferRow]) -> (Vec<f64>, String) {
+    let common = rows.iter().map(|row| row.common_success_rate);
+    let (shares, words) = match common.collect::<Option<Vec<f64>>>() {
+        Some(shares) => {
+            let count = rows.iter().find_map(|row| row.common_examples);
+            let count = count.map_or(String::new(), |count| format!("{count} "));
+            let words =
+                format!("success rate (%) over the {count}images that every model has right");
+            (shares, words)
+        }
+        None => {
+            let errors = rows.iter().map(|row| 1.0 - row.accuracy);
+            (
+                errors.collect(),
+                "error rate (%) over all images".to_owned(),
+            )
+        }
+    };
+    (shares, words + "; * white-box")
 }
 
 /// A map for each attack, by BP and by LinBP on one scale, under the name of its file.
@@ -59,24 +82,25 @@ pub fn charts(title: &str, rows: &[TransferRow]) -> Result<Vec<(String, String)>
         });
         let words: Vec<String> = words.collect();
         let to = names(rows.iter().map(|row| row.to.as_str()));
-        let cell = |row: &&TransferRow| {
+        let (shares, below) = measure(&rows);
+        let cell = |(row, share): (&&TransferRow, f64)| {
             let white_box = if row.is_white_box() { "*" } else { "" };
             let row_of = |made: &(&str, bool)| *made == (row.from.as_str(), row.linbp);
             Some((
                 made.iter().position(row_of)?,
                 to.iter().position(|name| *name == row.to)?,
-                row.accuracy,
-                format!("{:.1}{white_box}", 100.0 * row.accuracy),
+                share,
+                format!("{:.1}{white_box}", 100.0 * share),
             ))
         };
         let map = HeatMap {
             title: format!("{title}: {attack}"),
             rows_are: "made on",
             columns_are: "judged by",
-            cells: rows.iter().filter_map(cell).collect(),
+            cells: rows.iter().zip(shares).filter_map(cell).collect(),
             rows: words.iter().map(String::as_str).collect(),
             columns: to,
-            below: "accuracy (%) after the attack; * white-box",
+            below,
         };
         Ok((format!("transfer-{attack}"), map.svg()?))
     });
@@ -122,19 +146,19 @@ impl HeatMap<'_> {
             write(&name, place, font(11), HPos::Center)?;
         }
         write(self.columns_are, (LEFT, TOP - 32), font(11), HPos::Left)?;
-        for (row, column, number, text) in &self.cells {
+        for (row, column, share, text) in &self.cells {
             let corner = (LEFT + CELL * *column as i32, TOP + CELL * *row as i32);
             let corners = [
                 (corner.0 * SCALE, corner.1 * SCALE),
                 ((corner.0 + CELL - 2) * SCALE, (corner.1 + CELL - 2) * SCALE),
             ];
-            root.draw(&Rectangle::new(corners, color(*number).filled()))?;
-            let ink: &'static RGBColor = if *number < 0.5 { &WHITE } else { &INK };
+            root.draw(&Rectangle::new(corners, color(*share).filled()))?;
+            let ink: &'static RGBColor = if *share > 0.5 { &WHITE } else { &INK };
             let place = (middle(*column, LEFT), middle(*row, TOP));
             write(text, place, font(13).color(ink), HPos::Center)?;
         }
         let below = TOP + CELL * self.rows.len() as i32 + 24;
-        write(self.below, (MARGIN, below), font(11), HPos::Left)?;
+        write(&self.below, (MARGIN, below), font(11), HPos::Left)?;
         Ok(())
     }
 }
@@ -143,15 +167,21 @@ impl HeatMap<'_> {
 mod tests {
     use super::*;
 
-    fn row(from: &str, to: &str, linbp: bool, accuracy: f64) -> TransferRow {
+    fn row(from: &str, to: &str, linbp: bool, success_rate: f64) -> TransferRow {
         TransferRow {
             from: from.into(),
             to: to.into(),
             attack: "pgd".into(),
             linbp,
-            accuracy,
+            accuracy: 0.9,
+            common_success_rate: Some(success_rate),
+            common_examples: Some(8),
             ..TransferRow::default()
         }
+    }
+
+    fn has(svg: &str, text: &str) -> bool {
+        svg.lines().any(|line| line.trim() == text)
     }
 
     #[test]
@@ -170,7 +200,6 @@ mod tests {
         let charts = charts("t", &rows).unwrap();
         let files: Vec<&str> = charts.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(files, ["transfer-pgd", "transfer-square"]);
-        let has = |svg: &str, text: &str| svg.lines().any(|line| line.trim() == text);
         let svg = &charts[0].1;
         for text in [
             "0.0*",
@@ -181,12 +210,29 @@ mod tests {
             "b&lt;, BP",
             "a, LinBP",
             "judged by",
+            "success rate (%) over the 8 images that every model has right; * white-box",
         ] {
             assert!(has(svg, text), "{text}\n{svg}");
         }
         assert!(!has(svg, "b&lt;, LinBP"), "nothing was made on it by LinBP");
         assert!(svg.contains("#004470") && svg.contains("#FAF0C8"));
         assert!(has(&charts[1].1, "75.0") && has(&charts[1].1, "a"));
+    }
+
+    #[test]
+    fn without_an_image_that_all_have_right_errors_are_shown() {
+        let missing = TransferRow {
+            common_success_rate: None,
+            ..row("a", "b", false, 0.0)
+        };
+        let svg = &charts("t", &[missing, row("a", "a", false, 0.5)]).unwrap()[0].1;
+        for text in [
+            "10.0",
+            "10.0*",
+            "error rate (%) over all images; * white-box",
+        ] {
+            assert!(has(svg, text), "{text}\n{svg}");
+        }
     }
 
     #[test]

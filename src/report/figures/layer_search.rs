@@ -45,7 +45,7 @@ fn chart(title: &str, surrogate: &str, attack: &str, rows: &[&LayerSearchRow]) -
         ..Series::default()
     };
     Chart {
-        title: format!("{title}: {attack} on {surrogate}, by linear activations"),
+        title: format!("{title}: {attack} on {surrogate}"),
         x_label: format!("activation, counted from the output: {what}"),
         y_label: "validation images that carry over (%)".to_owned(),
         x_ticks: Ticks::Whole,

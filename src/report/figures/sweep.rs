@@ -1,5 +1,6 @@
-//! Metrics over what was swept: one chart a number and metric, one line a combination of the other settings, and a stage where
-//! several have the metric; where no number was swept, one chart a choice. Points are means over seeds.
+//! Metrics over what was swept: one chart for each number and metric, with one line for each combination of the other settings, for
+//! each stage where several have the metric, and for BP and LinBP where a transfer has both; where no number was swept, one chart
+//! for each choice. Points are means over seeds.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +10,8 @@ use super::chart::{Chart, Series, Ticks};
 use crate::error::Result;
 use crate::report::comparison::Comparison;
 use crate::report::groups::{Group, groups, keys, over_seeds, shared_name};
-use crate::report::words::{axis, metric_words, setting_words, unit, value_words};
+use crate::report::words::{axis, method, metric_words, setting_words, unit, value_words};
+use crate::run::shared_by_rules;
 
 /// Ticks at the swept values themselves; of more than so many an axis chooses.
 const MOST_TICKS: usize = 12;
@@ -36,7 +38,7 @@ pub fn charts(title: &str, comparison: &Comparison) -> Result<Vec<(String, Strin
         })
     {
         let name = shared_name(key, comparison);
-        for (metric, of_stages) in &metrics {
+        for (metric, alike) in &metrics {
             let (factor, unit) = unit(metric);
             let others = keys.iter().filter(|other| *other != key);
             let others = others.map(|other| (*other, shared_name(other, comparison)));
@@ -50,7 +52,7 @@ pub fn charts(title: &str, comparison: &Comparison) -> Result<Vec<(String, Strin
                     true => (0.0, 100.0),
                     false => (f64::NEG_INFINITY, f64::INFINITY),
                 },
-                series: series(&groups, (key, scale), &others, of_stages, factor),
+                series: series(&groups, (key, scale), &others, alike, factor),
                 markers: true,
             };
             // A single value is no curve.
@@ -63,33 +65,57 @@ pub fn charts(title: &str, comparison: &Comparison) -> Result<Vec<(String, Strin
     Ok(charts)
 }
 
-/// Metrics of stages.
-type OfStages = Vec<(Option<String>, String)>;
+/// Metrics that a chart shows, each with the words that tell its lines from those of the others.
+type Alike = Vec<(Vec<String>, String)>;
 
-/// The metrics to draw by their names, each with the stages that have it and what they call it; one that a single stage has
-/// is called as it calls it.
-fn by_name(comparison: &Comparison) -> Vec<(String, OfStages)> {
+/// The metrics to draw by their names: one chart has those of all stages, and of a transfer by BP and by LinBP. A metric without its
+/// like is called as its stage calls it.
+fn by_name(comparison: &Comparison) -> Vec<(String, Alike)> {
+    struct Part {
+        stage: Option<String>,
+        linear: Option<bool>,
+        metric: String,
+    }
     let stages = comparison.runs.iter().flat_map(|run| &run.stages);
     let stages: BTreeSet<&str> = stages.map(|stage| stage.record.id.as_str()).collect();
-    let mut found: Vec<(String, OfStages)> = Vec::new();
+    let mut found: Vec<(String, Vec<Part>)> = Vec::new();
     for metric in comparison.main_metrics() {
         let parts = metric.split_once('.');
         let (stage, name) = match parts.filter(|(stage, _)| stages.contains(stage)) {
             Some((stage, name)) => (Some(stage.to_owned()), name.to_owned()),
             None => (None, metric.clone()),
         };
+        let (name, linear) = match shared_by_rules(&name) {
+            Some((shared, linear)) => (shared, Some(linear)),
+            None => (name, None),
+        };
+        let part = Part {
+            stage,
+            linear,
+            metric,
+        };
         match found.iter_mut().find(|(other, _)| *other == name) {
-            Some((_, of_stages)) => of_stages.push((stage, metric)),
-            None => found.push((name, vec![(stage, metric)])),
+            Some((_, parts)) => parts.push(part),
+            None => found.push((name, vec![part])),
         }
     }
-    for (name, of_stages) in &mut found {
-        if let [(stage, metric)] = of_stages.as_mut_slice() {
-            *stage = None;
-            name.clone_from(metric);
-        }
-    }
-    found
+    let named = found.into_iter().map(|(name, parts)| {
+        let differ_in_stage = parts.iter().any(|part| part.stage != parts[0].stage);
+        let differ_in_rule = parts.iter().any(|part| part.linear != parts[0].linear);
+        let name = match (parts.as_slice(), &parts[0].stage) {
+            ([only], _) => only.metric.clone(),
+            (_, Some(stage)) if !differ_in_stage => format!("{stage}.{name}"),
+            _ => name,
+        };
+        let alike = parts.into_iter().map(|part| {
+            let stage = part.stage.filter(|_| differ_in_stage);
+            let rule = part.linear.filter(|_| differ_in_rule);
+            let rule = rule.map(|linear| method(linear).to_owned());
+            (stage.into_iter().chain(rule).collect(), part.metric)
+        });
+        (name, alike.collect())
+    });
+    named.collect()
 }
 
 /// The values of a swept setting along an axis.
@@ -172,26 +198,26 @@ fn as_number(value: &Value) -> Option<f64> {
     }
 }
 
-/// One line a stage and a combination of the other settings, in the order in which they first appear, BP before LinBP.
+/// One line for each of the metrics and combination of the other settings, in the order in which they first appear, BP before LinBP.
 fn series(
     groups: &[Group],
     (key, scale): (&str, &Scale),
     others: &[(&str, &str)],
-    of_stages: &OfStages,
+    alike: &Alike,
     factor: f64,
 ) -> Vec<Series> {
     let mut found: Vec<Series> = Vec::new();
-    let all = of_stages
+    let all = alike
         .iter()
         .flat_map(|metric| groups.iter().map(move |group| (metric, group)));
-    for ((stage, metric), group) in all {
+    for ((words, metric), group) in all {
         let position = group.setting(key).and_then(|value| scale.position(value));
         let (Some(x), Some(spread)) = (position, group.spread(metric)) else {
             continue;
         };
         let others = others.iter();
         let others = others.map(|(key, name)| setting_words(name, group.setting(key)));
-        let name: Vec<String> = stage.iter().cloned().chain(others).collect();
+        let name: Vec<String> = words.iter().cloned().chain(others).collect();
         let name = match name.is_empty() {
             true => metric_words(metric),
             false => name.join(", "),

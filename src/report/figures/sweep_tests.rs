@@ -60,7 +60,7 @@ fn one_chart_a_number_and_one_line_a_combination() {
         &groups,
         ("attack.epsilon", &scale),
         &[("linbp.attack", "linbp.attack")],
-        &vec![(None, "test_pgd_accuracy".to_owned())],
+        &vec![(Vec::new(), "test_pgd_accuracy".to_owned())],
         100.0,
     );
     assert_eq!(
@@ -148,6 +148,32 @@ fn stages_that_share_a_key_are_lines_of_one_chart() {
         panic!("the runs differ in one setting")
     };
     assert_eq!(shared_name(key, &apart), "stage.a.linbp.attack");
+}
+
+/// What a transfer does by BP and by LinBP is a line each of one chart.
+#[test]
+fn both_rules_of_a_transfer_are_lines_of_one_chart() {
+    let transfer = |epsilon: f64| {
+        let mut run = run(epsilon, false, 0, 0.5, RunState::Finished);
+        let names = ["pgd", "pgd_linbp", "square"];
+        run.metrics = names
+            .map(|attack| (format!("transfer_{attack}_success_rate"), 0.5))
+            .into();
+        run
+    };
+    let comparison = Comparison {
+        keys: vec!["attack.epsilon".to_owned()],
+        runs: [0.1, 0.2].map(transfer).into(),
+        chosen: Chosen::default(),
+    };
+    let charts = charts("exp", &comparison).unwrap();
+    let names: Vec<&str> = charts.iter().map(|(name, _)| name.as_str()).collect();
+    let both = "sweep-attack.epsilon-transfer_pgd_success_rate";
+    let alone = "sweep-attack.epsilon-transfer_square_success_rate";
+    assert_eq!(names, [both, alone]);
+    let has = |chart: usize, words: &str| charts[chart].1.lines().any(|line| line == words);
+    assert!(has(0, "BP") && has(0, "LinBP"));
+    assert!(!has(1, "BP") && !has(1, "LinBP"));
 }
 
 #[test]

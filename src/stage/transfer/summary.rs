@@ -4,12 +4,17 @@ use std::collections::BTreeMap;
 
 use super::entrant::Entrant;
 use super::rows::accuracy;
-use crate::run::{Metrics, TransferRow};
+use crate::experiment::TransferTask;
+use crate::run::{Metrics, TransferMetric, TransferRow};
 use crate::stage::context::StageContext;
+use crate::stage::transfer_section::AttackedImages;
 
-/// The clean accuracy of each model, and for each attack the mean accuracy of the models that the images were not made on.
+/// The clean accuracy of each model, and for each attack and rule the mean over the models that the images were not made on: of
+/// their success rates over the images that all have right, and of their accuracies where images are attacked that not all have
+/// right.
 pub(super) fn metrics(
     ctx: &StageContext<'_>,
+    task: &TransferTask,
     entrants: &[Entrant<'_>],
     answers: &[Vec<u32>],
     labels: &[u32],
@@ -27,9 +32,18 @@ pub(super) fn metrics(
     }
     let mut others: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for row in rows.iter().filter(|row| !row.is_white_box()) {
-        let rule = if row.linbp { "_linbp" } else { "" };
-        let name = format!("transfer_{}{rule}_accuracy", row.attack);
-        others.entry(name).or_default().push(row.accuracy);
+        if let Some(rate) = row.common_success_rate {
+            others
+                .entry(row.metric(TransferMetric::SuccessRate))
+                .or_default()
+                .push(rate);
+        }
+        if task.transfer.images == AttackedImages::RightForSurrogate {
+            others
+                .entry(row.metric(TransferMetric::Accuracy))
+                .or_default()
+                .push(row.accuracy);
+        }
     }
     for (name, values) in others {
         let mean = values.iter().sum::<f64>() / values.len() as f64;
