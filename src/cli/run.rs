@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use candle_core::Device;
 use clap::{ArgAction, Args};
-
 use serde_json::json;
 
 use super::Overrides;
@@ -105,6 +105,9 @@ pub fn run(args: RunArgs) -> Result<()> {
         }
     }
     check_memory(&plan.runs, args.device.is_cpu())?;
+    if args.device == DeviceChoice::Cpu {
+        check_precision(&plan, &args.device.open()?)?;
+    }
     if args.dry_run {
         return dry_run(&plan, &args);
     }
@@ -113,9 +116,7 @@ pub fn run(args: RunArgs) -> Result<()> {
         return submitted(&plan, &args);
     }
     let (device, device_name) = args.device.open()?;
-    for run in &plan.runs {
-        described(&device_name, &run.spec.stages, &device)?;
-    }
+    check_precision(&plan, &(device.clone(), device_name.clone()))?;
     interrupt::install(&progress)?;
     file_size::report_limit();
     if !plan.swept.is_empty() {
@@ -303,6 +304,14 @@ fn conclude(plan: &Plan, results: Vec<RunResult>) -> Result<()> {
         text.push_str(&format!("\n{}: {error}", plan.runs[position].label));
     }
     Err(Error::Failed(text))
+}
+
+/// Refuses a precision that the device does not have, before anything is computed.
+fn check_precision(plan: &Plan, (device, name): &(Device, String)) -> Result<()> {
+    for run in &plan.runs {
+        described(name, &run.spec.stages, device)?;
+    }
+    Ok(())
 }
 
 /// Shows what would run: every run of a sweep with its state, or the one run's settings.

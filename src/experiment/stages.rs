@@ -90,6 +90,15 @@ impl Surroundings for Scope<'_> {
     fn stages(&self) -> &[String] {
         self.stages
     }
+
+    fn model_of(&self, stage: &str) -> Vec<Table<'_>> {
+        if !self.stages.iter().any(|id| id == stage) {
+            return Vec::new();
+        }
+        let mut tables = self.chain(stage, "model", &mut Vec::new());
+        tables.iter_mut().for_each(|table| table.only = FROM_MODEL);
+        tables
+    }
 }
 
 impl<'a> StageReader<'a> {

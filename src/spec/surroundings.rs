@@ -56,4 +56,8 @@ pub(crate) trait Surroundings {
 
     /// The ids of all stages.
     fn stages(&self) -> &[String];
+
+    /// What says how the model of another stage is built, strongest first, for one that takes its weights over; nothing where there
+    /// is no such stage.
+    fn model_of(&self, stage: &str) -> Vec<Table<'_>>;
 }

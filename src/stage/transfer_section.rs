@@ -9,13 +9,12 @@ use super::evaluate_section::TWICE;
 use crate::attacks::{AttackName, Entry, Shared, read_item};
 use crate::choice::choices;
 use crate::data::ImagesRef;
-use crate::models::ModelSpec;
-use crate::models::NO_GRADIENTS;
+use crate::models::{ModelSpec, NO_GRADIENTS, WeightsRef};
 use crate::spec::fields::{Fields, join, repeats};
-use crate::spec::inner_section::inner_identity;
+use crate::spec::inner_section::{inner_identity, inner_shrink};
 use crate::spec::range::Count;
 use crate::spec::section::{Section, section};
-use crate::spec::surroundings::Table;
+use crate::spec::surroundings::{Table, peek};
 
 choices! {
     /// Which of the test images are attacked.
@@ -41,15 +40,27 @@ section! {
     /// How `linbp.layers = "search"` looks for the linear activations of each surrogate and attack.
     SearchSpec {
         /// Training images that the choices are tried on, drawn by the seed; default 100.
-        images: usize [as Count, or 100],
+        images: usize [as Count, or 100] smoke 64,
         /// What is tried, from the output inwards: each activation with all that follow it, "from", or each alone, "single"; default
         /// "from".
         range: Range [or Range::From],
         /// How many activations, counted from the output; default all.
-        depth: Option<usize> [optional as Count],
-        /// The models that judge the choices, by their names; where the surrogate is alone, its own loss does; default all others.
-        judges: Option<Vec<String>> [optional],
+        depth: Option<usize> [optional as Count] smoke shallow,
+        /// The models that judge the choices, by their names; where there are none but the surrogate, its own loss does; default all
+        /// others.
+        judges: Option<Vec<String>> [optional] smoke no_judges,
     }
+}
+
+fn shallow(depth: &mut Option<usize>) -> bool {
+    let is_deep = depth.is_none_or(|depth| depth > 2);
+    *depth = Some(depth.map_or(2, |depth| depth.min(2)));
+    is_deep
+}
+
+/// Networks that are hardly trained may have no image right together.
+fn no_judges(judges: &mut Option<Vec<String>>) -> bool {
+    judges.replace(Vec::new()) != Some(Vec::new())
 }
 
 impl Default for SearchSpec {
@@ -90,7 +101,7 @@ section! {
         adversarial: BTreeMap<String, ImagesRef> [or BTreeMap::new()],
         /// How `linbp.layers = "search"` looks for layers: a table of `images`, `range`, `depth` and `judges`; default 100 images, each
         /// activation with all that follow it, judged by all other models.
-        search: Option<SearchSpec> [by Fields::optional_section, identity inner_identity],
+        search: Option<SearchSpec> [by Fields::optional_section, identity inner_identity] smoke inner_shrink,
     }
     check(fields) {
         if let (Some(ensembles), Some(models)) = (&ensembles, &models) {
@@ -127,8 +138,14 @@ section! {
             fields.fault("search", &format!("judges: expected names of transfer.models, which are {names:?}, found \"{name}\""));
         }
         let layers = fields.peek_at::<Value>("linbp", "layers");
-        if layers.is_none_or(|layers| layers.as_str() != Some("search")) {
+        let of_attacks = layers.as_ref().and_then(|layers| match layers.as_dict() {
+            Some(by_use) => by_use.get("attack"),
+            None => Some(layers),
+        });
+        if of_attacks.is_none_or(|layers| layers.as_str() != Some("search")) {
             fields.idle("search", &mut search, None, "linbp.layers is not \"search\"");
+        } else if search == Some(None) {
+            search = Some(Some(SearchSpec::default()));
         }
         if let Some(list) = &linbp
             && (list.is_empty() || repeats(list))
@@ -218,7 +235,12 @@ fn read_models(fields: &mut Fields, key: &'static str) -> Option<BTreeMap<String
             let model = table.dict.get(key)?.as_dict()?.get(&name)?.as_dict()?;
             Some(Table::all_of(join(&table.path, &location), model))
         });
-        let tables: Vec<Table> = tables.collect();
+        let mut tables: Vec<Table> = tables.collect();
+        // As `[model]` does, it takes over what it does not say itself from the stage that trains it.
+        let weights = peek(&tables, "weights").and_then(|weights| weights.deserialize().ok());
+        if let Some(WeightsRef::Stage(id, _)) = weights {
+            tables.extend(fields.around.model_of(&id));
+        }
         let path = join(&fields.path, &location);
         let model = ModelSpec::read(fields.part(path, ModelSpec::KEYS, tables));
         match model {

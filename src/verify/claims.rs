@@ -153,6 +153,10 @@ impl Surroundings for Alone {
     fn stages(&self) -> &[String] {
         &[]
     }
+
+    fn model_of(&self, _: &str) -> Vec<Table<'_>> {
+        Vec::new()
+    }
 }
 
 #[cfg(test)]

@@ -47,6 +47,26 @@ fn check_looks_at_what_a_run_looks_at() {
     );
 }
 
+/// A trial that passes must not be followed by a run that is refused for what the trial could see.
+#[test]
+fn a_dry_run_on_the_cpu_refuses_what_the_cpu_does_not_have() {
+    let folder = tempfile::tempdir().unwrap();
+    write(
+        folder.path(),
+        "t.toml",
+        &format!("precision = \"bf16\"\n{TRAIN}"),
+    );
+    let on_the_cpu = ["t.toml", "--device", "cpu"];
+    for args in [&on_the_cpu[..], &[&on_the_cpu[..], &["--dry-run"]].concat()] {
+        let (code, _, err) = run(folder.path(), args);
+        assert_eq!(code, 2, "{err}");
+        assert!(err.contains("precision: \"bf16\" needs a card"), "{err}");
+    }
+    // Without a device a plan may be one for another machine.
+    let (code, _, err) = run(folder.path(), &["t.toml", "--dry-run"]);
+    assert_eq!(code, 0, "{err}");
+}
+
 #[test]
 fn smoke_does_without_weights_and_says_so() {
     let folder = tempfile::tempdir().unwrap();

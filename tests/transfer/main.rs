@@ -171,6 +171,37 @@ fn the_matrix_of_two_trained_models() {
     }
 }
 
+/// A model says nothing twice: what the stage that trains it says counts, its own words first.
+#[test]
+fn a_model_of_a_stage_is_built_as_there() {
+    let models = |text: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.toml");
+        std::fs::write(&file, text).unwrap();
+        let request = Request {
+            spec: file,
+            ..Request::default()
+        };
+        let planned = plan(&request).unwrap_or_else(|error| panic!("{error}"));
+        let task = &planned.runs[0].spec.stages[2].task;
+        let models = task.models().into_iter().map(|(_, model)| model.clone());
+        models.collect::<Vec<_>>()
+    };
+    let widths = SPEC.replace(
+        "model = { arch = \"mlp\" }",
+        "model = { arch = \"mlp\", widths = [30, 20] }",
+    );
+    let (before, after) = widths.split_once("[stage.transfer.models.conv]").unwrap();
+    let said = after.replace("arch = \"mlp\"", "arch = \"mlp\"\nwidths = [30, 20]");
+    let unsaid = after
+        .replace("arch = \"lenet5\"\n", "")
+        .replace("arch = \"mlp\"\n", "");
+    let with = |after: &str| models(&format!("{before}[stage.transfer.models.conv]{after}"));
+    assert_eq!(with(&unsaid), with(&said));
+    let other = with(&said.replace("[30, 20]", "[30, 10]"));
+    assert_ne!(with(&unsaid), other, "its own words count");
+}
+
 fn remarks(text: &str) -> Result<Vec<String>, Vec<String>> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("a.toml");

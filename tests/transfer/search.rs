@@ -86,6 +86,24 @@ fn the_choice_is_the_best_of_the_curve_and_the_same_each_time() {
     );
 }
 
+/// Networks of one epoch on a few images may have none right together, and a trial run ends all the same.
+#[test]
+fn a_trial_run_searches_little() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("t.toml"), spec("")).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_runner"))
+        .current_dir(folder.path())
+        .args(["t.toml", "--smoke"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let found = rows(folder.path());
+    assert_eq!(found.len(), 3, "{found:?}");
+    let images = |row: &[String]| row[4].parse::<usize>().unwrap();
+    assert!(found.iter().all(|row| images(row) <= 64), "{found:?}");
+}
+
 #[test]
 fn the_training_images_belong_to_the_data_of_a_search() {
     let folder = tempfile::tempdir().unwrap();
