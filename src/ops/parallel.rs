@@ -6,7 +6,9 @@
 // A body's type names its outputs, and that is what a reader wants to see where it is taken.
 #![allow(clippy::type_complexity)]
 
+use std::cell::Cell;
 use std::ops::Range;
+use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
@@ -32,9 +34,59 @@ pub fn ranges(len: usize, parts: usize) -> Vec<Range<usize>> {
 }
 
 /// Runs `body` on a thread of the pool. Work that is split within it goes on at once, while every call from another
-/// thread is a hand-over and a wait: what consists of many small operations enters once.
+/// thread is a hand-over and a wait: what consists of many small operations enters once. The other threads stay awake between
+/// these operations.
 pub fn enter<R: Send>(body: impl FnOnce() -> R + Send) -> R {
-    rayon::scope(|_| body())
+    if rayon::current_thread_index().is_some() {
+        return body();
+    }
+    rayon::scope(|_| {
+        let _busy = Busy::begin();
+        rayon::spawn_broadcast(|_| stay_awake());
+        body()
+    })
+}
+
+/// How long a thread without work looks for some before it sleeps. To be woken takes longer than most operations of a small network.
+const AWAKE: Duration = Duration::from_micros(500);
+
+thread_local! {
+    static IS_BUSY: Cell<bool> = const { Cell::new(false) };
+}
+
+/// While it lives, its thread has a body of [`enter`] to run or is looking for work already.
+struct Busy {
+    before: bool,
+}
+
+impl Busy {
+    fn begin() -> Self {
+        Self {
+            before: IS_BUSY.replace(true),
+        }
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        IS_BUSY.set(self.before);
+    }
+}
+
+/// Does the pool's work until there has been none for a while. A thread that waits within a body of its own leaves at once: it has
+/// to see the end of its wait.
+fn stay_awake() {
+    if IS_BUSY.get() {
+        return;
+    }
+    let _busy = Busy::begin();
+    let mut last = Instant::now();
+    while last.elapsed() < AWAKE {
+        match rayon::yield_now() {
+            Some(rayon::Yield::Executed) => last = Instant::now(),
+            _ => std::thread::yield_now(),
+        }
+    }
 }
 
 /// Calls `body(i, chunk)` for the `i`-th stretch of `step` elements of `out` (the last may be shorter), in parallel.
@@ -143,6 +195,39 @@ mod tests {
                 assert_eq!(all, (0..len).collect::<Vec<_>>(), "{len} in {parts}");
             }
         }
+    }
+
+    /// Threads that stay awake for one caller do the work of others too, and none waits for another's end.
+    #[test]
+    fn many_enter_at_once_and_again_within() {
+        let sums = |seed: usize| {
+            let inner = |i: usize| map(50, &|j| seed * i + j).into_iter().sum::<usize>();
+            (0..20)
+                .map(|_| enter(|| enter(|| map(40, &inner).into_iter().sum::<usize>())))
+                .collect::<Vec<_>>()
+        };
+        let expected = |seed: usize| vec![seed * 50 * (39 * 40 / 2) + 40 * (49 * 50 / 2); 20];
+        std::thread::scope(|scope| {
+            let callers: Vec<_> = (1..6)
+                .map(|seed| (seed, scope.spawn(move || sums(seed))))
+                .collect();
+            for (seed, caller) in callers {
+                assert_eq!(caller.join().unwrap(), expected(seed));
+            }
+        });
+    }
+
+    #[test]
+    fn threads_without_work_go_to_sleep() {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(3)
+            .build()
+            .unwrap();
+        let busy = pool.broadcast(|_| {
+            stay_awake();
+            IS_BUSY.get()
+        });
+        assert_eq!(busy, [false; 3]);
     }
 
     #[test]

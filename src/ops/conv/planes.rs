@@ -10,6 +10,7 @@ use super::geometry::{LANES, Sizes};
 use crate::ops::Real;
 use crate::ops::parallel::{chunk, chunks_mut_with, sum_parts};
 use crate::ops::real::scratch;
+use crate::ops::simd::{Isa, isa};
 use crate::simd;
 
 /// Elements of a stack of images in one plane: a few planes of them fit the innermost cache.
@@ -128,25 +129,47 @@ macro_rules! with_block {
 
 simd! {
     /// `y[o][r] = sum over taps of x[r + offset] w[tap, o]` for one image; `y` are its `O` planes of `span`.
-    fn correlate<T, const O: usize>(x: &[T], offsets: &[usize], weights: &[T], y: &mut [T], span: usize) {
+    ///
+    /// `V` vectors of each plane go through the taps together; where fewer are left, the last one goes more than once.
+    fn correlate_by<T, const O: usize, const V: usize>(x: &[T], offsets: &[usize], weights: &[T], y: &mut [T], span: usize) {
         let reach = offsets.iter().max().map_or(0, |offset| offset + span);
         assert!(span.is_multiple_of(LANES) && reach <= x.len(), "every tap is inside the planes");
-        for r in (0..span).step_by(LANES) {
-            let mut sums = [[T::ZERO; LANES]; O];
+        for r in (0..span).step_by(V * LANES) {
+            let places: [usize; V] = std::array::from_fn(|v| (r + v * LANES).min(span - LANES));
+            let mut sums = [[[T::ZERO; LANES]; V]; O];
             for (&offset, w) in offsets.iter().zip(weights.chunks_exact(O)) {
-                // SAFETY: `offset + r + LANES` is at most `offset + span`, which the assertion bounds. A check a tap
+                // SAFETY: `offset + place + LANES` is at most `offset + span`, which the assertion bounds. A check a tap
                 // would cost as much as the arithmetic.
-                let x = unsafe { &*x.as_ptr().add(offset + r).cast::<[T; LANES]>() };
+                let x = places.map(|place| unsafe { &*x.as_ptr().add(offset + place).cast::<[T; LANES]>() });
                 for (sums, &w) in sums.iter_mut().zip(w) {
-                    for lane in 0..LANES {
-                        sums[lane] = fma!(x[lane], w, sums[lane]);
+                    for (sums, x) in sums.iter_mut().zip(x) {
+                        for lane in 0..LANES {
+                            sums[lane] = fma!(x[lane], w, sums[lane]);
+                        }
                     }
                 }
             }
             for (sums, y) in sums.iter().zip(y.chunks_exact_mut(span)) {
-                y[r..r + LANES].copy_from_slice(sums);
+                for (place, sums) in places.into_iter().zip(sums) {
+                    y[place..place + LANES].copy_from_slice(sums);
+                }
             }
         }
+    }
+}
+
+/// [`correlate_by`] as many vectors as the registers hold. By one a processor that begins two multiplications a cycle waits for the
+/// sums of six outputs, and loads each weight for one vector alone.
+fn correlate<T: Real, const O: usize>(
+    x: &[T],
+    offsets: &[usize],
+    weights: &[T],
+    y: &mut [T],
+    span: usize,
+) {
+    match isa() {
+        Isa::Avx512 => correlate_by::<T, O, 2>(x, offsets, weights, y, span),
+        _ => correlate_by::<T, O, 1>(x, offsets, weights, y, span),
     }
 }
 
