@@ -106,7 +106,7 @@ pub fn run(args: RunArgs) -> Result<()> {
     }
     check_memory(&plan.runs, args.device.is_cpu())?;
     if args.device == DeviceChoice::Cpu {
-        check_precision(&plan, &args.device.open()?)?;
+        check_precision(&plan, &Device::Cpu, "cpu")?;
     }
     if args.dry_run {
         return dry_run(&plan, &args);
@@ -116,7 +116,7 @@ pub fn run(args: RunArgs) -> Result<()> {
         return submitted(&plan, &args);
     }
     let (device, device_name) = args.device.open()?;
-    check_precision(&plan, &(device.clone(), device_name.clone()))?;
+    check_precision(&plan, &device, &device_name)?;
     interrupt::install(&progress)?;
     file_size::report_limit();
     if !plan.swept.is_empty() {
@@ -307,7 +307,7 @@ fn conclude(plan: &Plan, results: Vec<RunResult>) -> Result<()> {
 }
 
 /// Refuses a precision that the device does not have, before anything is computed.
-fn check_precision(plan: &Plan, (device, name): &(Device, String)) -> Result<()> {
+fn check_precision(plan: &Plan, device: &Device, name: &str) -> Result<()> {
     for run in &plan.runs {
         described(name, &run.spec.stages, device)?;
     }

@@ -197,7 +197,7 @@ mod tests {
         }
     }
 
-    /// Threads that stay awake for one caller do the work of others too, and none waits for another's end.
+    /// Threads that stay awake for one caller do the work of others too, also within a body.
     #[test]
     fn many_enter_at_once_and_again_within() {
         let sums = |seed: usize| {

@@ -88,17 +88,11 @@ const LINBP: &str = "_linbp";
 /// other metrics.
 pub fn shared_by_rules(metric: &str) -> Option<(String, bool)> {
     let named = metric.strip_prefix(PREFIX)?;
-    let found = named.rsplit_once(&format!("{LINBP}_"));
-    Some(
-        match found.filter(|(_, what)| {
-            TransferMetric::ALL
-                .iter()
-                .any(|metric| metric.name() == *what)
-        }) {
-            Some((attack, what)) => (format!("{PREFIX}{attack}_{what}"), true),
-            None => (metric.to_owned(), false),
-        },
-    )
+    let by_linbp = TransferMetric::ALL.into_iter().find_map(|what| {
+        let attack = named.strip_suffix(&format!("{LINBP}_{}", what.name()))?;
+        Some(format!("{PREFIX}{attack}_{}", what.name()))
+    });
+    Some(by_linbp.map_or((metric.to_owned(), false), |shared| (shared, true)))
 }
 
 #[cfg(test)]
